@@ -1,0 +1,509 @@
+//! What goes into the calls core and what comes out of it.
+//!
+//! Inputs are facts (a webhook arrived, a callback was received, a command to the phone system succeeded or failed) and
+//! wishes (an instruction). Outputs are commands to the phone system, which become outbox rows, and requests to the
+//! routing core, which the engine carries out in the same commit. Start with [`Input`] and [`Output`].
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::routing::{ReservationSid, TaskSid, Timestamp, WorkerSid};
+
+/// Identifies a call at the phone system: opaque text of at most 128 bytes (`CA…` at Twilio, other forms elsewhere).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CallSid(pub String);
+
+impl std::fmt::Display for CallSid {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Whose leg it is; the text form is part of callback URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The enqueued caller.
+    Customer,
+    /// A worker with a reservation.
+    Worker,
+    /// Somebody who joined the room without our doing.
+    External,
+}
+
+impl Role {
+    /// The form used in URLs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Worker => "worker",
+            Self::External => "external",
+        }
+    }
+
+    /// Reads the form used in URLs.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "customer" => Some(Self::Customer),
+            "worker" => Some(Self::Worker),
+            "external" => Some(Self::External),
+            _ => None,
+        }
+    }
+}
+
+/// Why a call left the wait queue (`QueueResult` of the `<Enqueue>` action).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each variant is the QueueResult value of the same name")]
+pub enum QueueResult {
+    Bridged,
+    BridgingInProcess,
+    Leave,
+    Redirected,
+    RedirectedFromBridged,
+    Hangup,
+    QueueFull,
+    Error,
+    SystemError,
+}
+
+impl QueueResult {
+    /// The value on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bridged => "bridged",
+            Self::BridgingInProcess => "bridging-in-process",
+            Self::Leave => "leave",
+            Self::Redirected => "redirected",
+            Self::RedirectedFromBridged => "redirected-from-bridged",
+            Self::Hangup => "hangup",
+            Self::QueueFull => "queue-full",
+            Self::Error => "error",
+            Self::SystemError => "system-error",
+        }
+    }
+
+    /// Reads the value on the wire.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        [
+            Self::Bridged,
+            Self::BridgingInProcess,
+            Self::Leave,
+            Self::Redirected,
+            Self::RedirectedFromBridged,
+            Self::Hangup,
+            Self::QueueFull,
+            Self::Error,
+            Self::SystemError,
+        ]
+        .into_iter()
+        .find(|result| result.as_str() == text)
+    }
+}
+
+/// `CallStatus` of a leg as the phone system reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each variant is the CallStatus value of the same name")]
+pub enum CallStatus {
+    Queued,
+    Initiated,
+    Ringing,
+    InProgress,
+    Completed,
+    Busy,
+    Failed,
+    NoAnswer,
+    Canceled,
+}
+
+impl CallStatus {
+    /// Reads the value on the wire.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        Some(match text {
+            "queued" => Self::Queued,
+            "initiated" => Self::Initiated,
+            "ringing" => Self::Ringing,
+            "in-progress" => Self::InProgress,
+            "completed" => Self::Completed,
+            "busy" => Self::Busy,
+            "failed" => Self::Failed,
+            "no-answer" => Self::NoAnswer,
+            "canceled" => Self::Canceled,
+            _ => return None,
+        })
+    }
+
+    /// Whether the call is over.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Busy | Self::Failed | Self::NoAnswer | Self::Canceled)
+    }
+}
+
+/// What a conference status callback tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomEvent {
+    /// `conference-start`
+    Started,
+    /// `conference-end`
+    Ended {
+        /// `ReasonConferenceEnded`
+        reason: Option<String>,
+    },
+    /// `participant-join`
+    Joined,
+    /// `participant-leave`
+    Left {
+        /// `ReasonParticipantLeft`
+        reason: Option<String>,
+        /// `ParticipantCallStatus`, with `participant_add_failed`.
+        call_status: Option<CallStatus>,
+    },
+    /// `participant-hold`, `participant-unhold`
+    Held(bool),
+    /// `participant-mute`, `participant-unmute`
+    Muted(bool),
+    /// `participant-modify`
+    Modified,
+}
+
+/// Options of the conference instruction that reach the phone system (`spec/voice.md` 3.6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each field is the instruction's parameter of the same name")]
+pub struct ConferenceOptions {
+    /// Worker's `contact_uri` when absent; a bare word means `client:`.
+    pub to: Option<String>,
+    /// The number the caller dialled when absent.
+    pub from: Option<String>,
+    /// Ring timeout in seconds; 60 when absent; at most 600 at the phone system.
+    pub timeout_secs: u32,
+    pub muted: bool,
+    /// `true`, `false`, `onEnter` or `onExit`.
+    pub beep: String,
+    pub start_conference_on_enter: bool,
+    pub end_conference_on_exit: bool,
+    pub end_conference_on_customer_exit: bool,
+    pub beep_on_customer_entrance: bool,
+    pub wait_url: Option<String>,
+    pub wait_method: Option<String>,
+    pub early_media: bool,
+    pub max_participants: Option<u32>,
+    pub record: Option<String>,
+    pub recording_channels: Option<String>,
+    pub conference_record: Option<String>,
+    pub conference_trim: Option<String>,
+    pub region: Option<String>,
+    pub sip_auth_username: Option<String>,
+    pub sip_auth_password: Option<String>,
+    pub jitter_buffer_size: Option<String>,
+}
+
+impl Default for ConferenceOptions {
+    fn default() -> Self {
+        Self {
+            to: None,
+            from: None,
+            timeout_secs: 60,
+            muted: false,
+            beep: "true".to_owned(),
+            start_conference_on_enter: true,
+            end_conference_on_exit: false,
+            end_conference_on_customer_exit: false,
+            beep_on_customer_entrance: true,
+            wait_url: None,
+            wait_method: None,
+            early_media: true,
+            max_participants: None,
+            record: None,
+            recording_channels: None,
+            conference_record: None,
+            conference_trim: None,
+            region: None,
+            sip_auth_username: None,
+            sip_auth_password: None,
+            jitter_buffer_size: None,
+        }
+    }
+}
+
+/// What the caller's application gave with `<Enqueue>`, kept for when the call leaves the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Park {
+    /// `action`, absolute.
+    pub action: Option<String>,
+    /// `method`, POST when absent.
+    pub action_method: Option<String>,
+    /// `waitUrl`, absolute; `Some("")` is silence; `None` is our own wait document.
+    pub wait_url: Option<String>,
+    /// `waitUrlMethod`
+    pub wait_method: Option<String>,
+    /// TwiML verbs that stood after `<Enqueue>`, as they were sent.
+    pub after_enqueue: Option<String>,
+}
+
+/// Names one command to the phone system: the task and a number that counts up within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CommandId {
+    /// The task.
+    pub task: TaskSid,
+    /// Counts from 1 within the task.
+    pub number: u32,
+}
+
+/// A fact or a wish for the calls core. All of them name their task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A voice webhook enqueued a call and the routing core has just made the task.
+    Enqueued {
+        /// The caller's leg.
+        call: CallSid,
+        /// Who calls.
+        from: String,
+        /// The dialled number.
+        to: String,
+        /// What came with `<Enqueue>`.
+        park: Park,
+    },
+    /// The wait document was fetched: the call is parked.
+    WaitRequested,
+    /// The `<Enqueue>` action was requested.
+    Left {
+        /// Why.
+        result: QueueResult,
+        /// `CallStatus` was final.
+        call_ended: bool,
+        /// `QueueTime` in seconds.
+        queue_time_secs: Option<u32>,
+    },
+    /// A leg's `<Dial action>` of a join document was requested.
+    RoomLeft {
+        /// Whose leg.
+        role: Role,
+        /// The reservation of a worker's leg.
+        reservation: Option<ReservationSid>,
+        /// `CallStatus` was final.
+        call_ended: bool,
+    },
+    /// The caller's call ended, as a callback of the number tells.
+    CallerEnded {
+        /// The caller's leg.
+        call: CallSid,
+    },
+    /// The conference instruction for a pending reservation.
+    Instruct {
+        /// Which reservation.
+        reservation: ReservationSid,
+        /// Its worker.
+        worker: WorkerSid,
+        /// The worker's `contact_uri` attribute.
+        contact_uri: Option<String>,
+        /// Parameters.
+        options: ConferenceOptions,
+    },
+    /// The worker's own phone placed a leg to accept the reservation.
+    WorkerCalled {
+        /// Which reservation.
+        reservation: ReservationSid,
+        /// Its worker.
+        worker: WorkerSid,
+        /// The worker's leg.
+        call: CallSid,
+        /// Parameters of the room.
+        options: ConferenceOptions,
+    },
+    /// A call status callback of a leg that we placed.
+    LegChanged {
+        /// Whose leg.
+        role: Role,
+        /// The reservation of a worker's leg.
+        reservation: Option<ReservationSid>,
+        /// The leg.
+        call: CallSid,
+        /// `CallStatus`
+        status: CallStatus,
+        /// `SequenceNumber`
+        sequence: Option<u32>,
+        /// `ErrorCode`, else `SipResponseCode` + 31000.
+        code: Option<i32>,
+    },
+    /// A conference status callback.
+    RoomChanged {
+        /// `ConferenceSid`
+        conference: String,
+        /// What happened.
+        event: RoomEvent,
+        /// `CallSid`, on participant events.
+        call: Option<CallSid>,
+        /// `ParticipantLabel`
+        label: Option<String>,
+        /// `SequenceNumber`
+        sequence: Option<u32>,
+    },
+    /// A command to the phone system was carried out or finally failed.
+    CommandDone {
+        /// Its number within the task.
+        number: u32,
+        /// How it went.
+        outcome: PhoneOutcome,
+    },
+    /// The routing core ended a reservation for a reason of its own (rejected, canceled, rescinded, timeout).
+    ReservationEnded {
+        /// Which.
+        reservation: ReservationSid,
+    },
+    /// The routing core ended the task for a reason of its own (canceled by API or time limit, deleted, completed).
+    TaskEnded {
+        /// Canceled, not completed or deleted.
+        canceled: bool,
+    },
+    /// The earliest deadline has passed.
+    Tick,
+}
+
+/// How a command to the phone system went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhoneOutcome {
+    /// Carried out.
+    Done {
+        /// SID of the leg that was made or looked at.
+        call: Option<CallSid>,
+        /// SID of its conference.
+        conference: Option<String>,
+        /// State of the call that was fetched.
+        status: Option<CallStatus>,
+    },
+    /// The leg or room does not exist any more (404, or 21220).
+    Gone,
+    /// The phone system refused (4xx).
+    Refused {
+        /// Its error code.
+        code: Option<i32>,
+        /// Its message, for the alert log.
+        message: String,
+    },
+    /// Not carried out within the time allowed: unreachable, 429 or 5xx throughout.
+    Unavailable {
+        /// The last error, for the alert log.
+        message: String,
+    },
+}
+
+/// Something to do at the phone system. Each command is safe to repeat: the client looks before it repeats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhoneCommand {
+    /// Dial somebody into the room (`POST Conferences/{room}/Participants`); the label is the idempotency key.
+    AddParticipant {
+        /// Room name.
+        room: String,
+        /// Label of the leg: the reservation SID of a worker.
+        label: String,
+        /// Callback URLs of the leg carry this reservation.
+        reservation: ReservationSid,
+        /// Whom to dial.
+        to: String,
+        /// Caller ID.
+        from: String,
+        /// Options of the instruction.
+        options: ConferenceOptions,
+        /// When the leg was asked for; bounds the search for a leg that an unclear attempt may have made.
+        requested_at: Timestamp,
+    },
+    /// Move the caller into the room: the call is redirected to the customer's join document.
+    MoveCallerToRoom {
+        /// The caller's leg.
+        call: CallSid,
+    },
+    /// Send the caller back to the wait document.
+    ParkCaller {
+        /// The caller's leg.
+        call: CallSid,
+    },
+    /// Let the caller go on with the application's next document.
+    ReleaseCaller {
+        /// The caller's leg.
+        call: CallSid,
+    },
+    /// Read a call's state.
+    FetchCall {
+        /// The call.
+        call: CallSid,
+    },
+    /// End a call, ringing or live.
+    HangUp {
+        /// The call.
+        call: CallSid,
+    },
+    /// End a leg that was asked for, although its SID may not be known yet: found by label in the room.
+    HangUpLabel {
+        /// Room name.
+        room: String,
+        /// Label of the leg.
+        label: String,
+        /// Its SID, if known.
+        call: Option<CallSid>,
+    },
+    /// Take a leg out of the room and end it.
+    Kick {
+        /// Room name or conference SID.
+        room: String,
+        /// Label or SID of the leg.
+        leg: String,
+    },
+    /// End the room for all.
+    EndRoom {
+        /// Room name or conference SID.
+        room: String,
+    },
+}
+
+/// What the calls core wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A command to the phone system: an outbox row.
+    Phone {
+        /// Its number within the task.
+        number: u32,
+        /// What.
+        command: PhoneCommand,
+    },
+    /// Routing: the reservation's timer is paused and its siblings are rescinded.
+    BeginConnecting(ReservationSid),
+    /// Routing: both legs are in the room.
+    Accept(ReservationSid),
+    /// Routing: connecting failed.
+    FailConnecting {
+        /// Which.
+        reservation: ReservationSid,
+        /// Error code, where known.
+        code: Option<i32>,
+    },
+    /// Routing: the caller is gone (canceled before acceptance, wrapping after it).
+    EndCaller {
+        /// `hangup`, `leave`, …
+        reason: String,
+    },
+    /// Routing: the worker's leg is gone.
+    EndWork(ReservationSid),
+    /// Routing: merge these keys into the task's attributes.
+    MergeAttributes(Map<String, Value>),
+    /// A line of the alert log.
+    Alert {
+        /// Twilio's code.
+        code: u32,
+        /// What happened, readable.
+        message: String,
+        /// The reservation concerned.
+        reservation: Option<ReservationSid>,
+    },
+}

@@ -1,0 +1,127 @@
+//! The only place that asks for the time and for randomness.
+//!
+//! Everything else takes a [`Clock`] or an [`Entropy`] as argument, so tests can hold time still and seed identifiers;
+//! `clippy.toml` bans the standard functions elsewhere. Start with [`Clock`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use crate::routing::{SidSource, Timestamp};
+
+/// Tells the time: the system's, or one that a test sets.
+///
+/// The system clock never runs backwards within one process: a step back of the machine's clock is held until the
+/// machine has caught up, so that event times stay monotonic.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    System { latest_ms: Arc<AtomicI64> },
+    Fixed { now_ms: Arc<AtomicI64> },
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System { latest_ms: Arc::new(AtomicI64::new(i64::MIN)) })
+    }
+
+    /// A clock that stands at `now` until [`Clock::advance`] moves it.
+    #[must_use]
+    pub fn fixed(now: Timestamp) -> Self {
+        Self(Source::Fixed { now_ms: Arc::new(AtomicI64::new(now.0)) })
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System { latest_ms } => {
+                let now_ms = system_now_ms();
+                let before = latest_ms.fetch_max(now_ms, Ordering::AcqRel);
+                Timestamp(now_ms.max(before))
+            }
+            Source::Fixed { now_ms } => Timestamp(now_ms.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Moves a fixed clock forward; the system clock is left alone.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Fixed { now_ms } = &self.0 {
+            now_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::AcqRel);
+        }
+    }
+
+    /// A monotonic instant for measuring how long something took.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this module is the one place that reads clocks")]
+    pub fn instant(&self) -> std::time::Instant {
+        std::time::Instant::now()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module is the one place that reads clocks")]
+fn system_now_ms() -> i64 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Fresh random bits from the operating system, for SIDs, tokens and jitter.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Entropy;
+
+impl Entropy {
+    /// Fills `bytes` with random bits of the operating system.
+    pub fn fill(self, bytes: &mut [u8]) {
+        SysRng.try_fill_bytes(bytes).expect("the operating system hands out random bytes");
+    }
+
+    /// 128 random bits as 32 lower-case hexadecimal digits: an auth token or the body of a SID.
+    #[must_use]
+    pub fn hex_128(self) -> String {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes);
+        format!("{:032x}", u128::from_be_bytes(bytes))
+    }
+}
+
+/// UUIDv7 layout: 48 bits of milliseconds, version, then random bits.
+fn uuid_v7(now: Timestamp, random: u128) -> u128 {
+    let ms = u128::from(u64::try_from(now.0).unwrap_or(0)) & 0xffff_ffff_ffff;
+    (ms << 80) | (0x7 << 76) | ((random >> 4) & (0xfff << 64)) | (0b10 << 62) | (random & 0x3fff_ffff_ffff_ffff)
+}
+
+impl SidSource for Entropy {
+    fn next_bits(&mut self, now: Timestamp) -> u128 {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes);
+        uuid_v7(now, u128::from_be_bytes(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fresh_bits_carry_version_variant_and_time() {
+        let bits = Entropy.next_bits(Timestamp(0x0123_4567_89ab));
+        assert_eq!(bits >> 80, 0x0123_4567_89ab);
+        assert_eq!((bits >> 76) & 0xf, 7);
+        assert_eq!((bits >> 62) & 0b11, 0b10);
+    }
+
+    #[test]
+    fn a_fixed_clock_moves_only_when_told() {
+        let clock = Clock::fixed(Timestamp(1_000));
+        assert_eq!(clock.now(), Timestamp(1_000));
+        clock.advance(Duration::from_millis(5));
+        assert_eq!(clock.now(), Timestamp(1_005));
+    }
+}

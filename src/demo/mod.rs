@@ -1,0 +1,1 @@
+//! `switchhook demo`: server and phone in one process, talking over real HTTP.

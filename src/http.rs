@@ -1,0 +1,1 @@
+//! The HTTP listener: accept loop with limits and time-outs, graceful end.

@@ -1,0 +1,27 @@
+//! Pure core of TaskRouter: expressions, workflows, matching, and the lives of tasks and reservations.
+//!
+//! `Workspace::handle(command, now, sids)` carries out one command and returns what happened. Nothing here does I/O,
+//! awaits, asks for the time or for randomness, or iterates over a map of unspecified order: the same commands with the
+//! same times and identifiers give the same result. Start with [`command`], then [`state`].
+
+pub mod change;
+pub mod command;
+pub mod event;
+pub mod refusal;
+pub mod sid;
+pub mod state;
+pub mod time;
+
+pub use change::{RowChange, WorkspaceRows};
+pub use command::{Command, Reply};
+pub use event::{About, EventKind, EventRecord};
+pub use refusal::Refusal;
+pub use sid::{
+    AccountSid, ActivitySid, AlertSid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid,
+    TaskSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
+};
+pub use state::{
+    Activity, BackOff, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder, TaskQueue,
+    TaskStatus, Worker, WorkerChannel, Workflow, WorkflowVersion, WorkspaceSettings,
+};
+pub use time::Timestamp;

@@ -1,0 +1,176 @@
+//! Identifiers of everything the routing core knows: two letters and 32 hexadecimal digits.
+//!
+//! A SID is a newtype over 128 bits in UUIDv7 layout, so that new rows land at the end of an index and the creation
+//! order shows. This module must not make SIDs out of nothing: fresh bits come from a [`SidSource`] that the caller
+//! hands in. Start with the `sid!` lines.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::time::Timestamp;
+
+/// Hands out fresh 128-bit identifiers; production uses the entropy of `clock`, tests a seeded sequence.
+pub trait SidSource {
+    /// Returns 128 bits that were never returned before, in UUIDv7 layout for `now`.
+    fn next_bits(&mut self, now: Timestamp) -> u128;
+}
+
+/// A text that is not a SID of the expected kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a SID that begins with {prefix}")]
+pub struct InvalidSid {
+    /// The two letters that were expected.
+    pub prefix: &'static str,
+}
+
+fn parse_bits(text: &str, prefix: &'static str) -> Result<u128, InvalidSid> {
+    let digits = text.strip_prefix(prefix).ok_or(InvalidSid { prefix })?;
+    if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(InvalidSid { prefix });
+    }
+    u128::from_str_radix(digits, 16).map_err(|_| InvalidSid { prefix })
+}
+
+macro_rules! sid {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// The two letters that begin each SID of this kind.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// Wraps bits that came from a [`SidSource`] or a seeded test.
+            #[must_use]
+            pub const fn from_bits(bits: u128) -> Self {
+                Self(bits)
+            }
+
+            /// Takes fresh bits from `sids`.
+            pub fn fresh(sids: &mut dyn SidSource, now: Timestamp) -> Self {
+                Self(sids.next_bits(now))
+            }
+
+            /// The 128 bits behind the text form.
+            #[must_use]
+            pub const fn bits(self) -> u128 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, concat!($prefix, "{:032x}"), self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, formatter)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidSid;
+
+            fn from_str(text: &str) -> Result<Self, InvalidSid> {
+                parse_bits(text, $prefix).map(Self)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+sid!(
+    /// An account: credentials and the workspaces that belong to them.
+    AccountSid,
+    "AC"
+);
+sid!(
+    /// A workspace.
+    WorkspaceSid,
+    "WS"
+);
+sid!(
+    /// An activity of a workspace.
+    ActivitySid,
+    "WA"
+);
+sid!(
+    /// A worker.
+    WorkerSid,
+    "WK"
+);
+sid!(
+    /// A worker's channel.
+    WorkerChannelSid,
+    "WC"
+);
+sid!(
+    /// A task channel of a workspace.
+    TaskChannelSid,
+    "TC"
+);
+sid!(
+    /// A task queue.
+    TaskQueueSid,
+    "WQ"
+);
+sid!(
+    /// A workflow.
+    WorkflowSid,
+    "WW"
+);
+sid!(
+    /// A task.
+    TaskSid,
+    "WT"
+);
+sid!(
+    /// A reservation of a worker for a task.
+    ReservationSid,
+    "WR"
+);
+sid!(
+    /// An event of a workspace.
+    EventSid,
+    "EV"
+);
+sid!(
+    /// An entry of the alert log.
+    AlertSid,
+    "NO"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_form_round_trips_and_is_lower_case() {
+        let sid: TaskSid = "WT00000000000000000000000000ABCDEF".parse().unwrap();
+        assert_eq!(sid.to_string(), "WT00000000000000000000000000abcdef");
+        assert_eq!(sid.to_string().parse::<TaskSid>().unwrap(), sid);
+    }
+
+    #[test]
+    fn wrong_prefix_length_and_digits_are_refused() {
+        for text in ["", "WT", "WK00000000000000000000000000abcdef", "WT0000", "WT+0000000000000000000000000abcde"] {
+            assert!(text.parse::<TaskSid>().is_err(), "{text}");
+        }
+        assert!("WTé000000000000000000000000000abcd".parse::<TaskSid>().is_err());
+    }
+}
