@@ -7,6 +7,7 @@
 pub mod change;
 pub mod command;
 pub mod event;
+pub mod expression;
 pub mod refusal;
 pub mod sid;
 pub mod state;
