@@ -32,7 +32,6 @@ pub fn install_tls() {
 }
 
 /// A client builder with what every client of this project has: no redirects, no proxies, no `Referer`.
-#[must_use]
 pub fn client_builder() -> reqwest::ClientBuilder {
     install_tls();
     reqwest::Client::builder()

@@ -105,7 +105,7 @@ impl PhoneSystem {
         let mut last_error = String::from("no answer");
         let budget = self.transport.patience.command;
         let outcome = tokio::time::timeout(budget, self.carry_out(id, command, repeated, &mut last_error)).await;
-        let outcome = outcome.unwrap_or_else(|_| PhoneOutcome::Unavailable { message: last_error });
+        let outcome = outcome.unwrap_or(PhoneOutcome::Unavailable { message: last_error });
         let (task, number, name) = (id.task, id.number, name_of(command));
         match &outcome {
             PhoneOutcome::Done { .. } | PhoneOutcome::Gone => {

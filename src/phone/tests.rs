@@ -20,6 +20,9 @@ const LABEL: &str = "WR00000000000000000000000000000002";
 /// Tue, 31 Aug 2010 20:36:28 +0000
 const REQUESTED_AT: Timestamp = Timestamp(1_283_286_988_000);
 
+/// Method, path, and the pairs of form or query.
+type Recorded = (String, String, Vec<(String, String)>);
+
 /// What happens to the next requests that match.
 #[derive(Debug, Clone)]
 enum Fault {
@@ -38,7 +41,7 @@ struct Switch {
     calls: Vec<(&'static str, &'static str, &'static str)>,
     /// Faults of requests that change something, in order.
     faults: VecDeque<Fault>,
-    requests: Vec<(String, String, Vec<(String, String)>)>,
+    requests: Vec<Recorded>,
 }
 
 #[derive(Debug, Clone, Default)]
