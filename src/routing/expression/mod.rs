@@ -29,6 +29,8 @@ mod value;
 mod vocabulary;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 pub use compiled::Expression;

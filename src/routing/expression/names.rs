@@ -74,13 +74,13 @@ impl Meaning {
     /// Finds out what `path` stands for in an expression written at `place`.
     pub(super) fn resolve(&mut self, path: &Path, place: Place, vocabulary: &mut Vocabulary) -> Operand {
         match (place, path.head()) {
-            (Place::Worker, "worker") => match channel(&path.segments()[1..]) {
-                Some((unique_name, figure)) => self.channel(unique_name, figure, vocabulary.slot(path)),
-                None => {
-                    self.warn_literal(path, "a worker's attributes");
-                    self.worker(path, vocabulary)
+            (Place::Worker, "worker") => {
+                if let Some((unique_name, figure)) = channel(&path.segments()[1..]) {
+                    return self.channel(unique_name, figure, vocabulary.slot(path));
                 }
-            },
+                self.warn_literal(path, "a worker's attributes");
+                self.worker(path, vocabulary)
+            }
             (Place::Worker, head) => {
                 if head == "task" {
                     self.warn_literal(path, "a worker's attributes");

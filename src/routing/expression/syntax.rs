@@ -51,12 +51,12 @@ pub(super) fn parse(text: &str) -> Result<Syntax, SyntaxErrors> {
 
 /// Reads an `order_by`: `worker.level DESC, worker.age` (routing.md 3.6).
 pub(super) fn parse_order(text: &str) -> Result<Vec<OrderClause>, SyntaxErrors> {
-    read(text, |parser| parser.order())
+    read(text, Parser::order)
 }
 
 /// Reads a lone reference.
 pub(super) fn parse_reference(text: &str) -> Result<Path, SyntaxErrors> {
-    read(text, |parser| if parser.at_name() { parser.reference() } else { Err(parser.refusal("a name", |_, _| false)) })
+    read(text, |parser| if parser.at_name() { parser.reference() } else { Err(parser.refusal("a name", |_| false)) })
 }
 
 /// Refuses a text longer than the limit.
@@ -73,13 +73,13 @@ pub(super) fn check_length(text: &str) -> Result<(), SyntaxErrors> {
 }
 
 /// Cuts `text` into tokens, reads them all with `rule`, and gathers the errors of both.
-fn read<T>(text: &str, rule: impl FnOnce(&mut Parser<'_>) -> Result<T, SyntaxError>) -> Result<T, SyntaxErrors> {
+fn read<'t, T>(text: &'t str, rule: impl FnOnce(&mut Parser<'t>) -> Result<T, SyntaxError>) -> Result<T, SyntaxErrors> {
     check_length(text)?;
     let (tokens, mut errors) = tokens(text);
-    let mut parser = Parser { text, tokens: &tokens, at: 0, nodes: 0 };
+    let mut parser = Parser { text, tokens, at: 0, nodes: 0 };
     let result = rule(&mut parser).and_then(|tree| match parser.kind() {
         TokenKind::End => Ok(tree),
-        _ => Err(parser.refusal("AND, OR or the end", |_, kind| *kind == TokenKind::End)),
+        _ => Err(parser.refusal("AND, OR or the end", |next| next.kind == TokenKind::End)),
     });
     match result {
         Ok(tree) if errors.is_empty() => return Ok(tree),
@@ -91,7 +91,7 @@ fn read<T>(text: &str, rule: impl FnOnce(&mut Parser<'_>) -> Result<T, SyntaxErr
 
 struct Parser<'t> {
     text: &'t str,
-    tokens: &'t [Token],
+    tokens: Vec<Token>,
     at: usize,
     nodes: usize,
 }
@@ -140,18 +140,11 @@ impl Parser<'_> {
 
     fn operator(&mut self) -> Result<Operator, SyntaxError> {
         let Some(operator) = operator(self.text, self.token()) else {
-            return Err(self.refusal("OPERATOR", |text, kind_of| {
-                // Only the kind and the word matter for "would fit".
-                match kind_of {
-                    TokenKind::Symbol(_) => true,
-                    TokenKind::Word => ["HAS", "IN", "CONTAINS", "NOT"].iter().any(|k| text.eq_ignore_ascii_case(k)),
-                    _ => false,
-                }
-            }));
+            return Err(self.refusal("OPERATOR", |next| operator(self.text, next).is_some()));
         };
         self.at += 1;
         if operator == Operator::NotIn && !self.take_keyword("IN") {
-            return Err(self.refusal("IN", |text, _| text.eq_ignore_ascii_case("IN")));
+            return Err(self.refusal("IN", |next| self.text[next.span.clone()].eq_ignore_ascii_case("IN")));
         }
         Ok(operator)
     }
@@ -195,7 +188,7 @@ impl Parser<'_> {
             TokenKind::Word if piece.eq_ignore_ascii_case("TRUE") => Value::Bool(true),
             TokenKind::Word if piece.eq_ignore_ascii_case("FALSE") => Value::Bool(false),
             TokenKind::Word if piece.eq_ignore_ascii_case("NULL") => Value::Null,
-            _ => return Err(self.refusal(expected, |_, kind| begins_value(kind))),
+            _ => return Err(self.refusal(expected, |next| begins_value(&next.kind))),
         };
         self.at += 1;
         Ok(value)
@@ -209,7 +202,7 @@ impl Parser<'_> {
                 TokenKind::Dot => {
                     self.at += 1;
                     if *self.kind() != TokenKind::Word {
-                        return Err(self.refusal("a name", |_, kind| *kind == TokenKind::Word));
+                        return Err(self.refusal("a name", |next| next.kind == TokenKind::Word));
                     }
                     segments.push(Segment::Key(self.piece().into()));
                     self.at += 1;
@@ -232,11 +225,11 @@ impl Parser<'_> {
         loop {
             self.count_node()?;
             if *self.kind() != TokenKind::Word || self.piece() != "worker" {
-                return Err(self.refusal("'worker.'", |text, _| text == "worker"));
+                return Err(self.refusal("'worker.'", |next| &self.text[next.span.clone()] == "worker"));
             }
             if self.tokens[self.at + 1].kind != TokenKind::Dot {
                 self.at += 1;
-                return Err(self.refusal("'.'", |_, kind| *kind == TokenKind::Dot));
+                return Err(self.refusal("'.'", |next| next.kind == TokenKind::Dot));
             }
             let path = self.reference()?;
             let descending = self.take_keyword("DESC");
@@ -247,7 +240,7 @@ impl Parser<'_> {
             match self.kind() {
                 TokenKind::Comma => self.at += 1,
                 TokenKind::End => return Ok(clauses),
-                _ => return Err(self.refusal("ASC, DESC, ',' or the end", |_, kind| *kind == TokenKind::Comma)),
+                _ => return Err(self.refusal("ASC, DESC, ',' or the end", |next| next.kind == TokenKind::Comma)),
             }
         }
     }
@@ -272,7 +265,7 @@ impl Parser<'_> {
 
     fn take(&mut self, kind: &TokenKind, expected: &str) -> Result<(), SyntaxError> {
         if self.kind() != kind {
-            return Err(self.refusal(expected, |_, next| next == kind));
+            return Err(self.refusal(expected, |next| next.kind == *kind));
         }
         self.at += 1;
         Ok(())
@@ -297,9 +290,8 @@ impl Parser<'_> {
     }
 
     /// Describes the present token as wrong: as extraneous if the one after it would fit.
-    fn refusal(&self, expected: &str, fits: impl Fn(&str, &TokenKind) -> bool) -> SyntaxError {
-        let next = self.tokens.get(self.at + 1);
-        let extraneous = next.is_some_and(|next| fits(&self.text[next.span.clone()], &next.kind));
+    fn refusal(&self, expected: &str, fits: impl Fn(&Token) -> bool) -> SyntaxError {
+        let extraneous = self.tokens.get(self.at + 1).is_some_and(fits);
         let mistake = if extraneous { Mistake::Extraneous } else { Mistake::Mismatched };
         SyntaxError::new(mistake, self.text, self.token().span.clone(), expected)
     }

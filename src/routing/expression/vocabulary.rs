@@ -28,13 +28,15 @@ impl Vocabulary {
 
     /// Returns the slot of `path`, a new one for a path not yet known.
     pub(super) fn slot(&mut self, path: &Path) -> Slot {
-        let found = self.sorted.binary_search_by(|slot| self.path(*slot).cmp(path));
-        found.map(|at| self.sorted[at]).unwrap_or_else(|at| {
-            let slot = Slot(u32::try_from(self.paths.len()).expect("each path took bytes of an expression's text"));
-            self.paths.push(path.clone());
-            self.sorted.insert(at, slot);
-            slot
-        })
+        match self.sorted.binary_search_by(|slot| self.path(*slot).cmp(path)) {
+            Ok(at) => self.sorted[at],
+            Err(at) => {
+                let slot = Slot(u32::try_from(self.paths.len()).expect("each path took bytes of an expression's text"));
+                self.paths.push(path.clone());
+                self.sorted.insert(at, slot);
+                slot
+            }
+        }
     }
 
     /// Returns the paths in the order of their slots.
