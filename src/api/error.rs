@@ -129,7 +129,10 @@ fn capitalized(message: &str) -> String {
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "the store could not be read");
-        Self::internal()
+        match error {
+            store::Error::Busy | store::Error::Unavailable(_) => Self::unavailable(),
+            _ => Self::internal(),
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 //! Every error names its parameter. Unknown parameters are ignored, as at Twilio. An empty value clears a text or a URL
 //! and counts as absent everywhere else. Start with [`Parameters`].
 
-use std::collections::BTreeMap;
 use std::ops::{Deref, RangeInclusive};
 use std::str::FromStr;
 
@@ -11,7 +10,7 @@ use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::State;
@@ -147,7 +146,7 @@ impl Parameters {
         if text.chars().count() > ATTRIBUTES_LIMIT {
             return Err(ApiError::invalid(format!("Invalid {name}: longer than {ATTRIBUTES_LIMIT} characters")));
         }
-        match serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text) {
+        match serde_json::from_str::<Map<String, Value>>(text) {
             Ok(_) => Ok(Some(text.to_owned())),
             Err(error) => Err(ApiError::invalid(format!("Invalid {name}: expected a JSON object: {error}"))),
         }
@@ -176,17 +175,21 @@ impl Parameters {
         values.map(|value| word(name, value, words)).collect()
     }
 
-    /// An absolute `http` or `https` URL; the inner value is none when the parameter is empty.
-    pub(super) fn url(&self, name: &'static str) -> Result<Option<Option<String>>, ApiError> {
+    /// An absolute `http` or `https` URL, or an empty text.
+    pub(super) fn url(&self, name: &'static str) -> Result<Option<String>, ApiError> {
         let Some(value) = self.text(name) else { return Ok(None) };
-        if value.is_empty() {
-            return Ok(Some(None));
-        }
-        match url::Url::parse(value) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Some(Some(value.to_owned()))),
-            _ => Err(invalid(name, value, "an absolute http or https URL")),
+        let is_web = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        if value.is_empty() || url::Url::parse(value).is_ok_and(is_web) {
+            Ok(Some(value.to_owned()))
+        } else {
+            Err(invalid(name, value, "an absolute http or https URL"))
         }
     }
+}
+
+/// Nothing instead of an empty text.
+pub(super) fn non_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// One of `words`, whatever its case.
@@ -273,9 +276,9 @@ mod tests {
 
     #[test]
     fn urls_are_absolute_and_an_empty_one_clears() {
-        assert_eq!(of("U=").url("U"), Ok(Some(None)));
+        assert_eq!(of("U=").url("U"), Ok(Some(String::new())));
         assert_eq!(of("").url("U"), Ok(None));
-        assert_eq!(of("U=https://a.example/b?c=1").url("U"), Ok(Some(Some("https://a.example/b?c=1".to_owned()))));
+        assert_eq!(of("U=https://a.example/b?c=1").url("U"), Ok(Some("https://a.example/b?c=1".to_owned())));
         for text in ["/b", "ftp://a.example", "javascript:1"] {
             assert!(of(&format!("U={text}")).url("U").is_err(), "{text}");
         }

@@ -137,7 +137,7 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, ApiError> 
             .boolean("BeepOnCustomerEntrance")?
             .unwrap_or(defaults.beep_on_customer_entrance),
         // An empty address is silence, not the default music.
-        wait_url: form.url("WaitUrl")?.map(Option::unwrap_or_default),
+        wait_url: form.url("WaitUrl")?,
         wait_method: word("WaitMethod", &METHODS)?,
         early_media: form.boolean("EarlyMedia")?.unwrap_or(defaults.early_media),
         max_participants: form.integer("MaxParticipants", 2..=250)?,

@@ -110,13 +110,9 @@ fn version(text: &str) -> Result<Option<u64>, ApiError> {
 
 /// Reads a channel's SID, a worker channel's SID or a unique name.
 pub(super) fn channel_name(text: &str) -> ChannelName {
-    if let Ok(sid) = text.parse() {
-        ChannelName::Sid(sid)
-    } else if let Ok(sid) = text.parse() {
-        ChannelName::WorkerChannel(sid)
-    } else {
-        ChannelName::Unique(text.to_owned())
-    }
+    let task_channel = text.parse().map(ChannelName::Sid);
+    let worker_channel = || text.parse().map(ChannelName::WorkerChannel);
+    task_channel.or_else(|_| worker_channel()).unwrap_or_else(|_| ChannelName::Unique(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::routing::command::{NewTaskQueue, TaskQueueUpdate};
 use crate::routing::{Command, Reply, TaskOrder, TaskQueueSid};
 use crate::store::views::TaskQueueView;
 
-/// Serves every worker (TaskRouter: TaskQueue).
+/// Serves every worker (TaskRouter: Create a `TaskQueue`).
 const EVERY_WORKER: &str = "1==1";
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {

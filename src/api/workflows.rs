@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::form::{Form, Query};
+use super::form::{Form, Query, non_empty};
 use super::json::{answer, date, deleted};
 use super::links::Place;
 use super::page::Paging;
@@ -29,8 +29,8 @@ pub(super) async fn create(scope: Scope, form: Form<BODY_LIMIT>) -> Result<Respo
     let new = NewWorkflow {
         friendly_name: form.required("FriendlyName")?,
         configuration: form.required("Configuration")?,
-        assignment_callback_url: form.url("AssignmentCallbackUrl")?.flatten(),
-        fallback_assignment_callback_url: form.url("FallbackAssignmentCallbackUrl")?.flatten(),
+        assignment_callback_url: form.url("AssignmentCallbackUrl")?.and_then(non_empty),
+        fallback_assignment_callback_url: form.url("FallbackAssignmentCallbackUrl")?.and_then(non_empty),
         task_reservation_timeout_secs: form.integer("TaskReservationTimeout", 1..=86_400)?.unwrap_or(120),
     };
     match scope.carry_out(Command::CreateWorkflow(new)).await? {
@@ -48,8 +48,8 @@ pub(super) async fn update(scope: Scope, form: Form<BODY_LIMIT>) -> Result<Respo
     let update = WorkflowUpdate {
         friendly_name: form.owned("FriendlyName"),
         configuration: form.owned("Configuration"),
-        assignment_callback_url: form.url("AssignmentCallbackUrl")?,
-        fallback_assignment_callback_url: form.url("FallbackAssignmentCallbackUrl")?,
+        assignment_callback_url: form.url("AssignmentCallbackUrl")?.map(non_empty),
+        fallback_assignment_callback_url: form.url("FallbackAssignmentCallbackUrl")?.map(non_empty),
         task_reservation_timeout_secs: form.integer("TaskReservationTimeout", 1..=86_400)?,
         re_evaluate_tasks: form.boolean("ReEvaluateTasks")?.unwrap_or(false),
     };

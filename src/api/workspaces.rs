@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::State;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::form::{Form, Parameters, Query};
+use super::form::{Form, Parameters, Query, non_empty};
 use super::json::{answer, date, deleted};
 use super::links::Place;
 use super::page::Paging;
@@ -41,8 +41,8 @@ pub(super) async fn create(
     };
     let new = NewWorkspace {
         friendly_name: form.required("FriendlyName")?,
-        event_callback_url: form.url("EventCallbackUrl")?.flatten().unwrap_or_default(),
-        events_filter: form.filled("EventsFilter").map(str::to_owned),
+        event_callback_url: form.url("EventCallbackUrl")?.unwrap_or_default(),
+        events_filter: form.owned("EventsFilter").and_then(non_empty),
         multi_task_enabled: form.boolean("MultiTaskEnabled")?.unwrap_or(true),
         prioritize_queue_order: order(&form, "PrioritizeQueueOrder")?.unwrap_or(TaskOrder::Fifo),
         template,
@@ -64,8 +64,8 @@ pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
 pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiError> {
     let update = WorkspaceUpdate {
         friendly_name: form.owned("FriendlyName"),
-        event_callback_url: form.url("EventCallbackUrl")?.map(Option::unwrap_or_default),
-        events_filter: form.text("EventsFilter").map(|text| Some(text.to_owned()).filter(|text| !text.is_empty())),
+        event_callback_url: form.url("EventCallbackUrl")?,
+        events_filter: form.owned("EventsFilter").map(non_empty),
         default_activity: form.sid("DefaultActivitySid")?,
         timeout_activity: form.sid("TimeoutActivitySid")?,
         multi_task_enabled: form.boolean("MultiTaskEnabled")?,
