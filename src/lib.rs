@@ -13,6 +13,7 @@
 //! - [`demo`]: server and phone system together (`switchhook demo`).
 //! - [`config`], [`cli`], [`telemetry`], [`http`]: settings, commands, logs and metrics, the listener.
 //! - [`clock`]: the only place that asks for time and randomness.
+//! - [`outbound`]: HTTP requests to URLs that users gave.
 //! - [`signature`]: `X-Twilio-Signature`, for both directions.
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod config;
 pub mod demo;
 pub mod engine;
 pub mod http;
+pub mod outbound;
 pub mod phone;
 pub mod routing;
 pub mod signature;
