@@ -9,12 +9,14 @@ mod auth;
 mod cors;
 mod error;
 mod events;
+mod expressions;
 mod form;
 mod json;
 pub mod links;
 mod page;
 mod reservations;
 mod scope;
+mod sift;
 mod task_channels;
 mod task_queues;
 mod tasks;
@@ -22,6 +24,9 @@ mod worker_channels;
 mod workers;
 mod workflows;
 mod workspaces;
+
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
 use axum::extract::Request;
