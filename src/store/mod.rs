@@ -12,11 +12,13 @@ mod files;
 mod load;
 mod lookups;
 mod migrations;
+pub mod pages;
 mod rows;
 mod sqlite;
 mod statements;
 #[cfg(test)]
 mod tests;
+pub mod views;
 mod work;
 mod writer;
 
