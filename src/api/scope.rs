@@ -12,9 +12,11 @@ use super::State;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::links::Place;
+use crate::clock::Entropy;
 use crate::engine::Request;
 use crate::routing::command::ChannelName;
-use crate::routing::{Command, Reply, WorkspaceSid};
+use crate::routing::{AlertSid, Command, Reply, ReservationSid, WorkspaceSid};
+use crate::store::Alert;
 use crate::store::views::WorkspaceView;
 
 /// A request to a workspace of the caller.
@@ -83,6 +85,26 @@ impl Scope {
     /// The version in `If-Match`: `3`, `"3"` or `W/"3"`; none for `*`, which any version satisfies.
     pub(super) fn if_match(&self) -> Result<Option<u64>, ApiError> {
         self.if_match.as_deref().map_or(Ok(None), version)
+    }
+
+    /// Adds a line about a reservation to the alert log, under one of Twilio's debugger codes.
+    pub(super) async fn alert(&self, code: u32, message: &str, reservation: ReservationSid) {
+        let at = self.state.clock.now();
+        let alert = Alert {
+            sid: AlertSid::fresh(&mut Entropy, at),
+            account: self.place.account,
+            workspace: Some(self.sid()),
+            code,
+            message: message.to_owned(),
+            task: None,
+            reservation: Some(reservation),
+            worker: None,
+            at,
+        };
+        // The client gets its answer all the same.
+        if let Err(error) = self.state.store.alert(alert).await {
+            tracing::error!(code, %error, "an alert could not be written");
+        }
     }
 
     /// Carries out a command of the routing core.
