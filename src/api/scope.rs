@@ -115,7 +115,7 @@ impl Scope {
     /// Carries out any request.
     pub(super) async fn send(&self, request: Request) -> Result<Reply, ApiError> {
         let reply = self.state.engine.send(self.sid(), request).await;
-        reply.map_err(|error| ApiError::of_engine(error, &self.place, &self.path))
+        reply.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
     }
 }
 
