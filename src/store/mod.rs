@@ -1,1 +1,98 @@
-//! Rows on disk: SQLite now, behind one `Store` type; it must not decide anything or call the network.
+//! Rows on disk: SQLite now, behind one [`Store`] type; it must not decide anything or call the network.
+//!
+//! Writes go to one writer task that puts everything that waits, of all workspaces, into one commit (`writer`); reads
+//! use a pool of read-only connections. SQL is kept portable: `$1` placeholders, `ON CONFLICT … DO UPDATE`, values that
+//! are text, whole numbers or flags. Start with [`Store`], then [`Batch`], then `writer`.
+
+mod accounts;
+mod batch;
+mod error;
+mod fields;
+mod files;
+mod load;
+mod lookups;
+mod migrations;
+pub mod pages;
+mod rows;
+mod sqlite;
+mod statements;
+#[cfg(test)]
+mod tests;
+pub mod views;
+mod work;
+mod writer;
+
+pub use batch::{Account, Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
+pub use error::Error;
+pub use sqlite::SqliteStore;
+
+use work::Work;
+
+/// The database. Cheap to clone; all clones share one writer and one read pool.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// One file on this machine.
+    Sqlite(SqliteStore),
+}
+
+impl Store {
+    /// Opens the database of `url` (`sqlite:PATH`, made when absent; `sqlite::memory:` is a file that goes away with
+    /// the store), takes the process lock and brings the schema up to date. A second process gets [`Error::InUse`].
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        SqliteStore::open(url).await.map(Self::Sqlite)
+    }
+
+    /// Opens the database beside a running server, without the process lock: for `create-account` and `doctor`.
+    /// Brings the schema up to date when no server runs.
+    pub async fn open_shared(url: &str) -> Result<Self, Error> {
+        SqliteStore::open_shared(url).await.map(Self::Sqlite)
+    }
+
+    /// Brings the schema up to date; returns the names of the migrations that were applied. Refused with
+    /// [`Error::InUse`] while a server runs.
+    pub async fn migrate(url: &str) -> Result<Vec<String>, Error> {
+        SqliteStore::migrate(url).await
+    }
+
+    /// The read-only connections. Reads see everything that was acknowledged before they began.
+    #[must_use]
+    pub const fn read_pool(&self) -> &sqlx::SqlitePool {
+        match self {
+            Self::Sqlite(store) => store.read_pool(),
+        }
+    }
+
+    /// Writes a batch as a whole; it is on disk when this returns. On [`Error::Fenced`] and [`Error::Busy`] nothing
+    /// was written; after any other error the caller loads the workspace again to learn what is on disk.
+    pub async fn append(&self, batch: Batch) -> Result<(), Error> {
+        self.write(Work::of_batch(batch)?).await
+    }
+
+    /// Resolves once the store takes no writes any more: after a failed write to disk, when the process must end, or
+    /// after [`Store::close`].
+    pub async fn failed(&self) {
+        match self {
+            Self::Sqlite(store) => store.ended().await,
+        }
+    }
+
+    /// Checks that the writer can take the write lock now; writes nothing.
+    pub async fn ready(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(store) => store.ready().await,
+        }
+    }
+
+    /// Writes what was appended before, ends the writer and gives the process lock back.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+        }
+    }
+
+    async fn write(&self, work: Work) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(store) => store.write(work).await,
+        }
+    }
+}

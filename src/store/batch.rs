@@ -1,0 +1,152 @@
+//! What callers hand to the store and get back from it, besides the records of the routing core.
+//!
+//! Plain records; the columns are in `statements`, the conversions in `rows`. Start with [`Batch`].
+
+use secrecy::SecretString;
+
+use crate::routing::{
+    AccountSid, AlertSid, EventRecord, ReservationSid, RowChange, TaskSid, Timestamp, WorkerSid, WorkspaceRows,
+    WorkspaceSid,
+};
+
+/// All that one turn of a workspace changed: written as a whole or not at all.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The workspace.
+    pub workspace: WorkspaceSid,
+    /// `last_sequence` of the workspace before this batch. The store compares it with what is on disk and advances it
+    /// by the number of events; a difference is [`Error::Fenced`](super::Error::Fenced). A workspace that is not on
+    /// disk yet is made when this is 0 and its settings are among `rows`.
+    pub expected_sequence: u64,
+    /// Rows of the routing core, in the order of the changes; of several changes of one row the last one counts.
+    pub rows: Vec<RowChange>,
+    /// Events with consecutive sequence numbers from `expected_sequence + 1`.
+    pub events: Vec<EventRecord>,
+    /// Commands to the phone system that were decided; one that is there already gets its new attempts.
+    pub outbox_added: Vec<OutboxRow>,
+    /// Commands that need no further attempt.
+    pub outbox_done: Vec<(TaskSid, u32)>,
+    /// States of the calls core, new or changed.
+    pub voice_tasks: Vec<VoiceTaskRow>,
+    /// States of the calls core that are not needed any more.
+    pub voice_tasks_deleted: Vec<TaskSid>,
+    /// Lines of the alert log.
+    pub alerts: Vec<Alert>,
+}
+
+impl Batch {
+    /// A batch that changes nothing.
+    #[must_use]
+    pub const fn empty(workspace: WorkspaceSid, expected_sequence: u64) -> Self {
+        Self {
+            workspace,
+            expected_sequence,
+            rows: Vec::new(),
+            events: Vec::new(),
+            outbox_added: Vec::new(),
+            outbox_done: Vec::new(),
+            voice_tasks: Vec::new(),
+            voice_tasks_deleted: Vec::new(),
+            alerts: Vec::new(),
+        }
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.row_count() == 0
+    }
+
+    /// Rows this batch writes or removes.
+    #[must_use]
+    pub const fn row_count(&self) -> usize {
+        self.rows.len()
+            + self.events.len()
+            + self.outbox_added.len()
+            + self.outbox_done.len()
+            + self.voice_tasks.len()
+            + self.voice_tasks_deleted.len()
+            + self.alerts.len()
+    }
+}
+
+/// Everything of one workspace that its engine needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Rows of the routing core.
+    pub rows: WorkspaceRows,
+    /// States of the calls core, ordered by task.
+    pub voice_tasks: Vec<VoiceTaskRow>,
+    /// Open commands to the phone system, ordered by task and number.
+    pub outbox: Vec<OutboxRow>,
+}
+
+/// A command to the phone system that was decided and is still to be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// The task it belongs to.
+    pub task: TaskSid,
+    /// Its number within the task.
+    pub number: u32,
+    /// JSON of the command.
+    pub command: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When it was decided.
+    pub created_at: Timestamp,
+}
+
+/// The calls core's state of one task that was made from a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoiceTaskRow {
+    /// The task.
+    pub task: TaskSid,
+    /// Its workspace.
+    pub workspace: WorkspaceSid,
+    /// The caller's leg.
+    pub call: Option<String>,
+    /// No live legs.
+    pub closed: bool,
+    /// The conference at the phone system, once known.
+    pub conference: Option<String>,
+    /// JSON of the calls core's record.
+    pub state: String,
+    /// Last change.
+    pub updated_at: Timestamp,
+}
+
+/// An account: who may use the API, and whose the workspaces are.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The account.
+    pub sid: AccountSid,
+    /// A name for people.
+    pub friendly_name: String,
+    /// Password of Basic auth and key of webhook signatures.
+    pub auth_token: SecretString,
+    /// Creation.
+    pub created_at: Timestamp,
+}
+
+/// One line of the alert log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// The alert.
+    pub sid: AlertSid,
+    /// Whose.
+    pub account: AccountSid,
+    /// The workspace concerned.
+    pub workspace: Option<WorkspaceSid>,
+    /// Twilio's debugger code.
+    pub code: u32,
+    /// What happened, readable.
+    pub message: String,
+    /// The task concerned.
+    pub task: Option<TaskSid>,
+    /// The reservation concerned.
+    pub reservation: Option<ReservationSid>,
+    /// The worker concerned.
+    pub worker: Option<WorkerSid>,
+    /// When.
+    pub at: Timestamp,
+}

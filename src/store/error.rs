@@ -1,0 +1,129 @@
+//! What can go wrong with the store, and how the driver's errors are sorted.
+//!
+//! It must not decide what to do about an error: the writer does that for writes, the caller for reads. Start with
+//! [`Error`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why the store did not do what was asked. Cheap to clone, because one failed commit answers many callers.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Another process has the database open as its server.
+    #[error("another process is using the database {}: stop it, or name a different database", path.display())]
+    InUse {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The workspace on disk is not where the batch expected it to be: somebody else wrote it. Nothing was written.
+    #[error("the workspace was changed by another writer; expected its event sequence at {expected}")]
+    Fenced {
+        /// The sequence number the batch was based on.
+        expected: u64,
+    },
+    /// The database is locked by another process for longer than the time allowed. Nothing was written.
+    #[error("the database is busy with another writer; expected it to become free within a few seconds")]
+    Busy,
+    /// The store cannot take the request now, or not any more (closed, disk full, a failed write to disk).
+    #[error("the store is not available: {0}")]
+    Unavailable(Arc<str>),
+    /// A value that no version of this program writes, or a batch that contradicts itself.
+    #[error("unexpected value in table {table}, column {column}, row {row}")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row's primary key, its parts joined by `/`.
+        row: String,
+    },
+    /// The database's schema is not the one this program was built with.
+    #[error("{0}")]
+    Schema(Arc<str>),
+    /// A URL that names no database this program can open.
+    #[error("unsupported database URL {url:?}; expected sqlite:PATH")]
+    UnsupportedUrl {
+        /// The text that was given.
+        url: String,
+    },
+    /// The files of the database could not be prepared.
+    #[error("cannot use {}: {error}", path.display())]
+    File {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        error: Arc<std::io::Error>,
+    },
+    /// Any other error of the database driver.
+    #[error("the database refused: {0}")]
+    Driver(Arc<sqlx::Error>),
+}
+
+impl Error {
+    /// A short fixed word for metrics and logs.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => "in_use",
+            Self::Fenced { .. } => "fenced",
+            Self::Busy => "busy",
+            Self::Unavailable(_) => "unavailable",
+            Self::Inconsistent { .. } => "inconsistent",
+            Self::Schema(_) => "schema",
+            Self::UnsupportedUrl { .. } => "unsupported_url",
+            Self::File { .. } => "file",
+            Self::Driver(_) => "driver",
+        }
+    }
+
+    pub(super) fn unavailable(why: impl AsRef<str>) -> Self {
+        Self::Unavailable(why.as_ref().into())
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match severity(&error) {
+            Severity::Busy => Self::Busy,
+            Severity::Full => Self::unavailable("the disk is full"),
+            Severity::Fatal | Severity::Statement => Self::Driver(Arc::new(error)),
+        }
+    }
+}
+
+/// How far the damage of a driver's error reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Severity {
+    /// Only the statement is wrong; the database is sound.
+    Statement,
+    /// Another process holds the write lock.
+    Busy,
+    /// No space left; writes may succeed again later.
+    Full,
+    /// Reading or writing the file failed, or the connection is gone: what is on disk is not certain any more.
+    Fatal,
+}
+
+/// Sorts a driver's error by the primary result code of SQLite (the low byte of the extended code).
+pub(super) fn severity(error: &sqlx::Error) -> Severity {
+    const BUSY: u32 = 5;
+    const LOCKED: u32 = 6;
+    const FULL: u32 = 13;
+    // READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB.
+    const FATAL: [u32; 5] = [8, 10, 11, 14, 26];
+    match error {
+        sqlx::Error::Database(refusal) => {
+            match refusal.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
+                Some(BUSY | LOCKED) => Severity::Busy,
+                Some(FULL) => Severity::Full,
+                Some(code) if FATAL.contains(&code) => Severity::Fatal,
+                _ => Severity::Statement,
+            }
+        }
+        sqlx::Error::PoolTimedOut => Severity::Busy,
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) | sqlx::Error::PoolClosed => {
+            Severity::Fatal
+        }
+        _ => Severity::Statement,
+    }
+}
