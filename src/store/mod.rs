@@ -6,6 +6,8 @@
 
 mod batch;
 mod error;
+pub mod pages;
+pub mod views;
 
 pub use batch::{Account, Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
 pub use error::Error;
