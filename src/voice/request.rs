@@ -84,14 +84,12 @@ impl Webhook {
 /// Reads a webhook and makes sure who sent it; the error is the answer.
 pub(super) async fn read(state: &State, request: Request) -> Result<Webhook, Response> {
     let unchecked = Unchecked::receive(request).await?;
-    match sender(state, &unchecked).await {
-        Some(sender) => Ok(unchecked.sent_by(sender)),
-        None => {
-            let path = unchecked.target.split('?').next();
-            tracing::warn!(path, "refused a voice webhook without a valid signature");
-            Err(StatusCode::FORBIDDEN.into_response())
-        }
-    }
+    let Some(sender) = sender(state, &unchecked).await else {
+        let path = unchecked.target.split('?').next();
+        tracing::warn!(path, "refused a voice webhook without a valid signature");
+        return Err(StatusCode::FORBIDDEN.into_response());
+    };
+    Ok(unchecked.sent_by(sender))
 }
 
 /// A webhook whose sender is not known yet.
