@@ -341,7 +341,7 @@ fn refusals_have_the_words_that_clients_match_on() {
             "Unable to reject pending reservations when updating to an Available activity state.".to_owned(),
         ),
     ] {
-        let error = ApiError::refused(&refusal, &place(), "/Workspaces/WS1");
+        let error = ApiError::refused(&refusal, Some(&place()), "/Workspaces/WS1");
         let status = StatusCode::from_u16(status).unwrap();
         assert_eq!(error, ApiError { status, code, message }, "{refusal:?}");
     }
@@ -349,7 +349,7 @@ fn refusals_have_the_words_that_clients_match_on() {
 
 #[test]
 fn failures_of_the_engine_are_not_the_clients() {
-    let of = |error| ApiError::of_engine(error, &place(), "/x");
+    let of = |error| ApiError::of_engine(error, Some(&place()), "/x");
     assert_eq!(of(engine::Error::Overloaded).code, 20429);
     assert_eq!(of(engine::Error::Unavailable).code, 20503);
     assert_eq!(of(engine::Error::NoSuchWorkspace).code, 20404);
