@@ -31,13 +31,16 @@ impl State {
         let task = context.record.task;
         match next {
             NextDocument::JoinRoom => self.join_customer(task, &context.record.customer_room()),
-            // The queue is only a parking place; on the way back its name matters to nobody.
-            NextDocument::Wait => self.park(task, &context.workspace.to_string(), ""),
+            NextDocument::Wait => {
+                // The queue is only a parking place: without a workflow any stable name will do.
+                let queue = self.workflow_of(context).await.unwrap_or_else(|| context.workspace.to_string());
+                self.park(task, &queue, "")
+            }
             NextDocument::AfterEnqueue(after) => verbs(&after),
             NextDocument::Unavailable => self.answer(&Document::Unavailable),
             NextDocument::Empty => self.answer(&Document::Empty),
             NextDocument::Application { url, method, result, cancel_reason, answer_used } => {
-                let mut extra = facts(context);
+                let mut extra = self.facts(context).await;
                 extra.push(("QueueResult".to_owned(), result.as_str().to_owned()));
                 extra.extend(cancel_reason.map(|reason| ("TaskCanceledReason".to_owned(), reason)));
                 let question = Question {
@@ -64,6 +67,25 @@ impl State {
                 }
             }
         }
+    }
+
+    /// What we know of the task, for the application.
+    pub(super) async fn facts(&self, context: &Context<'_>) -> Vec<(String, String)> {
+        let record = context.record;
+        let accepted = record.legs.iter().find(|leg| leg.accepted).and_then(|leg| leg.reservation);
+        let facts = [
+            ("TaskSid", Some(record.task.to_string())),
+            ("WorkflowSid", self.workflow_of(context).await),
+            ("QueueTime", record.queue_time_secs.map(|secs| secs.to_string())),
+            ("ReservationSid", accepted.map(|reservation| reservation.to_string())),
+            ("ConferenceSid", record.conference.clone()),
+        ];
+        facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// The workflow of the task; `None` too when it cannot be read, which is no reason to keep a caller waiting.
+    async fn workflow_of(&self, context: &Context<'_>) -> Option<String> {
+        self.store.task(context.workspace, context.record.task).await.ok()??.workflow_sid
     }
 
     /// The customer's join document.
@@ -95,17 +117,4 @@ impl RoomUrls<'_> {
     fn as_room(&self) -> Room<'_> {
         Room { settings: self.settings, left_url: self.left, callback_url: &self.callback }
     }
-}
-
-/// What we know of the task, for the application.
-pub(super) fn facts(context: &Context<'_>) -> Vec<(String, String)> {
-    let record = context.record;
-    let accepted = record.legs.iter().find(|leg| leg.accepted).and_then(|leg| leg.reservation);
-    let facts = [
-        ("TaskSid", Some(record.task.to_string())),
-        ("QueueTime", record.queue_time_secs.map(|secs| secs.to_string())),
-        ("ReservationSid", accepted.map(|reservation| reservation.to_string())),
-        ("ConferenceSid", record.conference.clone()),
-    ];
-    facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

@@ -11,7 +11,7 @@ use axum::response::Response;
 use super::alerts::{Complaint, RETRIEVAL_FAILURE};
 use super::application::{Question, Reply};
 use super::document::Document;
-use super::next::{Context, facts};
+use super::next::Context;
 use super::request;
 use super::{State, twiml};
 use crate::calls::Input;
@@ -44,7 +44,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Some("") => return state.answer(&Document::Silence),
         Some(url) => url,
     };
-    let mut extra = facts(&Context { webhook: &webhook, workspace, record: &record });
+    let mut extra = state.facts(&Context { webhook: &webhook, workspace, record: &record }).await;
     // The phone system knows how long the call has been waiting in this round.
     extra.retain(|(name, _)| name != "QueueTime");
     let method = record.park.wait_method.as_deref().unwrap_or("POST");
