@@ -62,7 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, mut sources: Sources) 
             return MISUSED.into();
         }
     };
-    match carry_out(command, config) {
+    match carry_out(command, &config) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => FAILED.into(),
         Ok(Outcome::GaveUp) => GAVE_UP.into(),
@@ -73,17 +73,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, mut sources: Sources) 
     }
 }
 
-fn carry_out(command: Command, config: Config) -> anyhow::Result<Outcome> {
+fn carry_out(command: Command, config: &Config) -> anyhow::Result<Outcome> {
     start_log(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve => serve::run(&config).await,
-            Command::Phone => phone::run(&config).await,
-            Command::Demo(options) => demo::run(&config, options).await,
-            Command::Migrate => migrate::run(&config).await,
-            Command::Doctor => doctor::run(&config).await,
-            Command::CreateAccount { friendly_name } => accounts::create(&config, friendly_name).await,
+            Command::Serve => serve::run(config).await,
+            Command::Phone => phone::run(config).await,
+            Command::Demo(options) => demo::run(config, options).await,
+            Command::Migrate => migrate::run(config).await,
+            Command::Doctor => doctor::run(config).await,
+            Command::CreateAccount { friendly_name } => accounts::create(config, friendly_name).await,
         }
     });
     // Reads of a file or a name that hangs must not hold the end of the process.

@@ -38,8 +38,12 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
     say(&format!("the phone system listens on http://{address}"))?;
     signals.next().await;
     shutdown.cancel();
+    let ending = async {
+        serving.await.ok();
+        phone.shutdown().await;
+    };
     tokio::select! {
-        _ = async { serving.await.ok(); phone.shutdown().await } => Ok(Outcome::Done),
+        () = ending => Ok(Outcome::Done),
         () = signals.next() => Ok(Outcome::Failed),
     }
 }
