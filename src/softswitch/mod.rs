@@ -7,6 +7,7 @@
 //! Start with [`Softswitch`].
 
 mod options;
+mod twiml;
 
 use axum::Router;
 
