@@ -10,9 +10,11 @@
 //! - [`voice`]: webhooks from the phone system, TwiML.
 //! - [`phone`]: client of the phone system's REST.
 //! - [`softswitch`]: a phone system of our own (`switchhook phone`).
+//! - [`server`]: puts the server together.
 //! - [`demo`]: server and phone system together (`switchhook demo`).
 //! - [`config`], [`cli`], [`telemetry`], [`http`]: settings, commands, logs and metrics, the listener.
 //! - [`clock`]: the only place that asks for time and randomness.
+//! - [`outbound`]: HTTP requests to URLs that users gave.
 //! - [`signature`]: `X-Twilio-Signature`, for both directions.
 
 #![forbid(unsafe_code)]
@@ -25,6 +27,7 @@ pub mod config;
 pub mod demo;
 pub mod engine;
 pub mod http;
+pub mod outbound;
 pub mod phone;
 pub mod routing;
 pub mod signature;

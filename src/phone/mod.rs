@@ -1,1 +1,318 @@
-//! Client of the phone system's REST; it must not read or change routing state.
+//! Client of the phone system's REST (Twilio's Calls, Conferences and Participants; `spec/voice.md` section 5).
+//!
+//! Carries out one [`PhoneCommand`] at a time and says how it went. Commands come from the outbox and may come again
+//! after a crash, and an answer may get lost on the way, so a leg is never asked for twice without looking first: its
+//! label is the idempotency key. This module must not decide what follows from an outcome. Start with
+//! [`PhoneSystem::execute`].
+
+mod form;
+mod look;
+mod transport;
+
+use std::time::Duration;
+
+use reqwest::Method;
+use secrecy::SecretString;
+
+use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome};
+use crate::clock::Entropy;
+use crate::routing::TaskSid;
+use transport::{Failure, Transport};
+
+pub use form::dialable;
+
+/// Where the phone system is and who we are there.
+#[derive(Debug, Clone)]
+pub struct PhoneSettings {
+    /// Base of its REST without `/2010-04-01`, for example `https://api.twilio.com`.
+    pub url: String,
+    /// Account at the phone system.
+    pub account_sid: String,
+    /// Its auth token.
+    pub auth_token: SecretString,
+    /// Base URL under which the phone system reaches us.
+    pub public_url: String,
+}
+
+/// How patient the client is.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// To make a connection.
+    pub connect: Duration,
+    /// For one request in total.
+    pub request: Duration,
+    /// For one command with all its repetitions.
+    pub command: Duration,
+    /// First pause before a repetition; doubles each time.
+    pub first_pause: Duration,
+    /// Longest pause before a repetition.
+    pub longest_pause: Duration,
+    /// How long the phone system's lists may lag behind: after that, a leg that is not listed was not made.
+    pub settle: Duration,
+}
+
+impl Default for Patience {
+    /// 5 s to connect, 15 s per request, 30 s per command, pauses from 0.25 s to 8 s, lists 3 s late
+    /// (`spec/voice.md` 5.5).
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            request: Duration::from_secs(15),
+            command: Duration::from_secs(30),
+            first_pause: Duration::from_millis(250),
+            longest_pause: Duration::from_secs(8),
+            settle: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The client could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The base URL of the phone system is not one.
+    #[error("expected an http or https URL of the phone system, found {0:?}")]
+    InvalidUrl(String),
+    /// TLS or another part of the HTTP client could not be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// The phone system, as something that carries out commands; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct PhoneSystem {
+    transport: Transport,
+    public_url: String,
+}
+
+/// A leg at the phone system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Leg {
+    call: CallSid,
+    conference: Option<String>,
+}
+
+impl PhoneSystem {
+    /// Makes the client; nothing is sent yet.
+    pub fn new(settings: PhoneSettings, patience: Patience, entropy: Entropy) -> Result<Self, Error> {
+        let public_url = settings.public_url.trim_end_matches('/').to_owned();
+        Ok(Self { transport: Transport::new(settings, patience, entropy)?, public_url })
+    }
+
+    /// Carries out one command within the time of [`Patience::command`].
+    ///
+    /// `repeated` says that an earlier attempt may have reached the phone system.
+    pub async fn execute(&self, id: CommandId, command: &PhoneCommand, repeated: bool) -> PhoneOutcome {
+        let mut last_error = String::from("no answer");
+        let budget = self.transport.patience.command;
+        let outcome = tokio::time::timeout(budget, self.carry_out(id, command, repeated, &mut last_error)).await;
+        let outcome = outcome.unwrap_or(PhoneOutcome::Unavailable { message: last_error });
+        let (task, number, name) = (id.task, id.number, name_of(command));
+        match &outcome {
+            PhoneOutcome::Done { .. } | PhoneOutcome::Gone => {
+                tracing::debug!(task.sid = %task, number, command = name, ?outcome, "phone command carried out");
+            }
+            PhoneOutcome::Refused { code, message } => {
+                tracing::warn!(task.sid = %task, number, command = name, ?code, message, "phone command refused");
+            }
+            PhoneOutcome::Unavailable { message } => {
+                tracing::warn!(task.sid = %task, number, command = name, message, "phone system is not available");
+            }
+        }
+        outcome
+    }
+
+    async fn carry_out(
+        &self,
+        id: CommandId,
+        command: &PhoneCommand,
+        repeated: bool,
+        last_error: &mut String,
+    ) -> PhoneOutcome {
+        let done = match command {
+            PhoneCommand::AddParticipant { .. } => self.add_participant(id.task, command, repeated, last_error).await,
+            PhoneCommand::MoveCallerToRoom { call } => self.redirect(call, id.task, "join/customer", last_error).await,
+            PhoneCommand::ParkCaller { call } => self.redirect(call, id.task, "park", last_error).await,
+            PhoneCommand::ReleaseCaller { call } => self.redirect(call, id.task, "left?released=1", last_error).await,
+            PhoneCommand::FetchCall { call } => self.fetch(call, last_error).await,
+            PhoneCommand::HangUp { call } => self.hang_up(call, last_error).await,
+            PhoneCommand::HangUpLabel { room, label, call } => {
+                self.hang_up_label(room, label, call.as_ref(), last_error).await
+            }
+            PhoneCommand::Kick { room, leg } => self.kick(room, leg, last_error).await,
+            PhoneCommand::EndRoom { room } => self.end_room(room, last_error).await,
+        };
+        done.unwrap_or_else(outcome_of)
+    }
+
+    /// Places the worker's leg into the room, once: an unclear attempt is followed by a look.
+    async fn add_participant(
+        &self,
+        task: TaskSid,
+        command: &PhoneCommand,
+        repeated: bool,
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        let PhoneCommand::AddParticipant { room, label, to, from, requested_at, .. } = command else {
+            return Ok(PhoneOutcome::Gone);
+        };
+        let pairs = form::participant(&self.public_url, task, command);
+        let path = format!("Conferences/{}/Participants.json", transport::segment(room));
+        let mut unclear = repeated;
+        let mut attempt = 0;
+        let wanted = look::Wanted { room, label, to: &dialable(to), from, requested_at: *requested_at };
+        loop {
+            if unclear && let Some(leg) = self.look_twice(&wanted, last_error).await? {
+                return Ok(done(leg));
+            }
+            let failure = match self.transport.once(Method::POST, &path, &pairs).await {
+                Ok(answer) => return Ok(leg_of(&answer).map_or_else(|| unreadable("participant"), done)),
+                Err(failure) => failure,
+            };
+            if failure.is_label_taken() {
+                return match self.look_twice(&wanted, last_error).await? {
+                    Some(leg) => Ok(done(leg)),
+                    None => Err(failure),
+                };
+            }
+            if failure.is_refusal() {
+                return Err(failure);
+            }
+            unclear = unclear || failure.may_have_been_carried_out();
+            self.transport.pause(attempt, &failure, last_error).await;
+            attempt += 1;
+        }
+    }
+
+    /// Looks for the leg at once and, when it is not listed, once more after the lists have settled.
+    async fn look_twice(&self, wanted: &look::Wanted<'_>, last_error: &mut String) -> Result<Option<Leg>, Failure> {
+        if let Some(leg) = self.look_for_leg(wanted, last_error).await? {
+            return Ok(Some(leg));
+        }
+        tokio::time::sleep(self.transport.patience.settle).await;
+        self.look_for_leg(wanted, last_error).await
+    }
+
+    async fn redirect(
+        &self,
+        call: &CallSid,
+        task: TaskSid,
+        document: &str,
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        let url = format!("{}/voice/tasks/{task}/{document}", self.public_url);
+        self.update_call(call, &form::pairs(&[("Url", &url), ("Method", "POST")]), last_error).await
+    }
+
+    async fn hang_up(&self, call: &CallSid, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
+        self.update_call(call, &form::pairs(&[("Status", "completed")]), last_error).await
+    }
+
+    async fn update_call(
+        &self,
+        call: &CallSid,
+        pairs: &[(String, String)],
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        let path = format!("Calls/{}.json", transport::segment(&call.0));
+        let answer = self.transport.repeat(Method::POST, &path, pairs, last_error).await?;
+        Ok(PhoneOutcome::Done { call: Some(call.clone()), conference: None, status: status_of(&answer) })
+    }
+
+    async fn fetch(&self, call: &CallSid, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
+        let path = format!("Calls/{}.json", transport::segment(&call.0));
+        let answer = self.transport.repeat(Method::GET, &path, &[], last_error).await?;
+        Ok(PhoneOutcome::Done { call: Some(call.clone()), conference: None, status: status_of(&answer) })
+    }
+
+    async fn hang_up_label(
+        &self,
+        room: &str,
+        label: &str,
+        call: Option<&CallSid>,
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        if let Some(call) = call {
+            return self.hang_up(call, last_error).await;
+        }
+        match self.look_for_label(room, label, last_error).await? {
+            Some(leg) => self.hang_up(&leg.call, last_error).await,
+            None => Ok(PhoneOutcome::Gone),
+        }
+    }
+
+    async fn kick(&self, room: &str, leg: &str, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
+        let mut outcome = PhoneOutcome::Gone;
+        for conference in self.live_rooms(room, last_error).await? {
+            let path = format!(
+                "Conferences/{}/Participants/{}.json",
+                transport::segment(&conference),
+                transport::segment(leg)
+            );
+            match self.transport.repeat(Method::DELETE, &path, &[], last_error).await {
+                Ok(_) => outcome = PhoneOutcome::Done { call: None, conference: Some(conference), status: None },
+                Err(failure) if failure.is_gone() => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn end_room(&self, room: &str, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
+        let mut outcome = PhoneOutcome::Gone;
+        for conference in self.live_rooms(room, last_error).await? {
+            let path = format!("Conferences/{}.json", transport::segment(&conference));
+            let pairs = form::pairs(&[("Status", "completed")]);
+            match self.transport.repeat(Method::POST, &path, &pairs, last_error).await {
+                Ok(_) => outcome = PhoneOutcome::Done { call: None, conference: Some(conference), status: None },
+                Err(failure) if failure.is_gone() => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+fn done(leg: Leg) -> PhoneOutcome {
+    PhoneOutcome::Done { call: Some(leg.call), conference: leg.conference, status: None }
+}
+
+fn unreadable(what: &str) -> PhoneOutcome {
+    PhoneOutcome::Unavailable { message: format!("expected a {what} with call_sid in the answer") }
+}
+
+fn outcome_of(failure: Failure) -> PhoneOutcome {
+    if failure.is_gone() {
+        return PhoneOutcome::Gone;
+    }
+    match failure {
+        Failure::Rejected { code, message, .. } => PhoneOutcome::Refused { code, message },
+        Failure::NotSent(message) | Failure::Lost(message) => PhoneOutcome::Unavailable { message },
+    }
+}
+
+/// Reads `call_sid` and `conference_sid` of a participant.
+fn leg_of(answer: &serde_json::Value) -> Option<Leg> {
+    let text = |name: &str| answer.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
+    Some(Leg { call: CallSid(text("call_sid")?.to_owned()), conference: text("conference_sid").map(ToOwned::to_owned) })
+}
+
+fn status_of(answer: &serde_json::Value) -> Option<CallStatus> {
+    answer.get("status").and_then(serde_json::Value::as_str).and_then(CallStatus::from_text)
+}
+
+fn name_of(command: &PhoneCommand) -> &'static str {
+    match command {
+        PhoneCommand::AddParticipant { .. } => "add participant",
+        PhoneCommand::MoveCallerToRoom { .. } => "move caller to room",
+        PhoneCommand::ParkCaller { .. } => "park caller",
+        PhoneCommand::ReleaseCaller { .. } => "release caller",
+        PhoneCommand::FetchCall { .. } => "fetch call",
+        PhoneCommand::HangUp { .. } => "hang up",
+        PhoneCommand::HangUpLabel { .. } => "hang up label",
+        PhoneCommand::Kick { .. } => "kick",
+        PhoneCommand::EndRoom { .. } => "end room",
+    }
+}
+
+#[cfg(test)]
+mod tests;

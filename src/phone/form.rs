@@ -1,0 +1,79 @@
+//! The form of a participant: an instruction's options in the phone system's words (`spec/voice.md` 3.6 and 5.3).
+//!
+//! Must not send anything. Start with [`participant`].
+
+use crate::calls::{PhoneCommand, Role};
+use crate::routing::TaskSid;
+
+/// Events of a leg that we ask for.
+const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
+/// Events of a room that we ask for.
+const ROOM_EVENTS: [&str; 7] = ["start", "end", "join", "leave", "mute", "hold", "modify"];
+/// Ring timeouts the Participants API takes, in seconds.
+const RING_TIMEOUT_SECS: std::ops::RangeInclusive<u32> = 5..=600;
+
+/// Writes an address as the phone system dials it: a bare word is a client (`spec/voice.md` pitfall 16).
+#[must_use]
+pub fn dialable(address: &str) -> String {
+    let address = address.trim();
+    let is_number = address.bytes().any(|byte| byte.is_ascii_digit())
+        && address.bytes().all(|byte| byte.is_ascii_digit() || b"+*#-(). ".contains(&byte));
+    if address.is_empty() || address.contains(':') || is_number {
+        return address.to_owned();
+    }
+    format!("client:{address}")
+}
+
+/// Owned pairs of literals.
+pub(super) fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The form of `POST Conferences/{room}/Participants`; empty for every other command.
+pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneCommand) -> Vec<(String, String)> {
+    let PhoneCommand::AddParticipant { label, reservation, to, from, options, .. } = command else {
+        return Vec::new();
+    };
+    let to = dialable(to);
+    let timeout = options.timeout_secs.clamp(*RING_TIMEOUT_SECS.start(), *RING_TIMEOUT_SECS.end()).to_string();
+    let call_callback = format!("{public_url}/voice/cb/call/{task}/{reservation}/{}", Role::Worker.as_str());
+    let room_callback = format!("{public_url}/voice/cb/room/{task}");
+    let mut form = pairs(&[
+        ("From", from),
+        ("To", &to),
+        ("Label", label),
+        ("Timeout", &timeout),
+        ("Beep", &options.beep),
+        ("Muted", flag(options.muted)),
+        ("StartConferenceOnEnter", flag(options.start_conference_on_enter)),
+        ("EndConferenceOnExit", flag(options.end_conference_on_exit)),
+        ("EarlyMedia", flag(options.early_media)),
+        ("StatusCallback", &call_callback),
+        ("StatusCallbackMethod", "POST"),
+        ("ConferenceStatusCallback", &room_callback),
+        ("ConferenceStatusCallbackMethod", "POST"),
+    ]);
+    form.extend(CALL_EVENTS.iter().map(|event| ("StatusCallbackEvent".to_owned(), (*event).to_owned())));
+    form.extend(ROOM_EVENTS.iter().map(|event| ("ConferenceStatusCallbackEvent".to_owned(), (*event).to_owned())));
+    let max_participants = options.max_participants.map(|count| count.to_string());
+    let is_sip = to.starts_with("sip:") || to.starts_with("sips:");
+    let optional = [
+        ("WaitUrl", options.wait_url.as_ref()),
+        ("WaitMethod", options.wait_method.as_ref()),
+        ("MaxParticipants", max_participants.as_ref()),
+        ("Record", options.record.as_ref()),
+        ("RecordingChannels", options.recording_channels.as_ref()),
+        ("ConferenceRecord", options.conference_record.as_ref()),
+        ("ConferenceTrim", options.conference_trim.as_ref()),
+        ("Region", options.region.as_ref()),
+        ("SipAuthUsername", options.sip_auth_username.as_ref().filter(|_| is_sip)),
+        ("SipAuthPassword", options.sip_auth_password.as_ref().filter(|_| is_sip)),
+        ("JitterBufferSize", options.jitter_buffer_size.as_ref()),
+    ];
+    form.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
+    form
+}
+
+const fn flag(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}

@@ -1,0 +1,106 @@
+//! Looking before repeating: is there a room of that name, a leg with that label, a call that an unclear attempt made?
+//!
+//! Reads only. Lists of the phone system lag behind and a conference is not listed right after it was made
+//! (`spec/voice.md` pitfall 9), so the label is looked for first and the calls after it. Start with
+//! [`PhoneSystem::look_for_leg`].
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::transport::{Failure, segment};
+use super::{Leg, PhoneSystem, form};
+use crate::calls::{CallSid, CallStatus};
+use crate::routing::Timestamp;
+
+/// How far the phone system's clock may be behind ours, in milliseconds; its times have whole seconds.
+const CLOCK_SLACK_MS: i64 = 5_000;
+
+/// What an unclear attempt would have made.
+pub(super) struct Wanted<'a> {
+    pub(super) room: &'a str,
+    pub(super) label: &'a str,
+    pub(super) to: &'a str,
+    pub(super) from: &'a str,
+    pub(super) requested_at: Timestamp,
+}
+
+impl PhoneSystem {
+    /// Finds the leg that an unclear attempt may have made.
+    pub(super) async fn look_for_leg(
+        &self,
+        wanted: &Wanted<'_>,
+        last_error: &mut String,
+    ) -> Result<Option<Leg>, Failure> {
+        if let Some(leg) = self.look_for_label(wanted.room, wanted.label, last_error).await? {
+            return Ok(Some(leg));
+        }
+        // Not filtered by StartTime: a call that only rings has none yet. The newest come first.
+        let filters = [("To", wanted.to), ("From", wanted.from), ("PageSize", "50")];
+        let answer = self.transport.repeat(Method::GET, "Calls.json", &form::pairs(&filters), last_error).await?;
+        Ok(entries(&answer, "calls").find_map(|call| recent_live_call(call, wanted)))
+    }
+
+    /// Finds the leg with `label` in the live rooms of that name.
+    pub(super) async fn look_for_label(
+        &self,
+        room: &str,
+        label: &str,
+        last_error: &mut String,
+    ) -> Result<Option<Leg>, Failure> {
+        for conference in self.live_rooms(room, last_error).await? {
+            let path = format!("Conferences/{}/Participants.json", segment(&conference));
+            let page = form::pairs(&[("PageSize", "250")]);
+            let answer = match self.transport.repeat(Method::GET, &path, &page, last_error).await {
+                Ok(answer) => answer,
+                Err(failure) if failure.is_gone() => continue,
+                Err(failure) => return Err(failure),
+            };
+            let call = entries(&answer, "participants")
+                .filter(|participant| text(participant, "label") == label)
+                .find(|participant| !matches!(text(participant, "status"), "complete" | "failed"))
+                .map(|participant| text(participant, "call_sid"))
+                .filter(|call| !call.is_empty());
+            if let Some(call) = call {
+                return Ok(Some(Leg { call: CallSid(call.to_owned()), conference: Some(conference) }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// SIDs of the rooms of that name that are not over; a conference SID stands for itself.
+    pub(super) async fn live_rooms(&self, room: &str, last_error: &mut String) -> Result<Vec<String>, Failure> {
+        if is_conference_sid(room) {
+            return Ok(vec![room.to_owned()]);
+        }
+        let filters = form::pairs(&[("FriendlyName", room), ("PageSize", "50")]);
+        let answer = self.transport.repeat(Method::GET, "Conferences.json", &filters, last_error).await?;
+        let live = entries(&answer, "conferences")
+            .filter(|conference| text(conference, "friendly_name") == room)
+            .filter(|conference| matches!(text(conference, "status"), "init" | "in-progress"))
+            .map(|conference| text(conference, "sid").to_owned())
+            .filter(|sid| !sid.is_empty());
+        Ok(live.collect())
+    }
+}
+
+fn is_conference_sid(text: &str) -> bool {
+    text.strip_prefix("CF").is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// A call between the same two that is not over and is not older than the request.
+fn recent_live_call(call: &Value, wanted: &Wanted<'_>) -> Option<Leg> {
+    let is_live = CallStatus::from_text(text(call, "status")).is_some_and(|status| !status.is_final());
+    let same = text(call, "to") == wanted.to && text(call, "from") == wanted.from;
+    let made_at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text(call, "date_created")).ok()?;
+    let is_recent = made_at.as_millisecond() >= wanted.requested_at.plus_ms(-CLOCK_SLACK_MS).0;
+    let sid = text(call, "sid");
+    (is_live && same && is_recent && !sid.is_empty()).then(|| Leg { call: CallSid(sid.to_owned()), conference: None })
+}
+
+fn entries<'a>(answer: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    answer.get(list).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text<'a>(entry: &'a Value, name: &str) -> &'a str {
+    entry.get(name).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,425 @@
+//! The client against a phone system of a few lines on loopback that misbehaves on request.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::json;
+
+use super::*;
+use crate::calls::ConferenceOptions;
+use crate::routing::{ReservationSid, Timestamp};
+
+const ROOM: &str = "WT00000000000000000000000000000001";
+const LABEL: &str = "WR00000000000000000000000000000002";
+/// Tue, 31 Aug 2010 20:36:28 +0000
+const REQUESTED_AT: Timestamp = Timestamp(1_283_286_988_000);
+
+/// Method, path, and the pairs of form or query.
+type Recorded = (String, String, Vec<(String, String)>);
+
+/// What happens to the next requests that match.
+#[derive(Debug, Clone)]
+enum Fault {
+    /// Carried out, but the answer breaks off.
+    LoseAnswer,
+    /// Not carried out: this status and body, maybe with `Retry-After`.
+    Answer(u16, serde_json::Value, Option<&'static str>),
+}
+
+#[derive(Debug, Default)]
+struct Switch {
+    /// Label and state of the legs in the room, if there is a room.
+    legs: Vec<(String, &'static str)>,
+    room_open: bool,
+    /// Calls that the list shows: SID, status, creation.
+    calls: Vec<(&'static str, &'static str, &'static str)>,
+    /// Faults of requests that change something, in order.
+    faults: VecDeque<Fault>,
+    requests: Vec<Recorded>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Fake(Arc<Mutex<Switch>>);
+
+/// A body that breaks off after the head of the answer.
+struct Broken;
+
+impl hyper::body::Body for Broken {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+        Poll::Ready(Some(Err(std::io::Error::other("cut"))))
+    }
+}
+
+async fn answer(State(fake): State<Fake>, request: Request) -> Response {
+    let method = request.method().to_string();
+    let path = request.uri().path().trim_start_matches("/2010-04-01/Accounts/ACphone/").to_owned();
+    let query: Vec<(String, String)> =
+        serde_urlencoded::from_str(request.uri().query().unwrap_or_default()).unwrap_or_default();
+    let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+    let form: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
+    let mut switch = fake.0.lock().unwrap();
+    switch.requests.push((method.clone(), path.clone(), if method == "POST" { form.clone() } else { query }));
+    let fault = if method == "GET" { None } else { switch.faults.pop_front() };
+    if let Some(Fault::Answer(status, body, retry_after)) = fault {
+        let status = StatusCode::from_u16(status).unwrap();
+        let headers = retry_after.map(|value| [("retry-after", value)]);
+        return headers.map_or_else(
+            || (status, axum::Json(body.clone())).into_response(),
+            |headers| (status, headers, axum::Json(body.clone())).into_response(),
+        );
+    }
+    let done = carry_out(&mut switch, &method, &path, &form);
+    if matches!(fault, Some(Fault::LoseAnswer)) { Response::new(Body::new(Broken)) } else { done }
+}
+
+fn carry_out(switch: &mut Switch, method: &str, path: &str, form: &[(String, String)]) -> Response {
+    let not_found = || (StatusCode::NOT_FOUND, axum::Json(json!({"code": 20404, "message": "gone"}))).into_response();
+    match (method, path) {
+        ("POST", path) if path.ends_with("/Participants.json") => {
+            let label = form.iter().find(|(name, _)| name == "Label").unwrap().1.clone();
+            switch.room_open = true;
+            switch.legs.push((label, "ringing"));
+            let call = format!("CA{}", switch.legs.len());
+            (StatusCode::CREATED, axum::Json(json!({"call_sid": call, "conference_sid": "CF1"}))).into_response()
+        }
+        ("GET", "Conferences.json") => {
+            let status = if switch.room_open { "in-progress" } else { "completed" };
+            axum::Json(json!({"conferences": [{"sid": "CF1", "friendly_name": ROOM, "status": status}]}))
+                .into_response()
+        }
+        ("GET", "Conferences/CF1/Participants.json") => {
+            let legs = switch.legs.iter().enumerate().map(|(index, (label, status))| {
+                json!({"call_sid": format!("CA{}", index + 1), "label": label, "status": status})
+            });
+            axum::Json(json!({"participants": legs.collect::<Vec<_>>()})).into_response()
+        }
+        ("GET", "Calls.json") => {
+            let calls = switch.calls.iter().map(|(sid, status, created)| {
+                json!({"sid": sid, "status": status, "date_created": created, "to": "client:anna", "from": "+15550001"})
+            });
+            axum::Json(json!({"calls": calls.collect::<Vec<_>>()})).into_response()
+        }
+        ("GET", "Calls/CAcaller.json") => axum::Json(json!({"sid": "CAcaller", "status": "ringing"})).into_response(),
+        ("POST", "Calls/CAcaller.json" | "Calls/CA1.json" | "Conferences/CF1.json") => {
+            axum::Json(json!({"status": "in-progress"})).into_response()
+        }
+        ("DELETE", path) if path.ends_with(&format!("/{LABEL}.json")) && !switch.legs.is_empty() => {
+            StatusCode::NO_CONTENT.into_response()
+        }
+        _ => not_found(),
+    }
+}
+
+impl Fake {
+    async fn start(faults: impl IntoIterator<Item = Fault>) -> (Self, PhoneSystem) {
+        let fake = Self::default();
+        fake.0.lock().unwrap().faults.extend(faults);
+        let app = axum::Router::new().fallback(answer).with_state(fake.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (fake, phone_at(&url))
+    }
+
+    fn posts(&self) -> Vec<Vec<(String, String)>> {
+        let switch = self.0.lock().unwrap();
+        switch.requests.iter().filter(|(method, ..)| method == "POST").map(|(.., form)| form.clone()).collect()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.0.lock().unwrap().requests.iter().map(|(method, path, _)| format!("{method} {path}")).collect()
+    }
+}
+
+fn phone_at(url: &str) -> PhoneSystem {
+    let settings = PhoneSettings {
+        url: url.to_owned(),
+        account_sid: "ACphone".to_owned(),
+        auth_token: SecretString::from("very secret"),
+        public_url: "https://r.example.org/".to_owned(),
+    };
+    let patience = Patience { first_pause: Duration::ZERO, settle: Duration::ZERO, ..Patience::default() };
+    PhoneSystem::new(settings, patience, Entropy).unwrap()
+}
+
+fn id() -> CommandId {
+    CommandId { task: ROOM.parse().unwrap(), number: 1 }
+}
+
+fn caller() -> CallSid {
+    CallSid("CAcaller".to_owned())
+}
+
+fn add(options: ConferenceOptions) -> PhoneCommand {
+    PhoneCommand::AddParticipant {
+        room: ROOM.to_owned(),
+        label: LABEL.to_owned(),
+        reservation: LABEL.parse::<ReservationSid>().unwrap(),
+        to: "anna".to_owned(),
+        from: "+15550001".to_owned(),
+        options,
+        requested_at: REQUESTED_AT,
+    }
+}
+
+fn leg(call: &str, conference: Option<&str>) -> PhoneOutcome {
+    PhoneOutcome::Done {
+        call: Some(CallSid(call.to_owned())),
+        conference: conference.map(ToOwned::to_owned),
+        status: None,
+    }
+}
+
+#[tokio::test]
+async fn a_worker_is_dialled_with_everything_the_instruction_says() {
+    let (fake, phone) = Fake::start([]).await;
+    let options = ConferenceOptions {
+        timeout_secs: 900,
+        beep: "onEnter".to_owned(),
+        end_conference_on_exit: true,
+        max_participants: Some(3),
+        wait_url: Some(String::new()),
+        sip_auth_password: Some("unused without sip".to_owned()),
+        ..ConferenceOptions::default()
+    };
+    assert_eq!(phone.execute(id(), &add(options), false).await, leg("CA1", Some("CF1")));
+    assert_eq!(fake.paths(), [format!("POST Conferences/{ROOM}/Participants.json")]);
+    let call_callback = format!("https://r.example.org/voice/cb/call/{ROOM}/{LABEL}/worker");
+    let room_callback = format!("https://r.example.org/voice/cb/room/{ROOM}");
+    let mut expected = form::pairs(&[
+        ("From", "+15550001"),
+        ("To", "client:anna"),
+        ("Label", LABEL),
+        ("Timeout", "600"),
+        ("Beep", "onEnter"),
+        ("Muted", "false"),
+        ("StartConferenceOnEnter", "true"),
+        ("EndConferenceOnExit", "true"),
+        ("EarlyMedia", "true"),
+        ("StatusCallback", &call_callback),
+        ("StatusCallbackMethod", "POST"),
+        ("ConferenceStatusCallback", &room_callback),
+        ("ConferenceStatusCallbackMethod", "POST"),
+    ]);
+    for event in ["initiated", "ringing", "answered", "completed"] {
+        expected.extend(form::pairs(&[("StatusCallbackEvent", event)]));
+    }
+    for event in ["start", "end", "join", "leave", "mute", "hold", "modify"] {
+        expected.extend(form::pairs(&[("ConferenceStatusCallbackEvent", event)]));
+    }
+    expected.extend(form::pairs(&[("WaitUrl", ""), ("MaxParticipants", "3")]));
+    assert_eq!(fake.posts(), [expected]);
+}
+
+#[tokio::test]
+async fn an_answer_lost_after_the_leg_was_made_leads_to_exactly_one_leg() {
+    let (fake, phone) = Fake::start([Fault::LoseAnswer]).await;
+    let outcome = phone.execute(id(), &add(ConferenceOptions::default()), false).await;
+    assert_eq!(outcome, leg("CA1", Some("CF1")));
+    assert_eq!(fake.0.lock().unwrap().legs.len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_lost_before_the_leg_was_made_leads_to_a_second_attempt() {
+    let error = json!({"code": 20500, "message": "internal"});
+    let (fake, phone) = Fake::start([Fault::Answer(500, error, None)]).await;
+    let outcome = phone.execute(id(), &add(ConferenceOptions::default()), false).await;
+    assert_eq!(outcome, leg("CA1", Some("CF1")));
+    assert_eq!(fake.0.lock().unwrap().legs.len(), 1);
+    assert!(fake.paths().contains(&"GET Calls.json".to_owned()), "looked before it repeated");
+}
+
+#[tokio::test]
+async fn a_repeated_command_adopts_the_leg_with_its_label() {
+    let (fake, phone) = Fake::start([]).await;
+    {
+        let mut switch = fake.0.lock().unwrap();
+        switch.room_open = true;
+        switch.legs = vec![("other".to_owned(), "connected"), (LABEL.to_owned(), "ringing")];
+    }
+    let outcome = phone.execute(id(), &add(ConferenceOptions::default()), true).await;
+    assert_eq!(outcome, leg("CA2", Some("CF1")));
+    assert!(fake.posts().is_empty());
+}
+
+#[tokio::test]
+async fn a_repeated_command_adopts_only_a_live_call_made_after_the_request() {
+    for (status, created, adopted) in [
+        ("queued", "Tue, 31 Aug 2010 20:36:28 +0000", true),
+        ("ringing", "Tue, 31 Aug 2010 20:36:40 +0000", true),
+        ("in-progress", "Tue, 31 Aug 2010 20:30:00 +0000", false),
+        ("completed", "Tue, 31 Aug 2010 20:36:40 +0000", false),
+        ("ringing", "not a date", false),
+    ] {
+        let (fake, phone) = Fake::start([]).await;
+        fake.0.lock().unwrap().calls = vec![("CAlisted", status, created)];
+        let outcome = phone.execute(id(), &add(ConferenceOptions::default()), true).await;
+        let expected = if adopted { leg("CAlisted", None) } else { leg("CA1", Some("CF1")) };
+        assert_eq!(outcome, expected, "{status} {created}");
+    }
+}
+
+#[tokio::test]
+async fn a_label_that_is_taken_is_adopted() {
+    let error = json!({"code": 16025, "message": "label already used"});
+    let (fake, phone) = Fake::start([Fault::Answer(400, error, None)]).await;
+    {
+        let mut switch = fake.0.lock().unwrap();
+        switch.room_open = true;
+        switch.legs = vec![(LABEL.to_owned(), "connected")];
+    }
+    assert_eq!(phone.execute(id(), &add(ConferenceOptions::default()), false).await, leg("CA1", Some("CF1")));
+}
+
+#[tokio::test]
+async fn busy_answers_are_waited_out() {
+    let busy = |retry_after| Fault::Answer(429, json!({"code": 20429, "message": "too many"}), retry_after);
+    let (fake, phone) = Fake::start([busy(None), busy(Some("0"))]).await;
+    assert_eq!(phone.execute(id(), &add(ConferenceOptions::default()), false).await, leg("CA1", Some("CF1")));
+    assert_eq!(fake.paths().len(), 3, "429 was never carried out, so there is nothing to look for");
+}
+
+#[tokio::test]
+async fn a_refusal_is_reported_with_code_and_message() {
+    for (status, body, code, message) in [
+        (400, json!({"code": 21211, "message": "invalid To"}), Some(21211), "invalid To"),
+        (401, json!({"message": "Authenticate"}), None, "Authenticate"),
+        (403, json!("<html>"), None, "Forbidden"),
+        (422, json!({"code": "21217", "message": "invalid"}), Some(21217), "invalid"),
+    ] {
+        let (fake, phone) = Fake::start([Fault::Answer(status, body, None)]).await;
+        let outcome = phone.execute(id(), &add(ConferenceOptions::default()), false).await;
+        assert_eq!(outcome, PhoneOutcome::Refused { code, message: message.to_owned() });
+        assert_eq!(fake.paths().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_caller_is_redirected_to_our_documents() {
+    for (command, document) in [
+        (PhoneCommand::MoveCallerToRoom { call: caller() }, "join/customer"),
+        (PhoneCommand::ParkCaller { call: caller() }, "park"),
+        (PhoneCommand::ReleaseCaller { call: caller() }, "left?released=1"),
+    ] {
+        let (fake, phone) = Fake::start([Fault::LoseAnswer]).await;
+        let outcome = phone.execute(id(), &command, false).await;
+        assert!(matches!(outcome, PhoneOutcome::Done { status: Some(CallStatus::InProgress), .. }), "{outcome:?}");
+        let url = format!("https://r.example.org/voice/tasks/{ROOM}/{document}");
+        let expected = form::pairs(&[("Url", &url), ("Method", "POST")]);
+        assert_eq!(fake.posts(), [expected.clone(), expected], "a lost answer to a redirect is repeated");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_over_is_gone() {
+    let over = || Fault::Answer(400, json!({"code": 21220, "message": "not in progress"}), None);
+    let unknown = || Fault::Answer(404, json!(null), None);
+    for fault in [over(), unknown()] {
+        for command in [
+            PhoneCommand::MoveCallerToRoom { call: caller() },
+            PhoneCommand::HangUp { call: caller() },
+            PhoneCommand::HangUpLabel { room: ROOM.to_owned(), label: LABEL.to_owned(), call: Some(caller()) },
+        ] {
+            let (_, phone) = Fake::start([fault.clone()]).await;
+            assert_eq!(phone.execute(id(), &command, false).await, PhoneOutcome::Gone, "{command:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_fetched_with_its_status() {
+    let (_, phone) = Fake::start([]).await;
+    let outcome = phone.execute(id(), &PhoneCommand::FetchCall { call: caller() }, false).await;
+    let status = Some(CallStatus::Ringing);
+    assert_eq!(outcome, PhoneOutcome::Done { call: Some(caller()), conference: None, status });
+    let unknown = PhoneCommand::FetchCall { call: CallSid("../Accounts".to_owned()) };
+    assert_eq!(phone.execute(id(), &unknown, false).await, PhoneOutcome::Gone);
+}
+
+#[tokio::test]
+async fn rooms_and_legs_are_found_by_name_and_label() {
+    let room = || ROOM.to_owned();
+    let commands = || {
+        [
+            PhoneCommand::HangUpLabel { room: room(), label: LABEL.to_owned(), call: None },
+            PhoneCommand::Kick { room: room(), leg: LABEL.to_owned() },
+            PhoneCommand::EndRoom { room: room() },
+        ]
+    };
+    for (command, last) in commands().into_iter().zip([
+        "POST Calls/CA1.json".to_owned(),
+        format!("DELETE Conferences/CF1/Participants/{LABEL}.json"),
+        "POST Conferences/CF1.json".to_owned(),
+    ]) {
+        let (fake, phone) = Fake::start([]).await;
+        {
+            let mut switch = fake.0.lock().unwrap();
+            switch.room_open = true;
+            switch.legs = vec![(LABEL.to_owned(), "ringing")];
+        }
+        let outcome = phone.execute(id(), &command, false).await;
+        assert!(matches!(outcome, PhoneOutcome::Done { .. }), "{command:?}: {outcome:?}");
+        assert_eq!(fake.paths().last(), Some(&last));
+    }
+    for command in commands() {
+        let (_, phone) = Fake::start([]).await;
+        assert_eq!(phone.execute(id(), &command, false).await, PhoneOutcome::Gone, "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_phone_system_is_unavailable_within_the_time_of_a_command() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let mut phone = phone_at(&url);
+    phone.transport.patience.command = Duration::from_millis(50);
+    let outcome = phone.execute(id(), &add(ConferenceOptions::default()), false).await;
+    assert!(matches!(&outcome, PhoneOutcome::Unavailable { message } if message.starts_with("cannot connect")));
+}
+
+#[test]
+fn addresses_without_a_scheme_are_clients() {
+    for (address, dialled) in [
+        ("joey", "client:joey"),
+        (" joey ", "client:joey"),
+        ("client:joey", "client:joey"),
+        ("sip:joey@example.org", "sip:joey@example.org"),
+        ("+15551234567", "+15551234567"),
+        ("(555) 123-4567", "(555) 123-4567"),
+        ("agent7", "client:agent7"),
+        ("", ""),
+    ] {
+        assert_eq!(dialable(address), dialled);
+    }
+}
+
+#[test]
+fn the_token_is_not_shown() {
+    assert!(!format!("{:?}", phone_at("http://localhost")).contains("very secret"));
+}
+
+#[test]
+fn a_base_that_is_not_http_is_refused() {
+    for url in ["", "localhost:8080", "ftp://localhost", "mailto:x"] {
+        let settings = PhoneSettings {
+            url: url.to_owned(),
+            account_sid: "AC".to_owned(),
+            auth_token: SecretString::from(""),
+            public_url: String::new(),
+        };
+        assert!(PhoneSystem::new(settings, Patience::default(), Entropy).is_err(), "{url}");
+    }
+}

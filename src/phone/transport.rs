@@ -1,0 +1,182 @@
+//! One HTTP request to the phone system, and when it may be made again (`spec/voice.md` 5.5).
+//!
+//! Must not know what a request means. Start with [`Transport::once`] and [`Failure`].
+
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use super::{Error, Patience, PhoneSettings};
+use crate::clock::Entropy;
+use crate::outbound;
+
+/// Largest answer that is read, in bytes: a page of 250 participants or 50 calls.
+const ANSWER_LIMIT: usize = 1024 * 1024;
+/// Longest message of an error that is kept, in characters.
+const MESSAGE_LIMIT: usize = 300;
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Writes a value as one segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, UNRESERVED).to_string()
+}
+
+/// Why a request has no good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No connection: the phone system never saw it.
+    NotSent(String),
+    /// It was sent and no complete answer came: it may have been carried out.
+    Lost(String),
+    /// The phone system answered with an error.
+    Rejected { status: u16, code: Option<i32>, message: String, retry_after: Option<Duration> },
+}
+
+impl Failure {
+    /// The call is not live or the resource does not exist.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Rejected { status: 404, .. } | Self::Rejected { code: Some(21220 | 20404), .. })
+    }
+
+    /// Another leg of the room has that label.
+    pub(super) fn is_label_taken(&self) -> bool {
+        matches!(self, Self::Rejected { code: Some(16025), .. })
+    }
+
+    /// An answer that a repetition would not change.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Rejected { status, code, .. } => *status < 500 && *status != 429 && *code != Some(20429),
+            Self::NotSent(_) | Self::Lost(_) => false,
+        }
+    }
+
+    /// Whether the phone system may have done what was asked although it did not say so.
+    pub(super) fn may_have_been_carried_out(&self) -> bool {
+        match self {
+            Self::NotSent(_) => false,
+            Self::Lost(_) => true,
+            Self::Rejected { status, .. } => *status >= 500,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::NotSent(message) | Self::Lost(message) => message.clone(),
+            Self::Rejected { status, code: Some(code), message, .. } => format!("{status}, code {code}: {message}"),
+            Self::Rejected { status, code: None, message, .. } => format!("{status}: {message}"),
+        }
+    }
+}
+
+/// The HTTP side of the phone system's REST.
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    client: reqwest::Client,
+    base: String,
+    account_sid: String,
+    auth_token: SecretString,
+    pub(super) patience: Patience,
+    entropy: Entropy,
+}
+
+impl Transport {
+    pub(super) fn new(settings: PhoneSettings, patience: Patience, entropy: Entropy) -> Result<Self, Error> {
+        let url = url::Url::parse(&settings.url).map_err(|_| Error::InvalidUrl(settings.url.clone()))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(Error::InvalidUrl(settings.url));
+        }
+        let client = outbound::client_builder().connect_timeout(patience.connect).timeout(patience.request).build()?;
+        let base =
+            format!("{}/2010-04-01/Accounts/{}", settings.url.trim_end_matches('/'), segment(&settings.account_sid));
+        Ok(Self { client, base, account_sid: settings.account_sid, auth_token: settings.auth_token, patience, entropy })
+    }
+
+    /// Sends one request; pairs are the form of a POST, else the query.
+    pub(super) async fn once(&self, method: Method, path: &str, pairs: &[(String, String)]) -> Result<Value, Failure> {
+        let request = self
+            .client
+            .request(method.clone(), format!("{}/{path}", self.base))
+            .basic_auth(&self.account_sid, Some(self.auth_token.expose_secret()))
+            .header(header::ACCEPT, "application/json");
+        let request = if method == Method::POST { request.form(pairs) } else { request.query(pairs) };
+        let mut response = request.send().await.map_err(|error| failure_of(&error))?;
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| failure_of(&error))? {
+            if body.len() + chunk.len() > ANSWER_LIMIT {
+                return Err(Failure::Lost(format!("the answer is larger than {ANSWER_LIMIT} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        // Proxies answer with HTML and a deletion with nothing: what is not JSON is read as nothing.
+        let answer = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(answer);
+        }
+        Err(rejection(status, &answer, retry_after))
+    }
+
+    /// Sends a request that is harmless to repeat, until there is an answer that a repetition would not change.
+    pub(super) async fn repeat(
+        &self,
+        method: Method,
+        path: &str,
+        pairs: &[(String, String)],
+        last_error: &mut String,
+    ) -> Result<Value, Failure> {
+        let mut attempt = 0;
+        loop {
+            match self.once(method.clone(), path, pairs).await {
+                Err(failure) if !failure.is_refusal() => self.pause(attempt, &failure, last_error).await,
+                answered => return answered,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Waits before a repetition: doubling, with jitter, or as long as the phone system asked for.
+    pub(super) async fn pause(&self, attempt: u32, failure: &Failure, last_error: &mut String) {
+        *last_error = failure.text();
+        let asked = match failure {
+            Failure::Rejected { retry_after, .. } => *retry_after,
+            Failure::NotSent(_) | Failure::Lost(_) => None,
+        };
+        let doubled = self.patience.first_pause.saturating_mul(1 << attempt.min(10)).min(self.patience.longest_pause);
+        let mut random = [0];
+        self.entropy.fill(&mut random);
+        let jittered = doubled.mul_f64(0.5 + f64::from(random[0]) / 510.0);
+        // Even without a pause the other tasks and the time limit get their turn.
+        tokio::task::yield_now().await;
+        tokio::time::sleep(asked.unwrap_or(jittered)).await;
+    }
+}
+
+fn failure_of(error: &reqwest::Error) -> Failure {
+    if error.is_connect() {
+        return Failure::NotSent(format!("cannot connect: {}", outbound::innermost(error)));
+    }
+    if error.is_timeout() {
+        return Failure::Lost("no complete answer in time".to_owned());
+    }
+    Failure::Lost(outbound::innermost(error))
+}
+
+fn rejection(status: StatusCode, answer: &Value, retry_after: Option<Duration>) -> Failure {
+    let code = answer.get("code").and_then(|code| match code {
+        Value::Number(number) => number.as_i64().and_then(|code| i32::try_from(code).ok()),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    });
+    let message = answer.get("message").and_then(Value::as_str).or(status.canonical_reason()).unwrap_or("no reason");
+    let message = message.chars().take(MESSAGE_LIMIT).collect();
+    Failure::Rejected { status: status.as_u16(), code, message, retry_after }
+}

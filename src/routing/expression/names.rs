@@ -1,0 +1,250 @@
+//! What the names in an expression stand for, which depends on where the expression is written (routing.md 2.1, 2.5).
+//!
+//! Turns paths into [`Operand`]s and collects what the expression depends on; looks up nothing itself except at
+//! evaluation, in the [`Scope`]. Start with [`Meaning::resolve`].
+
+use super::scope::{ChannelValues, Scope, WorkerNames};
+use super::value::{Value, View};
+use super::vocabulary::{Path, Segment, Slot, Vocabulary};
+
+/// Where an expression is written, which decides what its names mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `target_workers` of a queue, `TargetWorkersExpression` of a list: bare names are of a worker.
+    Worker,
+    /// `expression` of a workflow filter, `EvaluateTaskAttributes` of a list: bare names are of a task.
+    Task,
+    /// `expression` of a workflow target: names begin with `task.` or `worker.`.
+    TaskAndWorker,
+    /// `skip_if` of a workflow target: names begin with `workers.`, or with `task.` (D11).
+    Counts,
+}
+
+/// One side of a comparison, ready for evaluation.
+#[derive(Clone, Debug)]
+pub(super) enum Operand {
+    Constant(Value),
+    TaskAttribute(Slot),
+    WorkerAttribute(Slot),
+    /// A field of the worker unless an attribute has its name (D7).
+    WorkerField(Field, Slot),
+    /// A figure of a channel; the attribute at the slot if there is no such channel (D10).
+    Channel(Box<str>, Figure, Slot),
+    Count(Count),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Sid,
+    FriendlyName,
+    ActivitySid,
+    ActivityName,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Figure {
+    ConfiguredCapacity,
+    AssignedTasks,
+    AvailableCapacityPercentage,
+    /// The channel itself, which compares like an object.
+    Whole,
+    /// Something a channel does not have.
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    Available,
+    Unavailable,
+    InActivity(Box<str>),
+}
+
+/// What the names of one expression turned out to depend on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meaning {
+    pub(super) uses_activity: bool,
+    pub(super) uses_channels: bool,
+    pub(super) uses_worker: bool,
+    /// In order of appearance until [`Meaning::finish`].
+    pub(super) task_slots: Vec<Slot>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Meaning {
+    /// Finds out what `path` stands for in an expression written at `place`.
+    pub(super) fn resolve(&mut self, path: &Path, place: Place, vocabulary: &mut Vocabulary) -> Operand {
+        match (place, path.head()) {
+            (Place::Worker, "worker") => {
+                if let Some((unique_name, figure)) = channel(&path.segments()[1..]) {
+                    return self.channel(unique_name, figure, vocabulary.slot(path));
+                }
+                self.warn_literal(path, "a worker's attributes");
+                self.worker(path, vocabulary)
+            }
+            (Place::Worker, head) => {
+                if head == "task" {
+                    self.warn_literal(path, "a worker's attributes");
+                }
+                self.worker(path, vocabulary)
+            }
+            (Place::Task, head) => {
+                if matches!(head, "task" | "worker") {
+                    self.warn_literal(path, "a task's attributes");
+                }
+                self.task(path, vocabulary)
+            }
+            (Place::TaskAndWorker | Place::Counts, "task") => match path.tail() {
+                Some(tail) => self.task(&tail, vocabulary),
+                None => self.nothing(path, "has no attribute name after task"),
+            },
+            (Place::TaskAndWorker, "worker") => match path.tail() {
+                Some(tail) => match channel(tail.segments()) {
+                    Some((unique_name, figure)) => self.channel(unique_name, figure, vocabulary.slot(&tail)),
+                    None => self.worker(&tail, vocabulary),
+                },
+                None => self.nothing(path, "has no attribute name after worker"),
+            },
+            (Place::TaskAndWorker, _) => self.nothing(path, "begins with neither task. nor worker."),
+            (Place::Counts, "workers") => match count(path) {
+                Some(count) => Operand::Count(count),
+                None => self.nothing(path, "is not workers.available, workers.unavailable or workers.WA…"),
+            },
+            (Place::Counts, _) => self.nothing(path, "begins with neither workers. nor task."),
+        }
+    }
+
+    /// Brings the collected slots into their order.
+    pub(super) fn finish(&mut self) {
+        self.task_slots.sort_unstable();
+        self.task_slots.dedup();
+        self.warnings.dedup();
+    }
+
+    fn task(&mut self, path: &Path, vocabulary: &mut Vocabulary) -> Operand {
+        let slot = vocabulary.slot(path);
+        self.task_slots.push(slot);
+        Operand::TaskAttribute(slot)
+    }
+
+    /// A path below a worker: one of four fields or an attribute (D7, D8).
+    fn worker(&mut self, path: &Path, vocabulary: &mut Vocabulary) -> Operand {
+        self.uses_worker = true;
+        let slot = vocabulary.slot(path);
+        let field = match (path.segments().len(), path.head()) {
+            (1, "sid") => Field::Sid,
+            (1, "friendly_name") => Field::FriendlyName,
+            (1, "activity_sid") => Field::ActivitySid,
+            (1, "activity_name") => Field::ActivityName,
+            _ => return Operand::WorkerAttribute(slot),
+        };
+        self.uses_activity |= matches!(field, Field::ActivitySid | Field::ActivityName);
+        Operand::WorkerField(field, slot)
+    }
+
+    fn channel(&mut self, unique_name: &str, figure: Figure, slot: Slot) -> Operand {
+        self.uses_worker = true;
+        self.uses_channels = true;
+        Operand::Channel(unique_name.into(), figure, slot)
+    }
+
+    fn nothing(&mut self, path: &Path, why: &str) -> Operand {
+        self.warnings.push(format!("`{path}` {why} and is always null here"));
+        Operand::Constant(Value::Null)
+    }
+
+    /// Notes a prefix that does not mean what it means in a target expression (D9).
+    fn warn_literal(&mut self, path: &Path, attributes: &str) {
+        self.warnings.push(format!("`{path}` is read as a path in {attributes}: names have no prefix here"));
+    }
+}
+
+/// Splits `channel.<unique name>.<property>`.
+fn channel(path: &[Segment]) -> Option<(&str, Figure)> {
+    let [Segment::Key(channel), Segment::Key(unique_name), rest @ ..] = path else { return None };
+    if &**channel != "channel" {
+        return None;
+    }
+    let figure = match rest {
+        [] => Figure::Whole,
+        [Segment::Key(property)] => match &**property {
+            "configured_capacity" => Figure::ConfiguredCapacity,
+            "assigned_tasks" => Figure::AssignedTasks,
+            "available_capacity_percentage" => Figure::AvailableCapacityPercentage,
+            _ => Figure::Unknown,
+        },
+        _ => Figure::Unknown,
+    };
+    Some((unique_name, figure))
+}
+
+/// Reads `workers.<what>`.
+fn count(path: &Path) -> Option<Count> {
+    let [_, Segment::Key(what)] = path.segments() else { return None };
+    match &**what {
+        "available" => Some(Count::Available),
+        "unavailable" => Some(Count::Unavailable),
+        sid if sid.starts_with("WA") => Some(Count::InActivity(sid.into())),
+        _ => None,
+    }
+}
+
+impl Operand {
+    /// Looks the operand up.
+    #[inline]
+    pub(super) fn view<'v>(&'v self, scope: &Scope<'v>) -> View<'v> {
+        match self {
+            Self::Constant(value) => value.view(),
+            Self::TaskAttribute(slot) => task_attribute(scope, *slot),
+            Self::WorkerAttribute(slot) => worker_attribute(scope, *slot),
+            Self::WorkerField(field, slot) => match scope.worker.and_then(|worker| worker.value(*slot)) {
+                Some(value) => value.view(),
+                None => scope.names.map_or(View::Null, |names| View::Text(field.of(names))),
+            },
+            Self::Channel(unique_name, figure, slot) => {
+                match scope.names.and_then(|names| names.channels.figures(unique_name)) {
+                    Some(values) => figure.of(values),
+                    None => worker_attribute(scope, *slot),
+                }
+            }
+            Self::Count(count) => scope.counts.map_or(View::Null, |counts| {
+                View::Number(f64::from(match count {
+                    Count::Available => counts.available(),
+                    Count::Unavailable => counts.unavailable(),
+                    Count::InActivity(sid) => counts.in_activity(sid),
+                }))
+            }),
+        }
+    }
+}
+
+fn task_attribute<'v>(scope: &Scope<'v>, slot: Slot) -> View<'v> {
+    scope.task.and_then(|task| task.value(slot)).map_or(View::Null, Value::view)
+}
+
+fn worker_attribute<'v>(scope: &Scope<'v>, slot: Slot) -> View<'v> {
+    scope.worker.and_then(|worker| worker.value(slot)).map_or(View::Null, Value::view)
+}
+
+impl Field {
+    fn of<'v>(self, names: &WorkerNames<'v>) -> &'v str {
+        match self {
+            Self::Sid => names.sid,
+            Self::FriendlyName => names.friendly_name,
+            Self::ActivitySid => names.activity_sid,
+            Self::ActivityName => names.activity_name,
+        }
+    }
+}
+
+impl Figure {
+    fn of(self, values: ChannelValues) -> View<'static> {
+        let figure = match self {
+            Self::ConfiguredCapacity => values.configured_capacity,
+            Self::AssignedTasks => values.assigned_tasks,
+            Self::AvailableCapacityPercentage => values.available_capacity_percentage,
+            Self::Whole => return View::Object,
+            Self::Unknown => return View::Null,
+        };
+        View::Number(f64::from(figure))
+    }
+}

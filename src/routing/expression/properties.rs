@@ -1,0 +1,198 @@
+//! Properties of the expression language on generated trees, texts and attributes.
+
+use proptest::prelude::*;
+use serde_json::Value as Json;
+
+use super::syntax::{Syntax, Term, is_keyword, parse};
+use super::value::{Number, Operator, Value};
+use super::vocabulary::{Path, Segment};
+use super::{Document, Expression, KnownWorker, OrderBy, Place, Scope, Vocabulary};
+
+/// Writes a tree as text in one of many equal ways; `noise` picks them.
+fn print(syntax: &Syntax, noise: &mut impl FnMut(usize) -> usize) -> String {
+    match syntax {
+        Syntax::Any(members) => join(members, &["OR", "or", "Or"], noise, |member| matches!(member, Syntax::Any(_))),
+        Syntax::All(members) => {
+            join(members, &["AND", "and", "aND"], noise, |member| !matches!(member, Syntax::Comparison { .. }))
+        }
+        Syntax::Comparison { left, operator, right } => {
+            let spellings: &[&str] = match operator {
+                Operator::Equal => &["==", "=", " == "],
+                Operator::NotEqual => &["!=", " !="],
+                Operator::Greater => &["> ", " > "],
+                Operator::AtLeast => &[">=", " >= "],
+                Operator::Less => &["< ", " < "],
+                Operator::AtMost => &["<=", " <="],
+                Operator::Has => &[" HAS ", " has ", " >- "],
+                Operator::In => &[" IN ", " in ", "<-"],
+                Operator::NotIn => &[" NOT IN ", " not\tin ", " Not \n In "],
+                Operator::Contains => &[" CONTAINS ", " contains "],
+            };
+            let operator = spellings[noise(spellings.len())];
+            format!("{}{operator}{}", print_term(left, noise), print_term(right, noise))
+        }
+    }
+}
+
+fn join(
+    members: &[Syntax],
+    words: &[&str],
+    noise: &mut impl FnMut(usize) -> usize,
+    must_wrap: impl Fn(&Syntax) -> bool,
+) -> String {
+    let mut text = String::new();
+    for (at, member) in members.iter().enumerate() {
+        if at > 0 {
+            text += &format!(" {} ", words[noise(words.len())]);
+        }
+        let inner = print(member, noise);
+        text += &if must_wrap(member) || noise(4) == 0 { format!("({inner})") } else { inner };
+    }
+    text
+}
+
+fn print_term(term: &Term, noise: &mut impl FnMut(usize) -> usize) -> String {
+    match term {
+        Term::Constant(Value::List(elements)) => {
+            let elements: Vec<_> = elements.iter().map(|element| print_literal(element, noise)).collect();
+            format!("[{}]", elements.join([",", ", "][noise(2)]))
+        }
+        Term::Constant(value) => print_literal(value, noise),
+        Term::Reference(path) => path.to_string(),
+    }
+}
+
+fn print_literal(value: &Value, noise: &mut impl FnMut(usize) -> usize) -> String {
+    match value {
+        Value::Null => ["null", "NULL"][noise(2)].to_owned(),
+        Value::Bool(true) => ["true", "True"][noise(2)].to_owned(),
+        Value::Bool(false) => ["false", "FALSE"][noise(2)].to_owned(),
+        Value::Number(Number(number)) => number.to_string(),
+        Value::Text(text) => {
+            let quote = ['\'', '"'][noise(2)];
+            let escaped = text.replace('\\', "\\\\").replace(quote, &format!("\\{quote}"));
+            format!("{quote}{escaped}{quote}")
+        }
+        Value::List(_) | Value::Object => unreachable!("a literal is a scalar"),
+    }
+}
+
+fn literals() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        (-1.0e12..1.0e12).prop_map(|number: f64| Value::Number(Number(number))),
+        any::<i32>().prop_map(|number| Value::Number(Number(number.into()))),
+        ".{0,6}".prop_map(|text| Value::Text(text.into())),
+        "[-0-9.'\"\\\\]{0,4}".prop_map(|text| Value::Text(text.into())),
+    ]
+}
+
+fn paths() -> impl Strategy<Value = Path> {
+    let head = "[a-c_$][a-c0-9_$]{0,2}".prop_filter("a keyword begins no reference", |name| !is_keyword(name));
+    let segment = prop_oneof![
+        "[a-c_$][a-c0-9_$]{0,2}|in|NOT|true".prop_map(|name| Segment::Key(name.into())),
+        (0..4_u32).prop_map(Segment::Index),
+    ];
+    (head, prop::collection::vec(segment, 0..3))
+        .prop_map(|(head, rest)| Path::new(std::iter::once(Segment::Key(head.into())).chain(rest).collect()))
+}
+
+fn trees() -> impl Strategy<Value = Syntax> {
+    let term = prop_oneof![
+        literals().prop_map(Term::Constant),
+        prop::collection::vec(literals(), 0..4).prop_map(|elements| Term::Constant(Value::List(elements.into()))),
+        paths().prop_map(Term::Reference),
+    ];
+    let operator = prop::sample::select(vec![
+        Operator::Equal,
+        Operator::NotEqual,
+        Operator::Greater,
+        Operator::AtLeast,
+        Operator::Less,
+        Operator::AtMost,
+        Operator::Has,
+        Operator::In,
+        Operator::NotIn,
+        Operator::Contains,
+    ]);
+    let comparison =
+        (term.clone(), operator, term).prop_map(|(left, operator, right)| Syntax::Comparison { left, operator, right });
+    comparison.prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Syntax::Any),
+            prop::collection::vec(inner, 2..4).prop_map(Syntax::All),
+        ]
+    })
+}
+
+fn attributes() -> impl Strategy<Value = Json> {
+    let scalar = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        (-3..3_i32).prop_map(Json::from),
+        "[a-c0-9.-]{0,3}".prop_map(Json::from),
+    ];
+    let value = scalar.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
+            prop::collection::btree_map("[a-c_$][a-c]?", inner, 0..4)
+                .prop_map(|members| Json::Object(members.into_iter().collect())),
+        ]
+    });
+    prop::collection::btree_map("[a-c_$][a-c]?", value, 0..6)
+        .prop_map(|members| Json::Object(members.into_iter().collect()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_printed_expression_reads_back_as_the_same(tree in trees(), seed in any::<u64>()) {
+        let mut state = seed;
+        let text = print(&tree, &mut |choices| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(state >> 33).unwrap() % choices
+        });
+        prop_assert_eq!(parse(&text), Ok(tree), "{}", text);
+    }
+
+    #[test]
+    fn evaluation_agrees_with_the_rules_and_with_its_projection(tree in trees(), one in attributes(), two in attributes()) {
+        let text = print(&tree, &mut |_| 0);
+        let mut vocabulary = Vocabulary::default();
+        let expression = Expression::compile(&text, Place::Task, &mut vocabulary).unwrap();
+        let [one, two] = [one, two].map(|attributes| Document::read(&vocabulary, &attributes));
+        let result = |task| expression.matches(&Scope { task: Some(task), ..Scope::default() });
+        if one.project(expression.task_slots()) == two.project(expression.task_slots()) {
+            prop_assert_eq!(result(&one), result(&two));
+        }
+        // Both ways of writing "none of them" agree with "one of them" wherever either may be true.
+        if let Syntax::Comparison { left, operator: Operator::In, right } = tree {
+            let negated = print(&Syntax::Comparison { left, operator: Operator::NotIn, right }, &mut |_| 0);
+            let negated = Expression::compile(&negated, Place::Task, &mut vocabulary).unwrap();
+            let negated = negated.matches(&Scope { task: Some(&one), ..Scope::default() });
+            prop_assert!(!(negated && result(&one)));
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in prop_oneof![
+        ".{0,80}",
+        "[a-c(){}<>=!.,'\"\\[\\] \\\\0-9-]{0,40}",
+        "((a|b|1|'x'|\\[1\\]|\\(|\\)|AND|OR|NOT|IN|HAS|==|<-|>-|>|\\.|\\[|\\]|,|-) ?){0,20}",
+    ]) {
+        for place in [Place::Worker, Place::Task, Place::TaskAndWorker, Place::Counts] {
+            match Expression::compile(&text, place, &mut Vocabulary::default()) {
+                Ok(expression) => { expression.matches(&Scope::default()); }
+                Err(errors) => {
+                    prop_assert!(!errors.as_slice().is_empty());
+                    prop_assert!(errors.as_slice().iter().all(|error| text.get(error.span()).is_some()));
+                    prop_assert!(!errors.to_string().is_empty());
+                }
+            }
+        }
+        let _ = OrderBy::compile(&text, &mut Vocabulary::default());
+        let _ = KnownWorker::compile(&format!("task.{text}"), &mut Vocabulary::default());
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests that need no second database server: the rules of the code, and the program as a whole.
+
+mod tidy;
