@@ -44,11 +44,11 @@ impl DialOutcome {
 }
 
 impl Switch {
-    pub(super) fn dial(&mut self, id: CallId, dial: Arc<Dial>) {
+    pub(super) fn dial(&mut self, id: CallId, dial: &Arc<Dial>) {
         match &dial.to {
-            DialTo::Addresses(addresses) => self.dial_addresses(id, &dial, addresses),
-            DialTo::Room { name, entry } => self.dial_room(id, &dial, name, entry),
-            DialTo::Queue { name } => self.dial_queue(id, &dial, name),
+            DialTo::Addresses(addresses) => self.dial_addresses(id, dial, addresses),
+            DialTo::Room { name, entry } => self.dial_room(id, dial, name, entry),
+            DialTo::Queue { name } => self.dial_queue(id, dial, name),
         }
     }
 

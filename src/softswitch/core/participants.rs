@@ -1,6 +1,6 @@
 //! Conferences and participants over REST: who is in a room, adding, changing and removing legs.
 //!
-//! A room is named by its SID or, while it is open, by its friendly name; a participant by its CallSid or label.
+//! A room is named by its SID or, while it is open, by its friendly name; a participant by its `CallSid` or label.
 //! Start with [`Switch::add_participant`].
 
 use super::Switch;
@@ -90,9 +90,9 @@ impl Switch {
 
     fn show_member(&mut self, room_id: RoomId, id: CallId) -> Result<Reply, Refusal> {
         let room = self.rooms.get_mut(&room_id).ok_or_else(|| Refusal::not_found("conference"))?;
-        let room_sid = room.record.sid.clone();
+        let shown_in = room.record.sid.clone();
         let member = room.member(id).cloned().ok_or_else(|| Refusal::not_found("participant"))?;
-        Ok(Reply::Participant(Box::new(self.participant_record(&room_sid, &member))))
+        Ok(Reply::Participant(Box::new(self.participant_record(&shown_in, &member))))
     }
 
     fn participant_record(&self, room_sid: &str, member: &Member) -> ParticipantRecord {

@@ -11,22 +11,22 @@ use super::webhooks::{Parameter, parameter};
 use super::{QUEUES_MAX, Switch};
 use crate::softswitch::twiml::{Enqueue, Target};
 
-/// Calls that fit into a queue unless it says otherwise (Twilio: Queue resource, MaxSize).
+/// Calls that fit into a queue unless it says otherwise (Twilio: Queue resource, `MaxSize`).
 pub(crate) const SIZE_DEFAULT: usize = 1_000;
 /// The most that a queue may say.
 pub(crate) const SIZE_MAX: usize = 5_000;
 
 impl Switch {
     /// The call begins to wait; the queue is made on first use.
-    pub(super) fn enqueue(&mut self, id: CallId, enqueue: Arc<Enqueue>) {
+    pub(super) fn enqueue(&mut self, id: CallId, enqueue: &Arc<Enqueue>) {
         let refused =
             match self.queue_named(&enqueue.name).map_or_else(|| self.add_queue(&enqueue.name, SIZE_DEFAULT), Ok) {
-                Ok(queue) => self.enter_queue(id, queue, &enqueue),
+                Ok(queue) => self.enter_queue(id, queue, enqueue),
                 Err(_) => Some("system-error"),
             };
         if let Some(result) = refused {
             self.note("queue.refused", Some(id), None, result);
-            self.after_queue(id, &enqueue, vec![parameter("QueueResult", result)]);
+            self.after_queue(id, enqueue, vec![parameter("QueueResult", result)]);
         }
     }
 
@@ -120,8 +120,8 @@ impl Switch {
         }
     }
 
-    fn take_head(&mut self, queue_id: QueueId, taker: CallId) {
-        let Some(queue) = self.queues.get_mut(&queue_id) else { return };
+    fn take_head(&mut self, line: QueueId, taker: CallId) {
+        let Some(queue) = self.queues.get_mut(&line) else { return };
         let Some((head, since)) = queue.members.pop_front() else { return };
         let queue_sid = queue.sid.clone();
         let waited_secs = self.now.secs_since(since);
@@ -236,7 +236,7 @@ impl Switch {
         Ok(Reply::Done)
     }
 
-    /// The member with CallSid `who`, or the head of the queue for `Front`.
+    /// The member with `CallSid` `who`, or the head of the queue for `Front`.
     fn member_of(&self, queue: &str, who: &str) -> Result<(CallId, MemberRecord), Refusal> {
         let queue = self.queues.get(&self.queue_of(queue)?).ok_or_else(|| Refusal::not_found(queue))?;
         self.members_of(queue)

@@ -74,11 +74,11 @@ impl Switch {
             Verb::Media(media) => self.media(id, slot, &media),
             Verb::Gather(gather) => self.gather(id, slot, gather),
             Verb::Enqueue(enqueue) => {
-                self.enqueue(id, enqueue);
+                self.enqueue(id, &enqueue);
                 Flow::Stop
             }
             Verb::Dial(dial) => {
-                self.dial(id, dial);
+                self.dial(id, &dial);
                 Flow::Stop
             }
             Verb::Redirect(target) => {

@@ -11,8 +11,8 @@ fn refused(text: &str, code: u32) {
     assert_eq!(parse(text).map_err(|error| error.code), Err(code), "{text:.80}");
 }
 
-fn target(url: &str) -> Option<Target> {
-    Some(Target { url: url.to_owned(), method: Method::Post })
+fn target(url: &str) -> Target {
+    Target { url: url.to_owned(), method: Method::Post }
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn enqueue_resolves_its_urls_and_reads_the_queue_name() {
     .unwrap();
     let Verb::Enqueue(enqueue) = &document.verbs[0] else { panic!("{document:?}") };
     assert_eq!(enqueue.name, "WW12");
-    assert_eq!(enqueue.action, target("https://app.example.org/left?a=1&b=2"));
+    assert_eq!(enqueue.action, Some(target("https://app.example.org/left?a=1&b=2")));
     assert_eq!(
         enqueue.wait,
         Some(Target { url: "https://app.example.org/voice/wait".to_owned(), method: Method::Get })
@@ -100,7 +100,7 @@ fn media_last_as_long_as_their_content() {
 fn gather_defaults_to_its_own_document() {
     let document = parse(r#"<Response><Gather numDigits="1"><Say>Press 1</Say></Gather></Response>"#).unwrap();
     let Verb::Gather(gather) = &document.verbs[0] else { panic!("{document:?}") };
-    assert_eq!(gather.action, target(BASE));
+    assert_eq!(gather.action, Some(target(BASE)));
     assert_eq!((gather.prompt_ms, gather.timeout_ms, gather.digits_max), (420, 5_000, Some(1)));
     assert_eq!(gather.finish_on_key, Some('#'));
 }

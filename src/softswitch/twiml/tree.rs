@@ -91,7 +91,7 @@ fn begin(start: &BytesStart<'_>) -> Result<Element, DocumentError> {
 
 /// Puts a finished element into its parent; hands it back when it is the root.
 fn close(open: &mut [Element], mut element: Element) -> Option<Element> {
-    element.text = element.text.trim().to_owned();
+    element.text = element.text.trim().into();
     match open.last_mut() {
         Some(parent) => {
             parent.children.push(element);

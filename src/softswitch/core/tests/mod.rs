@@ -149,7 +149,7 @@ impl Phone {
         sid(self.ask(request).unwrap())
     }
 
-    /// Adds client:a to room WT1 the way the server does for reservation WR1; returns its CallSid.
+    /// Adds client:a to room WT1 the way the server does for reservation WR1; returns its `CallSid`.
     pub(super) fn add_worker(&mut self) -> String {
         match self.ask(add("WT1", "client:a", "WR1")).unwrap() {
             Reply::Participant(participant) => participant.call_sid,
@@ -216,9 +216,9 @@ pub(super) fn inline(twiml: &str) -> Source {
     Source::Inline(std::sync::Arc::new(Document::parse(twiml, None).unwrap()))
 }
 
-pub(super) fn callback(url: &str, events: &[&str]) -> Option<StatusCallback> {
+pub(super) fn callback(url: &str, events: &[&str]) -> StatusCallback {
     let target = Target { url: url.to_owned(), method: Method::Post };
-    Some(StatusCallback { target, events: event_names(events.iter().copied()) })
+    StatusCallback { target, events: event_names(events.iter().copied()) }
 }
 
 pub(super) fn participant(to: &str, label: &str) -> NewParticipant {
@@ -228,11 +228,14 @@ pub(super) fn participant(to: &str, label: &str) -> NewParticipant {
         entry: RoomEntry {
             label: Some(label.to_owned()),
             end_on_exit: true,
-            status_callback: callback("https://r/room", &["start", "end", "join", "leave", "mute", "hold", "modify"]),
+            status_callback: Some(callback(
+                "https://r/room",
+                &["start", "end", "join", "leave", "mute", "hold", "modify"],
+            )),
             ..RoomEntry::default()
         },
         coaching: false,
-        status_callback: callback("https://r/call", &["initiated", "ringing", "answered", "completed"]),
+        status_callback: Some(callback("https://r/call", &["initiated", "ringing", "answered", "completed"])),
         timeout_secs: 20,
         time_limit_secs: 14_400,
     }
@@ -248,7 +251,7 @@ pub(super) fn new_call(to: &str, twiml: &str) -> Request {
         to: to.to_owned(),
         document: inline(twiml),
         fallback: None,
-        status_callback: callback("https://r/call", &["initiated", "ringing", "answered", "completed"]),
+        status_callback: Some(callback("https://r/call", &["initiated", "ringing", "answered", "completed"])),
         timeout_secs: 30,
         time_limit_secs: 14_400,
     }))

@@ -45,7 +45,7 @@ fn a_parked_call_is_answered_and_its_wait_document_loops() {
     assert!(phone.to(WAIT)[0]["QueueSid"].starts_with("QU"));
 }
 
-/// Plays 8.1 up to the bridge; returns the phone, the caller's and the worker's CallSid.
+/// Plays 8.1 up to the bridge; returns the phone, the caller's and the worker's `CallSid`.
 fn bridged() -> (Phone, String, String) {
     let mut phone = Phone::new();
     let caller = phone.caller();
