@@ -58,6 +58,7 @@ impl Softswitch {
             account_sid: options.account_sid.clone(),
             speed: options.speed,
             live_calls_max: options.live_calls_max,
+            queue_size: options.queue_size.clamp(1, self::core::QUEUE_SIZE_MAX),
             finished_max: options.finished_max,
             numbers: options.numbers,
         };

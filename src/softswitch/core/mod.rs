@@ -95,6 +95,7 @@ pub(crate) struct Settings {
     pub(crate) account_sid: String,
     pub(crate) speed: f64,
     pub(crate) live_calls_max: usize,
+    pub(crate) queue_size: usize,
     pub(crate) finished_max: usize,
     pub(crate) numbers: Vec<Number>,
 }

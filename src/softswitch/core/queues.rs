@@ -11,7 +11,7 @@ use super::webhooks::{Parameter, parameter};
 use super::{QUEUES_MAX, Switch};
 use crate::softswitch::twiml::{Enqueue, Target};
 
-/// Calls that fit into a queue unless it says otherwise (Twilio: Queue resource, `MaxSize`).
+/// Calls that fit into a queue made over REST unless it says otherwise (Twilio: Queue resource, `MaxSize`).
 pub(crate) const SIZE_DEFAULT: usize = 1_000;
 /// The most that a queue may say.
 pub(crate) const SIZE_MAX: usize = 5_000;
@@ -19,11 +19,13 @@ pub(crate) const SIZE_MAX: usize = 5_000;
 impl Switch {
     /// The call begins to wait; the queue is made on first use.
     pub(super) fn enqueue(&mut self, id: CallId, enqueue: &Arc<Enqueue>) {
-        let refused =
-            match self.queue_named(&enqueue.name).map_or_else(|| self.add_queue(&enqueue.name, SIZE_DEFAULT), Ok) {
-                Ok(queue) => self.enter_queue(id, queue, enqueue),
-                Err(_) => Some("system-error"),
-            };
+        let refused = match self
+            .queue_named(&enqueue.name)
+            .map_or_else(|| self.add_queue(&enqueue.name, self.settings.queue_size), Ok)
+        {
+            Ok(queue) => self.enter_queue(id, queue, enqueue),
+            Err(_) => Some("system-error"),
+        };
         if let Some(result) = refused {
             self.note("queue.refused", Some(id), None, result);
             self.after_queue(id, enqueue, vec![parameter("QueueResult", result)]);

@@ -65,7 +65,7 @@ fn calls_are_filtered_and_listed_newest_first() {
     assert_eq!(list(CallFilter::default(), 0, 1), (vec![second.clone()], true));
     assert_eq!(list(CallFilter::default(), 1, 1), (vec![first.clone()], false));
     let status = Some(CallStatus::InProgress);
-    assert_eq!(list(CallFilter { status, ..CallFilter::default() }, 0, 50).0, [second.clone()]);
+    assert_eq!(list(CallFilter { status, ..CallFilter::default() }, 0, 50), (vec![second.clone()], false));
     let started = Span { from: Some(EPOCH.plus_ms(5_000)), to: None };
     assert_eq!(list(CallFilter { started, ..CallFilter::default() }, 0, 50).0, [second]);
     let ended = Span { from: Some(EPOCH), to: None };

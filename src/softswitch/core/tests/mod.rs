@@ -47,6 +47,7 @@ impl Phone {
             account_sid: format!("AC{}", "a".repeat(32)),
             speed: 1.0,
             live_calls_max: 10_000,
+            queue_size: 1_000,
             finished_max: 100,
             numbers: vec![Number::new(NUMBER, "https://r/voice")],
         };
