@@ -1,3 +1,5 @@
+//! Documents as they are read: defaults, limits, refusals.
+
 use super::*;
 
 const BASE: &str = "https://app.example.org/voice/start?x=1";
