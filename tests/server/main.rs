@@ -1,4 +1,6 @@
 //! Tests that need no second database server: the rules of the code, and the program as a whole.
 
+#[cfg(test)]
 mod command_line;
+#[cfg(test)]
 mod tidy;
