@@ -127,6 +127,7 @@ pub fn router(state: State) -> Router {
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))
+        .layer(axum::middleware::from_fn(crate::http::name_route))
         .with_state(state);
     Router::new().nest_service("/v1", MapRequestLayer::new(without_json_suffix).layer(routes))
 }
