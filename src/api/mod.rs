@@ -6,6 +6,7 @@
 
 mod activities;
 mod auth;
+mod conference;
 mod cors;
 mod error;
 mod events;
@@ -106,6 +107,7 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations" => reservations::list,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::update,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}/Conference" => conference::fetch,
     GET "/Workspaces/{WorkspaceSid}/Tasks" => tasks::list,
     POST "/Workspaces/{WorkspaceSid}/Tasks" => tasks::create,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::fetch,
@@ -114,6 +116,7 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations" => reservations::list,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::update,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}/Conference" => conference::fetch,
     GET "/Workspaces/{WorkspaceSid}/Events" => events::list,
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
 }
