@@ -418,6 +418,28 @@ async fn the_control_api_refuses_what_it_does_not_know() {
 }
 
 #[tokio::test]
+async fn many_calls_at_once_are_all_answered_and_ended_in_order() {
+    const CALLS: usize = 300;
+    let mut app = App::start(|_| xml("<Response><Pause length=\"60\"/><Hangup/></Response>")).await;
+    let phone =
+        with_number(&app, |number| number.status_callback_events = vec!["answered".to_owned(), "completed".to_owned()]);
+    for _ in 0..CALLS {
+        assert_eq!(send(&phone, "POST", "/control/calls", PLACE).await.0, 201);
+    }
+    let (mut asked, mut told) = (0, BTreeMap::<String, Vec<String>>::new());
+    while asked < CALLS || told.values().flatten().count() < 2 * CALLS {
+        let received = app.next().await;
+        if received.path == "/voice" {
+            asked += 1;
+        } else {
+            told.entry(received.params["CallSid"].clone()).or_default().push(received.params["CallStatus"].clone());
+        }
+    }
+    assert_eq!((asked, told.len()), (CALLS, CALLS));
+    assert!(told.values().all(|statuses| statuses == &["in-progress", "completed"]));
+}
+
+#[tokio::test]
 async fn after_shutdown_requests_get_503() {
     let phone = start(options());
     phone.shutdown().await;
