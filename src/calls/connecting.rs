@@ -96,7 +96,11 @@ impl Machine<'_> {
         Leg { reservation: Some(reservation), ..Leg::requested(Role::Worker, reservation.to_string(), self.now) }
     }
 
+    /// An instruction that cannot be carried out: its leg is kept as one that failed, so that a repetition is known.
     fn refuse(&mut self, reservation: ReservationSid, code: u32, message: &str) {
+        let leg = self.begin(reservation);
+        self.task.connecting = None;
+        self.task.legs.push(Leg { state: LegState::Ended, ended: Some(self.now), ..leg });
         self.outputs.push(Output::Alert { code, message: message.to_owned(), reservation: Some(reservation) });
         self.outputs.push(Output::FailConnecting { reservation, code: None });
     }

@@ -145,7 +145,7 @@ fn outcome(words: &[&str]) -> PhoneOutcome {
     }
 }
 
-fn input(line: &str, numbers: &BTreeMap<String, u32>) -> Option<Input> {
+fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
     let words = Words::of(line);
     let call_sid = || words.call().unwrap_or_else(|| CallSid("CA1".to_owned()));
     let word = |index: usize| words.plain.get(index).copied().unwrap_or_default();
@@ -213,7 +213,7 @@ fn input(line: &str, numbers: &BTreeMap<String, u32>) -> Option<Input> {
         "answer" => {
             let rest: Vec<&str> = line.split_whitespace().skip(1).collect();
             let at = rest.iter().position(|word| ["done", "gone", "refused", "unavailable"].contains(word)).unwrap();
-            let number = *numbers.get(&rest[..at].join(" "))?;
+            let number = numbers.remove(&rest[..at].join(" "))?;
             Input::CommandDone { number, outcome: outcome(&rest[at..]) }
         }
         "reservation-ended" => Input::ReservationEnded { reservation: reservation(word(1)) },
@@ -296,7 +296,7 @@ impl Play {
         if line == "then" {
             return Ok(true);
         }
-        let Some(input) = input(line, &self.numbers) else { return Ok(false) };
+        let Some(input) = input(line, &mut self.numbers) else { return Ok(false) };
         let times = if self.way == Way::Twice { 2 } else { 1 };
         for _ in 0..times {
             let outputs = self.calls.handle(TASK, &input, self.now);
