@@ -30,6 +30,7 @@ pub mod http;
 pub mod outbound;
 pub mod phone;
 pub mod routing;
+pub mod server;
 pub mod signature;
 pub mod softswitch;
 pub mod store;

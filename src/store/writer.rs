@@ -3,8 +3,8 @@
 //! One connection does all writing and all checkpoints. While a commit runs, further work gathers, so the next group is
 //! as large as the load demands and a lone request waits for one commit only. A work that fails does not hurt the others
 //! of its group: the group is rolled back and each is tried alone. After a failed write to disk nothing is tried again,
-//! because what the disk holds is not certain any more: the writer ends and the store is failed (`quality`: a failed
-//! fsync must end the process). It must not know records; see `work`. Start with [`Writer::run`].
+//! because what the disk holds is not certain any more: the writer ends, and the process is expected to end as well.
+//! It must not know records; see `work`. Start with [`Writer::run`].
 
 use std::collections::VecDeque;
 

@@ -62,7 +62,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "store",
-        may_use: &["routing", "calls"],
+        may_use: &["routing", "calls", "clock"],
         banned_crates: NO_WEB,
         reason: "the store keeps rows: it decides nothing and calls nobody",
     },
