@@ -1,6 +1,6 @@
 //! Random inputs over a few voice tasks: whatever comes, the invariants hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::scenarios::output_text;
 use super::*;
@@ -61,7 +61,7 @@ fn outcome(dice: &mut Dice, call: CallSid) -> PhoneOutcome {
     }
 }
 
-fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeMap<u32, ()>) -> Input {
+fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32>) -> Input {
     let caller = CallSid(format!("CA{task}"));
     let slot = u128::try_from(dice.roll(3)).unwrap();
     let reservation = ReservationSid::from_bits(task * 1000 + (round % 20) * 3 + slot);
@@ -107,7 +107,7 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeMap<u32
         }
         18 if dice.roll(10) == 0 => Input::TaskEnded { canceled: dice.roll(2) == 0 },
         19 if dice.roll(6) == 0 => Input::ReservationEnded { reservation },
-        _ => match numbers.keys().next() {
+        _ => match numbers.first() {
             Some(number) => Input::CommandDone { number: *number, outcome: outcome(dice, worker_call) },
             None => Input::Tick,
         },
@@ -151,7 +151,7 @@ struct Seen {
     accepts: usize,
     ends: usize,
     number: u32,
-    outstanding: BTreeMap<u32, ()>,
+    outstanding: BTreeSet<u32>,
 }
 
 impl Seen {
@@ -164,7 +164,7 @@ impl Seen {
                 Output::Phone { number, .. } => {
                     assert_eq!(*number, self.number + 1, "numbers have no gaps: {history}");
                     self.number = *number;
-                    self.outstanding.insert(*number, ());
+                    self.outstanding.insert(*number);
                 }
                 _ => {}
             }
@@ -195,7 +195,7 @@ fn bring_to_an_end(calls: &mut Calls, task: u128, seen: &mut Seen, now: &mut Tim
     while calls.task(sid).unwrap().state != VoiceState::Closed {
         answers += 1;
         assert!(answers < 400, "does not close, {:?}: {history}", calls.task(sid));
-        let outputs = if let Some((number, ())) = seen.outstanding.pop_first() {
+        let outputs = if let Some(number) = seen.outstanding.pop_first() {
             let done = PhoneOutcome::Done { call: None, conference: None, status: Some(CallStatus::Completed) };
             let outcome = if answers % 3 == 0 { PhoneOutcome::Gone } else { done };
             calls.handle(sid, &Input::CommandDone { number, outcome }, *now)

@@ -270,8 +270,8 @@ impl Play {
                 (format!("{:?}", self.calls.can_instruct(TASK, reservation(sid))), wanted.to_owned())
             }
             "live" => {
-                let live = self.calls.live_task_of_call(&CallSid("CA1".to_owned())).is_some();
-                (if live { "yes" } else { "no" }.to_owned(), rest.to_owned())
+                let held = self.calls.live_task_of_call(&CallSid("CA1".to_owned())).is_some();
+                (if held { "yes" } else { "no" }.to_owned(), rest.to_owned())
             }
             _ if self.unexpected.is_empty() => ("nothing".to_owned(), line.to_owned()),
             _ => (self.unexpected.remove(0), line.to_owned()),
