@@ -9,11 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -27,7 +26,8 @@ use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
 use crate::store::{self, Account, Store};
-use crate::voice::{self, templates::Templates};
+use crate::telemetry::Metrics;
+use crate::voice::{self, Templates};
 
 /// An application answers within this time or not at all (Twilio: voice webhooks).
 const APPLICATION_TIMEOUT: Duration = Duration::from_secs(15);
@@ -55,6 +55,8 @@ pub struct Settings {
     pub outbound: outbound::Rules,
     /// Bounds of the listener.
     pub limits: Limits,
+    /// Shows `/metrics` to other machines too.
+    pub metrics_public: bool,
 }
 
 /// Where the phone system is and who we are there.
@@ -66,6 +68,15 @@ pub struct PhoneAccess {
     pub account_sid: String,
     /// Its auth token: password of its REST and key of its webhooks' signatures.
     pub auth_token: SecretString,
+    /// A former token, accepted on webhooks while tokens are changed.
+    pub previous_auth_token: Option<SecretString>,
+}
+
+impl PhoneAccess {
+    /// Keys of webhook signatures, the present one first.
+    fn tokens(&self) -> impl Iterator<Item = SecretString> {
+        [Some(self.auth_token.clone()), self.previous_auth_token.clone()].into_iter().flatten()
+    }
 }
 
 /// The server could not start.
@@ -110,14 +121,15 @@ pub struct Server {
 struct Health {
     engine: Engine,
     store: Store,
-    metrics: Option<PrometheusHandle>,
+    metrics: Option<Metrics>,
+    metrics_public: bool,
 }
 
 impl Server {
     /// Opens the database, loads every workspace and begins to serve.
     pub async fn start(
         settings: Settings,
-        metrics: Option<PrometheusHandle>,
+        metrics: Option<Metrics>,
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, StartError> {
@@ -162,12 +174,13 @@ impl Server {
             clock,
             entropy,
             public_url: public_base,
-            phone_tokens: settings.phone.iter().map(|access| access.auth_token.clone()).collect(),
+            phone_tokens: settings.phone.iter().flat_map(PhoneAccess::tokens).collect(),
             insecure_skip_signature: settings.insecure_skip_signature,
             templates: Arc::new(templates),
             outbound,
         };
-        let health = Health { engine: engine.clone(), store: store.clone(), metrics };
+        let health =
+            Health { engine: engine.clone(), store: store.clone(), metrics, metrics_public: settings.metrics_public };
         let router = api::router(api).merge(voice::router(voice)).merge(health_router(health));
         let shutdown = CancellationToken::new();
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
@@ -224,7 +237,18 @@ async fn ready(State(health): State<Health>) -> Response {
     }
 }
 
-async fn show_metrics(State(health): State<Health>) -> Response {
+/// Figures tell a lot about a business, so other machines see them only when the settings say so. A request that came
+/// through a proxy is another machine's.
+async fn show_metrics(
+    State(health): State<Health>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
+    if !health.metrics_public && (forwarded || !peer.ip().to_canonical().is_loopback()) {
+        let refusal = "metrics are shown to this machine only; SWITCHHOOK_METRICS_PUBLIC=true shows them to all\n";
+        return (StatusCode::FORBIDDEN, refusal).into_response();
+    }
     match &health.metrics {
         Some(metrics) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()

@@ -1,3 +1,5 @@
 //! Tests that need no second database server: the rules of the code, and the program as a whole.
 
+mod api;
+mod command_line;
 mod tidy;
