@@ -249,7 +249,7 @@ fn xml(text: &'static str) -> Response {
 }
 
 fn with_number(app: &App, change: impl FnOnce(&mut Number)) -> Softswitch {
-    let mut number = Number::new(NUMBER, format!("{}/voice?tenant=7", app.base));
+    let mut number = Number::new(NUMBER, format!("{}/voice?tenant=7&task={{\"a\": [1]}}#rt=9", app.base));
     number.status_callback = Some(format!("{}/status", app.base));
     change(&mut number);
     start(Options { numbers: vec![number], ..options() })
@@ -283,7 +283,7 @@ async fn webhooks_are_signed_and_follow_redirects() {
         assert!(received.is_signed, "{path}");
         assert_eq!(received.params.get("CallStatus").map(String::as_str), call_status, "{path}");
         if path == "/voice" {
-            assert_eq!(received.params["tenant"], "7");
+            assert_eq!((received.params["tenant"].as_str(), received.params["task"].as_str()), ("7", "{\"a\": [1]}"));
         }
         if call_status.is_some() {
             assert_eq!(received.params["CallSid"], placed["call_sid"], "{path}");
@@ -415,6 +415,28 @@ async fn the_control_api_refuses_what_it_does_not_know() {
     ] {
         assert_eq!(send(&phone, method, path, body).await.0, status, "{method} {path} {body}");
     }
+}
+
+#[tokio::test]
+async fn many_calls_at_once_are_all_answered_and_ended_in_order() {
+    const CALLS: usize = 300;
+    let mut app = App::start(|_| xml("<Response><Pause length=\"60\"/><Hangup/></Response>")).await;
+    let phone =
+        with_number(&app, |number| number.status_callback_events = vec!["answered".to_owned(), "completed".to_owned()]);
+    for _ in 0..CALLS {
+        assert_eq!(send(&phone, "POST", "/control/calls", PLACE).await.0, 201);
+    }
+    let (mut asked, mut told) = (0, BTreeMap::<String, Vec<String>>::new());
+    while asked < CALLS || told.values().flatten().count() < 2 * CALLS {
+        let received = app.next().await;
+        if received.path == "/voice" {
+            asked += 1;
+        } else {
+            told.entry(received.params["CallSid"].clone()).or_default().push(received.params["CallStatus"].clone());
+        }
+    }
+    assert_eq!((asked, told.len()), (CALLS, CALLS));
+    assert!(told.values().all(|statuses| statuses == &["in-progress", "completed"]));
 }
 
 #[tokio::test]
