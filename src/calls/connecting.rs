@@ -12,12 +12,6 @@ use super::policy::{ALERT_FROM_MISSING, ALERT_TO_MISSING, CODE_BUSY, CODE_NO_ANS
 use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 
-/// A bare word is the name of a client (`spec/voice.md` 9, pitfall 16).
-fn dialable(address: &str) -> String {
-    let number = address.chars().all(|letter| letter.is_ascii_digit() || "+-() .".contains(letter));
-    if number || address.contains(':') { address.to_owned() } else { format!("client:{address}") }
-}
-
 fn failure_code(leg: &Leg) -> Option<i32> {
     match leg.end_cause {
         Some(CallStatus::Busy) => Some(CODE_BUSY),
@@ -64,7 +58,7 @@ impl Machine<'_> {
             room: self.task.room.clone(),
             label: label.clone(),
             reservation,
-            to: dialable(&to),
+            to,
             from,
             options,
             requested_at: self.now,
@@ -102,7 +96,11 @@ impl Machine<'_> {
         Leg { reservation: Some(reservation), ..Leg::requested(Role::Worker, reservation.to_string(), self.now) }
     }
 
+    /// An instruction that cannot be carried out: its leg is kept as one that failed, so that a repetition is known.
     fn refuse(&mut self, reservation: ReservationSid, code: u32, message: &str) {
+        let leg = self.begin(reservation);
+        self.task.connecting = None;
+        self.task.legs.push(Leg { state: LegState::Ended, ended: Some(self.now), ..leg });
         self.outputs.push(Output::Alert { code, message: message.to_owned(), reservation: Some(reservation) });
         self.outputs.push(Output::FailConnecting { reservation, code: None });
     }

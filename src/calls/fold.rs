@@ -80,10 +80,10 @@ impl Machine<'_> {
         }
         match result {
             QueueResult::Hangup => self.lose_caller("hangup", true, true),
-            QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
-                self.lose_caller(result.as_str(), true, call_ended);
-            }
             _ if call_ended => self.lose_caller("hangup", !self.caller_was_sent(), true),
+            QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
+                self.lose_caller(result.as_str(), true, false);
+            }
             QueueResult::Redirected | QueueResult::RedirectedFromBridged if !self.is_echo() => {
                 self.lose_caller(QueueResult::Redirected.as_str(), true, false);
             }

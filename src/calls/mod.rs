@@ -12,6 +12,10 @@ mod fold;
 pub mod interface;
 mod machine;
 pub mod policy;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod scenarios;
 pub mod voice_task;
 
 use std::collections::{BTreeMap, BTreeSet};

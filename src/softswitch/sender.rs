@@ -21,6 +21,8 @@ use crate::signature;
 
 const TOTAL: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(5);
+/// Pause before the one repetition after no connection came about; a receiver that restarts is back by then.
+const RECONNECT: Duration = Duration::from_secs(1);
 const REDIRECTS_MAX: usize = 10;
 const AT_ONCE_MAX: usize = 256;
 const IDEMPOTENCY_HEADER: &str = "I-Twilio-Idempotency-Token";
@@ -78,12 +80,15 @@ impl Sender {
     }
 
     async fn send(&self, webhook: &Webhook) -> Result<Answer, FetchFailure> {
-        let mut url = webhook.url.split('#').next().unwrap_or_default().to_owned();
+        let mut url = as_requested(&webhook.url)?;
         let mut method = webhook.method;
         let mut params = webhook.params.as_slice();
         for _ in 0..=REDIRECTS_MAX {
             let response = match self.attempt(&url, method, params, webhook).await {
-                Err(error) if error.is_connect() => self.attempt(&url, method, params, webhook).await,
+                Err(error) if error.is_connect() => {
+                    tokio::time::sleep(RECONNECT).await;
+                    self.attempt(&url, method, params, webhook).await
+                }
                 result => result,
             }
             .map_err(|error| transport_failure(&error))?;
@@ -123,6 +128,14 @@ impl Sender {
         };
         request.header(IDEMPOTENCY_HEADER, &webhook.idempotency_token).send().await
     }
+}
+
+/// The URL in the form that goes over the wire, which is the one to sign: characters that need it are encoded, and a
+/// fragment is not part of it.
+fn as_requested(url: &str) -> Result<String, FetchFailure> {
+    let mut url = Url::parse(url).map_err(|_| failure(11100, "the URL cannot be read"))?;
+    url.set_fragment(None);
+    Ok(url.into())
 }
 
 fn failure(code: u32, message: &str) -> FetchFailure {

@@ -249,7 +249,7 @@ fn xml(text: &'static str) -> Response {
 }
 
 fn with_number(app: &App, change: impl FnOnce(&mut Number)) -> Softswitch {
-    let mut number = Number::new(NUMBER, format!("{}/voice?tenant=7", app.base));
+    let mut number = Number::new(NUMBER, format!("{}/voice?tenant=7&task={{\"a\": [1]}}#rt=9", app.base));
     number.status_callback = Some(format!("{}/status", app.base));
     change(&mut number);
     start(Options { numbers: vec![number], ..options() })
@@ -283,7 +283,7 @@ async fn webhooks_are_signed_and_follow_redirects() {
         assert!(received.is_signed, "{path}");
         assert_eq!(received.params.get("CallStatus").map(String::as_str), call_status, "{path}");
         if path == "/voice" {
-            assert_eq!(received.params["tenant"], "7");
+            assert_eq!((received.params["tenant"].as_str(), received.params["task"].as_str()), ("7", "{\"a\": [1]}"));
         }
         if call_status.is_some() {
             assert_eq!(received.params["CallSid"], placed["call_sid"], "{path}");
