@@ -2,4 +2,7 @@
 
 mod api;
 mod command_line;
+mod crash;
+mod programs;
+mod story;
 mod tidy;
