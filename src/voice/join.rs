@@ -20,10 +20,9 @@ pub(super) async fn join(
     Path((task, role)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    if Role::from_text(&role) != Some(Role::Customer) {
-        return state.answer(&Document::Empty);
-    }
-    redirected(&state, &task, request, Some(NextDocument::JoinRoom)).await
+    let is_customer = Role::from_text(&role) == Some(Role::Customer);
+    let next = if is_customer { NextDocument::JoinRoom } else { NextDocument::Empty };
+    redirected(&state, &task, request, Some(next)).await
 }
 
 /// `/voice/tasks/{WT}/park`: waiting again, or what has become of it in the meantime.

@@ -128,3 +128,6 @@ fn twiml(body: String) -> Response {
 fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,4 +5,10 @@ mod api;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod programs;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
 mod tidy;
