@@ -1,1 +1,148 @@
-//! REST of TaskRouter, exactly as the contract has it; it must not change rows directly.
+//! REST of TaskRouter exactly as the contract has it: paths, forms, JSON, errors, paging.
+//!
+//! Handlers turn a request into a command for the engine or into a read of the store, and the answer into Twilio's
+//! JSON; they decide nothing and change no rows. Every path is in [`ROUTES`], every Twilio code in `error`. Start with
+//! [`router`], then `tasks`.
+
+mod activities;
+mod auth;
+mod conference;
+mod cors;
+mod error;
+mod events;
+mod expressions;
+mod form;
+mod json;
+pub mod links;
+mod page;
+mod reservations;
+mod scope;
+mod sift;
+mod task_channels;
+mod task_queues;
+mod tasks;
+mod worker_channels;
+mod workers;
+mod workflows;
+mod workspaces;
+
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
+use tower::Layer as _;
+use tower::util::MapRequestLayer;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::store::Store;
+
+pub use links::PublicUrl;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct State {
+    /// Carries out changes.
+    pub engine: Engine,
+    /// Reads.
+    pub store: Store,
+    /// Tells the age of a task and the window of a list of events.
+    pub clock: Clock,
+    /// Where absolute URLs in answers begin.
+    pub public_url: PublicUrl,
+}
+
+/// Makes the list of routes and the router that serves them from one table.
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:path,)+) => {
+        /// Methods and paths that are served, below `/v1`.
+        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+
+        fn table() -> Router<State> {
+            Router::new()$(.route($path, routes!(@ $method)($handler)))+
+        }
+    };
+    (@ GET) => { axum::routing::get };
+    (@ POST) => { axum::routing::post };
+    (@ DELETE) => { axum::routing::delete };
+}
+
+routes! {
+    GET "/Workspaces" => workspaces::list,
+    POST "/Workspaces" => workspaces::create,
+    GET "/Workspaces/{WorkspaceSid}" => workspaces::fetch,
+    POST "/Workspaces/{WorkspaceSid}" => workspaces::update,
+    DELETE "/Workspaces/{WorkspaceSid}" => workspaces::delete,
+    GET "/Workspaces/{WorkspaceSid}/Activities" => activities::list,
+    POST "/Workspaces/{WorkspaceSid}/Activities" => activities::create,
+    GET "/Workspaces/{WorkspaceSid}/Activities/{Sid}" => activities::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Activities/{Sid}" => activities::update,
+    DELETE "/Workspaces/{WorkspaceSid}/Activities/{Sid}" => activities::delete,
+    GET "/Workspaces/{WorkspaceSid}/TaskChannels" => task_channels::list,
+    POST "/Workspaces/{WorkspaceSid}/TaskChannels" => task_channels::create,
+    GET "/Workspaces/{WorkspaceSid}/TaskChannels/{Sid}" => task_channels::fetch,
+    POST "/Workspaces/{WorkspaceSid}/TaskChannels/{Sid}" => task_channels::update,
+    DELETE "/Workspaces/{WorkspaceSid}/TaskChannels/{Sid}" => task_channels::delete,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues" => task_queues::list,
+    POST "/Workspaces/{WorkspaceSid}/TaskQueues" => task_queues::create,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::fetch,
+    POST "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::update,
+    DELETE "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workflows" => workflows::list,
+    POST "/Workspaces/{WorkspaceSid}/Workflows" => workflows::create,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::update,
+    DELETE "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workers" => workers::list,
+    POST "/Workspaces/{WorkspaceSid}/Workers" => workers::create,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::update,
+    DELETE "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels" => worker_channels::list,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::update,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations" => reservations::list,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::update,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}/Conference" => conference::fetch,
+    GET "/Workspaces/{WorkspaceSid}/Tasks" => tasks::list,
+    POST "/Workspaces/{WorkspaceSid}/Tasks" => tasks::create,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::update,
+    DELETE "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::delete,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations" => reservations::list,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::update,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}/Conference" => conference::fetch,
+    GET "/Workspaces/{WorkspaceSid}/Events" => events::list,
+    GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
+}
+
+/// Serves everything below `/v1`; can be merged with routers of other paths.
+pub fn router(state: State) -> Router {
+    let routes = table()
+        .fallback(error::unknown_path)
+        .method_not_allowed_fallback(error::unknown_method)
+        .layer(axum::middleware::from_fn(cors::allow_browsers))
+        .layer(axum::middleware::from_fn(crate::http::name_route))
+        .with_state(state);
+    Router::new().nest_service("/v1", MapRequestLayer::new(without_json_suffix).layer(routes))
+}
+
+/// `/Workspaces.json` means `/Workspaces`; nothing else that is served ends so.
+fn without_json_suffix(mut request: Request) -> Request {
+    let Some(path) = request.uri().path().strip_suffix(".json") else { return request };
+    let text = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = PathAndQuery::try_from(text).ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
+}

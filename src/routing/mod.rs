@@ -6,12 +6,25 @@
 
 pub mod change;
 pub mod command;
+mod configuration;
 pub mod event;
 pub mod expression;
+mod index;
+mod lane;
+mod matcher;
+mod queues;
+mod record;
 pub mod refusal;
+mod reservation;
 pub mod sid;
 pub mod state;
+mod step;
+mod task;
 pub mod time;
+mod turn;
+mod worker;
+pub mod workflow;
+pub mod workspace;
 
 pub use change::{RowChange, WorkspaceRows};
 pub use command::{Command, Reply};
@@ -26,3 +39,4 @@ pub use state::{
     TaskStatus, Worker, WorkerChannel, Workflow, WorkflowVersion, WorkspaceSettings,
 };
 pub use time::Timestamp;
+pub use workspace::{Done, Workspace};

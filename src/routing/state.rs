@@ -348,10 +348,15 @@ pub enum Step {
 pub struct BackOff {
     /// The worker.
     pub worker: WorkerSid,
-    /// Until then, exclusive.
+    /// Until then, exclusive; [`BackOff::OVER`] when only the count is remembered.
     pub until: Timestamp,
     /// Failed connects of this pair in a row.
     pub failures: u32,
+}
+
+impl BackOff {
+    /// The gap has passed.
+    pub const OVER: Timestamp = Timestamp(i64::MIN);
 }
 
 /// A task.

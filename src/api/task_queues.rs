@@ -1,0 +1,146 @@
+//! Task queues: which workers serve which tasks, and in which order.
+//!
+//! Start with [`create`].
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::expressions::Candidate;
+use super::form::{Form, Parameters, Query, invalid};
+use super::json::{answer, date, deleted};
+use super::links::Place;
+use super::page::{Paging, ordering};
+use super::scope::Scope;
+use super::sift::Sieve;
+use super::workspaces::order;
+use crate::routing::command::{NewTaskQueue, TaskQueueUpdate};
+use crate::routing::{Command, Reply, TaskOrder, TaskQueueSid, WorkerSid};
+use crate::store::views::TaskQueueView;
+
+/// Serves every worker (TaskRouter: Create a `TaskQueue`).
+const EVERY_WORKER: &str = "1==1";
+
+pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
+    let paging = Paging::read(&query, 1)?;
+    let by_date_updated = ordering(&query, &["DateUpdated"])?.first().map(|(_, direction)| *direction);
+    let store = &scope.state.store;
+    let name = query.filled("FriendlyName");
+    let candidates = candidates(&scope, &query).await?;
+    let list = if candidates.is_empty() {
+        store.task_queues(scope.sid(), name, by_date_updated, paging.span()).await?
+    } else {
+        let mut sieve = Sieve::new(paging.span());
+        while let Some(span) = sieve.next_chunk() {
+            let list = store.task_queues(scope.sid(), name, by_date_updated, span).await?;
+            let mut verdicts = vec![true; list.entries.len()];
+            for candidate in &candidates {
+                verdicts.iter_mut().zip(candidate.verdicts(&list)).for_each(|(all, one)| *all &= one);
+            }
+            sieve.take(list, verdicts);
+        }
+        sieve.finish()
+    };
+    Ok(paging.answer(&scope.place.url("/TaskQueues"), "task_queues", &list, |row| render(&scope.place, row)))
+}
+
+/// Those whom the queues of the list must take.
+async fn candidates(scope: &Scope, query: &Parameters) -> Result<Vec<Candidate>, ApiError> {
+    let mut candidates = Vec::new();
+    if let Some(sid) = query.sid::<WorkerSid>("WorkerSid")? {
+        let store = &scope.state.store;
+        let worker = store.worker(scope.sid(), sid).await?;
+        let worker = worker.ok_or_else(|| invalid("WorkerSid", &sid.to_string(), "a worker of this workspace"))?;
+        let channels = store.channels_of_workers(scope.sid(), &[worker.sid.as_str()]).await?;
+        let attributes = serde_json::from_str(&worker.attributes).unwrap_or(Value::Null);
+        candidates.push(Candidate { attributes, worker: Some((worker, channels)) });
+    }
+    if query.filled("EvaluateWorkerAttributes").is_some()
+        && let Some(text) = query.attributes("EvaluateWorkerAttributes")?
+    {
+        let attributes = serde_json::from_str(&text).unwrap_or(Value::Null);
+        candidates.push(Candidate { attributes, worker: None });
+    }
+    Ok(candidates)
+}
+
+pub(super) async fn create(scope: Scope, form: Form) -> Result<Response, ApiError> {
+    let new = NewTaskQueue {
+        friendly_name: form.required("FriendlyName")?,
+        target_workers: form.owned("TargetWorkers").unwrap_or_else(|| EVERY_WORKER.to_owned()),
+        task_order: order(&form, "TaskOrder")?.unwrap_or(TaskOrder::Fifo),
+        max_reserved_workers: form.integer("MaxReservedWorkers", 1..=50)?.unwrap_or(1),
+        reservation_activity: form.sid("ReservationActivitySid")?,
+        assignment_activity: form.sid("AssignmentActivitySid")?,
+    };
+    match scope.carry_out(Command::CreateTaskQueue(new)).await? {
+        Reply::TaskQueue(sid) => show(&scope, sid, StatusCode::CREATED).await,
+        _ => Err(ApiError::internal()),
+    }
+}
+
+pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
+    show(&scope, scope.path_sid("Sid")?, StatusCode::OK).await
+}
+
+pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiError> {
+    let sid = scope.path_sid("Sid")?;
+    let update = TaskQueueUpdate {
+        friendly_name: form.owned("FriendlyName"),
+        target_workers: form.owned("TargetWorkers"),
+        task_order: order(&form, "TaskOrder")?,
+        max_reserved_workers: form.integer("MaxReservedWorkers", 1..=50)?,
+        reservation_activity: form.sid("ReservationActivitySid")?,
+        assignment_activity: form.sid("AssignmentActivitySid")?,
+    };
+    scope.carry_out(Command::UpdateTaskQueue(sid, update)).await?;
+    show(&scope, sid, StatusCode::OK).await
+}
+
+pub(super) async fn delete(scope: Scope) -> Result<Response, ApiError> {
+    scope.carry_out(Command::DeleteTaskQueue(scope.path_sid("Sid")?)).await?;
+    Ok(deleted())
+}
+
+async fn show(scope: &Scope, sid: TaskQueueSid, status: StatusCode) -> Result<Response, ApiError> {
+    let row = scope.found(scope.state.store.task_queue(scope.sid(), sid).await?)?;
+    Ok(answer(status, &render(&scope.place, &row)))
+}
+
+pub(super) fn render(place: &Place, row: &TaskQueueView) -> Value {
+    let url = place.url(&format!("/TaskQueues/{}", row.sid));
+    let mut links = json!({
+        "workspace": place.workspace_url(),
+        "statistics": format!("{url}/Statistics"),
+        "real_time_statistics": format!("{url}/RealTimeStatistics"),
+        "cumulative_statistics": format!("{url}/CumulativeStatistics"),
+        "list_statistics": place.url("/TaskQueues/Statistics"),
+        "bulk_real_time_statistics": place.url("/TaskQueues/RealTimeStatistics"),
+    });
+    // Typed libraries hold links as texts, so a link that leads nowhere is left out.
+    for (name, activity) in
+        [("reservation_activity", &row.reservation_activity_sid), ("assignment_activity", &row.assignment_activity_sid)]
+    {
+        if let Some(sid) = activity {
+            links[name] = place.url(&format!("/Activities/{sid}")).into();
+        }
+    }
+    json!({
+        "account_sid": place.account,
+        "sid": row.sid,
+        "workspace_sid": place.workspace,
+        "friendly_name": row.friendly_name,
+        "target_workers": row.target_workers,
+        "task_order": row.task_order,
+        "max_reserved_workers": row.max_reserved_workers,
+        "assignment_activity_sid": row.assignment_activity_sid,
+        "assignment_activity_name": row.assignment_activity_name,
+        "reservation_activity_sid": row.reservation_activity_sid,
+        "reservation_activity_name": row.reservation_activity_name,
+        "date_created": date(row.created_at),
+        "date_updated": date(row.updated_at),
+        "url": url,
+        "links": links,
+    })
+}

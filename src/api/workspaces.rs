@@ -1,0 +1,115 @@
+//! Workspaces: what everything else belongs to.
+//!
+//! Start with [`create`].
+
+use axum::extract::State as Extracted;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::State;
+use super::auth::Caller;
+use super::error::ApiError;
+use super::form::{Form, Parameters, Query, non_empty};
+use super::json::{answer, date, deleted};
+use super::page::Paging;
+use super::scope::Scope;
+use crate::routing::command::{NewWorkspace, Template, WorkspaceUpdate};
+use crate::routing::{AccountSid, Command, TaskOrder};
+use crate::store::views::WorkspaceView;
+
+pub(super) async fn list(
+    caller: Caller,
+    Extracted(state): Extracted<State>,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let paging = Paging::read(&query, 0)?;
+    let list = state.store.account_workspaces(caller.account, query.filled("FriendlyName"), paging.span()).await?;
+    let url = format!("{}/Workspaces", caller.base);
+    Ok(paging.answer(&url, "workspaces", &list, |row| render(&caller.base, caller.account, row)))
+}
+
+pub(super) async fn create(
+    caller: Caller,
+    Extracted(state): Extracted<State>,
+    form: Form,
+) -> Result<Response, ApiError> {
+    let template = match form.word("Template", &["NONE", "FIFO"])? {
+        Some("FIFO") => Template::Fifo,
+        _ => Template::None,
+    };
+    let new = NewWorkspace {
+        friendly_name: form.required("FriendlyName")?,
+        event_callback_url: form.url("EventCallbackUrl")?.unwrap_or_default(),
+        events_filter: form.owned("EventsFilter").and_then(non_empty),
+        multi_task_enabled: form.boolean("MultiTaskEnabled")?.unwrap_or(true),
+        prioritize_queue_order: order(&form, "PrioritizeQueueOrder")?.unwrap_or(TaskOrder::Fifo),
+        template,
+    };
+    let path = "/Workspaces";
+    let made = state.engine.create_workspace(caller.account, new).await;
+    let sid = made.map_err(|error| ApiError::of_engine(error, None, path))?;
+    let row = state.store.workspace(caller.account, sid).await?.ok_or_else(|| ApiError::not_found(path))?;
+    Ok(answer(StatusCode::CREATED, &render(&caller.base, caller.account, &row)))
+}
+
+pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
+    Ok(answer(StatusCode::OK, &render(&scope.place.base, scope.place.account, &scope.workspace)))
+}
+
+pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiError> {
+    let update = WorkspaceUpdate {
+        friendly_name: form.owned("FriendlyName"),
+        event_callback_url: form.url("EventCallbackUrl")?,
+        events_filter: form.owned("EventsFilter").map(non_empty),
+        default_activity: form.sid("DefaultActivitySid")?,
+        timeout_activity: form.sid("TimeoutActivitySid")?,
+        multi_task_enabled: form.boolean("MultiTaskEnabled")?,
+        prioritize_queue_order: order(&form, "PrioritizeQueueOrder")?,
+    };
+    scope.carry_out(Command::UpdateWorkspace(update)).await?;
+    let row = scope.found(scope.state.store.workspace(scope.place.account, scope.sid()).await?)?;
+    Ok(answer(StatusCode::OK, &render(&scope.place.base, scope.place.account, &row)))
+}
+
+pub(super) async fn delete(scope: Scope) -> Result<Response, ApiError> {
+    scope.carry_out(Command::DeleteWorkspace).await?;
+    Ok(deleted())
+}
+
+/// `FIFO` or `LIFO`.
+pub(super) fn order(form: &Parameters, name: &'static str) -> Result<Option<TaskOrder>, ApiError> {
+    Ok(form.word(name, &[TaskOrder::Fifo.as_str(), TaskOrder::Lifo.as_str()])?.and_then(TaskOrder::from_text))
+}
+
+pub(super) fn render(base: &str, account: AccountSid, row: &WorkspaceView) -> Value {
+    let url = format!("{base}/Workspaces/{}", row.sid);
+    json!({
+        "account_sid": account,
+        "sid": row.sid,
+        "friendly_name": row.friendly_name,
+        "date_created": date(row.created_at),
+        "date_updated": date(row.updated_at),
+        "default_activity_sid": row.default_activity_sid,
+        "default_activity_name": row.default_activity_name,
+        "timeout_activity_sid": row.timeout_activity_sid,
+        "timeout_activity_name": row.timeout_activity_name,
+        "event_callback_url": row.event_callback_url,
+        "events_filter": row.events_filter,
+        "multi_task_enabled": row.multi_task_enabled,
+        "prioritize_queue_order": row.prioritize_queue_order,
+        "links": {
+            "activities": format!("{url}/Activities"),
+            "statistics": format!("{url}/Statistics"),
+            "real_time_statistics": format!("{url}/RealTimeStatistics"),
+            "cumulative_statistics": format!("{url}/CumulativeStatistics"),
+            "task_queues": format!("{url}/TaskQueues"),
+            "tasks": format!("{url}/Tasks"),
+            "workers": format!("{url}/Workers"),
+            "workflows": format!("{url}/Workflows"),
+            "task_channels": format!("{url}/TaskChannels"),
+            "events": format!("{url}/Events"),
+        },
+        "url": url,
+    })
+}

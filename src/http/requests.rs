@@ -1,0 +1,81 @@
+//! What is done for every request whatever its route: identifier, span, time for the body, figures.
+//!
+//! It must not know routes; it names them by their pattern. Start with [`observe`].
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tracing::{Instrument as _, debug, info_span, warn};
+
+use super::Limits;
+use super::stream::{Expired, TimedBody};
+use crate::clock::{Clock, Entropy};
+
+/// Header that carries the identifier of a request (Twilio: API responses).
+const REQUEST_ID: HeaderName = HeaderName::from_static("twilio-request-id");
+
+/// Identifier of one request: `RQ` and 32 hexadecimal digits; in the answer's header and in every log line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(pub String);
+
+/// Layer for a router that is nested as a service: tells the listener which of its routes answered.
+pub async fn name_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+/// Runs the rest of the stack within a span, and counts what came of it.
+pub(super) async fn observe(State(limits): State<Limits>, mut request: Request, next: Next) -> Response {
+    let began = Clock::system().instant();
+    let id = RequestId(format!("RQ{}", Entropy.hex_128()));
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let span = info_span!("request", request.id = id.0, %method);
+    request.extensions_mut().insert(id.clone());
+
+    let mut response = if target_len(&request) > limits.target_bytes {
+        StatusCode::URI_TOO_LONG.into_response()
+    } else {
+        answer(request, next, &limits).instrument(span.clone()).await
+    };
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+
+    let path = response.extensions_mut().remove::<MatchedPath>().or(path);
+    let route = path.as_ref().map_or("none", MatchedPath::as_str).to_owned();
+    let seconds = began.elapsed().as_secs_f64();
+    let code = response.status().as_u16();
+    span.in_scope(|| {
+        let duration_ms = began.elapsed().as_millis();
+        if code >= 500 {
+            warn!(route, code, duration_ms, "answered");
+        } else {
+            debug!(route, code, duration_ms, "answered");
+        }
+    });
+    metrics::counter!("taskrouter_http_requests_total", "route" => route.clone(), "code" => code.to_string())
+        .increment(1);
+    metrics::histogram!("http_server_request_duration_seconds", "route" => route).record(seconds);
+    response
+}
+
+async fn answer(request: Request, next: Next, limits: &Limits) -> Response {
+    let expired = Expired::default();
+    let request = request.map(|body| Body::new(TimedBody::new(body, limits.body_time, expired.clone())));
+    let response = next.run(request).await;
+    if expired.is_set() {
+        return (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response();
+    }
+    response
+}
+
+fn target_len(request: &Request) -> usize {
+    request.uri().path_and_query().map_or(0, |target| target.as_str().len())
+}

@@ -1,0 +1,151 @@
+//! The listener, met over real sockets. Waiting is always for an answer or for the end of a connection.
+
+use std::sync::Arc;
+
+use axum::extract::ConnectInfo;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+struct Running {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn small() -> Limits {
+    let short = Duration::from_millis(150);
+    Limits { head_time: short, body_time: short, idle_time: short, drain_time: short, ..Limits::default() }
+}
+
+async fn start(router: Router, limits: Limits) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+    Running { address, shutdown, task }
+}
+
+fn echo() -> Router {
+    Router::new()
+        .route("/peer", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }))
+        .route("/echo", post(|body: String| async move { body }))
+}
+
+/// Sends `bytes` and returns all that comes back until the server closes.
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    until_closed(&mut stream).await
+}
+
+async fn until_closed(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset is an end too: the server may close while unread bytes are left.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_is_answered_with_its_identifier_and_knows_its_peer() {
+    let server = start(echo(), Limits::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let peer = stream.local_addr().unwrap();
+    stream.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("twilio-request-id: RQ"), "{answer}");
+    assert!(answer.ends_with(&peer.to_string()), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_ends_the_connection() {
+    let server = start(echo(), small()).await;
+    assert_eq!(exchange(server.address, b"GET /peer HTTP/1.1\r\nHost:").await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_or_pauses_too_long_is_dropped() {
+    let server = start(echo(), small()).await;
+    assert_eq!(exchange(server.address, b"").await, "");
+    let answer = exchange(server.address, b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_answered_408() {
+    let server = start(echo(), small()).await;
+    let request = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf";
+    let answer = exchange(server.address, request).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn heads_beyond_the_limits_are_refused() {
+    let server = start(echo(), small()).await;
+    let mut many = String::from("GET /peer HTTP/1.1\r\nHost: x\r\n");
+    for number in 0..70 {
+        many.push_str(&format!("X-{number}: 1\r\n"));
+    }
+    many.push_str("\r\n");
+    let answer = exchange(server.address, many.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let long = format!("GET /peer HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(40_000));
+    let answer = exchange(server.address, long.as_bytes()).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let target = format!("GET /peer?{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "a".repeat(17_000));
+    let answer = exchange(server.address, target.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 414"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered_after_the_shutdown_signal() {
+    let entered = Arc::new(Notify::new());
+    let release = Arc::new(Notify::new());
+    let (handler_entered, handler_release) = (Arc::clone(&entered), Arc::clone(&release));
+    let router = Router::new().route(
+        "/slow",
+        get(move || async move {
+            handler_entered.notify_one();
+            handler_release.notified().await;
+            "done"
+        }),
+    );
+    let server = start(router, Limits::default()).await;
+    let idle = TcpStream::connect(server.address).await.unwrap();
+    let address = server.address;
+    let client = tokio::spawn(async move { exchange(address, b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await });
+    entered.notified().await;
+    server.shutdown.cancel();
+    release.notify_one();
+    let answer = client.await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+    drop(idle);
+    server.task.await.unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err(), "the listener is closed");
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_cut_after_the_drain_time() {
+    let router = Router::new().route("/stuck", get(std::future::pending::<String>));
+    let server = start(router, small()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    server.shutdown.cancel();
+    server.task.await.unwrap();
+    assert_eq!(until_closed(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let server = start(echo(), Limits { connections: 1, ..Limits::default() }).await;
+    let first = TcpStream::connect(server.address).await.unwrap();
+    let address = server.address;
+    let request = b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let second = tokio::spawn(async move { exchange(address, request).await });
+    drop(first);
+    assert!(second.await.unwrap().starts_with("HTTP/1.1 200"));
+}

@@ -1,0 +1,151 @@
+//! Where tasks wait and where workers stand ready: one lane for each task queue and task channel.
+//!
+//! Waiting tasks are kept in hand-out order, ready workers by how long they have been idle, so that a match is a look at
+//! the heads and never a scan. Tasks that nothing distinguishes for matching share a [`Class`]: when a worker becomes
+//! ready, each class is asked once, whatever the number of its tasks. This module only keeps order; who goes where is
+//! decided in `matcher`. Start with [`Lane`].
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::expression::{Document, Projection};
+use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
+use super::state::{Step, Task, TaskOrder};
+use super::time::Timestamp;
+
+/// Names a lane.
+pub(super) type LaneKey = (TaskQueueSid, TaskChannelSid);
+
+/// Orders waiting tasks of one kind of queue: the smallest is handed out first (TaskRouter: Queue ordering).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TaskKey {
+    /// Highest priority, then oldest virtual start, then oldest, then SID.
+    Fifo(Reverse<i32>, Timestamp, Timestamp, TaskSid),
+    /// Newest virtual start, then newest, then SID downwards (D42).
+    Lifo(Reverse<Timestamp>, Reverse<Timestamp>, Reverse<TaskSid>),
+}
+
+impl TaskKey {
+    pub(super) fn of(task: &Task, order: TaskOrder) -> Self {
+        match order {
+            TaskOrder::Fifo => Self::Fifo(Reverse(task.priority), task.virtual_start_at, task.created_at, task.sid),
+            TaskOrder::Lifo => Self::Lifo(Reverse(task.virtual_start_at), Reverse(task.created_at), Reverse(task.sid)),
+        }
+    }
+
+    pub(super) const fn task(self) -> TaskSid {
+        match self {
+            Self::Fifo(.., sid) | Self::Lifo(.., Reverse(sid)) => sid,
+        }
+    }
+
+    pub(super) const fn order(self) -> TaskOrder {
+        match self {
+            Self::Fifo(..) => TaskOrder::Fifo,
+            Self::Lifo(..) => TaskOrder::Lifo,
+        }
+    }
+}
+
+/// Orders ready workers: longest without a reservation first, then oldest, then SID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ReadyKey {
+    pub(super) idle_since: Timestamp,
+    pub(super) created_at: Timestamp,
+    pub(super) worker: WorkerSid,
+}
+
+/// What a step asks of a worker, with the values of the task that the answer depends on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rule {
+    pub(super) workflow: WorkflowSid,
+    pub(super) version: u32,
+    pub(super) step: Step,
+    pub(super) projection: Projection,
+}
+
+/// Tasks of a lane that matching cannot tell apart.
+#[derive(Debug)]
+pub(super) struct Class {
+    /// The values the target expression sees.
+    pub(super) document: Document,
+    pub(super) tasks: BTreeSet<TaskKey>,
+}
+
+/// One queue's tasks and workers on one channel.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Tasks that any ready worker may take.
+    pub(super) plain: BTreeSet<TaskKey>,
+    /// Tasks whose target has an expression.
+    pub(super) ruled: BTreeMap<Rule, Class>,
+    /// Tasks that wait for one known worker.
+    pub(super) known: BTreeMap<WorkerSid, BTreeMap<Rule, Class>>,
+    /// Members that could be reserved now.
+    pub(super) ready: BTreeSet<ReadyKey>,
+}
+
+/// Where a pending task waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Position {
+    /// For anybody ready in the lane.
+    Plain(LaneKey, TaskKey),
+    /// For those that satisfy the rule.
+    Ruled(LaneKey, Rule, TaskKey),
+    /// For one worker of the lane, if that one satisfies the rule.
+    Known(LaneKey, WorkerSid, Rule, TaskKey),
+    /// For one worker, whatever the queue.
+    Targeted(WorkerSid, TaskKey),
+    /// For nobody: the known worker does not exist, or the queue is gone.
+    Nobody,
+}
+
+impl Lane {
+    pub(super) fn add(&mut self, position: &Position, document: impl FnOnce() -> Document) {
+        match position {
+            Position::Plain(_, key) => {
+                self.plain.insert(*key);
+            }
+            Position::Ruled(_, rule, key) => add_to(&mut self.ruled, rule, *key, document),
+            Position::Known(_, worker, rule, key) => {
+                add_to(self.known.entry(*worker).or_default(), rule, *key, document);
+            }
+            Position::Targeted(..) | Position::Nobody => {}
+        }
+    }
+
+    pub(super) fn remove(&mut self, position: &Position) {
+        match position {
+            Position::Plain(_, key) => {
+                self.plain.remove(key);
+            }
+            Position::Ruled(_, rule, key) => remove_from(&mut self.ruled, rule, *key),
+            Position::Known(_, worker, rule, key) => {
+                if let Some(rules) = self.known.get_mut(worker) {
+                    remove_from(rules, rule, *key);
+                    if rules.is_empty() {
+                        self.known.remove(worker);
+                    }
+                }
+            }
+            Position::Targeted(..) | Position::Nobody => {}
+        }
+    }
+}
+
+fn add_to(rules: &mut BTreeMap<Rule, Class>, rule: &Rule, key: TaskKey, document: impl FnOnce() -> Document) {
+    if let Some(class) = rules.get_mut(rule) {
+        class.tasks.insert(key);
+    } else {
+        rules.insert(rule.clone(), Class { document: document(), tasks: BTreeSet::from([key]) });
+    }
+}
+
+fn remove_from(rules: &mut BTreeMap<Rule, Class>, rule: &Rule, key: TaskKey) {
+    if let Some(class) = rules.get_mut(rule) {
+        class.tasks.remove(&key);
+        if class.tasks.is_empty() {
+            rules.remove(rule);
+        }
+    }
+}

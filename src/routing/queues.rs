@@ -1,0 +1,330 @@
+//! Task queues and workflows: creation, change, deletion, and which configurations are still followed.
+//!
+//! Start with [`Turn::create_task_queue`] and [`Turn::update_workflow`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::EventKind;
+use super::command::{NewTaskQueue, NewWorkflow, Reply, TaskQueueUpdate, WorkflowUpdate};
+use super::refusal::Refusal;
+use super::sid::{TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
+use super::state::{TaskQueue, TaskStatus, Workflow};
+use super::turn::{Turn, check_name};
+use super::workspace::{QueueEntry, compile_queue};
+
+/// Task queues of a workspace (TaskRouter: resource limits).
+pub(super) const TASK_QUEUES_MAX: usize = 5_000;
+
+/// Workflows of a workspace (TaskRouter: resource limits).
+pub(super) const WORKFLOWS_MAX: usize = 1_000;
+
+/// Most workers one task is offered to at once.
+pub(super) const RESERVED_WORKERS_MAX: u32 = 50;
+
+/// Longest reservation timeout, in seconds.
+pub(super) const RESERVATION_TIMEOUT_SECS_MAX: u32 = 86_400;
+
+impl Turn<'_> {
+    pub(super) fn create_task_queue(&mut self, new: &NewTaskQueue) -> Result<Reply, Refusal> {
+        check_name("FriendlyName", &new.friendly_name)?;
+        self.check_queue_name(&new.friendly_name, None)?;
+        check_reserved_workers(new.max_reserved_workers)?;
+        if let Some(activity) = new.reservation_activity {
+            self.check_activity("ReservationActivitySid", activity)?;
+        }
+        if let Some(activity) = new.assignment_activity {
+            self.check_activity("AssignmentActivitySid", activity)?;
+        }
+        if self.workspace.task_queues.len() >= TASK_QUEUES_MAX {
+            return Err(Refusal::LimitReached { kind: "task queues", limit: TASK_QUEUES_MAX });
+        }
+        let expression = compile_queue(&new.target_workers, &mut self.workspace.vocabulary)?;
+        let sid = TaskQueueSid::fresh(self.sids, self.now);
+        let row = TaskQueue {
+            sid,
+            friendly_name: new.friendly_name.clone(),
+            target_workers: new.target_workers.clone(),
+            task_order: new.task_order,
+            max_reserved_workers: new.max_reserved_workers,
+            reservation_activity: new.reservation_activity,
+            assignment_activity: new.assignment_activity,
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        let entry = QueueEntry { row, expression, members: BTreeSet::new(), members_in: BTreeMap::new() };
+        self.workspace.task_queues.insert(sid, entry);
+        self.workspace.touched.task_queues.insert(sid);
+        self.refresh_queue(sid);
+        self.record_queue(EventKind::TaskQueueCreated, sid);
+        Ok(Reply::TaskQueue(sid))
+    }
+
+    /// Recomputes a queue's members after its expression changed.
+    fn refresh_queue(&mut self, queue: TaskQueueSid) {
+        self.workspace.refresh_documents();
+        self.workspace.note_dynamic(queue);
+        let workers: Vec<WorkerSid> = self.workspace.workers.keys().copied().collect();
+        for worker in workers {
+            if self.workspace.refresh_membership_in(worker, &[queue]) {
+                self.workspace.refresh_ready(worker);
+                self.free(worker);
+            }
+        }
+    }
+
+    fn check_queue_name(&self, name: &str, own: Option<TaskQueueSid>) -> Result<(), Refusal> {
+        let taken = self
+            .workspace
+            .task_queues
+            .values()
+            .any(|entry| entry.row.friendly_name == name && Some(entry.row.sid) != own);
+        if taken { Err(Refusal::QueueNameTaken { name: name.to_owned() }) } else { Ok(()) }
+    }
+
+    pub(super) fn update_task_queue(
+        &mut self,
+        queue: TaskQueueSid,
+        update: &TaskQueueUpdate,
+    ) -> Result<Reply, Refusal> {
+        let entry = self.workspace.task_queues.get(&queue).ok_or(Refusal::NotFound)?;
+        let before = entry.row.clone();
+        if let Some(name) = &update.friendly_name {
+            check_name("FriendlyName", name)?;
+            self.check_queue_name(name, Some(queue))?;
+        }
+        if let Some(limit) = update.max_reserved_workers {
+            check_reserved_workers(limit)?;
+        }
+        if let Some(activity) = update.reservation_activity {
+            self.check_activity("ReservationActivitySid", activity)?;
+        }
+        if let Some(activity) = update.assignment_activity {
+            self.check_activity("AssignmentActivitySid", activity)?;
+        }
+        let target_workers = update.target_workers.as_ref().filter(|text| **text != before.target_workers);
+        let expression = match target_workers {
+            None => None,
+            Some(text) => Some(compile_queue(text, &mut self.workspace.vocabulary)?),
+        };
+        let mut row = before.clone();
+        if let Some(name) = &update.friendly_name {
+            row.friendly_name.clone_from(name);
+        }
+        if let Some(text) = target_workers {
+            row.target_workers.clone_from(text);
+        }
+        row.task_order = update.task_order.unwrap_or(row.task_order);
+        row.max_reserved_workers = update.max_reserved_workers.unwrap_or(row.max_reserved_workers);
+        row.reservation_activity = update.reservation_activity.or(row.reservation_activity);
+        row.assignment_activity = update.assignment_activity.or(row.assignment_activity);
+        if row == before {
+            return Ok(Reply::Done);
+        }
+        row.updated_at = self.now;
+        let reorders = row.task_order != before.task_order;
+        let waiting = if reorders { self.tasks_in(queue) } else { Vec::new() };
+        for task in &waiting {
+            self.workspace.lift_task(*task);
+        }
+        if let Some(entry) = self.workspace.task_queues.get_mut(&queue) {
+            entry.row = row;
+            if let Some(expression) = expression {
+                entry.expression = expression;
+            }
+        }
+        for task in waiting {
+            self.workspace.place_task(task);
+        }
+        self.workspace.touched.task_queues.insert(queue);
+        if target_workers.is_some() {
+            self.refresh_queue(queue);
+            self.record_queue(EventKind::TaskQueueExpressionUpdated, queue);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Tasks that are in the queue and not finished.
+    fn tasks_in(&self, queue: TaskQueueSid) -> Vec<TaskSid> {
+        self.workspace
+            .tasks
+            .values()
+            .filter(|entry| entry.row.queue == Some(queue) && !entry.row.status.is_final())
+            .map(|entry| entry.row.sid)
+            .collect()
+    }
+
+    pub(super) fn delete_task_queue(&mut self, queue: TaskQueueSid) -> Result<Reply, Refusal> {
+        if !self.workspace.task_queues.contains_key(&queue) {
+            return Err(Refusal::NotFound);
+        }
+        if let Some(task) = self.tasks_in(queue).first() {
+            return Err(Refusal::InUse { reason: format!("task {task} is in the task queue") });
+        }
+        for ((workflow, version), entry) in &self.workspace.versions {
+            let current = self.workspace.workflows.get(workflow).is_some_and(|row| row.version == *version);
+            if (current || entry.followers > 0) && entry.routes.leads_to(queue) {
+                let which = if current { "" } else { "an older version, still followed by tasks, of " };
+                return Err(Refusal::InUse { reason: format!("{which}workflow {workflow} leads to the task queue") });
+            }
+        }
+        self.record_queue(EventKind::TaskQueueDeleted, queue);
+        let members: Vec<WorkerSid> = self
+            .workspace
+            .task_queues
+            .get(&queue)
+            .map(|entry| entry.members.iter().copied().collect())
+            .unwrap_or_default();
+        for worker in members {
+            self.workspace.leave_queues(worker, &[queue]);
+            self.workspace.refresh_ready(worker);
+        }
+        self.workspace.task_queues.remove(&queue);
+        self.workspace.dynamic_queues.remove(&queue);
+        self.workspace.lanes.retain(|lane, _| lane.0 != queue);
+        self.workspace.touched.task_queues.insert(queue);
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn create_workflow(&mut self, new: &NewWorkflow) -> Result<Reply, Refusal> {
+        check_name("FriendlyName", &new.friendly_name)?;
+        check_reservation_timeout(new.task_reservation_timeout_secs)?;
+        if self.workspace.workflows.len() >= WORKFLOWS_MAX {
+            return Err(Refusal::LimitReached { kind: "workflows", limit: WORKFLOWS_MAX });
+        }
+        let sid = WorkflowSid::fresh(self.sids, self.now);
+        self.workspace.add_version(sid, 1, &new.configuration)?;
+        self.workspace.refresh_documents();
+        let row = Workflow {
+            sid,
+            friendly_name: new.friendly_name.clone(),
+            configuration: new.configuration.clone(),
+            version: 1,
+            assignment_callback_url: new.assignment_callback_url.clone(),
+            fallback_assignment_callback_url: new.fallback_assignment_callback_url.clone(),
+            task_reservation_timeout_secs: new.task_reservation_timeout_secs,
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        self.workspace.workflows.insert(sid, row);
+        self.workspace.touched.workflows.insert(sid);
+        self.record_workflow(EventKind::WorkflowCreated, sid);
+        Ok(Reply::Workflow(sid))
+    }
+
+    pub(super) fn update_workflow(&mut self, workflow: WorkflowSid, update: &WorkflowUpdate) -> Result<Reply, Refusal> {
+        let before = self.workspace.workflows.get(&workflow).ok_or(Refusal::NotFound)?.clone();
+        if let Some(name) = &update.friendly_name {
+            check_name("FriendlyName", name)?;
+        }
+        if let Some(secs) = update.task_reservation_timeout_secs {
+            check_reservation_timeout(secs)?;
+        }
+        let mut row = before.clone();
+        if let Some(text) = update.configuration.as_ref().filter(|text| **text != before.configuration) {
+            row.version += 1;
+            self.workspace.add_version(workflow, row.version, text)?;
+            self.workspace.refresh_documents();
+            row.configuration.clone_from(text);
+        }
+        if let Some(name) = &update.friendly_name {
+            row.friendly_name.clone_from(name);
+        }
+        if let Some(url) = &update.assignment_callback_url {
+            row.assignment_callback_url.clone_from(url);
+        }
+        if let Some(url) = &update.fallback_assignment_callback_url {
+            row.fallback_assignment_callback_url.clone_from(url);
+        }
+        row.task_reservation_timeout_secs =
+            update.task_reservation_timeout_secs.unwrap_or(row.task_reservation_timeout_secs);
+        if row != before {
+            row.updated_at = self.now;
+            let version = row.version;
+            self.workspace.workflows.insert(workflow, row);
+            self.workspace.touched.workflows.insert(workflow);
+            if version != before.version {
+                self.workspace.touched.versions.insert((workflow, before.version));
+                self.drop_unfollowed(workflow, before.version);
+            }
+            self.record_workflow(EventKind::WorkflowUpdated, workflow);
+        }
+        if update.re_evaluate_tasks {
+            self.re_evaluate_workflow(workflow);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Sends every pending task of the workflow through its current configuration from the top (D20).
+    fn re_evaluate_workflow(&mut self, workflow: WorkflowSid) {
+        let Some(version) = self.workspace.workflows.get(&workflow).map(|row| row.version) else { return };
+        let pending: Vec<(TaskSid, u32)> = self
+            .workspace
+            .tasks
+            .values()
+            .map(|entry| &entry.row)
+            .filter(|row| row.workflow == Some(workflow) && row.status == TaskStatus::Pending)
+            .filter(|row| {
+                !matches!(
+                    row.routing_target,
+                    Some(super::state::RoutingTarget::Worker(_) | super::state::RoutingTarget::TaskQueue(_))
+                )
+            })
+            .map(|row| (row.sid, row.workflow_version))
+            .collect();
+        for (task, older) in pending {
+            self.mutate_task(task, |row| row.workflow_version = version);
+            self.enter_workflow(task);
+            self.drop_unfollowed(workflow, older);
+        }
+    }
+
+    pub(super) fn delete_workflow(&mut self, workflow: WorkflowSid) -> Result<Reply, Refusal> {
+        let row = self.workspace.workflows.get(&workflow).ok_or(Refusal::NotFound)?;
+        let current = row.version;
+        let first = (workflow, 0);
+        let last = (workflow, u32::MAX);
+        if self.workspace.versions.range(first..=last).any(|(_, entry)| entry.followers > 0) {
+            let reason = format!("pending or reserved tasks are controlled by workflow {workflow}");
+            return Err(Refusal::InUse { reason });
+        }
+        self.record_workflow(EventKind::WorkflowDeleted, workflow);
+        self.workspace.versions.retain(|(owner, _), _| *owner != workflow);
+        self.workspace.touched.versions.insert((workflow, current));
+        self.workspace.workflows.remove(&workflow);
+        self.workspace.touched.workflows.insert(workflow);
+        Ok(Reply::Done)
+    }
+
+    /// A task that is no longer pending or reserved does not follow its configuration any more.
+    pub(super) fn let_go_of_version(&mut self, task: TaskSid) {
+        let Some(row) = self.workspace.task(task) else { return };
+        if let Some(workflow) = row.workflow {
+            self.drop_unfollowed(workflow, row.workflow_version);
+        }
+    }
+
+    /// Drops an older configuration that nobody follows any more.
+    pub(super) fn drop_unfollowed(&mut self, workflow: WorkflowSid, version: u32) {
+        let current = self.workspace.workflows.get(&workflow).is_some_and(|row| row.version == version);
+        let followed = self.workspace.versions.get(&(workflow, version)).is_some_and(|entry| entry.followers > 0);
+        if !current && !followed && self.workspace.versions.remove(&(workflow, version)).is_some() {
+            self.workspace.touched.versions.insert((workflow, version));
+        }
+    }
+}
+
+fn check_reserved_workers(limit: u32) -> Result<(), Refusal> {
+    if (1..=RESERVED_WORKERS_MAX).contains(&limit) {
+        return Ok(());
+    }
+    let reason = format!("expected 1 to {RESERVED_WORKERS_MAX}");
+    Err(Refusal::Invalid { parameter: "MaxReservedWorkers", reason })
+}
+
+fn check_reservation_timeout(secs: u32) -> Result<(), Refusal> {
+    if (1..=RESERVATION_TIMEOUT_SECS_MAX).contains(&secs) {
+        return Ok(());
+    }
+    let reason = format!("expected 1 to {RESERVATION_TIMEOUT_SECS_MAX} seconds");
+    Err(Refusal::Invalid { parameter: "TaskReservationTimeout", reason })
+}

@@ -1,0 +1,365 @@
+//! Writes the records of the event log: which fields each event carries, and its sentence (events.md sections 1 and 2).
+//!
+//! Records are made at the moment of the change, after it, from the records as they are then. Nothing is decided here.
+//! Start with [`Turn::record_task`].
+
+use super::event::{About, EventKind, EventRecord};
+use super::sid::{
+    ActivitySid, EventSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid,
+};
+use super::state::{Step, TaskStatus};
+use super::time::Timestamp;
+use super::turn::Turn;
+
+type Fields = Vec<(&'static str, String)>;
+
+impl Turn<'_> {
+    fn push(
+        &mut self,
+        kind: EventKind,
+        description: String,
+        resource: (&'static str, String),
+        about: About,
+        mut fields: Fields,
+    ) {
+        let settings = &mut self.workspace.settings;
+        settings.last_sequence += 1;
+        self.workspace.touched.settings = true;
+        let mut data: Fields = Vec::with_capacity(fields.len() + 2);
+        data.push(("workspace_sid", settings.sid.to_string()));
+        data.push(("workspace_name", settings.friendly_name.clone()));
+        data.append(&mut fields);
+        self.events.push(EventRecord {
+            sequence: settings.last_sequence,
+            sid: EventSid::fresh(self.sids, self.now),
+            kind,
+            at: self.now,
+            description,
+            resource_type: resource.0,
+            resource_sid: resource.1,
+            about,
+            data,
+        });
+    }
+
+    pub(super) fn record_workspace(&mut self, kind: EventKind) {
+        let sid = self.workspace.settings.sid.to_string();
+        let description = sentence("Workspace", &sid, kind);
+        self.push(kind, description, ("workspace", sid), About::default(), Vec::new());
+    }
+
+    pub(super) fn record_activity(&mut self, kind: EventKind, activity: ActivitySid) {
+        let Some(entry) = self.workspace.activities.get(&activity) else { return };
+        let fields = vec![
+            ("activity_sid", entry.sid_text.clone()),
+            ("activity_name", entry.row.friendly_name.clone()),
+            ("activity_available", entry.row.available.to_string()),
+        ];
+        let sid = entry.sid_text.clone();
+        let about = About { activity: Some(activity), ..About::default() };
+        self.push(kind, sentence("Activity", &sid, kind), ("activity", sid), about, fields);
+    }
+
+    pub(super) fn record_task_channel(&mut self, kind: EventKind, channel: TaskChannelSid) {
+        let Some(row) = self.workspace.task_channels.get(&channel) else { return };
+        let sid = channel.to_string();
+        let fields = vec![
+            ("task_channel_sid", sid.clone()),
+            ("task_channel_name", row.friendly_name.clone()),
+            ("task_channel_unique_name", row.unique_name.clone()),
+            ("task_channel_optimized_routing", row.channel_optimized_routing.to_string()),
+        ];
+        let about = About { channel: Some(channel), ..About::default() };
+        self.push(kind, sentence("TaskChannel", &sid, kind), ("taskchannel", sid), about, fields);
+    }
+
+    pub(super) fn record_queue(&mut self, kind: EventKind, queue: TaskQueueSid) {
+        let mut fields = Vec::new();
+        self.queue_fields(queue, &mut fields);
+        let sid = queue.to_string();
+        let expression = self.workspace.task_queues.get(&queue).map_or("", |entry| entry.row.target_workers.as_str());
+        let description = match kind {
+            EventKind::TaskQueueExpressionUpdated => format!("TaskQueue {sid} expression updated to '{expression}'"),
+            _ => sentence("TaskQueue", &sid, kind),
+        };
+        let about = About { queue: Some(queue), ..About::default() };
+        self.push(kind, description, ("taskqueue", sid), about, fields);
+    }
+
+    pub(super) fn record_workflow(&mut self, kind: EventKind, workflow: WorkflowSid) {
+        let mut fields = Vec::new();
+        self.workflow_fields(Some(workflow), &mut fields);
+        let sid = workflow.to_string();
+        let about = About { workflow: Some(workflow), ..About::default() };
+        self.push(kind, sentence("Workflow", &sid, kind), ("workflow", sid), about, fields);
+    }
+
+    pub(super) fn record_worker(&mut self, kind: EventKind, worker: WorkerSid) {
+        let Some(entry) = self.workspace.workers.get(&worker) else { return };
+        let (name, attributes) = (&entry.row.friendly_name, &entry.row.attributes);
+        let sid = entry.sid_text.clone();
+        let description = match kind {
+            EventKind::WorkerAttributesUpdate => format!("Worker {name} updated attributes to {attributes}"),
+            _ => sentence("Worker", &sid, kind),
+        };
+        let about = About { worker: Some(worker), activity: Some(entry.row.activity), ..About::default() };
+        let mut fields = Vec::new();
+        self.worker_fields(worker, &mut fields);
+        self.push(kind, description, ("worker", sid), about, fields);
+    }
+
+    pub(super) fn record_activity_update(&mut self, worker: WorkerSid, before: ActivitySid, since: Timestamp) {
+        let Some(entry) = self.workspace.workers.get(&worker) else { return };
+        let activity = entry.row.activity;
+        let name_of = |sid: ActivitySid| {
+            self.workspace.activities.get(&sid).map_or_else(String::new, |entry| entry.row.friendly_name.clone())
+        };
+        let description = format!("Worker {} updated to {} Activity", entry.row.friendly_name, name_of(activity));
+        let sid = entry.sid_text.clone();
+        let mut fields = Vec::new();
+        self.worker_fields(worker, &mut fields);
+        fields.push(("worker_previous_activity_sid", before.to_string()));
+        fields.push(("worker_previous_activity_name", name_of(before)));
+        fields.push(("worker_time_in_previous_activity", self.now.secs_since(since).to_string()));
+        fields.push(("worker_time_in_previous_activity_ms", self.now.ms_since(since).to_string()));
+        let about = About { worker: Some(worker), activity: Some(activity), ..About::default() };
+        self.push(EventKind::WorkerActivityUpdate, description, ("worker", sid), about, fields);
+    }
+
+    pub(super) fn record_channel(
+        &mut self,
+        kind: EventKind,
+        worker: WorkerSid,
+        channel: TaskChannelSid,
+        previous_capacity: Option<u32>,
+    ) {
+        let Some(row) = self.workspace.worker_channel(worker, channel) else { return };
+        let mut channel_fields = vec![
+            ("worker_channel_available", row.available.to_string()),
+            ("worker_channel_available_capacity", row.configured_capacity.to_string()),
+            ("worker_channel_task_count", row.assigned_tasks.to_string()),
+        ];
+        if let Some(previous) = previous_capacity {
+            channel_fields.push(("worker_channel_previous_capacity", previous.to_string()));
+        }
+        let sid = worker.to_string();
+        let mut fields = Vec::new();
+        self.worker_fields(worker, &mut fields);
+        fields.append(&mut channel_fields);
+        self.task_channel_fields(channel, &mut fields);
+        let about = About { worker: Some(worker), channel: Some(channel), ..About::default() };
+        self.push(kind, sentence("Worker", &sid, kind), ("worker", sid), about, fields);
+    }
+
+    /// An event of a task: `task.…`, `workflow.…` and `task-queue.…` of its way.
+    pub(super) fn record_task(&mut self, kind: EventKind, task: TaskSid) {
+        let fields = self.task_event_fields(kind, task);
+        self.push_task(kind, task, fields);
+    }
+
+    /// The step a task has just entered, with the filter's and the target's names.
+    pub(super) fn record_target_matched(&mut self, task: TaskSid, before: Option<TaskQueueSid>, priority: i32) {
+        let kind = EventKind::WorkflowTargetMatched;
+        let mut fields = self.task_event_fields(kind, task);
+        self.target_fields(task, &mut fields);
+        if let Some(before) = before {
+            fields.push(("previous_task_queue_sid", before.to_string()));
+            fields.push(("previous_task_priority", priority.to_string()));
+        }
+        self.push_task(kind, task, fields);
+    }
+
+    pub(super) fn record_queue_moved(&mut self, task: TaskSid, before: TaskQueueSid, priority: i32) {
+        let kind = EventKind::TaskQueueMoved;
+        let mut fields = self.task_event_fields(kind, task);
+        fields.push(("previous_task_queue_sid", before.to_string()));
+        let name = self.workspace.task_queues.get(&before).map(|entry| entry.row.friendly_name.clone());
+        fields.push(("previous_task_queue_name", name.unwrap_or_default()));
+        fields.push(("previous_task_priority", priority.to_string()));
+        self.push_task(kind, task, fields);
+    }
+
+    /// No reservation could be made for a task with a worker as routing target.
+    pub(super) fn record_reservation_failed(&mut self, task: TaskSid) {
+        let kind = EventKind::ReservationFailed;
+        let fields = self.task_event_fields(kind, task);
+        self.push_task(kind, task, fields);
+    }
+
+    fn push_task(&mut self, kind: EventKind, task: TaskSid, fields: Fields) {
+        let Some(row) = self.workspace.task(task) else { return };
+        let sid = task.to_string();
+        let description = match (kind, &row.reason) {
+            (EventKind::TaskCanceled, Some(reason)) => reason.clone(),
+            _ => sentence("Task", &sid, kind),
+        };
+        let about = About {
+            task: Some(task),
+            queue: row.queue,
+            workflow: row.workflow,
+            channel: Some(row.channel),
+            task_status: Some(row.status),
+            ..About::default()
+        };
+        self.push(kind, description, ("task", sid), about, fields);
+    }
+
+    fn task_event_fields(&self, kind: EventKind, task: TaskSid) -> Fields {
+        let mut fields = Vec::new();
+        self.task_fields(task, &mut fields);
+        let Some(row) = self.workspace.task(task) else { return fields };
+        // Before the first queue there is none to name.
+        if let Some(queue) = row.queue {
+            self.queue_fields(queue, &mut fields);
+        }
+        self.workflow_fields(row.workflow, &mut fields);
+        if let (EventKind::TaskCanceled, Some(reason)) = (kind, &row.reason) {
+            fields.push(("reason", reason.clone()));
+        }
+        fields
+    }
+
+    pub(super) fn record_reservation(&mut self, kind: EventKind, reservation: ReservationSid) {
+        let Some(row) = self.workspace.reservation(reservation) else { return };
+        let (task, worker, status) = (row.task, row.worker, row.status);
+        let sid = reservation.to_string();
+        let description = match kind {
+            EventKind::ReservationCreated => {
+                format!("Task {task} assigned to Worker {} with Reservation {sid}", row.worker_name)
+            }
+            _ => sentence("Reservation", &sid, kind),
+        };
+        let mut reservation_fields =
+            vec![("reservation_sid", sid.clone()), ("reservation_version", row.version.to_string())];
+        if let Some(code) = row.canceled_reason_code {
+            reservation_fields.push(("reservation_reason_code", code.to_string()));
+        }
+        if let Some(channel) = self.workspace.worker_channel(worker, row.channel) {
+            reservation_fields.push(("worker_channel_capacity", channel.configured_capacity.to_string()));
+            reservation_fields.push(("worker_channel_consumed_capacity", channel.used.to_string()));
+        }
+        let mut fields = self.task_event_fields(kind, task);
+        self.worker_fields(worker, &mut fields);
+        fields.append(&mut reservation_fields);
+        let (queue, workflow, channel, task_status) = self
+            .workspace
+            .task(task)
+            .map_or((None, None, None, None), |row| (row.queue, row.workflow, Some(row.channel), Some(row.status)));
+        let about = About {
+            task: Some(task),
+            worker: Some(worker),
+            reservation: Some(reservation),
+            queue,
+            workflow,
+            activity: None,
+            channel,
+            task_status,
+            reservation_status: Some(status),
+        };
+        self.push(kind, description, ("reservation", sid), about, fields);
+    }
+
+    fn task_fields(&self, task: TaskSid, fields: &mut Fields) {
+        let Some(row) = self.workspace.task(task) else { return };
+        fields.push(("task_sid", task.to_string()));
+        fields.push(("task_attributes", row.attributes.clone()));
+        fields.push(("task_age", self.now.secs_since(row.created_at).to_string()));
+        fields.push(("task_priority", row.priority.to_string()));
+        fields.push(("task_assignment_status", row.status.as_str().to_owned()));
+        match (row.status, &row.reason) {
+            (TaskStatus::Canceled, Some(reason)) => fields.push(("task_canceled_reason", reason.clone())),
+            (TaskStatus::Completed, Some(reason)) => fields.push(("task_completed_reason", reason.clone())),
+            _ => {}
+        }
+        fields.push(("task_version", row.version.to_string()));
+        fields.push(("task_date_created", row.created_at.unix_secs().to_string()));
+        if let Some(at) = row.queue_entered_at {
+            fields.push(("task_queue_entered_date", at.unix_secs().to_string()));
+        }
+        fields.push(("task_virtual_start_time", row.virtual_start_at.unix_secs().to_string()));
+        self.task_channel_fields(row.channel, fields);
+        if let Some(target) = row.routing_target {
+            fields.push(("task_routing_target", target.to_string()));
+            fields.push(("task_ignore_capacity", row.ignore_capacity.to_string()));
+        }
+        fields.push(("task_timeout", row.timeout_secs.to_string()));
+        if let Some(target) = self.workspace.target_of(row).filter(|target| target.known_worker.is_some()) {
+            let document = self.workspace.read_document(&row.attributes);
+            if let Some(Ok(worker)) = self.workspace.known_worker(target, &document) {
+                fields.push(("known_worker_sid", worker.to_string()));
+            }
+        }
+    }
+
+    fn task_channel_fields(&self, channel: TaskChannelSid, fields: &mut Fields) {
+        fields.push(("task_channel_sid", channel.to_string()));
+        if let Some(row) = self.workspace.task_channels.get(&channel) {
+            fields.push(("task_channel_unique_name", row.unique_name.clone()));
+        }
+    }
+
+    fn queue_fields(&self, queue: TaskQueueSid, fields: &mut Fields) {
+        fields.push(("task_queue_sid", queue.to_string()));
+        if let Some(entry) = self.workspace.task_queues.get(&queue) {
+            fields.push(("task_queue_name", entry.row.friendly_name.clone()));
+            fields.push(("task_queue_target_expression", entry.row.target_workers.clone()));
+        }
+    }
+
+    fn workflow_fields(&self, workflow: Option<WorkflowSid>, fields: &mut Fields) {
+        let Some(workflow) = workflow else { return };
+        fields.push(("workflow_sid", workflow.to_string()));
+        if let Some(row) = self.workspace.workflows.get(&workflow) {
+            fields.push(("workflow_name", row.friendly_name.clone()));
+        }
+    }
+
+    fn target_fields(&self, task: TaskSid, fields: &mut Fields) {
+        let Some(row) = self.workspace.task(task) else { return };
+        let Some(routes) = self.routes_of(task) else { return };
+        let (name, expression) = match row.step {
+            Step::Target { filter, .. } => {
+                let filter = usize::try_from(filter).ok().and_then(|filter| routes.filters.get(filter));
+                (
+                    filter.and_then(|filter| filter.name.clone()),
+                    filter.map(|filter| filter.expression.text().to_owned()),
+                )
+            }
+            Step::Default => (Some("default_filter".to_owned()), None),
+            Step::Direct => (None, None),
+        };
+        if let Some(name) = name {
+            fields.push(("workflow_filter_name", name));
+        }
+        if let Some(expression) = expression {
+            fields.push(("workflow_filter_expression", expression));
+        }
+        if let Some(target) = self.workspace.target_of(row) {
+            if let Some(queue) = self.workspace.task_queues.get(&target.queue) {
+                fields.push(("workflow_filter_target_name", queue.row.friendly_name.clone()));
+            }
+            if let Some(expression) = &target.expression {
+                fields.push(("workflow_filter_target_expression", expression.text().to_owned()));
+            }
+        }
+    }
+
+    fn worker_fields(&self, worker: WorkerSid, fields: &mut Fields) {
+        let Some(entry) = self.workspace.workers.get(&worker) else { return };
+        fields.push(("worker_sid", entry.sid_text.clone()));
+        fields.push(("worker_name", entry.row.friendly_name.clone()));
+        fields.push(("worker_attributes", entry.row.attributes.clone()));
+        if let Some(activity) = self.workspace.activities.get(&entry.row.activity) {
+            fields.push(("worker_activity_sid", activity.sid_text.clone()));
+            fields.push(("worker_activity_name", activity.row.friendly_name.clone()));
+        }
+        fields.push(("worker_version", entry.row.version.to_string()));
+    }
+}
+
+/// `{Resource} {sid} {verb}`, the verb being the end of the event's name.
+fn sentence(resource: &str, sid: &str, kind: EventKind) -> String {
+    let name = kind.as_str();
+    let verb = name.split_once('.').map_or(name, |(_, verb)| verb);
+    format!("{resource} {sid} {verb}")
+}

@@ -1,0 +1,282 @@
+//! A task's way through its workflow: entering steps, leaving them by timeout or skip, and being evaluated again.
+//!
+//! Follows the algorithm of routing.md 3.3; each doubtful point is one function named after its decision. Start with
+//! [`Turn::enter_workflow`].
+
+use std::sync::Arc;
+
+use super::EventKind;
+use super::expression::{Document, Scope, WorkerCounts};
+use super::index::attributes_of;
+use super::sid::{ActivitySid, TaskQueueSid, TaskSid};
+use super::state::{Step, TaskStatus};
+use super::task::REASON_TTL;
+use super::turn::Turn;
+use super::workflow::Routes;
+use super::workspace::{QueueEntry, Workspace};
+
+/// Reason of a task whose last step timed out (TaskRouter: Events reference).
+pub(super) const REASON_WORKFLOW_TIMEOUT: &str = "Task canceled on Workflow timeout";
+
+/// Reason of a task that was skipped out of its workflow (D27).
+pub(super) const REASON_WORKFLOW_SKIP: &str = "Task canceled on Workflow skip";
+
+/// What the steps of a queue count for `skip_if`.
+struct Counts<'a> {
+    workspace: &'a Workspace,
+    queue: &'a QueueEntry,
+}
+
+impl Counts<'_> {
+    fn count(&self, available: bool) -> u32 {
+        self.queue
+            .members_in
+            .iter()
+            .filter(|(activity, _)| {
+                self.workspace.activities.get(activity).is_some_and(|entry| entry.row.available == available)
+            })
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
+impl WorkerCounts for Counts<'_> {
+    fn available(&self) -> u32 {
+        self.count(true)
+    }
+
+    fn unavailable(&self) -> u32 {
+        self.count(false)
+    }
+
+    fn in_activity(&self, sid: &str) -> u32 {
+        sid.parse::<ActivitySid>().ok().and_then(|sid| self.queue.members_in.get(&sid)).copied().unwrap_or(0)
+    }
+}
+
+/// Where the next move of a task leads.
+enum Next {
+    /// The first matching filter from this one on.
+    Filter(usize),
+    /// This target of this filter.
+    Target(usize, usize),
+    /// Nowhere any more; the task waits where it is or was reserved.
+    Stay,
+}
+
+impl Turn<'_> {
+    /// Sends a new (or re-evaluated) task through its workflow from the top.
+    pub(super) fn enter_workflow(&mut self, task: TaskSid) {
+        let now = self.now;
+        self.change_task(task, |row| {
+            row.base_at = now;
+            row.filter_timed_out = false;
+            row.step = Step::Direct;
+        });
+        self.record_task(EventKind::WorkflowEntered, task);
+        self.walk(task, Next::Filter(0));
+    }
+
+    /// Puts a pending task that lost its reservations, or whose attributes changed, where it belongs now.
+    pub(super) fn re_evaluate(&mut self, task: TaskSid, attributes_changed: bool) {
+        let Some(row) = self.workspace.task(task) else { return };
+        let (step, timed_out) = (row.step, row.filter_timed_out);
+        // The time to live does not interrupt connecting; it is checked again when connecting has failed (V21).
+        if self.now >= row.created_at.plus_secs(row.timeout_secs) {
+            self.cancel_task(task, REASON_TTL);
+            return;
+        }
+        let Some(routes) = self.routes_of(task) else {
+            self.try_task(task);
+            return;
+        };
+        let current = match step {
+            Step::Direct => {
+                self.try_task(task);
+                return;
+            }
+            Step::Default => None,
+            Step::Target { filter, target } => Some((as_index(filter), as_index(target))),
+        };
+        let from = if attributes_changed { 0 } else { current.map_or(routes.filters.len(), |(filter, _)| filter) };
+        let matched = routes.first_match(&self.document_of(task), from);
+        match (matched, current) {
+            (Some(matched), Some((filter, target))) if matched == filter => {
+                self.walk(task, Next::Target(filter, target));
+            }
+            (Some(matched), _) => {
+                self.restart_clock(task);
+                self.walk(task, Next::Target(matched, 0));
+            }
+            (None, None) => {
+                self.try_task(task);
+            }
+            (None, Some(_)) if routes.default.is_some() && !timed_out => {
+                self.enter_default(task, &routes);
+            }
+            // Attributes that match nothing leave the task where it is (D22).
+            (None, Some((filter, target))) => self.walk(task, Next::Target(filter, target)),
+        }
+    }
+
+    /// A pending task's step is over.
+    pub(super) fn step_is_over(&mut self, task: TaskSid) {
+        let Some(row) = self.workspace.task(task) else { return };
+        if let Step::Target { filter, target } = row.step {
+            self.walk(task, Next::Target(as_index(filter), as_index(target)));
+        }
+    }
+
+    /// Moves a pending task until it is reserved, waits in a step, or has left the workflow.
+    ///
+    /// Ends because each round goes to a later target or a later filter.
+    fn walk(&mut self, task: TaskSid, mut next: Next) {
+        let Some(routes) = self.routes_of(task) else { return };
+        loop {
+            next = match next {
+                Next::Stay => return,
+                Next::Filter(from) => match routes.first_match(&self.document_of(task), from) {
+                    Some(filter) => Next::Target(filter, 0),
+                    None => {
+                        self.leave_workflow(task, &routes);
+                        Next::Stay
+                    }
+                },
+                Next::Target(filter, target) => self.enter_target(task, &routes, filter, target),
+            };
+        }
+    }
+
+    fn enter_target(&mut self, task: TaskSid, routes: &Arc<Routes>, filter: usize, target: usize) -> Next {
+        let Some(row) = self.workspace.task(task) else { return Next::Stay };
+        let Some(targets) = routes.filters.get(filter).map(|filter| &filter.targets) else { return Next::Stay };
+        // Steps whose time is already over are passed by: the clock is the task's age in the filter (D15).
+        let mut target = target;
+        let standing = row.step;
+        let base_at = row.base_at;
+        let over = |target: usize| {
+            targets.get(target).is_some_and(|entry| {
+                entry.timeout_secs.is_some() && self.now >= base_at.plus_secs(entry.ends_after_secs)
+            })
+        };
+        let first = target;
+        while over(target) {
+            target += 1;
+        }
+        if target > first && standing == step_of(filter, first) {
+            self.record_task(EventKind::TaskQueueTimeout, task);
+        }
+        let Some(entry) = targets.get(target) else {
+            let now = self.now;
+            self.change_task(task, |row| {
+                row.filter_timed_out = true;
+                row.base_at = now;
+            });
+            return Next::Filter(filter + 1);
+        };
+        let step = step_of(filter, target);
+        if standing != step {
+            self.enter_step(task, step, entry.queue, entry.priority);
+        }
+        if self.try_task(task) {
+            return Next::Stay;
+        }
+        let skips = entry.skip_if.as_ref().is_some_and(|skip_if| {
+            self.workspace.task_queues.get(&entry.queue).is_some_and(|queue| {
+                let counts = Counts { workspace: self.workspace, queue };
+                let document = self.document_of(task);
+                skip_if.matches(&Scope { task: Some(&document), counts: Some(&counts), ..Scope::default() })
+            })
+        });
+        if !skips {
+            return Next::Stay;
+        }
+        if target + 1 < targets.len() {
+            return Next::Target(filter, target + 1);
+        }
+        self.restart_clock(task);
+        Next::Filter(filter + 1)
+    }
+
+    /// No further filter matches: the default filter, if it is still open (D18), else the task is canceled.
+    fn leave_workflow(&mut self, task: TaskSid, routes: &Arc<Routes>) {
+        let timed_out = self.workspace.task(task).is_some_and(|row| row.filter_timed_out);
+        if !timed_out && routes.default.is_some() {
+            self.enter_default(task, routes);
+            return;
+        }
+        let (event, reason) = if timed_out {
+            (EventKind::WorkflowTimeout, REASON_WORKFLOW_TIMEOUT)
+        } else {
+            (EventKind::WorkflowSkipped, REASON_WORKFLOW_SKIP)
+        };
+        self.record_task(event, task);
+        self.cancel_task(task, reason);
+    }
+
+    fn enter_default(&mut self, task: TaskSid, routes: &Arc<Routes>) {
+        let Some(target) = &routes.default else { return };
+        if self.workspace.task(task).is_some_and(|row| row.step != Step::Default) {
+            self.enter_step(task, Step::Default, target.queue, target.priority);
+        }
+        self.try_task(task);
+    }
+
+    /// Moves the record into a step; the priority of the step is set on entry only (D34).
+    fn enter_step(&mut self, task: TaskSid, step: Step, queue: TaskQueueSid, priority: Option<i32>) {
+        let Some(row) = self.workspace.task(task) else { return };
+        let before = row.queue;
+        let previous_priority = row.priority;
+        let moves = before != Some(queue);
+        let now = self.now;
+        self.mutate_task(task, |row| {
+            row.step = step;
+            if let Some(priority) = priority {
+                row.priority = priority;
+            }
+            if moves {
+                row.queue = Some(queue);
+                row.queue_entered_at = Some(now);
+            }
+        });
+        self.record_target_matched(task, before, previous_priority);
+        if moves {
+            if let Some(before) = before {
+                self.record_queue_moved(task, before, previous_priority);
+            }
+            self.record_task(EventKind::TaskQueueEntered, task);
+        }
+    }
+
+    fn restart_clock(&mut self, task: TaskSid) {
+        let now = self.now;
+        self.change_task(task, |row| row.base_at = now);
+    }
+
+    pub(super) fn routes_of(&self, task: TaskSid) -> Option<Arc<Routes>> {
+        let row = self.workspace.task(task)?;
+        let version = self.workspace.versions.get(&(row.workflow?, row.workflow_version))?;
+        Some(Arc::clone(&version.routes))
+    }
+
+    pub(super) fn document_of(&self, task: TaskSid) -> Document {
+        let attributes = self.workspace.task(task).map_or("{}", |row| row.attributes.as_str());
+        Document::read(&self.workspace.vocabulary, &attributes_of(attributes))
+    }
+
+    /// A task is pending again because its last reservation ended unaccepted.
+    pub(super) fn return_task(&mut self, task: TaskSid) {
+        if self.workspace.task(task).is_some_and(|row| row.status == TaskStatus::Pending) {
+            self.returning.push((task, false));
+        }
+    }
+}
+
+fn as_index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn step_of(filter: usize, target: usize) -> Step {
+    let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+    Step::Target { filter: number(filter), target: number(target) }
+}

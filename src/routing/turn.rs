@@ -1,0 +1,169 @@
+//! One command being carried out: the workspace, the moment, fresh SIDs, and what has happened so far.
+//!
+//! The rules are spread over the modules named after what they rule, as methods of [`Turn`]: `configuration` (activities,
+//! channels, queues, workflows), `worker`, `task`, `step`, `reservation`, `matcher`. Each method first checks
+//! everything that could refuse the command and only then changes anything. Start with [`Turn::carry_out`].
+
+use std::collections::BTreeSet;
+
+use super::command::{Command, Reply};
+use super::event::EventRecord;
+use super::index::attributes_of;
+use super::refusal::Refusal;
+use super::sid::{SidSource, TaskSid, WorkerSid};
+use super::state::Task;
+use super::time::Timestamp;
+use super::workspace::{Done, Workspace};
+
+/// Longest friendly name, in characters (OpenAPI of TaskRouter).
+pub(super) const NAME_CHARS_MAX: usize = 64;
+
+/// Longest attributes, in characters (TaskRouter: resource limits).
+pub(super) const ATTRIBUTES_CHARS_MAX: usize = 4_096;
+
+/// Deepest nesting of attributes.
+pub(super) const ATTRIBUTES_DEPTH_MAX: usize = 32;
+
+/// One command being carried out.
+pub(super) struct Turn<'a> {
+    pub(super) workspace: &'a mut Workspace,
+    pub(super) now: Timestamp,
+    pub(super) sids: &'a mut dyn SidSource,
+    pub(super) events: Vec<EventRecord>,
+    /// Workers that may have become ready for something.
+    pub(super) freed: BTreeSet<WorkerSid>,
+    /// Tasks that are pending again, and whether their attributes changed.
+    pub(super) returning: Vec<(TaskSid, bool)>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(workspace: &'a mut Workspace, now: Timestamp, sids: &'a mut dyn SidSource) -> Self {
+        Self { workspace, now, sids, events: Vec::new(), freed: BTreeSet::new(), returning: Vec::new() }
+    }
+
+    pub(super) fn finish(mut self, reply: Reply) -> Done {
+        self.settle();
+        Done { reply, events: self.events }
+    }
+
+    pub(super) fn carry_out(&mut self, command: &Command) -> Result<Reply, Refusal> {
+        match command {
+            Command::UpdateWorkspace(update) => self.update_workspace(update),
+            Command::DeleteWorkspace => self.delete_workspace(),
+            Command::CreateActivity { friendly_name, available } => self.create_activity(friendly_name, *available),
+            Command::UpdateActivity { activity, friendly_name } => {
+                self.update_activity(*activity, friendly_name.as_deref())
+            }
+            Command::DeleteActivity(activity) => self.delete_activity(*activity),
+            Command::CreateTaskChannel { friendly_name, unique_name, channel_optimized_routing } => {
+                self.create_task_channel(friendly_name, unique_name, *channel_optimized_routing)
+            }
+            Command::UpdateTaskChannel { channel, friendly_name, channel_optimized_routing } => {
+                self.update_task_channel(channel, friendly_name.as_deref(), *channel_optimized_routing)
+            }
+            Command::DeleteTaskChannel(channel) => self.delete_task_channel(channel),
+            Command::CreateTaskQueue(new) => self.create_task_queue(new),
+            Command::UpdateTaskQueue(queue, update) => self.update_task_queue(*queue, update),
+            Command::DeleteTaskQueue(queue) => self.delete_task_queue(*queue),
+            Command::CreateWorkflow(new) => self.create_workflow(new),
+            Command::UpdateWorkflow(workflow, update) => self.update_workflow(*workflow, update),
+            Command::DeleteWorkflow(workflow) => self.delete_workflow(*workflow),
+            Command::CreateWorker(new) => self.create_worker(new),
+            Command::UpdateWorker(worker, update) => self.update_worker(*worker, update),
+            Command::DeleteWorker { worker, if_match } => self.delete_worker(*worker, *if_match),
+            Command::UpdateWorkerChannel { worker, channel, capacity, available } => {
+                self.update_worker_channel(*worker, channel, *capacity, *available)
+            }
+            Command::CreateTask(new) => self.create_task(new),
+            Command::UpdateTask(task, update) => self.update_task(*task, update),
+            Command::DeleteTask { task, if_match } => self.delete_task(*task, *if_match),
+            Command::UpdateReservation { parent, reservation, change, if_match } => {
+                self.update_reservation(*parent, *reservation, *change, *if_match)
+            }
+            Command::BeginConnecting(reservation) => self.begin_connecting(*reservation),
+            Command::AcceptConnected(reservation) => self.accept_connected(*reservation),
+            Command::FailConnecting { reservation, reason_code } => self.fail_connecting(*reservation, *reason_code),
+            Command::EndCaller { task, reason } => self.end_caller(*task, reason),
+            Command::EndWork(reservation) => self.end_work(*reservation),
+            Command::MergeTaskAttributes { task, attributes } => self.merge_task_attributes(*task, attributes),
+            Command::Tick => {
+                self.tick();
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    /// Changes a task's record and keeps everything derived from it in step.
+    pub(super) fn change_task(&mut self, task: TaskSid, change: impl FnOnce(&mut Task)) {
+        self.workspace.lift_task(task);
+        if let Some(entry) = self.workspace.tasks.get_mut(&task) {
+            change(&mut entry.row);
+        }
+        self.workspace.place_task(task);
+        self.workspace.touched.tasks.insert(task);
+    }
+
+    /// The same, counted as one mutation: the version grows by one.
+    pub(super) fn mutate_task(&mut self, task: TaskSid, change: impl FnOnce(&mut Task)) {
+        let now = self.now;
+        self.change_task(task, |row| {
+            change(row);
+            row.version += 1;
+            row.updated_at = now;
+        });
+    }
+}
+
+/// Checks a friendly name: 1 to 64 characters.
+pub(super) fn check_name(parameter: &'static str, name: &str) -> Result<(), Refusal> {
+    if name.trim().is_empty() {
+        return Err(Refusal::Missing { parameter });
+    }
+    if name.chars().count() > NAME_CHARS_MAX {
+        return Err(Refusal::Invalid { parameter, reason: format!("longer than {NAME_CHARS_MAX} characters") });
+    }
+    Ok(())
+}
+
+/// Checks attributes: a JSON object of at most 4,096 characters, nested at most 32 deep.
+pub(super) fn check_attributes(text: &str) -> Result<(), Refusal> {
+    let refuse = |reason: String| Err(Refusal::Invalid { parameter: "Attributes", reason });
+    if text.chars().count() > ATTRIBUTES_CHARS_MAX {
+        return refuse(format!("longer than {ATTRIBUTES_CHARS_MAX} characters"));
+    }
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(value @ serde_json::Value::Object(_)) if depth_of(&value) <= ATTRIBUTES_DEPTH_MAX => Ok(()),
+        Ok(serde_json::Value::Object(_)) => refuse(format!("nested deeper than {ATTRIBUTES_DEPTH_MAX}")),
+        Ok(_) => refuse("expected a JSON object".to_owned()),
+        Err(error) => refuse(format!("not JSON: {error}")),
+    }
+}
+
+/// Nesting of a value; bounded because `serde_json` reads at most 128 levels.
+fn depth_of(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),
+        serde_json::Value::Object(entries) => 1 + entries.values().map(depth_of).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Refuses when `If-Match` names another version.
+pub(super) fn check_version(if_match: Option<u64>, current: u64) -> Result<(), Refusal> {
+    match if_match {
+        Some(expected) if expected != current => Err(Refusal::VersionMismatch { current }),
+        _ => Ok(()),
+    }
+}
+
+/// The text of attributes with `changes` merged in at the top level.
+pub(super) fn merged_attributes(text: &str, changes: &serde_json::Map<String, serde_json::Value>) -> String {
+    let mut merged = match attributes_of(text) {
+        serde_json::Value::Object(entries) => entries,
+        _ => serde_json::Map::new(),
+    };
+    for (key, value) in changes {
+        merged.insert(key.clone(), value.clone());
+    }
+    serde_json::Value::Object(merged).to_string()
+}

@@ -1,0 +1,461 @@
+//! One workspace in memory: its records, what is derived from them, and the entry point of the routing core.
+//!
+//! Records change only inside a `Turn`, which marks what it touched; [`Workspace::take_changes`]
+//! then says which rows to write. Derived parts (compiled expressions, queue members, lanes, deadlines) are rebuilt by
+//! [`Workspace::restore`] and never stored. Start with [`Workspace::handle`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::change::{RowChange, WorkspaceRows};
+use super::command::{Command, NewWorkspace, Reply, Template};
+use super::event::EventRecord;
+use super::expression::{Document, Expression, Place, Vocabulary};
+use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
+use super::refusal::Refusal;
+use super::sid::{
+    AccountSid, ActivitySid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid,
+    WorkspaceSid,
+};
+use super::state::{
+    Activity, Reservation, Task, TaskChannel, TaskQueue, Worker, WorkerChannel, Workflow, WorkflowVersion,
+    WorkspaceSettings,
+};
+use super::time::Timestamp;
+use super::turn::Turn;
+use super::workflow::Routes;
+
+/// The five channels that come with each workspace.
+pub const BUILT_IN_CHANNELS: [(&str, &str); 5] =
+    [("default", "Default"), ("voice", "Voice"), ("chat", "Programmable Chat"), ("sms", "SMS"), ("video", "Video")];
+
+/// What happened while one command was carried out.
+#[derive(Debug)]
+pub struct Done {
+    /// What was made, if anything.
+    pub reply: Reply,
+    /// What happened, in order.
+    pub events: Vec<EventRecord>,
+}
+
+/// An activity with its SID as text, which expressions compare with.
+#[derive(Debug)]
+pub(super) struct ActivityEntry {
+    pub(super) row: Activity,
+    pub(super) sid_text: String,
+}
+
+/// A queue with its compiled expression and its members.
+#[derive(Debug)]
+pub(super) struct QueueEntry {
+    pub(super) row: TaskQueue,
+    /// `None` when `target_workers` is empty: nobody matches.
+    pub(super) expression: Option<Expression>,
+    pub(super) members: BTreeSet<WorkerSid>,
+    /// Members by activity, for `skip_if`.
+    pub(super) members_in: BTreeMap<ActivitySid, u32>,
+}
+
+/// A worker with what is derived from its record.
+#[derive(Debug)]
+pub(super) struct WorkerEntry {
+    pub(super) row: Worker,
+    pub(super) sid_text: String,
+    pub(super) document: Document,
+    pub(super) channels: BTreeMap<TaskChannelSid, WorkerChannel>,
+    pub(super) queues: BTreeSet<TaskQueueSid>,
+    /// Open reservations.
+    pub(super) open: BTreeSet<ReservationSid>,
+    /// Where the worker stands ready, and under which key.
+    pub(super) ready: BTreeMap<LaneKey, ReadyKey>,
+}
+
+/// A task with what is derived from its record.
+#[derive(Debug)]
+pub(super) struct TaskEntry {
+    pub(super) row: Task,
+    /// All reservations, oldest first.
+    pub(super) reservations: Vec<ReservationSid>,
+    /// Where it waits; `None` unless pending and placed.
+    pub(super) position: Option<Position>,
+    /// Its entries in the deadline index.
+    pub(super) deadlines: Vec<(Timestamp, Deadline)>,
+}
+
+/// A workflow configuration that is current or still followed.
+#[derive(Debug)]
+pub(super) struct VersionEntry {
+    pub(super) configuration: Arc<str>,
+    pub(super) routes: Arc<Routes>,
+    /// Pending and reserved tasks that follow it.
+    pub(super) followers: usize,
+}
+
+/// Something that happens by itself when its moment comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Deadline {
+    /// A pending reservation times out.
+    Reservation(ReservationSid),
+    /// A task's time to live is over.
+    TaskLife(TaskSid),
+    /// A task's workflow step is over.
+    Step(TaskSid),
+    /// A worker may be offered the task again.
+    BackOff(TaskSid),
+    /// A task was assigned for too long.
+    AssignedTooLong(TaskSid),
+    /// A finished task is removed.
+    Purge(TaskSid),
+}
+
+/// Which records changed since the last [`Workspace::take_changes`].
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) settings: bool,
+    pub(super) deleted: bool,
+    pub(super) activities: BTreeSet<ActivitySid>,
+    pub(super) task_channels: BTreeSet<TaskChannelSid>,
+    pub(super) task_queues: BTreeSet<TaskQueueSid>,
+    pub(super) workflows: BTreeSet<WorkflowSid>,
+    pub(super) versions: BTreeSet<(WorkflowSid, u32)>,
+    pub(super) workers: BTreeSet<WorkerSid>,
+    pub(super) worker_channels: BTreeMap<super::sid::WorkerChannelSid, (WorkerSid, TaskChannelSid)>,
+    pub(super) tasks: BTreeSet<TaskSid>,
+    pub(super) reservations: BTreeSet<ReservationSid>,
+}
+
+/// One workspace in memory.
+#[derive(Debug)]
+pub struct Workspace {
+    pub(super) settings: WorkspaceSettings,
+    pub(super) activities: BTreeMap<ActivitySid, ActivityEntry>,
+    pub(super) task_channels: BTreeMap<TaskChannelSid, TaskChannel>,
+    pub(super) channel_names: BTreeMap<String, TaskChannelSid>,
+    pub(super) task_queues: BTreeMap<TaskQueueSid, QueueEntry>,
+    pub(super) workflows: BTreeMap<WorkflowSid, Workflow>,
+    pub(super) versions: BTreeMap<(WorkflowSid, u32), VersionEntry>,
+    pub(super) workers: BTreeMap<WorkerSid, WorkerEntry>,
+    /// Lower-case names.
+    pub(super) worker_names: BTreeMap<String, WorkerSid>,
+    pub(super) tasks: BTreeMap<TaskSid, TaskEntry>,
+    pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) lanes: BTreeMap<LaneKey, Lane>,
+    /// Tasks that wait for one named worker and nobody else.
+    pub(super) targeted: BTreeMap<WorkerSid, BTreeSet<(TaskKey, TaskSid)>>,
+    pub(super) deadlines: BTreeSet<(Timestamp, Deadline)>,
+    /// Queues whose expression mentions activities or channel figures, so that membership moves with them.
+    pub(super) dynamic_queues: BTreeSet<TaskQueueSid>,
+    /// Newest idle stamp given out; stamps never repeat, so that round robin holds within one millisecond.
+    pub(super) newest_stamp: Timestamp,
+    pub(super) tasks_max: usize,
+    pub(super) touched: Touched,
+}
+
+impl Workspace {
+    /// Makes a workspace with its built-in activities and channels (and the template's queue and workflow).
+    pub fn create(
+        account: AccountSid,
+        new: &NewWorkspace,
+        now: Timestamp,
+        sids: &mut dyn SidSource,
+    ) -> Result<(Self, Done), Refusal> {
+        super::turn::check_name("FriendlyName", &new.friendly_name)?;
+        let sid = WorkspaceSid::fresh(sids, now);
+        let offline = ActivitySid::fresh(sids, now);
+        let settings = WorkspaceSettings {
+            sid,
+            account,
+            friendly_name: new.friendly_name.clone(),
+            default_activity: offline,
+            timeout_activity: offline,
+            event_callback_url: new.event_callback_url.clone(),
+            events_filter: new.events_filter.clone(),
+            multi_task_enabled: new.multi_task_enabled,
+            prioritize_queue_order: new.prioritize_queue_order,
+            last_sequence: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut workspace = Self::empty(settings);
+        workspace.touched.settings = true;
+        let mut turn = Turn::new(&mut workspace, now, sids);
+        turn.found(offline, new.template == Template::Fifo)?;
+        let done = turn.finish(Reply::Done);
+        Ok((workspace, done))
+    }
+
+    fn empty(settings: WorkspaceSettings) -> Self {
+        Self {
+            settings,
+            activities: BTreeMap::new(),
+            task_channels: BTreeMap::new(),
+            channel_names: BTreeMap::new(),
+            task_queues: BTreeMap::new(),
+            workflows: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            worker_names: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            reservations: BTreeMap::new(),
+            vocabulary: Vocabulary::default(),
+            lanes: BTreeMap::new(),
+            targeted: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            dynamic_queues: BTreeSet::new(),
+            newest_stamp: Timestamp(i64::MIN),
+            tasks_max: super::task::TASKS_MAX,
+            touched: Touched::default(),
+        }
+    }
+
+    /// Carries out one command at `now`; a refusal changes nothing.
+    ///
+    /// Invariant: when this returns, no pending task still has a candidate (gaps and back-offs apart).
+    pub fn handle(&mut self, command: &Command, now: Timestamp, sids: &mut dyn SidSource) -> Result<Done, Refusal> {
+        let mut turn = Turn::new(self, now, sids);
+        let reply = turn.carry_out(command)?;
+        Ok(turn.finish(reply))
+    }
+
+    /// Lets the workspace hold more tasks than TaskRouter's 500,000.
+    pub fn raise_task_limit(&mut self, tasks_max: usize) {
+        self.tasks_max = self.tasks_max.max(tasks_max);
+    }
+
+    /// Earliest moment at which [`Command::Tick`] has something to do.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// The workspace's own fields.
+    pub fn settings(&self) -> &WorkspaceSettings {
+        &self.settings
+    }
+
+    /// A task, also one that has ended but is not removed yet.
+    pub fn task(&self, task: TaskSid) -> Option<&Task> {
+        self.tasks.get(&task).map(|entry| &entry.row)
+    }
+
+    /// A worker.
+    pub fn worker(&self, worker: WorkerSid) -> Option<&Worker> {
+        self.workers.get(&worker).map(|entry| &entry.row)
+    }
+
+    /// A worker's channel.
+    pub fn worker_channel(&self, worker: WorkerSid, channel: TaskChannelSid) -> Option<&WorkerChannel> {
+        self.workers.get(&worker)?.channels.get(&channel)
+    }
+
+    /// A reservation.
+    pub fn reservation(&self, reservation: ReservationSid) -> Option<&Reservation> {
+        self.reservations.get(&reservation)
+    }
+
+    /// The reservations of a task, oldest first.
+    pub fn reservations_of_task(&self, task: TaskSid) -> impl Iterator<Item = &Reservation> {
+        self.tasks
+            .get(&task)
+            .into_iter()
+            .flat_map(|entry| entry.reservations.iter())
+            .filter_map(|sid| self.reservations.get(sid))
+    }
+
+    /// The pending, accepted and wrapping reservations of a worker, by SID.
+    pub fn open_reservations_of_worker(&self, worker: WorkerSid) -> impl Iterator<Item = ReservationSid> {
+        self.workers.get(&worker).into_iter().flat_map(|entry| entry.open.iter().copied())
+    }
+
+    /// Whether the workspace was deleted by its last command.
+    pub fn is_deleted(&self) -> bool {
+        self.touched.deleted
+    }
+
+    /// The rows to write for everything that changed since the last call.
+    pub fn take_changes(&mut self) -> Vec<RowChange> {
+        let touched = std::mem::take(&mut self.touched);
+        if touched.deleted {
+            self.touched.deleted = true;
+            return vec![RowChange::WorkspaceDeleted];
+        }
+        let mut changes = Vec::new();
+        if touched.settings {
+            changes.push(RowChange::Workspace(self.settings.clone()));
+        }
+        for sid in touched.activities {
+            changes.push(match self.activities.get(&sid) {
+                Some(entry) => RowChange::Activity(entry.row.clone()),
+                None => RowChange::ActivityDeleted(sid),
+            });
+        }
+        for sid in touched.task_channels {
+            changes.push(match self.task_channels.get(&sid) {
+                Some(row) => RowChange::TaskChannel(row.clone()),
+                None => RowChange::TaskChannelDeleted(sid),
+            });
+        }
+        for sid in touched.task_queues {
+            changes.push(match self.task_queues.get(&sid) {
+                Some(entry) => RowChange::TaskQueue(entry.row.clone()),
+                None => RowChange::TaskQueueDeleted(sid),
+            });
+        }
+        for sid in touched.workflows {
+            changes.push(match self.workflows.get(&sid) {
+                Some(row) => RowChange::Workflow(row.clone()),
+                None => RowChange::WorkflowDeleted(sid),
+            });
+        }
+        for (workflow, version) in touched.versions {
+            changes.push(match self.older_version(workflow, version) {
+                Some(row) => RowChange::WorkflowVersion(row),
+                None => RowChange::WorkflowVersionDeleted(workflow, version),
+            });
+        }
+        for sid in touched.workers {
+            changes.push(match self.workers.get(&sid) {
+                Some(entry) => RowChange::Worker(entry.row.clone()),
+                None => RowChange::WorkerDeleted(sid),
+            });
+        }
+        for (sid, (worker, channel)) in touched.worker_channels {
+            changes.push(match self.worker_channel(worker, channel) {
+                Some(row) => RowChange::WorkerChannel(row.clone()),
+                None => RowChange::WorkerChannelDeleted(sid),
+            });
+        }
+        for sid in touched.tasks {
+            changes.push(match self.tasks.get(&sid) {
+                Some(entry) => RowChange::Task(entry.row.clone()),
+                None => RowChange::TaskDeleted(sid),
+            });
+        }
+        for sid in touched.reservations {
+            changes.push(match self.reservations.get(&sid) {
+                Some(row) => RowChange::Reservation(row.clone()),
+                None => RowChange::ReservationDeleted(sid),
+            });
+        }
+        changes
+    }
+
+    /// The record of a configuration that is kept only because tasks follow it.
+    fn older_version(&self, workflow: WorkflowSid, version: u32) -> Option<WorkflowVersion> {
+        if self.workflows.get(&workflow).is_some_and(|row| row.version == version) {
+            return None;
+        }
+        let entry = self.versions.get(&(workflow, version))?;
+        Some(WorkflowVersion { workflow, version, configuration: entry.configuration.to_string() })
+    }
+
+    /// All records, ordered by SID: what a store would hold.
+    pub fn rows(&self) -> WorkspaceRows {
+        let mut worker_channels: Vec<WorkerChannel> =
+            self.workers.values().flat_map(|entry| entry.channels.values().cloned()).collect();
+        worker_channels.sort_by_key(|row| row.sid);
+        WorkspaceRows {
+            settings: self.settings.clone(),
+            activities: self.activities.values().map(|entry| entry.row.clone()).collect(),
+            task_channels: self.task_channels.values().cloned().collect(),
+            task_queues: self.task_queues.values().map(|entry| entry.row.clone()).collect(),
+            workflows: self.workflows.values().cloned().collect(),
+            workflow_versions: self
+                .versions
+                .keys()
+                .filter_map(|&(workflow, version)| self.older_version(workflow, version))
+                .collect(),
+            workers: self.workers.values().map(|entry| entry.row.clone()).collect(),
+            worker_channels,
+            tasks: self.tasks.values().map(|entry| entry.row.clone()).collect(),
+            reservations: self.reservations.values().cloned().collect(),
+        }
+    }
+
+    /// Rebuilds a workspace from its rows.
+    ///
+    /// Refuses when a stored expression or configuration does not compile, which a store that was written by
+    /// [`Workspace::take_changes`] cannot cause.
+    pub fn restore(rows: WorkspaceRows) -> Result<Self, Refusal> {
+        let mut workspace = Self::empty(rows.settings);
+        for row in rows.activities {
+            let entry = ActivityEntry { sid_text: row.sid.to_string(), row };
+            workspace.activities.insert(entry.row.sid, entry);
+        }
+        for row in rows.task_channels {
+            workspace.channel_names.insert(row.unique_name.clone(), row.sid);
+            workspace.task_channels.insert(row.sid, row);
+        }
+        for row in rows.task_queues {
+            let expression = compile_queue(&row.target_workers, &mut workspace.vocabulary)?;
+            let entry = QueueEntry { row, expression, members: BTreeSet::new(), members_in: BTreeMap::new() };
+            workspace.task_queues.insert(entry.row.sid, entry);
+        }
+        for row in rows.workflow_versions {
+            workspace.add_version(row.workflow, row.version, &row.configuration)?;
+        }
+        for row in rows.workflows {
+            workspace.add_version(row.sid, row.version, &row.configuration)?;
+            workspace.workflows.insert(row.sid, row);
+        }
+        for row in rows.workers {
+            workspace.worker_names.insert(row.friendly_name.to_lowercase(), row.sid);
+            workspace.newest_stamp = workspace.newest_stamp.max(row.last_reserved_at);
+            let entry = WorkerEntry {
+                sid_text: row.sid.to_string(),
+                document: Document::default(),
+                channels: BTreeMap::new(),
+                queues: BTreeSet::new(),
+                open: BTreeSet::new(),
+                ready: BTreeMap::new(),
+                row,
+            };
+            workspace.workers.insert(entry.row.sid, entry);
+        }
+        for row in rows.worker_channels {
+            if let Some(worker) = workspace.workers.get_mut(&row.worker) {
+                worker.channels.insert(row.channel, row);
+            }
+        }
+        for row in rows.tasks {
+            let entry = TaskEntry { reservations: Vec::new(), position: None, deadlines: Vec::new(), row };
+            workspace.tasks.insert(entry.row.sid, entry);
+        }
+        let mut reservations = rows.reservations;
+        reservations.sort_by_key(|row| (row.created_at, row.sid));
+        for row in reservations {
+            if let Some(task) = workspace.tasks.get_mut(&row.task) {
+                task.reservations.push(row.sid);
+            }
+            if row.status.is_open() {
+                if let Some(worker) = workspace.workers.get_mut(&row.worker) {
+                    worker.open.insert(row.sid);
+                }
+            }
+            if let Some(at) = row.deadline {
+                workspace.deadlines.insert((at, Deadline::Reservation(row.sid)));
+            }
+            workspace.reservations.insert(row.sid, row);
+        }
+        workspace.derive();
+        Ok(workspace)
+    }
+
+    pub(super) fn add_version(&mut self, workflow: WorkflowSid, version: u32, text: &str) -> Result<(), Refusal> {
+        let queues = &self.task_queues;
+        let routes = Routes::compile(text, &mut self.vocabulary, &|queue| queues.contains_key(&queue))?;
+        let entry = VersionEntry { configuration: text.into(), routes: Arc::new(routes), followers: 0 };
+        self.versions.insert((workflow, version), entry);
+        Ok(())
+    }
+}
+
+/// Compiles a queue's expression; an empty one matches nobody.
+pub(super) fn compile_queue(text: &str, vocabulary: &mut Vocabulary) -> Result<Option<Expression>, Refusal> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    Expression::compile(text, Place::Worker, vocabulary)
+        .map(Some)
+        .map_err(|error| Refusal::Invalid { parameter: "TargetWorkers", reason: error.to_string() })
+}

@@ -1,0 +1,14 @@
+//! Tests that need no second database server: the rules of the code, and the program as a whole.
+
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod programs;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
+mod tidy;
