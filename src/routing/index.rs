@@ -285,7 +285,8 @@ impl Workspace {
             KnownWorkerValue::Null => Err(KnownWorkerProblem::Null),
             KnownWorkerValue::Invalid => Err(KnownWorkerProblem::Invalid),
             KnownWorkerValue::Text(text) if by_name => {
-                self.worker_names.get(&text.to_lowercase()).copied().ok_or(KnownWorkerProblem::Invalid)
+                let name = text.to_lowercase();
+                self.worker_names.get(&name).copied().ok_or(KnownWorkerProblem::NameUnknown(name))
             }
             KnownWorkerValue::Text(text) => match text.parse::<WorkerSid>() {
                 Ok(sid) if self.workers.contains_key(&sid) => Ok(sid),
@@ -316,6 +317,9 @@ impl Workspace {
                 }
                 Position::Targeted(worker, key) => {
                     self.targeted.entry(*worker).or_default().insert((*key, task));
+                }
+                Position::Awaited(name) => {
+                    self.awaited.entry(name.clone()).or_default().insert(task);
                 }
                 Position::Nobody => {}
             }
@@ -352,8 +356,43 @@ impl Workspace {
                     }
                 }
             }
+            Some(Position::Awaited(name)) => {
+                if let Some(waiting) = self.awaited.get_mut(&name) {
+                    waiting.remove(&task);
+                    if waiting.is_empty() {
+                        self.awaited.remove(&name);
+                    }
+                }
+            }
             Some(Position::Nobody) | None => {}
         }
+    }
+
+    /// A worker bears this lower-case name from now on: tasks that wait for that name wait for the worker.
+    pub(super) fn name_taken(&mut self, name: &str) {
+        let waiting = self.awaited.get(name).cloned().unwrap_or_default();
+        self.place_again(waiting);
+    }
+
+    /// A worker is gone or has another name: tasks that waited for it by name wait for the name again.
+    pub(super) fn name_given_up(&mut self, worker: WorkerSid) {
+        let known = self.lanes.values().filter_map(|lane| lane.known.get(&worker));
+        let waiting = known.flat_map(|rules| rules.values()).flat_map(|class| class.tasks.iter().map(|key| key.task()));
+        let waiting = waiting.collect();
+        self.place_again(waiting);
+    }
+
+    fn place_again(&mut self, tasks: std::collections::BTreeSet<TaskSid>) {
+        for task in tasks {
+            self.lift_task(task);
+            self.place_task(task);
+        }
+    }
+
+    /// Stamps go on after the newest one that a record shows.
+    pub(super) fn recall_newest_stamp(&mut self) {
+        let newest = self.workers.values().map(|entry| entry.row.last_reserved_at).max();
+        self.newest_stamp = newest.unwrap_or(Timestamp(i64::MIN));
     }
 
     /// Pending and reserved tasks hold on to the configuration they follow.
@@ -388,6 +427,7 @@ impl Workspace {
         match self.known_worker(target, &document) {
             None => (Position::Ruled(lane, rule, key), Some(document)),
             Some(Ok(worker)) => (Position::Known(lane, worker, rule, key), Some(document)),
+            Some(Err(KnownWorkerProblem::NameUnknown(name))) => (Position::Awaited(name), None),
             Some(Err(_)) => (Position::Nobody, None),
         }
     }
@@ -450,12 +490,14 @@ impl Workspace {
 }
 
 /// Why a known worker is nobody (routing.md 3.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KnownWorkerProblem {
     /// The attribute is null on purpose.
     Null,
-    /// Missing, of the wrong type, or nobody's name (alert 40154).
+    /// Missing or of the wrong type (alert 40154).
     Invalid,
+    /// Nobody's name, here in lower case (alert 40154).
+    NameUnknown(String),
     /// A worker of another workspace, or none at all (alert 40155).
     Elsewhere,
 }

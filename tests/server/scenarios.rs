@@ -1,0 +1,929 @@
+//! Reads scenario files and plays them against the routing core.
+//!
+//! The files are in `tests/scenarios/routing`; `README.md` there explains their words to whoever writes one. After each
+//! command everything in `routing_watch` is checked too. This module must not know any rule of routing: what should
+//! happen is in the files. Start with [`Stage::play`].
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::Path;
+
+use switchhook::routing::command::{
+    ChannelName, NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, ReservationChange, ReservationParent,
+    TaskQueueUpdate, TaskUpdate, Template, WorkerUpdate, WorkflowUpdate, WorkspaceUpdate,
+};
+use switchhook::routing::{
+    AccountSid, ActivitySid, Command, EventRecord, Reply, Reservation, ReservationSid, ReservationStatus,
+    RoutingTarget, Task, TaskOrder, TaskQueueSid, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid, Workspace,
+};
+
+use crate::routing_watch::{Depth, Sids, Watch};
+
+/// Second 0 of every scenario.
+const START: Timestamp = Timestamp(1_790_000_000_000);
+
+#[test]
+fn routing_follows_the_scenarios() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/routing");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .expect("the folder of scenarios exists")
+        .map(|entry| entry.expect("its entries can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    files.sort();
+    let mut failures = Vec::new();
+    let mut played = 0;
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a scenario file can be read");
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for scenario in split(&text) {
+            played += 1;
+            if let Err(failure) = play(&scenario) {
+                failures.push(format!("{name}:{} ({}): {}", failure.line, scenario.title, failure.text));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {played} scenarios fail:\n{}", failures.len(), failures.join("\n"));
+    assert!(played > 0, "there are scenarios");
+}
+
+/// One scenario: its title and its commands with their line numbers.
+struct Scenario {
+    title: String,
+    lines: Vec<(usize, String)>,
+}
+
+struct Failure {
+    line: usize,
+    text: String,
+}
+
+/// Cuts a file into scenarios; an indented line goes on with the command above it.
+fn split(text: &str) -> Vec<Scenario> {
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+            continue;
+        }
+        if let Some(title) = line.strip_prefix("== ") {
+            scenarios.push(Scenario { title: title.trim().to_owned(), lines: Vec::new() });
+        } else if let Some(scenario) = scenarios.last_mut() {
+            match scenario.lines.last_mut() {
+                Some((_, command)) if line.starts_with(char::is_whitespace) => {
+                    command.push(' ');
+                    command.push_str(line.trim());
+                }
+                _ => scenario.lines.push((index + 1, line.trim().to_owned())),
+            }
+        }
+    }
+    scenarios
+}
+
+fn play(scenario: &Scenario) -> Result<(), Failure> {
+    let first = scenario.lines.first().map(|(_, line)| line.as_str()).unwrap_or_default();
+    let own_workspace = first.starts_with("workspace");
+    let opening = if own_workspace { first } else { "workspace" };
+    let fail = |line, text| Failure { line, text };
+    let first_line = scenario.lines.first().map_or(0, |(line, _)| *line);
+    let mut stage = words(opening).and_then(|words| Stage::open(&words)).map_err(|text| fail(first_line, text))?;
+    for (line, text) in scenario.lines.iter().skip(usize::from(own_workspace)) {
+        words(text).and_then(|words| stage.play(&words)).map_err(|text| fail(*line, text))?;
+    }
+    Ok(())
+}
+
+/// One word of a command.
+#[derive(Clone, Debug, PartialEq)]
+enum Word {
+    Plain(String),
+    Quoted(String),
+    Json(String),
+    /// `key=value`
+    Option(String, String),
+}
+
+impl Word {
+    fn text(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Quoted(text) | Self::Json(text) | Self::Option(_, text) => text,
+        }
+    }
+}
+
+/// Cuts a command into words; texts in double quotes and `{…}` are one word each.
+fn words(line: &str) -> Result<Vec<Word>, String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let (word, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            let (text, after) = quoted_text(quoted)?;
+            (Word::Quoted(text), after)
+        } else if rest.starts_with('{') {
+            let end = json_end(rest).ok_or_else(|| format!("the braces are not balanced: {rest}"))?;
+            (Word::Json(rest[..end].to_owned()), &rest[end..])
+        } else {
+            let end = rest.find(|letter: char| letter.is_whitespace() || letter == '=').unwrap_or(rest.len());
+            match rest[end..].strip_prefix('=') {
+                None => (Word::Plain(rest[..end].to_owned()), &rest[end..]),
+                Some(value) => {
+                    let (value, after) = match value.strip_prefix('"') {
+                        Some(quoted) => quoted_text(quoted)?,
+                        None => {
+                            let value_end = value.find(char::is_whitespace).unwrap_or(value.len());
+                            (value[..value_end].to_owned(), &value[value_end..])
+                        }
+                    };
+                    (Word::Option(rest[..end].to_owned(), value), after)
+                }
+            }
+        };
+        words.push(word);
+        rest = after.trim_start();
+    }
+    Ok(words)
+}
+
+fn quoted_text(text: &str) -> Result<(String, &str), String> {
+    let end = text.find('"').ok_or_else(|| format!("a quote is missing: {text}"))?;
+    Ok((text[..end].to_owned(), &text[end + 1..]))
+}
+
+fn json_end(text: &str) -> Option<usize> {
+    let (mut depth, mut in_text, mut escaped) = (0_u32, false, false);
+    for (at, letter) in text.char_indices() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if in_text => escaped = true,
+            '"' => in_text = !in_text,
+            '{' | '[' if !in_text => depth += 1,
+            '}' | ']' if !in_text => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Milliseconds of `30s`, `5m`, `24h`, `1d`, `500ms`; a leading minus is allowed.
+fn duration(text: &str) -> Result<i64, String> {
+    let at = text.find(|letter: char| letter.is_ascii_alphabetic()).ok_or_else(|| format!("{text} needs a unit"))?;
+    let unit = match &text[at..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        other => return Err(format!("unknown unit {other}")),
+    };
+    let number: i64 = text[..at].parse().map_err(|_| format!("{text} is not a duration"))?;
+    Ok(number * unit)
+}
+
+fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| format!("{text} is not a number that fits"))
+}
+
+fn yes(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" | "on" => Ok(true),
+        "no" | "off" => Ok(false),
+        _ => Err(format!("expected yes or no, got {text}")),
+    }
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    let ms = if text.ends_with(char::is_alphabetic) { duration(text)? } else { number::<i64>(text)? * 1000 };
+    u32::try_from(ms / 1000).map_err(|_| format!("{text} does not fit"))
+}
+
+/// The words of one command, taken from the front; options by name.
+struct Args {
+    words: Vec<Word>,
+    options: BTreeMap<String, String>,
+}
+
+impl Args {
+    fn new(words: &[Word]) -> Self {
+        let mut args = Self { words: Vec::new(), options: BTreeMap::new() };
+        for word in words {
+            match word {
+                Word::Option(key, value) => {
+                    args.options.insert(key.clone(), value.clone());
+                }
+                other => args.words.push(other.clone()),
+            }
+        }
+        args.words.reverse();
+        args
+    }
+
+    fn next(&mut self, what: &str) -> Result<String, String> {
+        self.words.pop().map(|word| word.text().to_owned()).ok_or_else(|| format!("{what} is missing"))
+    }
+
+    fn take_json(&mut self) -> Option<String> {
+        self.take_where(|word| matches!(word, Word::Json(_)))
+    }
+
+    fn take_quoted(&mut self) -> Option<String> {
+        self.take_where(|word| matches!(word, Word::Quoted(_)))
+    }
+
+    fn take_flag(&mut self, flag: &str) -> bool {
+        self.take_where(|word| *word == Word::Plain(flag.to_owned())).is_some()
+    }
+
+    fn take_where(&mut self, wanted: impl Fn(&Word) -> bool) -> Option<String> {
+        let at = self.words.iter().rposition(wanted)?;
+        Some(self.words.remove(at).text().to_owned())
+    }
+
+    fn option(&mut self, key: &str) -> Option<String> {
+        self.options.remove(key)
+    }
+
+    fn parsed<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+        self.option(key).map(|text| read(&text)).transpose()
+    }
+
+    fn order(&mut self) -> Option<TaskOrder> {
+        match (self.take_flag("lifo"), self.take_flag("fifo")) {
+            (true, _) => Some(TaskOrder::Lifo),
+            (_, true) => Some(TaskOrder::Fifo),
+            _ => None,
+        }
+    }
+
+    /// Complains about words nobody asked for.
+    fn done(self) -> Result<(), String> {
+        match (self.words.last(), self.options.keys().next()) {
+            (None, None) => Ok(()),
+            (Some(word), _) => Err(format!("what is {word:?}?")),
+            (_, Some(key)) => Err(format!("what is {key}=?")),
+        }
+    }
+}
+
+/// What a name of the scenario stands for.
+#[derive(Clone, Copy)]
+enum Named {
+    Activity(ActivitySid),
+    Queue(TaskQueueSid),
+    Workflow(WorkflowSid),
+    Worker(WorkerSid),
+    Task(TaskSid),
+}
+
+impl Display for Named {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Activity(sid) => sid.fmt(formatter),
+            Self::Queue(sid) => sid.fmt(formatter),
+            Self::Workflow(sid) => sid.fmt(formatter),
+            Self::Worker(sid) => sid.fmt(formatter),
+            Self::Task(sid) => sid.fmt(formatter),
+        }
+    }
+}
+
+/// A workspace, its clock, and the names the scenario has given out.
+struct Stage {
+    workspace: Workspace,
+    watch: Watch,
+    sids: Sids,
+    now: Timestamp,
+    names: BTreeMap<String, Named>,
+    events: Vec<EventRecord>,
+    /// Up to where `expect events` has read, for each subject.
+    read: BTreeMap<String, usize>,
+}
+
+impl Stage {
+    fn open(words: &[Word]) -> Result<Self, String> {
+        let mut args = Args::new(words);
+        args.next("workspace")?;
+        let template = match args.option("template").as_deref() {
+            None | Some("none") => Template::None,
+            Some("fifo") => Template::Fifo,
+            Some(other) => return Err(format!("no template {other}")),
+        };
+        let new = NewWorkspace {
+            friendly_name: "Scenario".to_owned(),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: !args.take_flag("single-tasking"),
+            prioritize_queue_order: args.order().unwrap_or(TaskOrder::Fifo),
+            template,
+        };
+        args.done()?;
+        let mut sids = Sids::ascending();
+        let account = AccountSid::from_bits(1);
+        let (mut workspace, done) =
+            Workspace::create(account, &new, START, &mut sids).map_err(|refusal| refusal.to_string())?;
+        let watch = Watch::new(&mut workspace, &done, START)?;
+        let mut stage = Self {
+            workspace,
+            watch,
+            sids,
+            now: START,
+            names: BTreeMap::new(),
+            events: done.events,
+            read: BTreeMap::new(),
+        };
+        let rows = stage.workspace.rows();
+        stage.names.extend(rows.activities.into_iter().map(|row| (row.friendly_name, Named::Activity(row.sid))));
+        stage.names.extend(rows.task_queues.into_iter().map(|row| (row.friendly_name, Named::Queue(row.sid))));
+        stage.names.extend(rows.workflows.into_iter().map(|row| (row.friendly_name, Named::Workflow(row.sid))));
+        Ok(stage)
+    }
+
+    /// Plays one line: the clock, an expectation, a refusal, or a command.
+    fn play(&mut self, words: &[Word]) -> Result<(), String> {
+        let Some((first, rest)) = words.split_first() else { return Ok(()) };
+        match first.text() {
+            "at" => self.go_to(rest),
+            "expect" => self.expect(rest),
+            "forget" => {
+                self.read.clear();
+                self.events.clear();
+                Ok(())
+            }
+            "refused" => {
+                let Some((part, command)) = rest.split_first() else { return Err("refused what?".to_owned()) };
+                match self.command(command)? {
+                    Ok(()) => Err("was not refused".to_owned()),
+                    Err(refusal) if refusal.contains(part.text()) => Ok(()),
+                    Err(refusal) => Err(format!("was refused with: {refusal}")),
+                }
+            }
+            _ => self.command(words)?.map_err(|refusal| format!("refused: {refusal}")),
+        }
+    }
+
+    /// Advances the clock, with a tick at each deadline on the way.
+    fn go_to(&mut self, words: &[Word]) -> Result<(), String> {
+        let mut args = Args::new(words);
+        let until = START.plus_ms(duration(&args.next("a time")?)?);
+        args.done()?;
+        if until < self.now {
+            return Err("time does not go back".to_owned());
+        }
+        for _ in 0..10_000 {
+            match self.workspace.next_deadline() {
+                Some(at) if at <= until => {
+                    self.now = self.now.max(at);
+                    self.carry_out(&Command::Tick, None)?.map_err(|refusal| format!("the tick was refused: {refusal}"))?;
+                }
+                _ => {
+                    self.now = until;
+                    return Ok(());
+                }
+            }
+        }
+        Err("the deadlines do not end".to_owned())
+    }
+
+    fn carry_out(&mut self, command: &Command, name: Option<&str>) -> Result<Result<(), String>, String> {
+        let outcome = self
+            .watch
+            .carry_out(&mut self.workspace, command, self.now, &mut self.sids, Depth::All)
+            .map_err(|broken| format!("{broken} ({}s)", self.now.secs_since(START)))?;
+        Ok(match outcome {
+            Ok(done) => {
+                let named = match done.reply {
+                    Reply::Activity(sid) => Some(Named::Activity(sid)),
+                    Reply::TaskQueue(sid) => Some(Named::Queue(sid)),
+                    Reply::Workflow(sid) => Some(Named::Workflow(sid)),
+                    Reply::Worker(sid) => Some(Named::Worker(sid)),
+                    Reply::Task(sid) => Some(Named::Task(sid)),
+                    Reply::TaskChannel(_) | Reply::Done => None,
+                };
+                if let (Some(name), Some(named)) = (name, named) {
+                    self.names.insert(name.to_owned(), named);
+                }
+                self.events.extend(done.events);
+                Ok(())
+            }
+            Err(refusal) => Err(refusal.to_string()),
+        })
+    }
+
+    fn command(&mut self, words: &[Word]) -> Result<Result<(), String>, String> {
+        let mut args = Args::new(words);
+        let verb = args.next("a command")?;
+        let (command, name) = self.read_command(&verb, &mut args)?;
+        args.done()?;
+        self.carry_out(&command, name.as_deref())
+    }
+
+    fn read_command(&self, verb: &str, args: &mut Args) -> Result<(Command, Option<String>), String> {
+        let command = match verb {
+            "tick" => Command::Tick,
+            "delete-workspace" => Command::DeleteWorkspace,
+            "change-workspace" => Command::UpdateWorkspace(WorkspaceUpdate {
+                friendly_name: args.option("name"),
+                default_activity: args.parsed("default-activity", |name| self.activity(name))?,
+                timeout_activity: args.parsed("timeout-activity", |name| self.activity(name))?,
+                multi_task_enabled: args.parsed("multitasking", yes)?,
+                prioritize_queue_order: args.order(),
+                ..WorkspaceUpdate::default()
+            }),
+            "activity" => {
+                let name = args.next("a name")?;
+                let available = args.take_flag("available");
+                args.take_flag("unavailable");
+                return Ok((Command::CreateActivity { friendly_name: name.clone(), available }, Some(name)));
+            }
+            "rename-activity" => Command::UpdateActivity {
+                activity: self.activity(&args.next("an activity")?)?,
+                friendly_name: Some(args.next("a name")?),
+            },
+            "task-channel" => {
+                let name = args.next("a name")?;
+                Command::CreateTaskChannel {
+                    friendly_name: name.clone(),
+                    unique_name: name,
+                    channel_optimized_routing: args.take_flag("optimized"),
+                }
+            }
+            "change-task-channel" => Command::UpdateTaskChannel {
+                channel: ChannelName::Unique(args.next("a task channel")?),
+                friendly_name: args.option("name"),
+                channel_optimized_routing: args.parsed("optimized", yes)?,
+            },
+            "delete-task-channel" => {
+                Command::DeleteTaskChannel(ChannelName::Unique(args.next("a task channel")?))
+            }
+            "queue" => return self.read_queue(args),
+            "change-queue" => Command::UpdateTaskQueue(
+                self.queue(&args.next("a queue")?)?,
+                TaskQueueUpdate {
+                    friendly_name: args.option("name"),
+                    target_workers: args.take_quoted().map(|text| self.with_sids(&text)).transpose()?,
+                    task_order: args.order(),
+                    max_reserved_workers: args.parsed("max", number)?,
+                    reservation_activity: args.parsed("reservation", |name| self.activity(name))?,
+                    assignment_activity: args.parsed("assignment", |name| self.activity(name))?,
+                },
+            ),
+            "workflow" => return self.read_workflow(args),
+            "change-workflow" => {
+                let workflow = self.workflow(&args.next("a workflow")?)?;
+                let update = WorkflowUpdate {
+                    friendly_name: args.option("name"),
+                    configuration: self.configuration(args)?,
+                    task_reservation_timeout_secs: args.parsed("timeout", seconds)?,
+                    re_evaluate_tasks: args.take_flag("re-evaluate"),
+                    ..WorkflowUpdate::default()
+                };
+                Command::UpdateWorkflow(workflow, update)
+            }
+            "worker" => {
+                let attributes = args.take_json().unwrap_or_else(|| "{}".to_owned());
+                let name = args.next("a name")?;
+                let activity = args.next("an activity").ok().map(|name| self.activity(&name)).transpose()?;
+                let new = NewWorker { friendly_name: name.clone(), attributes, activity };
+                return Ok((Command::CreateWorker(new), Some(name)));
+            }
+            "set" | "attributes" | "rename" => Command::UpdateWorker(
+                self.worker(&args.next("a worker")?)?,
+                WorkerUpdate {
+                    friendly_name: if verb == "rename" { Some(args.next("a name")?) } else { None },
+                    attributes: args.take_json(),
+                    reject_pending_reservations: args.take_flag("reject-pending"),
+                    activity: if verb == "set" { Some(self.activity(&args.next("an activity")?)?) } else { None },
+                    if_match: args.parsed("if-match", number)?,
+                },
+            ),
+            "capacity" => Command::UpdateWorkerChannel {
+                worker: self.worker(&args.next("a worker")?)?,
+                channel: ChannelName::Unique(args.next("a task channel")?),
+                capacity: Some(number(&args.next("a capacity")?)?),
+                available: None,
+            },
+            "channel" => Command::UpdateWorkerChannel {
+                worker: self.worker(&args.next("a worker")?)?,
+                channel: ChannelName::Unique(args.next("a task channel")?),
+                capacity: None,
+                available: Some(yes(&args.next("on or off")?)?),
+            },
+            "task" => return self.read_task(args),
+            "update" => self.read_task_update(args)?,
+            "cancel" | "wrap" | "complete" => Command::UpdateTask(
+                self.task(&args.next("a task")?)?,
+                TaskUpdate {
+                    status: Some(match verb {
+                        "cancel" => TaskStatus::Canceled,
+                        "wrap" => TaskStatus::Wrapping,
+                        _ => TaskStatus::Completed,
+                    }),
+                    reason: args.take_quoted(),
+                    ..TaskUpdate::default()
+                },
+            ),
+            "delete" => {
+                let name = args.next("a name")?;
+                let if_match = args.parsed("if-match", number)?;
+                match self.named(&name)? {
+                    Named::Activity(sid) => Command::DeleteActivity(sid),
+                    Named::Queue(sid) => Command::DeleteTaskQueue(sid),
+                    Named::Workflow(sid) => Command::DeleteWorkflow(sid),
+                    Named::Worker(worker) => Command::DeleteWorker { worker, if_match },
+                    Named::Task(task) => Command::DeleteTask { task, if_match },
+                }
+            }
+            "accept" => self.read_answer(args, |_, _| Ok(ReservationChange::Accept))?,
+            "wrap-reservation" => self.read_answer(args, |_, _| Ok(ReservationChange::Wrap))?,
+            "complete-reservation" => self.read_answer(args, |_, _| Ok(ReservationChange::Complete))?,
+            "reject" => self.read_answer(args, |stage, args| {
+                let activity = args.next("an activity").ok().map(|name| stage.activity(&name)).transpose()?;
+                Ok(ReservationChange::Reject { activity })
+            })?,
+            "connect" => Command::BeginConnecting(self.reservation(args)?),
+            "connected" => Command::AcceptConnected(self.reservation(args)?),
+            "fail" => Command::FailConnecting {
+                reservation: self.reservation(args)?,
+                reason_code: args.next("a code").ok().map(|text| number(&text)).transpose()?,
+            },
+            "caller-gone" => {
+                Command::EndCaller { task: self.task(&args.next("a task")?)?, reason: args.next("a reason")? }
+            }
+            "work-ended" => Command::EndWork(self.reservation(args)?),
+            "merge" => {
+                let text = args.take_json().ok_or("attributes are missing")?;
+                let attributes = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+                Command::MergeTaskAttributes { task: self.task(&args.next("a task")?)?, attributes }
+            }
+            other => return Err(format!("no command {other}")),
+        };
+        Ok((command, None))
+    }
+
+    fn read_queue(&self, args: &mut Args) -> Result<(Command, Option<String>), String> {
+        let name = args.next("a name")?;
+        let new = NewTaskQueue {
+            friendly_name: name.clone(),
+            target_workers: args.take_quoted().map_or(Ok("1==1".to_owned()), |text| self.with_sids(&text))?,
+            task_order: args.order().unwrap_or(TaskOrder::Fifo),
+            max_reserved_workers: args.parsed("max", number)?.unwrap_or(1),
+            reservation_activity: args.parsed("reservation", |name| self.activity(name))?,
+            assignment_activity: args.parsed("assignment", |name| self.activity(name))?,
+        };
+        Ok((Command::CreateTaskQueue(new), Some(name)))
+    }
+
+    fn read_workflow(&self, args: &mut Args) -> Result<(Command, Option<String>), String> {
+        let name = args.next("a name")?;
+        let new = NewWorkflow {
+            friendly_name: name.clone(),
+            configuration: self.configuration(args)?.ok_or("a configuration is missing")?,
+            assignment_callback_url: None,
+            fallback_assignment_callback_url: None,
+            task_reservation_timeout_secs: args.parsed("timeout", seconds)?.unwrap_or(120),
+        };
+        Ok((Command::CreateWorkflow(new), Some(name)))
+    }
+
+    /// `raw="…"` as it is, `default=Q`, or the filters and default filter as JSON.
+    fn configuration(&self, args: &mut Args) -> Result<Option<String>, String> {
+        if let Some(raw) = args.option("raw") {
+            return Ok(Some(raw));
+        }
+        if let Some(queue) = args.option("default") {
+            let queue = self.queue(&queue)?;
+            return Ok(Some(format!(r#"{{"task_routing":{{"default_filter":{{"queue":"{queue}"}}}}}}"#)));
+        }
+        let Some(routing) = args.take_json() else { return Ok(None) };
+        Ok(Some(format!(r#"{{"task_routing":{}}}"#, self.with_sids(&routing)?)))
+    }
+
+    fn read_task(&self, args: &mut Args) -> Result<(Command, Option<String>), String> {
+        let name = args.next("a name")?;
+        let target = match args.option("target") {
+            None => None,
+            Some(target) => Some(match self.named_or_unknown(&target, || Named::Worker(unknown()))? {
+                Named::Worker(sid) => RoutingTarget::Worker(sid),
+                Named::Queue(sid) => RoutingTarget::TaskQueue(sid),
+                Named::Workflow(sid) => RoutingTarget::Workflow(sid),
+                _ => return Err(format!("{target} is no routing target")),
+            }),
+        };
+        let new = NewTask {
+            attributes: args.take_json().map_or(Ok("{}".to_owned()), |text| self.with_sids(&text))?,
+            workflow: args.parsed("workflow", |name| self.workflow(name))?,
+            channel: args.option("channel").map(ChannelName::Unique),
+            priority: args.parsed("priority", number)?,
+            timeout_secs: args.parsed("timeout", seconds)?,
+            virtual_start_at: args.parsed("start", |text| duration(text).map(|ms| START.plus_ms(ms)))?,
+            routing_target: target,
+            ignore_capacity: args.parsed("ignore-capacity", yes)?,
+            queue: args.parsed("queue", |name| self.queue(name))?,
+        };
+        Ok((Command::CreateTask(new), Some(name)))
+    }
+
+    fn read_task_update(&self, args: &mut Args) -> Result<Command, String> {
+        let task = self.task(&args.next("a task")?)?;
+        let update = TaskUpdate {
+            attributes: args.take_json().map(|text| self.with_sids(&text)).transpose()?,
+            status: args.parsed("status", |text| TaskStatus::from_text(text).ok_or(format!("no status {text}")))?,
+            reason: args.option("reason"),
+            priority: args.parsed("priority", number)?,
+            channel: args.option("channel").map(ChannelName::Unique),
+            virtual_start_at: args.parsed("start", |text| duration(text).map(|ms| START.plus_ms(ms)))?,
+            if_match: args.parsed("if-match", number)?,
+        };
+        Ok(Command::UpdateTask(task, update))
+    }
+
+    fn read_answer(
+        &self,
+        args: &mut Args,
+        change: impl Fn(&Self, &mut Args) -> Result<ReservationChange, String>,
+    ) -> Result<Command, String> {
+        let reservation = self.reservation(args)?;
+        let if_match = args.parsed("if-match", number)?;
+        let parent = match args.option("through") {
+            None => ReservationParent::Any,
+            Some(name) => match self.named(&name)? {
+                Named::Task(sid) => ReservationParent::Task(sid),
+                Named::Worker(sid) => ReservationParent::Worker(sid),
+                _ => return Err(format!("{name} has no reservations")),
+            },
+        };
+        Ok(Command::UpdateReservation { parent, reservation, change: change(self, args)?, if_match })
+    }
+
+    fn named(&self, name: &str) -> Result<Named, String> {
+        self.names.get(name).copied().ok_or_else(|| format!("nothing is called {name}"))
+    }
+
+    /// `?` stands for something that does not exist.
+    fn named_or_unknown(&self, name: &str, made_up: impl Fn() -> Named) -> Result<Named, String> {
+        if name == "?" { Ok(made_up()) } else { self.named(name) }
+    }
+
+    fn activity(&self, name: &str) -> Result<ActivitySid, String> {
+        match self.named_or_unknown(name, || Named::Activity(ActivitySid::from_bits(u128::MAX)))? {
+            Named::Activity(sid) => Ok(sid),
+            _ => Err(format!("{name} is no activity")),
+        }
+    }
+
+    fn queue(&self, name: &str) -> Result<TaskQueueSid, String> {
+        match self.named_or_unknown(name, || Named::Queue(TaskQueueSid::from_bits(u128::MAX)))? {
+            Named::Queue(sid) => Ok(sid),
+            _ => Err(format!("{name} is no queue")),
+        }
+    }
+
+    fn workflow(&self, name: &str) -> Result<WorkflowSid, String> {
+        match self.named_or_unknown(name, || Named::Workflow(WorkflowSid::from_bits(u128::MAX)))? {
+            Named::Workflow(sid) => Ok(sid),
+            _ => Err(format!("{name} is no workflow")),
+        }
+    }
+
+    fn worker(&self, name: &str) -> Result<WorkerSid, String> {
+        match self.named_or_unknown(name, || Named::Worker(unknown()))? {
+            Named::Worker(sid) => Ok(sid),
+            _ => Err(format!("{name} is no worker")),
+        }
+    }
+
+    fn task(&self, name: &str) -> Result<TaskSid, String> {
+        match self.named_or_unknown(name, || Named::Task(TaskSid::from_bits(u128::MAX)))? {
+            Named::Task(sid) => Ok(sid),
+            _ => Err(format!("{name} is no task")),
+        }
+    }
+
+    /// The newest reservation of a task for a worker.
+    fn reservation(&self, args: &mut Args) -> Result<ReservationSid, String> {
+        let task = self.task(&args.next("a task")?)?;
+        let worker = self.worker(&args.next("a worker")?)?;
+        let newest = self.workspace.reservations_of_task(task).filter(|row| row.worker == worker).last();
+        Ok(newest.map_or(ReservationSid::from_bits(u128::MAX), |row| row.sid))
+    }
+
+    /// Replaces `@name` by the SID of what has that name.
+    fn with_sids(&self, text: &str) -> Result<String, String> {
+        let mut parts = text.split('@');
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let end = part.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(part.len());
+            out.push_str(&self.named(&part[..end])?.to_string());
+            out.push_str(&part[end..]);
+        }
+        Ok(out)
+    }
+}
+
+fn unknown() -> WorkerSid {
+    WorkerSid::from_bits(u128::MAX)
+}
+
+/// Expectations: they change nothing.
+impl Stage {
+    fn expect(&mut self, words: &[Word]) -> Result<(), String> {
+        let mut args = Args::new(words);
+        let subject = args.next("what is expected")?;
+        match subject.as_str() {
+            "events" => return self.expect_events(args),
+            "gone" => {
+                let name = args.next("a name")?;
+                let there = match self.named(&name)? {
+                    Named::Task(sid) => self.workspace.task(sid).is_some(),
+                    Named::Worker(sid) => self.workspace.worker(sid).is_some(),
+                    _ => return Err("only tasks and workers go".to_owned()),
+                };
+                same("there", there, false)?;
+            }
+            "next" => {
+                let wanted = args.next("a time")?;
+                let wanted = if wanted == "none" { None } else { Some(START.plus_ms(duration(&wanted)?)) };
+                same("the next deadline", self.workspace.next_deadline(), wanted)?;
+            }
+            "field" => {
+                let (event, field, wanted) = (args.next("an event")?, args.next("a field")?, args.next("a value")?);
+                let wanted = self.with_sids(&wanted)?;
+                let newest = self.events.iter().rfind(|record| record.kind.as_str() == event);
+                let data = &newest.ok_or_else(|| format!("no event {event}"))?.data;
+                let value = data.iter().find(|(key, _)| *key == field).map(|(_, value)| value.as_str());
+                same(&field, value.unwrap_or("absent"), wanted.as_str())?;
+            }
+            "names" => self.expect_names(&mut args)?,
+            "workspace" => {
+                let settings = self.workspace.settings();
+                for (key, sid) in
+                    [("default-activity", settings.default_activity), ("timeout-activity", settings.timeout_activity)]
+                {
+                    if let Some(name) = args.option(key) {
+                        same(key, sid, self.activity(&name)?)?;
+                    }
+                }
+            }
+            "history" => self.expect_history(&mut args)?,
+            _ => match self.named(&subject)? {
+                Named::Task(sid) => self.expect_task(sid, &mut args)?,
+                Named::Worker(sid) => self.expect_worker(sid, &mut args)?,
+                Named::Activity(sid) => {
+                    let row = self.workspace.rows().activities.into_iter().find(|row| row.sid == sid);
+                    let row = row.ok_or("the activity is gone")?;
+                    same("available", row.available, args.take_flag("available"))?;
+                    args.take_flag("unavailable");
+                }
+                _ => return Err(format!("nothing can be expected of {subject}")),
+            },
+        }
+        args.done()
+    }
+
+    fn expect_task(&self, sid: TaskSid, args: &mut Args) -> Result<(), String> {
+        let task = self.workspace.task(sid).ok_or("the task is gone")?;
+        let status = args.next("a status")?;
+        let open: Vec<&Reservation> =
+            self.workspace.reservations_of_task(sid).filter(|row| row.status.is_open()).collect();
+        let found = || format!("{} for {:?}", task.status, open.iter().map(|row| &row.worker_name).collect::<Vec<_>>());
+        if task.status.as_str() != status {
+            return Err(format!("expected {status}, found {} ({:?})", found(), task.reason));
+        }
+        if let Some(reason) = args.take_quoted() {
+            same("reason", task.reason.as_deref().unwrap_or_default(), reason.as_str())?;
+        }
+        if let Some(attributes) = args.take_json() {
+            same("attributes", task.attributes.as_str(), self.with_sids(&attributes)?.as_str())?;
+        }
+        self.expect_figures(task, args)?;
+        let mut workers = Vec::new();
+        while let Ok(word) = args.next("a word") {
+            if word == "in" {
+                same("queue", task.queue, Some(self.queue(&args.next("a queue")?)?))?;
+            } else {
+                workers.push(word);
+            }
+        }
+        let names: Vec<String> = open.iter().map(|row| row.worker_name.clone()).collect();
+        if !workers.is_empty() && workers != names {
+            return Err(format!("expected {status} for {workers:?}, found {}", found()));
+        }
+        Ok(())
+    }
+
+    fn expect_figures(&self, task: &Task, args: &mut Args) -> Result<(), String> {
+        if let Some(priority) = args.parsed("priority", number)? {
+            same("priority", task.priority, priority)?;
+        }
+        if let Some(version) = args.parsed("version", number)? {
+            same("version", task.version, version)?;
+        }
+        if let Some(count) = args.parsed("reserved-count", number)? {
+            same("reserved count", task.reserved_count, count)?;
+        }
+        if let Some(entered) = args.parsed("entered", |text| duration(text).map(|ms| START.plus_ms(ms)))? {
+            same("time of entering the queue", task.queue_entered_at, Some(entered))?;
+        }
+        Ok(())
+    }
+
+    fn expect_worker(&self, sid: WorkerSid, args: &mut Args) -> Result<(), String> {
+        let worker = self.workspace.worker(sid).ok_or("the worker is gone")?;
+        if let Some(version) = args.parsed("version", number)? {
+            same("version", worker.version, version)?;
+        }
+        match args.next("in or channel")?.as_str() {
+            "in" => {
+                let name = args.next("an activity")?;
+                let rows = self.workspace.rows();
+                let activity = rows.activities.iter().find(|row| row.sid == worker.activity);
+                same("activity", activity.map(|row| row.friendly_name.as_str()), Some(name.as_str()))
+            }
+            "channel" => {
+                let name = args.next("a task channel")?;
+                let rows = self.workspace.rows();
+                let channel = rows.task_channels.iter().find(|row| row.unique_name == name);
+                let row = channel.and_then(|channel| self.workspace.worker_channel(sid, channel.sid));
+                let row = row.ok_or_else(|| format!("no channel {name}"))?;
+                let figures = [
+                    ("capacity", row.configured_capacity),
+                    ("used", row.used),
+                    ("assigned", row.assigned_tasks),
+                    ("percent", row.available_capacity_percentage()),
+                    ("available", u32::from(row.available)),
+                ];
+                for (key, value) in figures {
+                    let read = |text: &str| yes(text).map(u32::from).or_else(|_| number(text));
+                    if let Some(wanted) = args.parsed(key, read)? {
+                        same(key, value, wanted)?;
+                    }
+                }
+                Ok(())
+            }
+            other => Err(format!("what is {other}?")),
+        }
+    }
+
+    /// All reservations of a task, oldest first: `alice:rejected bob:pending`.
+    fn expect_history(&self, args: &mut Args) -> Result<(), String> {
+        let task = self.task(&args.next("a task")?)?;
+        let code = args.parsed("code", number::<i32>)?;
+        let mut wanted = Vec::new();
+        while let Ok(word) = args.next("a reservation") {
+            wanted.push(word);
+        }
+        let rows: Vec<&Reservation> = self.workspace.reservations_of_task(task).collect();
+        let found: Vec<String> = rows.iter().map(|row| format!("{}:{}", row.worker_name, row.status)).collect();
+        same("reservations", found, wanted)?;
+        let last = rows.iter().rfind(|row| row.status == ReservationStatus::Canceled);
+        same("reason code", last.and_then(|row| row.canceled_reason_code), code)
+    }
+
+    fn expect_names(&self, args: &mut Args) -> Result<(), String> {
+        let rows = self.workspace.rows();
+        let kind = args.next("a kind")?;
+        let found: Vec<String> = match kind.as_str() {
+            "activities" => rows.activities.iter().map(|row| row.friendly_name.clone()).collect(),
+            "queues" => rows.task_queues.iter().map(|row| row.friendly_name.clone()).collect(),
+            "workflows" => rows.workflows.iter().map(|row| row.friendly_name.clone()).collect(),
+            "task-channels" => rows.task_channels.iter().map(|row| row.unique_name.clone()).collect(),
+            "older-versions" => rows.workflow_versions.iter().map(|row| row.version.to_string()).collect(),
+            other => return Err(format!("no kind {other}")),
+        };
+        let mut wanted = Vec::new();
+        while let Ok(word) = args.next("a name") {
+            wanted.push(word);
+        }
+        same(&kind, found, wanted)
+    }
+
+    /// The events about a subject (or `all`) since the last time they were expected.
+    fn expect_events(&mut self, mut args: Args) -> Result<(), String> {
+        let subject = args.next("a subject")?;
+        let from = self.read.insert(subject.clone(), self.events.len()).unwrap_or(0);
+        let named = if subject == "all" { None } else { Some(self.named(&subject)?) };
+        let concerns = |event: &&EventRecord| match named {
+            None => true,
+            Some(Named::Task(sid)) => event.about.task == Some(sid),
+            Some(Named::Worker(sid)) => event.about.worker == Some(sid),
+            Some(Named::Queue(sid)) => event.about.queue == Some(sid),
+            Some(Named::Workflow(sid)) => event.about.workflow == Some(sid),
+            Some(Named::Activity(sid)) => event.about.activity == Some(sid),
+        };
+        let found: Vec<&str> = self.events[from..].iter().filter(concerns).map(|event| event.kind.as_str()).collect();
+        let mut wanted = Vec::new();
+        while let Ok(word) = args.next("an event") {
+            wanted.push(word);
+        }
+        same("events", found, wanted.iter().map(String::as_str).collect())?;
+        args.done()
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, wanted: T) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("{what}: expected {wanted:?}, found {found:?}")) }
+}
