@@ -175,7 +175,7 @@ impl Watch {
         self.tasks_add_up(&rows)?;
         states_agree(&rows, &self.offers_max)?;
         figures_agree(&rows)?;
-        self.nobody_waits_in_vain(&rows, now)?;
+        self.nobody_waits_in_vain(&rows)?;
         self.earliest_is_next(&rows, workspace.next_deadline())?;
         restores(&rows, workspace.next_deadline(), now)
     }
@@ -284,11 +284,11 @@ impl Watch {
     }
 
     /// No task is pending while somebody could be reserved for it (gaps and back-offs apart).
-    fn nobody_waits_in_vain(&mut self, rows: &WorkspaceRows, now: Timestamp) -> Result<(), String> {
+    fn nobody_waits_in_vain(&mut self, rows: &WorkspaceRows) -> Result<(), String> {
         self.compile_all(rows);
         for task in rows.tasks.iter().filter(|task| task.status == TaskStatus::Pending) {
             for worker in &rows.workers {
-                if self.is_candidate(rows, task, worker, now) {
+                if self.is_candidate(rows, task, worker) {
                     return Err(format!("{} is pending although {} is free", task.sid, worker.friendly_name));
                 }
             }
@@ -296,8 +296,9 @@ impl Watch {
         Ok(())
     }
 
-    fn is_candidate(&self, rows: &WorkspaceRows, task: &Task, worker: &Worker, now: Timestamp) -> bool {
-        if task.back_offs.iter().any(|back_off| back_off.worker == worker.sid && back_off.until > now) {
+    fn is_candidate(&self, rows: &WorkspaceRows, task: &Task, worker: &Worker) -> bool {
+        // A gap that is over lasts until the tick that ends it.
+        if task.back_offs.iter().any(|back_off| back_off.worker == worker.sid && back_off.until.0 != i64::MIN) {
             return false;
         }
         let available = rows.activities.iter().any(|row| row.sid == worker.activity && row.available);
@@ -463,6 +464,9 @@ fn restores(rows: &WorkspaceRows, next: Option<Timestamp>, now: Timestamp) -> Re
     }
     if copy.next_deadline() != next {
         return Err(format!("restored deadline is {:?} instead of {next:?}", copy.next_deadline()));
+    }
+    if next.is_some_and(|at| at <= now) {
+        return Ok(());
     }
     // Turning a channel's idle order makes the core ask every worker for work.
     let Some(channel) = rows.task_channels.first() else { return Ok(()) };
