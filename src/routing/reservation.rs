@@ -93,7 +93,12 @@ impl Turn<'_> {
         self.workspace.reservations.insert(sid, reservation);
         self.workspace.touched.reservations.insert(sid);
         if let Some(entry) = self.workspace.tasks.get_mut(&task) {
-            entry.reservations.push(sid);
+            // Within one moment by SID, as a restored workspace has them.
+            let rows = &self.workspace.reservations;
+            let at = entry.reservations.partition_point(|other| {
+                rows.get(other).is_some_and(|row| (row.created_at, row.sid) < (self.now, sid))
+            });
+            entry.reservations.insert(at, sid);
         }
         let stamp = self.idle_stamp();
         let now = self.now;

@@ -6,8 +6,8 @@
 use super::EventKind;
 use super::command::{ChannelName, NewTask, Reply, TaskUpdate};
 use super::refusal::Refusal;
-use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
 use super::reservation::drop_elapsed;
+use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
 use super::state::{ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
 use super::time::Timestamp;
 use super::turn::{Turn, check_attributes, check_version, merged_attributes};

@@ -197,14 +197,14 @@ impl Turn<'_> {
             let reason = format!("worker {worker} has accepted or wrapping reservations");
             return Err(Refusal::InUse { reason });
         }
-        self.workspace.clear_ready(worker);
-        // Out of every queue first, so that canceled offers do not come back to this worker.
-        let queues: Vec<TaskQueueSid> =
-            self.workspace.workers.get(&worker).map(|entry| entry.queues.iter().copied().collect()).unwrap_or_default();
-        self.workspace.leave_queues(worker, &queues);
         for reservation in self.pending_reservations_of(worker) {
             self.cancel_pending(reservation);
         }
+        // Before anything is matched again, and after the last change that could make the worker a member anew.
+        self.workspace.clear_ready(worker);
+        let queues: Vec<TaskQueueSid> =
+            self.workspace.workers.get(&worker).map(|entry| entry.queues.iter().copied().collect()).unwrap_or_default();
+        self.workspace.leave_queues(worker, &queues);
         self.record_worker(EventKind::WorkerDeleted, worker);
         let Some(entry) = self.workspace.workers.remove(&worker) else { return Ok(Reply::Done) };
         self.freed.remove(&worker);

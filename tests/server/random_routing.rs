@@ -294,7 +294,9 @@ impl Run {
                 available: self.one_in(2),
             },
             13 => match activity {
-                Some(activity) => Command::UpdateActivity { activity, friendly_name: Some(format!("x{}", self.below(9))) },
+                Some(activity) => {
+                    Command::UpdateActivity { activity, friendly_name: Some(format!("x{}", self.below(9))) }
+                }
                 None => Command::Tick,
             },
             14 => match (activity, self.one_in(2)) {

@@ -158,9 +158,8 @@ impl Watch {
         if workspace.is_deleted() {
             return Ok(());
         }
-        let stored = self.stored.clone();
         for event in events {
-            self.look_at_event(event, &stored, now)?;
+            self.look_at_event(event, now)?;
         }
         if depth == Depth::Events {
             return Ok(());
@@ -180,7 +179,7 @@ impl Watch {
         restores(&rows, workspace.next_deadline(), now)
     }
 
-    fn look_at_event(&mut self, event: &EventRecord, rows: &WorkspaceRows, now: Timestamp) -> Result<(), String> {
+    fn look_at_event(&mut self, event: &EventRecord, now: Timestamp) -> Result<(), String> {
         if event.sequence != self.sequence + 1 {
             return Err(format!("event {} has number {} after {}", event.kind, event.sequence, self.sequence));
         }
@@ -188,7 +187,7 @@ impl Watch {
         if event.at != now {
             return Err(format!("event {} is not of this moment", event.kind));
         }
-        for queue in &rows.task_queues {
+        for queue in &self.stored.task_queues {
             let most = self.offers_max.entry(queue.sid).or_default();
             *most = (*most).max(queue.max_reserved_workers);
         }
@@ -199,27 +198,26 @@ impl Watch {
             (EventKind::TaskDeleted | EventKind::TaskSystemDeleted, Some(task)) => {
                 self.live_tasks.remove(&task);
             }
-            (EventKind::ReservationCreated, Some(task)) => self.may_be_reserved(event, task, rows)?,
+            (EventKind::ReservationCreated, Some(task)) => self.may_be_reserved(event, task)?,
             _ => {}
         }
         Ok(())
     }
 
     /// A reservation is made only for a worker who is available, has capacity and belongs to the queue.
-    fn may_be_reserved(&mut self, event: &EventRecord, task: TaskSid, rows: &WorkspaceRows) -> Result<(), String> {
+    fn may_be_reserved(&mut self, event: &EventRecord, task: TaskSid) -> Result<(), String> {
         let field = |name: &str| event.data.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
         let number = |name: &str| field(name).and_then(|text| text.parse::<u32>().ok());
         if field("task_ignore_capacity") == Some("true") {
             return Ok(());
         }
         let activity = field("worker_activity_sid").unwrap_or_default();
-        let available =
-            rows.activities.iter().any(|activity_row| activity_row.available && activity_row.sid.to_string() == activity);
+        let available = self.stored.activities.iter().any(|row| row.available && row.sid.to_string() == activity);
         if !available {
             return Err(format!("{task} was reserved for a worker in an unavailable activity"));
         }
         let (capacity, used) = (number("worker_channel_capacity"), number("worker_channel_consumed_capacity"));
-        if rows.settings.multi_task_enabled && used > capacity {
+        if self.stored.settings.multi_task_enabled && used > capacity {
             return Err(format!("{task} was reserved beyond capacity: {used:?} of {capacity:?}"));
         }
         if field("task_routing_target").is_some_and(|target| target.starts_with("WK")) {

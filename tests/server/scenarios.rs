@@ -50,7 +50,15 @@ fn routing_follows_the_scenarios() {
 /// One scenario: its title and its commands with their line numbers.
 struct Scenario {
     title: String,
-    lines: Vec<(usize, String)>,
+    lines: Vec<Line>,
+}
+
+#[derive(Clone)]
+struct Line {
+    number: usize,
+    text: String,
+    /// Part of a `repeat`: only the quick checks follow it.
+    repeated: bool,
 }
 
 struct Failure {
@@ -58,37 +66,66 @@ struct Failure {
     text: String,
 }
 
-/// Cuts a file into scenarios; an indented line goes on with the command above it.
+/// Cuts a file into scenarios; an indented line goes on with the command above it, or belongs to a `repeat`.
 fn split(text: &str) -> Vec<Scenario> {
     let mut scenarios: Vec<Scenario> = Vec::new();
+    let mut given: Vec<Line> = Vec::new();
+    let mut is_given = false;
+    let mut repeat: Option<(usize, usize)> = None;
     for (index, line) in text.lines().enumerate() {
         if line.trim().is_empty() || line.trim_start().starts_with('#') {
             continue;
         }
         if let Some(title) = line.strip_prefix("== ") {
-            scenarios.push(Scenario { title: title.trim().to_owned(), lines: Vec::new() });
-        } else if let Some(scenario) = scenarios.last_mut() {
-            match scenario.lines.last_mut() {
-                Some((_, command)) if line.starts_with(char::is_whitespace) => {
-                    command.push(' ');
-                    command.push_str(line.trim());
-                }
-                _ => scenario.lines.push((index + 1, line.trim().to_owned())),
+            is_given = title.trim() == "given";
+            if is_given {
+                given.clear();
+            } else {
+                scenarios.push(Scenario { title: title.trim().to_owned(), lines: given.clone() });
             }
+            continue;
+        }
+        let lines = match scenarios.last_mut() {
+            _ if is_given => &mut given,
+            Some(scenario) => &mut scenario.lines,
+            None => continue,
+        };
+        let indented = line.starts_with(char::is_whitespace);
+        if !indented {
+            write_out(lines, &mut repeat);
+        }
+        match (lines.last_mut(), indented, repeat) {
+            (Some(command), true, None) => {
+                command.text.push(' ');
+                command.text.push_str(line.trim());
+            }
+            _ => match line.strip_prefix("repeat ").and_then(|times| times.trim().parse().ok()) {
+                Some(times) => repeat = Some((times, lines.len())),
+                None => {
+                    lines.push(Line { number: index + 1, text: line.trim().to_owned(), repeated: repeat.is_some() })
+                }
+            },
         }
     }
     scenarios
 }
 
+/// Writes the body of a `repeat` as often as it says.
+fn write_out(lines: &mut Vec<Line>, repeat: &mut Option<(usize, usize)>) {
+    if let Some((times, from)) = repeat.take() {
+        let body = lines.split_off(from);
+        lines.extend(std::iter::repeat_n(body, times).flatten());
+    }
+}
+
 fn play(scenario: &Scenario) -> Result<(), Failure> {
-    let first = scenario.lines.first().map(|(_, line)| line.as_str()).unwrap_or_default();
-    let own_workspace = first.starts_with("workspace");
-    let opening = if own_workspace { first } else { "workspace" };
     let fail = |line, text| Failure { line, text };
-    let first_line = scenario.lines.first().map_or(0, |(line, _)| *line);
+    let opening = scenario.lines.iter().find(|line| line.text.starts_with("workspace"));
+    let (first_line, opening) = opening.map_or((0, "workspace"), |line| (line.number, line.text.as_str()));
     let mut stage = words(opening).and_then(|words| Stage::open(&words)).map_err(|text| fail(first_line, text))?;
-    for (line, text) in scenario.lines.iter().skip(usize::from(own_workspace)) {
-        words(text).and_then(|words| stage.play(&words)).map_err(|text| fail(*line, text))?;
+    for line in scenario.lines.iter().filter(|line| line.number != first_line) {
+        stage.depth = if line.repeated { Depth::Events } else { Depth::All };
+        words(&line.text).and_then(|words| stage.play(&words)).map_err(|text| fail(line.number, text))?;
     }
     Ok(())
 }
@@ -301,6 +338,7 @@ struct Stage {
     events: Vec<EventRecord>,
     /// Up to where `expect events` has read, for each subject.
     read: BTreeMap<String, usize>,
+    depth: Depth,
 }
 
 impl Stage {
@@ -334,6 +372,7 @@ impl Stage {
             names: BTreeMap::new(),
             events: done.events,
             read: BTreeMap::new(),
+            depth: Depth::All,
         };
         let rows = stage.workspace.rows();
         stage.names.extend(rows.activities.into_iter().map(|row| (row.friendly_name, Named::Activity(row.sid))));
@@ -346,7 +385,8 @@ impl Stage {
     fn play(&mut self, words: &[Word]) -> Result<(), String> {
         let Some((first, rest)) = words.split_first() else { return Ok(()) };
         match first.text() {
-            "at" => self.go_to(rest),
+            "at" => self.go_to(START, rest),
+            "wait" => self.go_to(self.now, rest),
             "expect" => self.expect(rest),
             "forget" => {
                 self.read.clear();
@@ -366,9 +406,9 @@ impl Stage {
     }
 
     /// Advances the clock, with a tick at each deadline on the way.
-    fn go_to(&mut self, words: &[Word]) -> Result<(), String> {
+    fn go_to(&mut self, from: Timestamp, words: &[Word]) -> Result<(), String> {
         let mut args = Args::new(words);
-        let until = START.plus_ms(duration(&args.next("a time")?)?);
+        let until = from.plus_ms(duration(&args.next("a time")?)?);
         args.done()?;
         if until < self.now {
             return Err("time does not go back".to_owned());
@@ -377,7 +417,8 @@ impl Stage {
             match self.workspace.next_deadline() {
                 Some(at) if at <= until => {
                     self.now = self.now.max(at);
-                    self.carry_out(&Command::Tick, None)?.map_err(|refusal| format!("the tick was refused: {refusal}"))?;
+                    self.carry_out(&Command::Tick, None)?
+                        .map_err(|refusal| format!("the tick was refused: {refusal}"))?;
                 }
                 _ => {
                     self.now = until;
@@ -391,7 +432,7 @@ impl Stage {
     fn carry_out(&mut self, command: &Command, name: Option<&str>) -> Result<Result<(), String>, String> {
         let outcome = self
             .watch
-            .carry_out(&mut self.workspace, command, self.now, &mut self.sids, Depth::All)
+            .carry_out(&mut self.workspace, command, self.now, &mut self.sids, self.depth)
             .map_err(|broken| format!("{broken} ({}s)", self.now.secs_since(START)))?;
         Ok(match outcome {
             Ok(done) => {
@@ -456,9 +497,7 @@ impl Stage {
                 friendly_name: args.option("name"),
                 channel_optimized_routing: args.parsed("optimized", yes)?,
             },
-            "delete-task-channel" => {
-                Command::DeleteTaskChannel(ChannelName::Unique(args.next("a task channel")?))
-            }
+            "delete-task-channel" => Command::DeleteTaskChannel(ChannelName::Unique(args.next("a task channel")?)),
             "queue" => return self.read_queue(args),
             "change-queue" => Command::UpdateTaskQueue(
                 self.queue(&args.next("a queue")?)?,
