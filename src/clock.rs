@@ -4,7 +4,7 @@
 //! `clippy.toml` bans the standard functions elsewhere. Start with [`Clock`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::TryRng as _;
@@ -91,17 +91,28 @@ impl Entropy {
     }
 }
 
-/// UUIDv7 layout: 48 bits of milliseconds, version, then random bits.
-fn uuid_v7(now: Timestamp, random: u128) -> u128 {
-    let ms = u128::from(u64::try_from(now.0).unwrap_or(0)) & 0xffff_ffff_ffff;
-    (ms << 80) | (0x7 << 76) | ((random >> 4) & (0xfff << 64)) | (0b10 << 62) | (random & 0x3fff_ffff_ffff_ffff)
+/// Milliseconds and a counter of 12 bits, as last handed out: SIDs made within one millisecond keep their order.
+static NEWEST_TICK: AtomicU64 = AtomicU64::new(0);
+
+/// A number that grows with time and never repeats; more than 4,096 within a millisecond borrow from the next one.
+fn next_tick(newest: &AtomicU64, now: Timestamp) -> u64 {
+    let wanted = u64::try_from(now.0).unwrap_or(0) << 12;
+    let before = newest.fetch_update(Ordering::AcqRel, Ordering::Acquire, |newest| Some(wanted.max(newest + 1)));
+    before.map_or(wanted, |before| wanted.max(before + 1))
+}
+
+/// UUIDv7 layout: 48 bits of milliseconds, version, a counter of 12 bits, variant, 62 random bits.
+fn uuid_v7(tick: u64, random: u64) -> u128 {
+    let ms = u128::from(tick >> 12) & 0xffff_ffff_ffff;
+    let counter = u128::from(tick & 0xfff);
+    (ms << 80) | (0x7 << 76) | (counter << 64) | (0b10 << 62) | u128::from(random & 0x3fff_ffff_ffff_ffff)
 }
 
 impl SidSource for Entropy {
     fn next_bits(&mut self, now: Timestamp) -> u128 {
-        let mut bytes = [0; 16];
+        let mut bytes = [0; 8];
         self.fill(&mut bytes);
-        uuid_v7(now, u128::from_be_bytes(bytes))
+        uuid_v7(next_tick(&NEWEST_TICK, now), u64::from_be_bytes(bytes))
     }
 }
 
@@ -111,10 +122,22 @@ mod tests {
 
     #[test]
     fn fresh_bits_carry_version_variant_and_time() {
-        let bits = Entropy.next_bits(Timestamp(0x0123_4567_89ab));
+        let newest = AtomicU64::new(0);
+        let bits = uuid_v7(next_tick(&newest, Timestamp(0x0123_4567_89ab)), u64::MAX);
         assert_eq!(bits >> 80, 0x0123_4567_89ab);
         assert_eq!((bits >> 76) & 0xf, 7);
         assert_eq!((bits >> 62) & 0b11, 0b10);
+    }
+
+    #[test]
+    fn sids_of_one_millisecond_keep_their_order() {
+        let newest = AtomicU64::new(0);
+        let mut before = 0;
+        for round in 0..10_000 {
+            let bits = uuid_v7(next_tick(&newest, Timestamp(1_000)), 10_000 - round);
+            assert!(bits > before, "round {round}");
+            before = bits;
+        }
     }
 
     #[test]

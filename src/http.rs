@@ -32,7 +32,7 @@ use tracing::{debug, warn};
 use addresses::{AddressPlace, Addresses};
 use stream::{Patience, Progress, TimedStream};
 
-pub use requests::RequestId;
+pub use requests::{RequestId, name_route};
 
 /// How long the accept loop rests after the system refused a connection (out of file descriptors, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -10,6 +10,7 @@
 //! - [`voice`]: webhooks from the phone system, TwiML.
 //! - [`phone`]: client of the phone system's REST.
 //! - [`softswitch`]: a phone system of our own (`switchhook phone`).
+//! - [`server`]: puts the server together.
 //! - [`demo`]: server and phone system together (`switchhook demo`).
 //! - [`config`], [`cli`], [`telemetry`], [`http`]: settings, commands, logs and metrics, the listener.
 //! - [`clock`]: the only place that asks for time and randomness.
@@ -29,6 +30,7 @@ pub mod http;
 pub mod outbound;
 pub mod phone;
 pub mod routing;
+pub mod server;
 pub mod signature;
 pub mod softswitch;
 pub mod store;

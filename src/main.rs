@@ -1,3 +1,10 @@
-//! The `switchhook` program: parses arguments, loads the configuration and calls the library.
+//! The `switchhook` program: hands the arguments and the environment to the library and ends with its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use switchhook::cli;
+use switchhook::config::Sources;
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os(), Sources::of_process())
+}

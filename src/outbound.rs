@@ -295,7 +295,7 @@ pub struct Answer {
     pub status: u16,
     /// `Content-Type`, lower case, without parameters; empty when absent.
     pub content_type: String,
-    /// At most [`BODY_LIMIT`] bytes.
+    /// At most [`BODY_LIMIT`] bytes; sound is not read.
     pub body: Vec<u8>,
 }
 
@@ -353,6 +353,9 @@ impl Outbound {
             .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
             .unwrap_or_default();
         let mut body = Vec::new();
+        if content_type.starts_with("audio/") {
+            return Ok(Answer { status: response.status().as_u16(), content_type, body });
+        }
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
             if body.len() + chunk.len() > BODY_LIMIT {
                 return Err(Attempt::Failed(Error::TooLarge));

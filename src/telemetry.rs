@@ -1,1 +1,114 @@
-//! Logs and metrics.
+//! Logs and metrics of the process.
+//!
+//! Logs go to standard error in UTC, as text or as one JSON object per line; figures are collected for `/metrics`. Both
+//! are set up once, by the command. This module must not know what is measured beyond the buckets of each histogram.
+//! Start with [`log`] and [`Metrics`].
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// How often old samples are tidied away.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Waiting of callers, in seconds.
+const WAIT_SECONDS: &[f64] =
+    &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1_200.0];
+/// What the server itself takes, in seconds.
+const LATENCY_SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0];
+/// Requests in one commit.
+const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
+
+/// Histograms by the end of their name; without buckets they would become summaries, which cannot be added up.
+const BUCKETS: &[(&str, &[f64])] = &[
+    ("_wait_seconds", WAIT_SECONDS),
+    ("_handle_seconds", WAIT_SECONDS),
+    ("_response_seconds", WAIT_SECONDS),
+    ("_batch_size", BATCH_SIZES),
+    ("_rows", BATCH_SIZES),
+];
+
+/// Logs or metrics could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter does not parse.
+    #[error("log.level: expected error, warn, info, debug, trace or a filter per module: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Somebody was there before.
+    #[error("logs or metrics are set up already: {0}")]
+    Taken(String),
+}
+
+/// Sends the process's log to standard error.
+pub fn log(settings: &Log) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&settings.level)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let outcome = match settings.format {
+        LogFormat::Text => lines.with_ansi(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    outcome.map_err(|error| Error::Taken(error.to_string()))
+}
+
+/// The figures of the process; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Starts to collect what the process measures. Works once per process.
+    pub fn install() -> Result<Self, Error> {
+        builder().install_recorder().map(Self).map_err(|error| Error::Taken(error.to_string()))
+    }
+
+    /// The figures in Prometheus' text form.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Tidies old samples away, for ever.
+    pub async fn upkeep(self) {
+        let mut turns = tokio::time::interval(UPKEEP);
+        loop {
+            turns.tick().await;
+            self.0.run_upkeep();
+        }
+    }
+}
+
+fn builder() -> PrometheusBuilder {
+    let builder = PrometheusBuilder::new().set_buckets(LATENCY_SECONDS).expect("the list of latencies is not empty");
+    BUCKETS.iter().fold(builder, |builder, (end, buckets)| {
+        builder
+            .set_buckets_for_metric(Matcher::Suffix((*end).to_owned()), buckets)
+            .expect("no list of buckets is empty")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_have_the_buckets_of_their_kind() {
+        let recorder = builder().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            metrics::histogram!("taskrouter_queue_wait_seconds", "queue" => "q").record(12.0);
+            metrics::histogram!("http_server_request_duration_seconds", "route" => "r").record(0.003);
+            metrics::histogram!("taskrouter_commit_batch_size").record(3.0);
+        });
+        let text = handle.render();
+        for line in [
+            "taskrouter_queue_wait_seconds_bucket{queue=\"q\",le=\"15\"} 1",
+            "http_server_request_duration_seconds_bucket{route=\"r\",le=\"0.005\"} 1",
+            "taskrouter_commit_batch_size_bucket{le=\"4\"} 1",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
+}

@@ -3,12 +3,12 @@
 //! Some clients match on the messages, so those that real answers are known to have are kept word for word. Internal
 //! failures are logged here and answered without detail. Start with [`ApiError::refused`].
 
-use axum::Json;
-use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::json::answer;
 use super::links::Place;
 use crate::routing::Refusal;
 use crate::{engine, store};
@@ -75,8 +75,8 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, 20503, "Service unavailable")
     }
 
-    /// What the engine's error means for a request to `place`, made to `path`.
-    pub(super) fn of_engine(error: engine::Error, place: &Place, path: &str) -> Self {
+    /// What the engine's error means for a request to `path`, in a workspace unless it was to make one.
+    pub(super) fn of_engine(error: engine::Error, place: Option<&Place>, path: &str) -> Self {
         match error {
             engine::Error::Refused(refusal) => Self::refused(&refusal, place, path),
             engine::Error::NoSuchWorkspace => Self::not_found(path),
@@ -85,9 +85,12 @@ impl ApiError {
         }
     }
 
-    /// What a refusal means for a request to `place`, made to `path`.
-    pub(super) fn refused(refusal: &Refusal, place: &Place, path: &str) -> Self {
-        let scope = format!("workspace {} for account {}", place.workspace, place.account);
+    /// What a refusal means for a request to `path`, in a workspace unless it was to make one.
+    pub(super) fn refused(refusal: &Refusal, place: Option<&Place>, path: &str) -> Self {
+        let scope = place.map_or_else(
+            || "the new workspace".to_owned(),
+            |place| format!("workspace {} for account {}", place.workspace, place.account),
+        );
         match refusal {
             Refusal::NotFound => Self::not_found(path),
             Refusal::VersionMismatch { .. } => Self::precondition_failed(),
@@ -144,8 +147,7 @@ impl IntoResponse for ApiError {
             "more_info": format!("https://www.twilio.com/docs/errors/{}", self.code),
             "status": self.status.as_u16(),
         });
-        let mut response = (self.status, Json(body)).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(super::json::CONTENT_TYPE));
+        let mut response = answer(self.status, &body);
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"Twilio API\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);

@@ -6,15 +6,18 @@
 
 mod activities;
 mod auth;
+mod conference;
 mod cors;
 mod error;
 mod events;
+mod expressions;
 mod form;
 mod json;
 pub mod links;
 mod page;
 mod reservations;
 mod scope;
+mod sift;
 mod task_channels;
 mod task_queues;
 mod tasks;
@@ -22,6 +25,9 @@ mod worker_channels;
 mod workers;
 mod workflows;
 mod workspaces;
+
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
 use axum::extract::Request;
@@ -101,6 +107,7 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations" => reservations::list,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::update,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}/Conference" => conference::fetch,
     GET "/Workspaces/{WorkspaceSid}/Tasks" => tasks::list,
     POST "/Workspaces/{WorkspaceSid}/Tasks" => tasks::create,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::fetch,
@@ -109,6 +116,7 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations" => reservations::list,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::update,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}/Conference" => conference::fetch,
     GET "/Workspaces/{WorkspaceSid}/Events" => events::list,
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
 }
@@ -119,6 +127,7 @@ pub fn router(state: State) -> Router {
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))
+        .layer(axum::middleware::from_fn(crate::http::name_route))
         .with_state(state);
     Router::new().nest_service("/v1", MapRequestLayer::new(without_json_suffix).layer(routes))
 }

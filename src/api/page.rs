@@ -80,7 +80,7 @@ impl Paging {
             .before
             .as_ref()
             .map(|cursor| self.page_url(url, self.number.saturating_sub(1), Some(write_token("PB", cursor))));
-        let rows: Vec<_> = list.rows.iter().map(render).collect();
+        let rows: Vec<_> = list.entries.iter().map(|entry| render(&entry.row)).collect();
         let mut envelope = json!({
             "meta": {
                 "page": self.number,
@@ -159,6 +159,7 @@ fn read_token(token: &str, keys: usize) -> Option<Seek> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::pages::Entry;
 
     const SID: &str = "WK0123456789abcdef0123456789abcdef";
 
@@ -200,7 +201,9 @@ mod tests {
     #[test]
     fn the_envelope_names_its_neighbours_and_repeats_the_filters() {
         let paging = read("AssignmentStatus=pending&PageSize=2&AssignmentStatus=a%2Cb&Page=0").unwrap();
-        let list = List { rows: vec![1, 2], before: None, after: Some(Cursor { sid: SID.to_owned(), keys: vec![7] }) };
+        let cursor = |key| Cursor { sid: SID.to_owned(), keys: vec![key] };
+        let entries = vec![Entry { at: cursor(6), row: 1 }, Entry { at: cursor(7), row: 2 }];
+        let list = List { entries, before: None, after: Some(cursor(7)) };
         let url = "http://h/v1/Workspaces/WS1/Tasks";
         let filters = "AssignmentStatus=pending&AssignmentStatus=a%2Cb&PageSize=2";
         let expected = json!({
@@ -234,7 +237,7 @@ mod tests {
     fn the_url_of_a_later_page_is_its_own() {
         let paging = read(&format!("PageSize=2&Page=1&PageToken=PA{SID}.7")).unwrap();
         let cursor = Cursor { sid: SID.to_owned(), keys: vec![8] };
-        let list = List { rows: vec![3], before: Some(cursor), after: None };
+        let list = List { entries: vec![Entry { at: cursor.clone(), row: 3 }], before: Some(cursor), after: None };
         let meta = &paging.envelope("u", "tasks", &list, |number| json!(number))["meta"];
         assert_eq!(meta["url"], format!("u?PageSize=2&Page=1&PageToken=PA{SID}.7"));
         assert_eq!(meta["previous_page_url"], format!("u?PageSize=2&Page=0&PageToken=PB{SID}.8"));

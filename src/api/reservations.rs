@@ -57,7 +57,9 @@ pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiErro
         }
         Wanted::Conference => {
             if form.filled("PostWorkActivitySid").is_some() {
-                return Err(post_work_activity(scope.workspace.multi_task_enabled));
+                let error = post_work_activity(scope.workspace.multi_task_enabled);
+                scope.alert(40143, &error.message, reservation).await;
+                return Err(error);
             }
             let options = conference_options(&form)?;
             if let Some(version) = if_match {
@@ -67,6 +69,11 @@ pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiErro
                 }
             }
             scope.send(Request::Conference { parent, reservation, options }).await?;
+        }
+        Wanted::UnknownInstruction => {
+            let error = invalid("Instruction", form.text("Instruction").unwrap_or_default(), "a known instruction");
+            scope.alert(55555, &error.message, reservation).await;
+            return Err(error);
         }
     }
     show(&scope, parent, reservation).await
@@ -78,6 +85,7 @@ enum Wanted {
     Nothing,
     Change(ReservationChange),
     Conference,
+    UnknownInstruction,
 }
 
 fn wanted(form: &Parameters) -> Result<Wanted, ApiError> {
@@ -90,10 +98,7 @@ fn wanted(form: &Parameters) -> Result<Wanted, ApiError> {
             known @ ("dequeue" | "call" | "redirect" | "supervise") => {
                 Err(ApiError::unsupported(&format!("Instruction {known}")))
             }
-            _ => {
-                tracing::warn!(code = 55555, "a reservation update named an unknown instruction");
-                Err(invalid("Instruction", instruction, "a known instruction"))
-            }
+            _ => Ok(Wanted::UnknownInstruction),
         };
     }
     let Some(status) = form.filled("ReservationStatus") else { return Ok(Wanted::Nothing) };
@@ -240,6 +245,7 @@ mod tests {
             (&format!("Instruction=reject&WorkerActivitySid={activity}"), reject(Some(activity))),
             ("Instruction=accept", Wanted::Change(ReservationChange::Accept)),
             ("Instruction=Conference&ReservationStatus=completed", Wanted::Conference),
+            ("Instruction=dance", Wanted::UnknownInstruction),
         ] {
             assert_eq!(wanted(&of(text)), Ok(expected), "{text}");
         }
@@ -249,7 +255,6 @@ mod tests {
             "ReservationStatus=rejected&WorkerActivitySid=WK1",
             "Instruction=dequeue",
             "Instruction=supervise",
-            "Instruction=dance",
         ] {
             assert_eq!(wanted(&of(text)).unwrap_err().code, 20001, "{text}");
         }

@@ -12,9 +12,11 @@ use super::State;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::links::Place;
+use crate::clock::Entropy;
 use crate::engine::Request;
 use crate::routing::command::ChannelName;
-use crate::routing::{Command, Reply, WorkspaceSid};
+use crate::routing::{AlertSid, Command, Reply, ReservationSid, WorkspaceSid};
+use crate::store::Alert;
 use crate::store::views::WorkspaceView;
 
 /// A request to a workspace of the caller.
@@ -85,6 +87,26 @@ impl Scope {
         self.if_match.as_deref().map_or(Ok(None), version)
     }
 
+    /// Adds a line about a reservation to the alert log, under one of Twilio's debugger codes.
+    pub(super) async fn alert(&self, code: u32, message: &str, reservation: ReservationSid) {
+        let at = self.state.clock.now();
+        let alert = Alert {
+            sid: AlertSid::fresh(&mut Entropy, at),
+            account: self.place.account,
+            workspace: Some(self.sid()),
+            code,
+            message: message.to_owned(),
+            task: None,
+            reservation: Some(reservation),
+            worker: None,
+            at,
+        };
+        // The client gets its answer all the same.
+        if let Err(error) = self.state.store.alert(alert).await {
+            tracing::error!(code, %error, "an alert could not be written");
+        }
+    }
+
     /// Carries out a command of the routing core.
     pub(super) async fn carry_out(&self, command: Command) -> Result<Reply, ApiError> {
         self.send(Request::Routing(command)).await
@@ -93,7 +115,7 @@ impl Scope {
     /// Carries out any request.
     pub(super) async fn send(&self, request: Request) -> Result<Reply, ApiError> {
         let reply = self.state.engine.send(self.sid(), request).await;
-        reply.map_err(|error| ApiError::of_engine(error, &self.place, &self.path))
+        reply.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
     }
 }
 

@@ -7,11 +7,13 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::expressions;
 use super::form::{Form, Parameters, Query};
 use super::json::{date, deleted, optional_date, versioned};
 use super::links::Place;
 use super::page::{Paging, ordering};
 use super::scope::{Scope, channel_name};
+use super::sift::Sieve;
 use crate::routing::command::{NewTask, TaskUpdate};
 use crate::routing::{Command, Reply, RoutingTarget, TaskSid, TaskStatus, Timestamp};
 use crate::store::pages::{Direction, TaskFilter, TaskKey};
@@ -20,13 +22,23 @@ use crate::store::views::TaskView;
 const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
-    if query.filled("EvaluateTaskAttributes").is_some() {
-        return Err(ApiError::unsupported("EvaluateTaskAttributes"));
-    }
     let keys = task_keys(&query)?;
     let paging = Paging::read(&query, keys.len().max(1))?;
     let filter = filter(&query)?;
-    let list = scope.state.store.tasks(scope.sid(), &filter, &keys, paging.span()).await?;
+    let store = &scope.state.store;
+    let list = match query.filled("EvaluateTaskAttributes") {
+        None => store.tasks(scope.sid(), &filter, &keys, paging.span()).await?,
+        Some(text) => {
+            let expression = expressions::TaskFilter::compile("EvaluateTaskAttributes", text)?;
+            let mut sieve = Sieve::new(paging.span());
+            while let Some(span) = sieve.next_chunk() {
+                let list = store.tasks(scope.sid(), &filter, &keys, span).await?;
+                let verdicts = expression.verdicts(&list);
+                sieve.take(list, verdicts);
+            }
+            sieve.finish()
+        }
+    };
     let now = scope.state.clock.now();
     Ok(paging.answer(&scope.place.url("/Tasks"), "tasks", &list, |row| render(&scope.place, row, now)))
 }

@@ -7,22 +7,19 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::form::{Form, Query};
+use super::expressions::WorkerFilters;
+use super::form::{Form, Parameters, Query, invalid};
 use super::json::{date, deleted, versioned};
 use super::links::Place;
 use super::page::{Paging, ordering};
 use super::scope::Scope;
+use super::sift::Sieve;
 use crate::routing::command::{NewWorker, WorkerUpdate};
 use crate::routing::{Command, Reply, WorkerSid};
-use crate::store::pages::WorkerFilter;
+use crate::store::pages::{List, Seek, Span, WorkerFilter};
 use crate::store::views::WorkerView;
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
-    for parameter in ["TargetWorkersExpression", "TaskQueueSid", "TaskQueueName"] {
-        if query.filled(parameter).is_some() {
-            return Err(ApiError::unsupported(parameter));
-        }
-    }
     let paging = Paging::read(&query, 1)?;
     let filter = WorkerFilter {
         activity_name: query.filled("ActivityName").map(str::to_owned),
@@ -31,8 +28,48 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
         friendly_name: query.filled("FriendlyName").map(str::to_owned),
     };
     let by_status_changed = ordering(&query, &["DateStatusChanged"])?.first().map(|(_, direction)| *direction);
-    let list = scope.state.store.workers(scope.sid(), &filter, by_status_changed, paging.span()).await?;
+    let Some(expressions) = expressions(&scope, &query).await? else {
+        return Ok(
+            paging.answer(&scope.place.url("/Workers"), "workers", &List::empty(), |row| render(&scope.place, row))
+        );
+    };
+    let store = &scope.state.store;
+    let list = if expressions.is_empty() {
+        store.workers(scope.sid(), &filter, by_status_changed, paging.span()).await?
+    } else {
+        let mut sieve = Sieve::new(paging.span());
+        while let Some(span) = sieve.next_chunk() {
+            let list = store.workers(scope.sid(), &filter, by_status_changed, span).await?;
+            let sids: Vec<_> = list.entries.iter().map(|entry| entry.row.sid.as_str()).collect();
+            let wanted = if expressions.uses_channels() { sids.as_slice() } else { &[] };
+            let channels = store.channels_of_workers(scope.sid(), wanted).await?;
+            let verdicts = expressions.verdicts(&list, &channels);
+            sieve.take(list, verdicts);
+        }
+        sieve.finish()
+    };
     Ok(paging.answer(&scope.place.url("/Workers"), "workers", &list, |row| render(&scope.place, row)))
+}
+
+/// What workers must satisfy beyond plain values; none if a queue is named that does not exist.
+async fn expressions(scope: &Scope, query: &Parameters) -> Result<Option<WorkerFilters>, ApiError> {
+    let mut filters = WorkerFilters::default();
+    if let Some(text) = query.filled("TargetWorkersExpression") {
+        filters.add("TargetWorkersExpression", text)?;
+    }
+    let store = &scope.state.store;
+    if let Some(sid) = query.sid("TaskQueueSid")? {
+        let queue = store.task_queue(scope.sid(), sid).await?;
+        let queue = queue.ok_or_else(|| invalid("TaskQueueSid", &sid.to_string(), "a task queue of this workspace"))?;
+        filters.add_queue(&queue.target_workers);
+    }
+    if let Some(name) = query.filled("TaskQueueName") {
+        let span = Span { seek: Seek::First, limit: 1 };
+        let found = store.task_queues(scope.sid(), Some(name), None, span).await?;
+        let Some(queue) = found.entries.first() else { return Ok(None) };
+        filters.add_queue(&queue.row.target_workers);
+    }
+    Ok(Some(filters))
 }
 
 pub(super) async fn create(scope: Scope, form: Form) -> Result<Response, ApiError> {

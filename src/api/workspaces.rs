@@ -12,11 +12,10 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::form::{Form, Parameters, Query, non_empty};
 use super::json::{answer, date, deleted};
-use super::links::Place;
 use super::page::Paging;
 use super::scope::Scope;
 use crate::routing::command::{NewWorkspace, Template, WorkspaceUpdate};
-use crate::routing::{AccountSid, Command, TaskOrder, WorkspaceSid};
+use crate::routing::{AccountSid, Command, TaskOrder};
 use crate::store::views::WorkspaceView;
 
 pub(super) async fn list(
@@ -47,12 +46,9 @@ pub(super) async fn create(
         prioritize_queue_order: order(&form, "PrioritizeQueueOrder")?.unwrap_or(TaskOrder::Fifo),
         template,
     };
-    let made = state.engine.create_workspace(caller.account, new).await;
     let path = "/Workspaces";
-    let sid = made.map_err(|error| {
-        let place = Place { base: caller.base.clone(), account: caller.account, workspace: WorkspaceSid::from_bits(0) };
-        ApiError::of_engine(error, &place, path)
-    })?;
+    let made = state.engine.create_workspace(caller.account, new).await;
+    let sid = made.map_err(|error| ApiError::of_engine(error, None, path))?;
     let row = state.store.workspace(caller.account, sid).await?.ok_or_else(|| ApiError::not_found(path))?;
     Ok(answer(StatusCode::CREATED, &render(&caller.base, caller.account, &row)))
 }

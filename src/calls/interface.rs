@@ -401,6 +401,7 @@ pub enum PhoneOutcome {
 /// Something to do at the phone system. Each command is safe to repeat: the client looks before it repeats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "the options of a new leg; few are alive at a time")]
 pub enum PhoneCommand {
     /// Dial somebody into the room (`POST Conferences/{room}/Participants`); the label is the idempotency key.
     AddParticipant {
@@ -469,6 +470,7 @@ pub enum PhoneCommand {
 
 /// What the calls core wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "the options of a new leg; few are alive at a time")]
 pub enum Output {
     /// A command to the phone system: an outbox row.
     Phone {

@@ -2,11 +2,205 @@
 //!
 //! It folds webhooks, callbacks and results of phone commands into one state machine per task (`spec/voice.md` 3.9)
 //! and says what the phone system and the routing core must do. It must not do I/O, ask for time or randomness, or know
-//! HTTP, TwiML or rows. Start with [`interface`].
+//! HTTP, TwiML or rows. Start with [`interface`], then [`Calls`], then `machine`.
 
+mod answers;
+mod connecting;
+pub mod documents;
+mod ending;
+mod fold;
 pub mod interface;
+mod machine;
+pub mod policy;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod scenarios;
+pub mod voice_task;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use documents::{NextDocument, RoomSettings};
 pub use interface::{
     CallSid, CallStatus, CommandId, ConferenceOptions, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult,
     Role, RoomEvent,
 };
+pub use policy::Policy;
+pub use voice_task::{Leg, LegState, VoiceState, VoiceTask};
+
+use crate::routing::{ReservationSid, TaskSid, Timestamp};
+
+/// Whether the conference instruction, or a call of the worker's own phone, can be taken for a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instructable {
+    /// It can.
+    Yes,
+    /// This reservation is being connected already: the answer is 200, and nothing more happens.
+    AlreadyConnecting,
+    /// Another reservation is being connected, or one was accepted.
+    OtherConnecting,
+    /// The task has no call (40142).
+    NoCall,
+    /// The caller is gone, or the task has ended.
+    CallerGone,
+}
+
+/// A voice task whose record is to be written or removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VoiceChange {
+    /// Write it.
+    Changed(TaskSid),
+    /// Remove it.
+    Forgotten(TaskSid),
+}
+
+/// All voice tasks of one workspace.
+#[derive(Debug, Clone, Default)]
+pub struct Calls {
+    policy: Policy,
+    tasks: BTreeMap<TaskSid, VoiceTask>,
+    due: BTreeSet<(Timestamp, TaskSid)>,
+    by_call: BTreeMap<CallSid, BTreeSet<TaskSid>>,
+    changed: BTreeMap<TaskSid, VoiceChange>,
+}
+
+impl Calls {
+    /// Takes over what was stored; nothing counts as changed.
+    #[must_use]
+    pub fn restore(tasks: Vec<VoiceTask>) -> Self {
+        let mut calls = Self::default();
+        for task in tasks {
+            calls.index(&task);
+            calls.tasks.insert(task.task, task);
+        }
+        calls
+    }
+
+    /// The same with other times and switches.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Takes in one fact or wish and says what follows from it, in the order in which it is to be carried out.
+    ///
+    /// A task that is not known gives nothing, except that [`Input::Enqueued`] makes it.
+    pub fn handle(&mut self, task: TaskSid, input: &Input, now: Timestamp) -> Vec<Output> {
+        let Some(before) = self.tasks.remove(&task) else {
+            let Some(fresh) = VoiceTask::enqueued(task, input, &self.policy, now) else { return Vec::new() };
+            self.index(&fresh);
+            self.changed.insert(task, VoiceChange::Changed(task));
+            self.tasks.insert(task, fresh);
+            return Vec::new();
+        };
+        let mut after = before.clone();
+        let outputs = machine::run(&mut after, &self.policy, input, now);
+        if after != before {
+            self.unindex(&before);
+            self.index(&after);
+            self.changed.insert(task, VoiceChange::Changed(task));
+        }
+        self.tasks.insert(task, after);
+        outputs
+    }
+
+    /// When the earliest deadline of any voice task is.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Handles all deadlines that have passed, in their order.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<(TaskSid, Vec<Output>)> {
+        let due: Vec<TaskSid> = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, task)| *task).collect();
+        due.into_iter()
+            .map(|task| (task, self.handle(task, &Input::Tick, now)))
+            .filter(|(_, outputs)| !outputs.is_empty())
+            .collect()
+    }
+
+    /// The record of a task.
+    #[must_use]
+    pub fn task(&self, task: TaskSid) -> Option<&VoiceTask> {
+        self.tasks.get(&task)
+    }
+
+    /// The task to which a caller's call belongs now; a call that comes back after its task gets a new one (V36).
+    #[must_use]
+    pub fn live_task_of_call(&self, call: &CallSid) -> Option<TaskSid> {
+        let tasks = self.by_call.get(call)?;
+        tasks.iter().copied().find(|task| self.tasks.get(task).is_some_and(VoiceTask::holds_caller))
+    }
+
+    /// Whether a reservation can be connected.
+    #[must_use]
+    pub fn can_instruct(&self, task: TaskSid, reservation: ReservationSid) -> Instructable {
+        let Some(task) = self.tasks.get(&task) else { return Instructable::NoCall };
+        if !task.holds_caller() {
+            return Instructable::CallerGone;
+        }
+        match &task.connecting {
+            Some(connecting) if connecting.reservation == reservation => Instructable::AlreadyConnecting,
+            Some(_) => Instructable::OtherConnecting,
+            None if task.is_accepted() => Instructable::OtherConnecting,
+            None => Instructable::Yes,
+        }
+    }
+
+    /// Drops a task that the routing core has removed.
+    pub fn forget(&mut self, task: TaskSid) {
+        if let Some(gone) = self.tasks.remove(&task) {
+            self.unindex(&gone);
+            self.changed.insert(task, VoiceChange::Forgotten(task));
+        }
+    }
+
+    /// Has every task that is not closed looked at, beginning now and `spacing_ms` apart: for the start of the server,
+    /// when callbacks may have been missed.
+    pub fn look_at_all(&mut self, now: Timestamp, spacing_ms: i64) {
+        let live: Vec<TaskSid> =
+            self.tasks.values().filter(|task| task.state != VoiceState::Closed).map(|task| task.task).collect();
+        let mut at = now;
+        for sid in live {
+            let Some(mut task) = self.tasks.remove(&sid) else { continue };
+            self.unindex(&task);
+            task.deadlines.silence = Some(task.deadlines.silence.map_or(at, |earlier| earlier.min(at)));
+            self.index(&task);
+            self.tasks.insert(sid, task);
+            self.changed.insert(sid, VoiceChange::Changed(sid));
+            at = at.plus_ms(spacing_ms);
+        }
+    }
+
+    /// What changed since the last call, each task once, by SID.
+    pub fn take_changes(&mut self) -> Vec<VoiceChange> {
+        std::mem::take(&mut self.changed).into_values().collect()
+    }
+
+    /// All records, by SID.
+    pub fn tasks(&self) -> impl Iterator<Item = &VoiceTask> {
+        self.tasks.values()
+    }
+
+    fn index(&mut self, task: &VoiceTask) {
+        if let Some(at) = task.next_deadline() {
+            self.due.insert((at, task.task));
+        }
+        if task.holds_caller() {
+            self.by_call.entry(task.call.clone()).or_default().insert(task.task);
+        }
+    }
+
+    fn unindex(&mut self, task: &VoiceTask) {
+        if let Some(at) = task.next_deadline() {
+            self.due.remove(&(at, task.task));
+        }
+        if let Some(tasks) = self.by_call.get_mut(&task.call) {
+            tasks.remove(&task.task);
+            if tasks.is_empty() {
+                self.by_call.remove(&task.call);
+            }
+        }
+    }
+}

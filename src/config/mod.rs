@@ -1,1 +1,307 @@
-//! Settings: defaults, file, environment, options.
+//! Settings: defaults, file, environment, options; the later wins.
+//!
+//! This is the only module that reads environment variables. It knows what settings mean together ([`Config::validate`])
+//! but must not act on them. Start with [`Config`], then `settings` (the table of names) and `load`.
+
+mod load;
+pub mod settings;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::{Host, Url};
+
+use crate::http;
+use crate::routing::AccountSid;
+
+pub use load::{Error, Sources};
+
+/// The defaults, documented line by line.
+pub const DEFAULTS: &str = include_str!("default.toml");
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the server listens.
+    pub listen: SocketAddr,
+    /// URL of the database.
+    pub database: String,
+    /// Where absolute URLs begin.
+    pub public_url: Option<String>,
+    /// Whether a proxy's word is taken for the scheme and host of a request.
+    pub trust_forwarded: bool,
+    /// The first account.
+    pub account_sid: Option<AccountSid>,
+    /// Its auth token.
+    pub auth_token: Option<SecretString>,
+    /// File that holds it; read while loading.
+    auth_token_file: Option<PathBuf>,
+    /// Whether other machines may read `/metrics`.
+    pub metrics_public: bool,
+    /// The phone system.
+    pub phone: Phone,
+    /// Voice webhooks and TwiML.
+    pub voice: Voice,
+    /// Requests to users' URLs.
+    pub outbound: Outbound,
+    /// Logs.
+    pub log: Log,
+    /// The listener's limits.
+    pub limits: Limits,
+    /// `switchhook phone`.
+    pub phone_server: PhoneServer,
+}
+
+/// The phone system and who we are there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phone {
+    /// Base of its REST.
+    pub url: Option<String>,
+    /// Account.
+    pub account_sid: Option<String>,
+    /// Auth token.
+    pub auth_token: Option<SecretString>,
+    auth_token_file: Option<PathBuf>,
+    /// Former auth token, for checking webhooks only.
+    pub previous_auth_token: Option<SecretString>,
+    previous_auth_token_file: Option<PathBuf>,
+}
+
+/// Voice webhooks and TwiML.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Voice {
+    /// Directory of templates that replace the built-in ones.
+    pub templates_dir: Option<PathBuf>,
+    /// Take webhooks without a signature.
+    pub insecure_skip_signature: bool,
+}
+
+/// Requests to users' URLs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    /// Private networks and loopback may be reached.
+    pub allow_private: bool,
+    /// Networks that may be reached whatever they are.
+    pub allow_cidrs: Vec<String>,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Filter.
+    pub level: String,
+    /// Form.
+    pub format: LogFormat,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object per line.
+    Json,
+}
+
+/// The listener's limits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Open connections in total.
+    pub connections: usize,
+    /// Open connections of one address.
+    pub connections_per_address: usize,
+    /// Seconds for a request head.
+    pub head_secs: u64,
+    /// Seconds for a request body.
+    pub body_secs: u64,
+    /// Seconds between two requests.
+    pub idle_secs: u64,
+}
+
+impl Limits {
+    /// As the listener takes them.
+    #[must_use]
+    pub fn for_listener(&self) -> http::Limits {
+        http::Limits {
+            connections: self.connections,
+            connections_per_address: self.connections_per_address,
+            head_time: Duration::from_secs(self.head_secs),
+            body_time: Duration::from_secs(self.body_secs),
+            idle_time: Duration::from_secs(self.idle_secs),
+            ..http::Limits::default()
+        }
+    }
+}
+
+/// `switchhook phone`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhoneServer {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its account; that of [`Phone`] when absent.
+    pub account_sid: Option<String>,
+    /// Its auth token; that of [`Phone`] when absent.
+    pub auth_token: Option<SecretString>,
+    auth_token_file: Option<PathBuf>,
+    /// Numbers and their voice URLs.
+    pub numbers: BTreeMap<String, String>,
+    /// Told how calls to the numbers go.
+    pub status_callback: Option<String>,
+    /// How much faster than in life time goes by.
+    pub speed: f64,
+}
+
+impl Config {
+    /// Loads, merges and checks all settings.
+    pub fn load(sources: &Sources) -> Result<Self, Error> {
+        let mut config = load::merge(sources)?;
+        config.read_secret_files()?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Base URL under which the phone system and clients reach the server: the public one, else the listener's.
+    #[must_use]
+    pub fn reachable_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+
+    fn read_secret_files(&mut self) -> Result<(), Error> {
+        let phone = &mut self.phone;
+        let phone_server = &mut self.phone_server;
+        for (key, file, secret) in [
+            ("auth_token_file", &self.auth_token_file, &mut self.auth_token),
+            ("phone.auth_token_file", &phone.auth_token_file, &mut phone.auth_token),
+            ("phone.previous_auth_token_file", &phone.previous_auth_token_file, &mut phone.previous_auth_token),
+            ("phone_server.auth_token_file", &phone_server.auth_token_file, &mut phone_server.auth_token),
+        ] {
+            let Some(file) = file else { continue };
+            if secret.is_some() {
+                let token = key.trim_end_matches("_file");
+                return Err(Error::Contradiction(format!("{token} and {key} are both set, expected one of them")));
+            }
+            let text = std::fs::read_to_string(file).map_err(|source| Error::SecretFile {
+                key,
+                file: file.clone(),
+                source,
+            })?;
+            *secret = Some(SecretString::from(text.trim().to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Checks what depends on several settings, and texts that have a grammar.
+    fn validate(&self) -> Result<(), Error> {
+        let contradiction = |text: String| Err(Error::Contradiction(text));
+        if self.account_sid.is_some() != self.auth_token.is_some() {
+            return contradiction("account_sid and auth_token go together: expected both or none".to_owned());
+        }
+        let loopback = self.listen.ip().is_loopback();
+        if !loopback
+            && let Some(token) = &self.auth_token
+            && bits_of(token.expose_secret()) < 128
+        {
+            return contradiction(format!(
+                "auth_token is too easy to guess for the listener {}: expected at least 128 bits, for example the \
+                 output of `openssl rand -hex 16`",
+                self.listen
+            ));
+        }
+        if !loopback && self.voice.insecure_skip_signature {
+            return contradiction(format!(
+                "voice.insecure_skip_signature is refused on the listener {}, because anybody could put calls into the \
+                 queues; listen on a loopback address or set phone.auth_token",
+                self.listen
+            ));
+        }
+        let phone = &self.phone;
+        let given = [phone.url.is_some(), phone.account_sid.is_some(), phone.auth_token.is_some()];
+        if given.contains(&true) && given.contains(&false) {
+            return contradiction("phone.url, phone.account_sid and phone.auth_token go together".to_owned());
+        }
+        for (key, url) in [
+            ("public_url", &self.public_url),
+            ("phone.url", &phone.url),
+            ("phone_server.status_callback", &self.phone_server.status_callback),
+        ] {
+            if let Some(url) = url {
+                check_url(key, url)?;
+            }
+        }
+        for (number, url) in &self.phone_server.numbers {
+            check_url(&format!("phone_server.numbers.{number}"), url)?;
+        }
+        if phone.url.is_some() && self.public_url.is_none() && self.listen.ip().is_unspecified() {
+            return contradiction(format!(
+                "public_url is missing: the phone system has to reach the server, and {} is no address to reach",
+                self.listen
+            ));
+        }
+        if let Some(url) = &self.public_url
+            && Url::parse(url).is_ok_and(|url| url.query().is_some() || url.fragment().is_some())
+        {
+            return contradiction("public_url: expected no query and no fragment".to_owned());
+        }
+        let limits = &self.limits;
+        for (key, value) in [
+            ("limits.connections", limits.connections as u64),
+            ("limits.connections_per_address", limits.connections_per_address as u64),
+            ("limits.head_secs", limits.head_secs),
+            ("limits.body_secs", limits.body_secs),
+            ("limits.idle_secs", limits.idle_secs),
+        ] {
+            if !(1..=1_000_000).contains(&value) {
+                return contradiction(format!("{key}: expected 1 to 1000000, found {value}"));
+            }
+        }
+        let speed = self.phone_server.speed;
+        if !(0.01..=1_000.0).contains(&speed) {
+            return contradiction(format!("phone_server.speed: expected 0.01 to 1000, found {speed}"));
+        }
+        Ok(())
+    }
+
+    /// Whether everybody who can reach the listener is on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+}
+
+fn check_url(key: &str, text: &str) -> Result<(), Error> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    match url.as_ref().and_then(Url::host) {
+        Some(Host::Domain("")) | None => {
+            Err(Error::Contradiction(format!("{key}: expected an http or https URL, found {text:?}")))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// How many bits a token of this look can hold at best: by its length, its alphabet and how many characters it repeats.
+fn bits_of(token: &str) -> usize {
+    let distinct = token.bytes().collect::<std::collections::BTreeSet<_>>().len();
+    if distinct < 6 {
+        return 0;
+    }
+    let tenths_per_character = if token.bytes().all(|byte| byte.is_ascii_hexdigit()) { 40 } else { 59 };
+    token.chars().count() * tenths_per_character / 10
+}
+
+#[cfg(test)]
+mod tests;

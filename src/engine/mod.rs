@@ -1,28 +1,242 @@
 //! Drives both pure cores: one actor per workspace, batches, group commit, outbox.
 //!
-//! It must not know HTTP requests, TwiML or JSON shapes of the API. Start with [`request`], then `actor`.
+//! It must not know HTTP requests, TwiML or JSON shapes of the API. [`Engine`] is the handle of the outer layers; start
+//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects).
 
+mod actor;
+mod cores;
+mod outbox;
 pub mod request;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, Entropy};
+use crate::phone::PhoneSystem;
+use crate::routing::command::NewWorkspace;
+use crate::routing::{AccountSid, Reply, WorkspaceSid};
+use crate::store::{Error as StoreError, Store};
+
+use actor::{Call, Ended, Surroundings};
+use cores::Cores;
+use outbox::Outbox;
 
 pub use request::{Error, Request};
 
-use crate::routing::command::NewWorkspace;
-use crate::routing::{AccountSid, Reply, WorkspaceSid};
+/// Requests that may wait for one workspace.
+const QUEUE_MAX: usize = 4_096;
+
+/// Pauses between attempts to load a workspace that failed: doubles from the first to the longest.
+const RELOAD_PAUSE: Duration = Duration::from_millis(50);
+const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Looks at a busy workspace before giving up on comparing it with the store.
+const LOOKS_MAX: usize = 5;
+
+/// The engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be read.
+    #[error("cannot read the database: {0}")]
+    Store(#[from] StoreError),
+    /// A workspace on disk cannot be rebuilt.
+    #[error("cannot load workspace {workspace}: {reason}")]
+    Workspace {
+        /// Which.
+        workspace: WorkspaceSid,
+        /// What could not be read.
+        reason: String,
+    },
+}
 
 /// Handle to the engine: cheap to clone, the only way to change anything.
 #[derive(Debug, Clone)]
-pub struct Engine;
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    around: Surroundings,
+    workspaces: RwLock<BTreeMap<WorkspaceSid, mpsc::Sender<Call>>>,
+    tracker: TaskTracker,
+    outbox_shutdown: CancellationToken,
+}
 
 impl Engine {
+    /// Loads all workspaces and starts their actors and the outbox; without a phone system, calls cannot be moved.
+    pub async fn start(
+        store: Store,
+        phone: Option<PhoneSystem>,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, StartError> {
+        let (outbox, committed) = Outbox::new();
+        let around = Surroundings { store, clock, entropy, outbox, shutdown: CancellationToken::new() };
+        let engine = Self(Arc::new(Inner {
+            around,
+            workspaces: RwLock::new(BTreeMap::new()),
+            tracker: TaskTracker::new(),
+            outbox_shutdown: CancellationToken::new(),
+        }));
+        for workspace in engine.0.around.store.workspaces().await? {
+            if let Some(cores) = engine.load(workspace).await? {
+                engine.supervise(workspace, cores);
+            }
+        }
+        let shutdown = engine.0.outbox_shutdown.clone();
+        engine.0.tracker.spawn(outbox::run(committed, phone, engine.clone(), shutdown));
+        Ok(engine)
+    }
+
     /// Makes a workspace for `account`; it is on disk when this returns.
     pub async fn create_workspace(&self, account: AccountSid, new: NewWorkspace) -> Result<WorkspaceSid, Error> {
-        let _ = (account, new);
-        Err(Error::Unavailable)
+        let mut entropy = self.0.around.entropy;
+        let mut cores = Cores::create(account, &new, self.0.around.clock.now(), &mut entropy)?;
+        let workspace = cores.sid();
+        if let Some((batch, _)) = cores.take_batch(&mut entropy) {
+            self.0.around.store.append(batch).await.map_err(|error| {
+                tracing::error!(workspace.sid = %workspace, %error, "cannot write a new workspace");
+                Error::Unavailable
+            })?;
+        }
+        self.supervise(workspace, cores);
+        Ok(workspace)
     }
 
     /// Carries out one request; its effects are on disk when this returns.
     pub async fn send(&self, workspace: WorkspaceSid, request: Request) -> Result<Reply, Error> {
-        let _ = (workspace, request);
-        Err(Error::Unavailable)
+        let sender = self.sender(workspace)?;
+        let (reply, outcome) = oneshot::channel();
+        hand_over(&sender, Call::Change { request, reply })?;
+        // A dropped reply means that the actor failed before the commit.
+        outcome.await.unwrap_or(Err(Error::Unavailable))
     }
+
+    /// Whether a workspace in memory is what its rows on disk would make of it.
+    ///
+    /// Compares fingerprints of the running actor and of a second copy loaded from the store; a workspace that
+    /// changes between the two looks is looked at again a few times.
+    pub async fn agrees_with_store(&self, workspace: WorkspaceSid) -> Result<bool, Error> {
+        for _ in 0..LOOKS_MAX {
+            let before = self.fingerprint(workspace).await?;
+            let loaded = self.0.around.store.load(workspace).await.map_err(|_| Error::Unavailable)?;
+            let loaded = loaded.ok_or(Error::NoSuchWorkspace)?;
+            let on_disk = Cores::restore(loaded, self.0.around.clock.now()).map(|(cores, _)| cores.fingerprint());
+            if on_disk.is_ok_and(|on_disk| on_disk == before) {
+                return Ok(true);
+            }
+            if self.fingerprint(workspace).await? == before {
+                return Ok(false);
+            }
+        }
+        Err(Error::Overloaded)
+    }
+
+    async fn fingerprint(&self, workspace: WorkspaceSid) -> Result<u64, Error> {
+        let (reply, fingerprint) = oneshot::channel();
+        hand_over(&self.sender(workspace)?, Call::Fingerprint(reply))?;
+        fingerprint.await.map_err(|_| Error::Unavailable)
+    }
+
+    fn sender(&self, workspace: WorkspaceSid) -> Result<mpsc::Sender<Call>, Error> {
+        let workspaces = self.0.workspaces.read().unwrap_or_else(PoisonError::into_inner);
+        workspaces.get(&workspace).cloned().ok_or(Error::NoSuchWorkspace)
+    }
+
+    /// Whether every workspace has its actor; for the readiness check.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.0.around.shutdown.is_cancelled()
+    }
+
+    /// Answers what waits, stops the actors and the outbox; what is still to be carried out stays on disk.
+    pub async fn shutdown(&self) {
+        self.0.around.shutdown.cancel();
+        self.0.outbox_shutdown.cancel();
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
+    }
+
+    /// Reads a workspace from disk and hands its open phone commands to the outbox.
+    async fn load(&self, workspace: WorkspaceSid) -> Result<Option<Cores>, StartError> {
+        let around = &self.0.around;
+        let Some(loaded) = around.store.load(workspace).await? else { return Ok(None) };
+        let now = around.clock.now();
+        let (mut cores, errands) = Cores::restore(loaded, now)
+            .map_err(|error| StartError::Workspace { workspace, reason: error.to_string() })?;
+        cores.look_at_calls(now);
+        around.outbox.add(workspace, errands);
+        Ok(Some(cores))
+    }
+
+    fn supervise(&self, workspace: WorkspaceSid, cores: Cores) {
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        self.0.workspaces.write().unwrap_or_else(PoisonError::into_inner).insert(workspace, sender);
+        let engine = self.clone();
+        self.0.tracker.spawn(async move {
+            engine.keep_running(workspace, cores, receiver).await;
+            engine.0.workspaces.write().unwrap_or_else(PoisonError::into_inner).remove(&workspace);
+        });
+    }
+
+    /// Runs a workspace's actor; one that fails or panics is loaded again from disk, the others are untouched.
+    async fn keep_running(&self, workspace: WorkspaceSid, cores: Cores, receiver: mpsc::Receiver<Call>) {
+        let receiver = Arc::new(Mutex::new(receiver));
+        let mut next = Some(cores);
+        let mut pause = RELOAD_PAUSE;
+        loop {
+            if let Some(cores) = next.take() {
+                let around = self.0.around.clone();
+                let requests = Arc::clone(&receiver);
+                // A task of its own, so that a panic ends it and not the supervisor; the lock outlives it.
+                let actor = tokio::spawn(async move {
+                    let mut requests = requests.lock().await;
+                    actor::run(cores, &mut requests, &around).await
+                });
+                let started = self.0.around.clock.now();
+                match actor.await {
+                    Ok(Ended::Shutdown | Ended::Deleted) => return,
+                    Ok(Ended::Store(error)) => {
+                        tracing::error!(workspace.sid = %workspace, %error, "commit failed, loading the workspace again");
+                        counter!("taskrouter_actor_restarts_total", "cause" => "store").increment(1);
+                    }
+                    Err(error) => {
+                        tracing::error!(workspace.sid = %workspace, %error, "actor failed, loading the workspace again");
+                        counter!("taskrouter_actor_restarts_total", "cause" => "panic").increment(1);
+                        counter!("taskrouter_invariant_violations_total").increment(1);
+                    }
+                }
+                if self.0.around.clock.now().ms_since(started) > 60_000 {
+                    pause = RELOAD_PAUSE;
+                }
+            }
+            tokio::select! {
+                () = self.0.around.shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = pause.saturating_mul(2).min(RELOAD_PAUSE_MAX);
+            match self.load(workspace).await {
+                Ok(Some(cores)) => next = Some(cores),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(workspace.sid = %workspace, %error, "cannot load the workspace, trying again");
+                }
+            }
+        }
+    }
+}
+
+fn hand_over(sender: &mpsc::Sender<Call>, call: Call) -> Result<(), Error> {
+    sender.try_send(call).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+        mpsc::error::TrySendError::Closed(_) => Error::Unavailable,
+    })
 }

@@ -20,13 +20,23 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("twilio-request-id");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(pub String);
 
+/// Layer for a router that is nested as a service: tells the listener which of its routes answered.
+pub async fn name_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
 /// Runs the rest of the stack within a span, and counts what came of it.
 pub(super) async fn observe(State(limits): State<Limits>, mut request: Request, next: Next) -> Response {
     let began = Clock::system().instant();
     let id = RequestId(format!("RQ{}", Entropy.hex_128()));
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span = info_span!("request", request.id = id.0, %method, route);
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let span = info_span!("request", request.id = id.0, %method);
     request.extensions_mut().insert(id.clone());
 
     let mut response = if target_len(&request) > limits.target_bytes {
@@ -38,14 +48,16 @@ pub(super) async fn observe(State(limits): State<Limits>, mut request: Request, 
         response.headers_mut().insert(REQUEST_ID, value);
     }
 
+    let path = response.extensions_mut().remove::<MatchedPath>().or(path);
+    let route = path.as_ref().map_or("none", MatchedPath::as_str).to_owned();
     let seconds = began.elapsed().as_secs_f64();
     let code = response.status().as_u16();
     span.in_scope(|| {
         let duration_ms = began.elapsed().as_millis();
         if code >= 500 {
-            warn!(code, duration_ms, "answered");
+            warn!(route, code, duration_ms, "answered");
         } else {
-            debug!(code, duration_ms, "answered");
+            debug!(route, code, duration_ms, "answered");
         }
     });
     metrics::counter!("taskrouter_http_requests_total", "route" => route.clone(), "code" => code.to_string())

@@ -130,7 +130,7 @@ async fn a_request_in_flight_is_answered_after_the_shutdown_signal() {
 
 #[tokio::test]
 async fn a_request_that_never_ends_is_cut_after_the_drain_time() {
-    let router = Router::new().route("/stuck", get(|| std::future::pending::<String>()));
+    let router = Router::new().route("/stuck", get(std::future::pending::<String>));
     let server = start(router, small()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();

@@ -40,8 +40,9 @@ pub(super) const REASON_ALL_COMPLETED: &str = "All reservations were completed";
 impl Turn<'_> {
     pub(super) fn create_task(&mut self, new: &NewTask) -> Result<Reply, Refusal> {
         check_attributes(&new.attributes)?;
-        if self.workspace.tasks.len() >= TASKS_MAX {
-            return Err(Refusal::LimitReached { kind: "tasks", limit: TASKS_MAX });
+        let limit = self.workspace.tasks_max;
+        if self.workspace.tasks.len() >= limit {
+            return Err(Refusal::LimitReached { kind: "tasks", limit });
         }
         let channel = match &new.channel {
             None => self.channel_named(&ChannelName::Unique("default".to_owned())),

@@ -150,6 +150,7 @@ pub struct Workspace {
     pub(super) dynamic_queues: BTreeSet<TaskQueueSid>,
     /// Newest idle stamp given out; stamps never repeat, so that round robin holds within one millisecond.
     pub(super) newest_stamp: Timestamp,
+    pub(super) tasks_max: usize,
     pub(super) touched: Touched,
 }
 
@@ -206,6 +207,7 @@ impl Workspace {
             deadlines: BTreeSet::new(),
             dynamic_queues: BTreeSet::new(),
             newest_stamp: Timestamp(i64::MIN),
+            tasks_max: super::task::TASKS_MAX,
             touched: Touched::default(),
         }
     }
@@ -217,6 +219,11 @@ impl Workspace {
         let mut turn = Turn::new(self, now, sids);
         let reply = turn.carry_out(command)?;
         Ok(turn.finish(reply))
+    }
+
+    /// Lets the workspace hold more tasks than TaskRouter's 500,000.
+    pub fn raise_task_limit(&mut self, tasks_max: usize) {
+        self.tasks_max = self.tasks_max.max(tasks_max);
     }
 
     /// Earliest moment at which [`Command::Tick`] has something to do.
@@ -256,6 +263,11 @@ impl Workspace {
             .into_iter()
             .flat_map(|entry| entry.reservations.iter())
             .filter_map(|sid| self.reservations.get(sid))
+    }
+
+    /// The pending, accepted and wrapping reservations of a worker, by SID.
+    pub fn open_reservations_of_worker(&self, worker: WorkerSid) -> impl Iterator<Item = ReservationSid> {
+        self.workers.get(&worker).into_iter().flat_map(|entry| entry.open.iter().copied())
     }
 
     /// Whether the workspace was deleted by its last command.

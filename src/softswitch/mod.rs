@@ -4,27 +4,72 @@
 //! control API sets, and no sound flows. Everything else is as at a real phone system, so the server needs no second
 //! code path for development, demo and tests. This module knows nothing of TaskRouter.
 //!
-//! Start with [`Softswitch`].
+//! `core` is the state machine (no I/O), `driver` the task that owns it, `sender` the webhooks, `rest` the HTTP side,
+//! `twiml` the documents. Start with [`Softswitch`].
 
+mod core;
+mod driver;
 mod options;
+mod rest;
+mod sender;
+mod time;
+mod twiml;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use secrecy::ExposeSecret as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use self::core::{Settings, Switch};
+use self::driver::Driver;
+use self::sender::Sender;
 use crate::clock::{Clock, Entropy};
 
-pub use options::{Method, Number, Options};
+pub use self::options::{Method, Number, Options};
+
+const SHUTDOWN: Duration = Duration::from_secs(3);
 
 /// A running phone system; cheap to clone, the only way in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Softswitch {
     router: Router,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl fmt::Debug for Softswitch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Softswitch").field("stopped", &self.stop.is_cancelled()).finish_non_exhaustive()
+    }
 }
 
 impl Softswitch {
-    /// Starts the phone system. Must be called inside a tokio runtime.
+    /// Starts the phone system: its core runs as a task until [`Softswitch::shutdown`].
+    ///
+    /// Must be called inside a tokio runtime. An empty auth token makes every request to its router fail with 401.
     #[must_use]
-    pub fn start(_options: Options, _clock: Clock, _entropy: Entropy) -> Self {
-        Self { router: Router::new() }
+    pub fn start(options: Options, clock: Clock, entropy: Entropy) -> Self {
+        let settings = Settings {
+            account_sid: options.account_sid.clone(),
+            speed: options.speed,
+            live_calls_max: options.live_calls_max,
+            queue_size: options.queue_size.clamp(1, self::core::QUEUE_SIZE_MAX),
+            finished_max: options.finished_max,
+            numbers: options.numbers,
+        };
+        let switch = Switch::new(settings, move || entropy.hex_128());
+        let (mailbox, messages) = mpsc::channel(driver::MAILBOX);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let sender = Sender::new(options.auth_token.expose_secret().into());
+        let driver = Driver::new(switch, clock, sender, mailbox.clone(), tasks.clone(), stop.clone());
+        tasks.spawn(driver::run(driver, messages));
+        let api = rest::Api { account_sid: options.account_sid, auth_token: Arc::new(options.auth_token), mailbox };
+        Self { router: rest::router(api), tasks, stop }
     }
 
     /// Everything it serves: Twilio's REST below `/2010-04-01`, the control API below `/control`.
@@ -32,8 +77,14 @@ impl Softswitch {
         self.router.clone()
     }
 
-    /// Stops taking requests and waits, at most a few seconds, for webhooks on their way.
+    /// Stops the core, after which requests get 503, and waits at most 3 s for webhooks on their way.
+    ///
+    /// Calls that are still live are dropped without further callbacks, as if the machine had lost its power.
     pub async fn shutdown(&self) {
-        std::future::ready(()).await;
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(SHUTDOWN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some webhooks were still on their way when the phone system stopped");
+        }
     }
 }

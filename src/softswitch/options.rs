@@ -90,6 +90,8 @@ pub struct Options {
     pub speed: f64,
     /// Calls that may be live at once; further ones are refused with 429.
     pub live_calls_max: usize,
+    /// Calls that fit into a queue made by its first `<Enqueue>`; at Twilio 1000, at most 5000.
+    pub queue_size: usize,
     /// Finished calls, and finished rooms, that can still be read; older ones are forgotten.
     pub finished_max: usize,
 }
@@ -102,6 +104,7 @@ impl Default for Options {
             numbers: Vec::new(),
             speed: 1.0,
             live_calls_max: 10_000,
+            queue_size: 1_000,
             finished_max: 10_000,
         }
     }

@@ -8,6 +8,7 @@
 use std::fmt::Display;
 use std::marker::PhantomData;
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
 use super::views::{
@@ -52,15 +53,32 @@ pub struct Span {
     pub limit: u32,
 }
 
+/// A row and its place in the list.
+#[derive(Debug, Clone)]
+pub struct Entry<T> {
+    /// Where it stands.
+    pub at: Cursor,
+    /// What it is.
+    pub row: T,
+}
+
 /// A piece of a list.
 #[derive(Debug, Clone)]
 pub struct List<T> {
     /// In the order of the list.
-    pub rows: Vec<T>,
-    /// The first row here, if others come before it.
+    pub entries: Vec<Entry<T>>,
+    /// What comes before this row is not here, and there is something.
     pub before: Option<Cursor>,
-    /// The last row here, if others follow it.
+    /// What follows this row is not here, and there is something.
     pub after: Option<Cursor>,
+}
+
+impl<T> List<T> {
+    /// Without rows.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { entries: Vec::new(), before: None, after: None }
+    }
 }
 
 /// Upwards or downwards.
@@ -279,8 +297,7 @@ impl<T: View> Select<T> {
 
     /// The first row, if there is one.
     pub(super) async fn optional(self, pool: &SqlitePool) -> Result<Option<T>, Error> {
-        let list = self.page(pool, Span { seek: Seek::First, limit: 1 }).await?;
-        Ok(list.rows.into_iter().next())
+        Ok(self.rows(pool, 1).await?.pop())
     }
 
     /// The piece of the list that `span` asks for.
@@ -301,7 +318,7 @@ impl<T: View> Select<T> {
         let limit = self.bind(Value::Integer(i64::from(span.limit) + 1));
         let sql = self.sql(&columns, &limit, offset.as_deref());
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for value in self.values {
+        for value in std::mem::take(&mut self.values) {
             query = match value {
                 Value::Integer(number) => query.bind(number),
                 Value::Text(text) => query.bind(text),
@@ -315,18 +332,24 @@ impl<T: View> Select<T> {
             found.reverse();
         }
 
-        let key_count = self.keys.len();
-        let cursor = |row: Option<&sqlx::sqlite::SqliteRow>| -> Result<Option<Cursor>, sqlx::Error> {
-            let Some(row) = row else { return Ok(None) };
-            let keys = (0..key_count).map(|index| row.try_get(format!("key_{index}").as_str()));
-            Ok(Some(Cursor { sid: row.try_get("sid")?, keys: keys.collect::<Result<_, _>>()? }))
-        };
+        let read = |row| Self::entry(row, self.keys.len());
+        let entries: Vec<_> = found.iter().map(read).collect::<Result<_, _>>()?;
+        let first = entries.first().map(|entry| entry.at.clone());
+        let last = entries.last().map(|entry| entry.at.clone());
         let (more_before, more_after) = if backwards { (more, true) } else { (came_from_elsewhere, more) };
-        Ok(List {
-            before: if more_before { cursor(found.first())? } else { None },
-            after: if more_after { cursor(found.last())? } else { None },
-            rows: found.iter().map(T::read).collect::<Result<_, _>>()?,
-        })
+        Ok(List { before: first.filter(|_| more_before), after: last.filter(|_| more_after), entries })
+    }
+
+    fn entry(row: &SqliteRow, key_count: usize) -> Result<Entry<T>, sqlx::Error> {
+        let keys = (0..key_count).map(|index| row.try_get(format!("key_{index}").as_str()));
+        let at = Cursor { sid: row.try_get("sid")?, keys: keys.collect::<Result<_, _>>()? };
+        Ok(Entry { at, row: T::read(row)? })
+    }
+
+    /// All rows, at most `limit`.
+    async fn rows(self, pool: &SqlitePool, limit: u32) -> Result<Vec<T>, Error> {
+        let list = self.page(pool, Span { seek: Seek::First, limit }).await?;
+        Ok(list.entries.into_iter().map(|entry| entry.row).collect())
     }
 }
 
@@ -428,6 +451,19 @@ impl Store {
         select.order("k.created_at", Direction::Ascending).page(self.read_pool(), span).await
     }
 
+    /// The channels of several workers, at most 100 of each on average.
+    pub async fn channels_of_workers(
+        &self,
+        workspace: WorkspaceSid,
+        workers: &[&str],
+    ) -> Result<Vec<WorkerChannelView>, Error> {
+        if workers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let select = Select::new().filter("k.workspace_sid = ?", workspace).filter_any("k.worker_sid", workers);
+        select.rows(self.read_pool(), u32::try_from(workers.len()).unwrap_or(u32::MAX).saturating_mul(100)).await
+    }
+
     /// Tasks of a workspace in the order of `keys`; oldest first when there are none.
     pub async fn tasks(
         &self,
@@ -437,7 +473,7 @@ impl Store {
         span: Span,
     ) -> Result<List<TaskView>, Error> {
         if filter.has_addons == Some(true) {
-            return Ok(List { rows: Vec::new(), before: None, after: None });
+            return Ok(List::empty());
         }
         let mut select = Select::new()
             .filter("t.workspace_sid = ?", workspace)
@@ -519,3 +555,6 @@ impl Store {
         select.page(self.read_pool(), span).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,7 +166,7 @@ view! {
 
 view! {
     /// A worker with its activity.
-    WorkerView from "workers w JOIN activities a ON a.sid = w.activity_sid" by "w.sid" {
+    WorkerView from "workers w LEFT JOIN activities a ON a.sid = w.activity_sid" by "w.sid" {
         sid: String = "w.sid",
         friendly_name: String = "w.friendly_name",
         attributes: String = "w.attributes",
@@ -182,7 +182,7 @@ view! {
 
 view! {
     /// What a worker may carry on one channel.
-    WorkerChannelView from "worker_channels k JOIN task_channels c ON c.sid = k.task_channel_sid" by "k.sid" {
+    WorkerChannelView from "worker_channels k LEFT JOIN task_channels c ON c.sid = k.task_channel_sid" by "k.sid" {
         sid: String = "k.sid",
         worker_sid: String = "k.worker_sid",
         task_channel_sid: String = "k.task_channel_sid",

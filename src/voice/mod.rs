@@ -1,1 +1,133 @@
-//! Webhooks from the phone system and the TwiML they are answered with; no rules live here.
+//! Webhooks from the phone system and the TwiML they are answered with (`spec/voice.md` sections 1, 2 and 4).
+//!
+//! A webhook is checked, read, turned into one request to the engine, and answered by the state that the engine left
+//! behind, after it is on disk. Whatever goes wrong, a caller gets a document that a phone system can go on with. This
+//! module must not decide what a call, room or reservation does to another (that is `calls`), and must not write rows,
+//! alerts excepted. Start with [`router`], then `request`, then `enqueue`.
+
+mod alerts;
+mod application;
+mod attributes;
+mod callbacks;
+mod document;
+mod enqueue;
+mod enqueue_document;
+mod join;
+mod left;
+mod next;
+mod request;
+mod reservations;
+mod room_left;
+pub mod templates;
+mod wait;
+mod xml;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use secrecy::SecretString;
+
+use crate::calls::VoiceTask;
+use crate::clock::{Clock, Entropy};
+use crate::engine::Engine;
+use crate::outbound::Outbound;
+use crate::routing::{TaskSid, WorkspaceSid};
+use crate::store::Store;
+use document::Document;
+pub use templates::Templates;
+
+/// What the voice webhooks need.
+#[derive(Debug)]
+pub struct State {
+    /// Carries out what webhooks ask.
+    pub engine: Engine,
+    /// Finds tasks, workflows and accounts.
+    pub store: Store,
+    /// Time of alerts.
+    pub clock: Clock,
+    /// SIDs of alerts.
+    pub entropy: Entropy,
+    /// Base URL under which the phone system reaches us; signatures are checked against it.
+    pub public_url: String,
+    /// Auth tokens of the phone system's account, the primary one first: two while a token is being changed.
+    pub phone_tokens: Vec<SecretString>,
+    /// Takes webhooks without a signature; for the laboratory only.
+    pub insecure_skip_signature: bool,
+    /// TwiML.
+    pub templates: Arc<Templates>,
+    /// Requests to the applications' URLs.
+    pub outbound: Outbound,
+}
+
+/// All endpoints of the voice side; each takes GET and POST.
+pub fn router(state: State) -> Router {
+    Router::new()
+        .route("/voice/enqueue", any(enqueue::without_workflow))
+        .route("/voice/enqueue/{workflow}", any(enqueue::with_workflow))
+        .route("/voice/tasks/{task}/wait", any(wait::answer))
+        .route("/voice/tasks/{task}/park", any(join::park))
+        .route("/voice/tasks/{task}/left", any(left::answer))
+        .route("/voice/tasks/{task}/join/{role}", any(join::join))
+        .route("/voice/tasks/{task}/room-left/{role}", any(room_left::answer))
+        .route("/voice/reservations/{reservation}", any(reservations::answer))
+        .route("/voice/cb/call/inbound", any(callbacks::inbound_call))
+        .route("/voice/cb/call/{task}/{reservation}/{role}", any(callbacks::leg))
+        .route("/voice/cb/room/{task}", any(callbacks::room))
+        .with_state(Arc::new(state))
+}
+
+impl State {
+    /// An absolute URL of ours.
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.trim_end_matches('/'))
+    }
+
+    /// Answers with a document.
+    fn answer(&self, document: &Document<'_>) -> Response {
+        twiml(self.templates.render(document))
+    }
+
+    /// The park document of a task.
+    fn park(&self, task: TaskSid, queue: &str, verbs_before: &str) -> Response {
+        self.answer(&Document::Park {
+            verbs_before,
+            queue,
+            action: &self.url(&format!("/voice/tasks/{task}/left")),
+            wait_url: &self.url(&format!("/voice/tasks/{task}/wait")),
+        })
+    }
+
+    /// The calls core's record of a task, and its workspace; `None` when there is none or it cannot be read.
+    async fn voice_task(&self, task: TaskSid) -> Option<(WorkspaceSid, VoiceTask)> {
+        let row = match self.store.voice_task(task).await {
+            Ok(row) => row?,
+            Err(error) => {
+                tracing::error!(task.sid = %task, %error, "cannot read a voice task");
+                return None;
+            }
+        };
+        match serde_json::from_str(&row.state) {
+            Ok(record) => Some((row.workspace, record)),
+            Err(error) => {
+                tracing::error!(task.sid = %task, %error, "cannot understand the stored state of a voice task");
+                None
+            }
+        }
+    }
+}
+
+/// An answer that the phone system reads as TwiML.
+fn twiml(body: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], body).into_response()
+}
+
+/// The answer to a status callback that was taken in, or that is not for us.
+fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+#[cfg(test)]
+mod tests;

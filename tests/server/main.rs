@@ -1,5 +1,11 @@
-//! Tests of the server from outside: everything here uses only what the library makes public.
+//! Tests that need no second database server: the rules of the code, and the program as a whole.
 
+mod api;
+mod command_line;
+mod crash;
+mod programs;
 mod random_routing;
 mod routing_watch;
 mod scenarios;
+mod story;
+mod tidy;

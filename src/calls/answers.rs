@@ -1,0 +1,243 @@
+//! Takes in how commands to the phone system went (`spec/voice.md` 3.7, 5.5).
+//!
+//! Each command that was sent is answered once; each of its outcomes leads somewhere. Start with `command_done`.
+
+use super::interface::{CallStatus, PhoneOutcome};
+use super::machine::Machine;
+use super::voice_task::{Abort, Errand, LegState, Phase, Wish};
+
+fn complaint(outcome: &PhoneOutcome) -> String {
+    match outcome {
+        PhoneOutcome::Refused { code: Some(code), message } => format!("{message} ({code})"),
+        PhoneOutcome::Refused { message, .. } | PhoneOutcome::Unavailable { message } => message.clone(),
+        PhoneOutcome::Gone => "the phone system does not know it".to_owned(),
+        PhoneOutcome::Done { .. } => String::new(),
+    }
+}
+
+impl Machine<'_> {
+    /// A command was answered; a second answer to the same command is ignored.
+    pub(super) fn command_done(&mut self, number: u32, outcome: &PhoneOutcome) {
+        let Some(errand) = self.task.outstanding.remove(&number) else { return };
+        match errand {
+            Errand::AddParticipant(label) => self.participant_added(&label, outcome),
+            Errand::MoveCaller => self.caller_moved(outcome),
+            Errand::ParkCaller | Errand::ReleaseCaller => self.wish_answered(&errand, outcome),
+            Errand::FetchCaller => self.caller_fetched(outcome),
+            Errand::FetchLeg(label) => {
+                if let Some(index) = self.leg_index(&label) {
+                    self.leg_fetched(index, outcome);
+                }
+            }
+            Errand::HangUp(ref label) | Errand::HangUpLabel(ref label) | Errand::Kick(ref label) => {
+                if let Some(index) = self.leg_index(label) {
+                    self.abort_answered(index, &errand, outcome);
+                }
+            }
+            Errand::EndRoom => match outcome {
+                PhoneOutcome::Done { .. } | PhoneOutcome::Gone => self.room_ended(),
+                PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
+                    self.room_end_failed(&complaint(outcome));
+                }
+            },
+        }
+    }
+
+    fn participant_added(&mut self, label: &str, outcome: &PhoneOutcome) {
+        let Some(index) = self.leg_index(label) else { return };
+        let current = self.connecting_index() == Some(index);
+        if let PhoneOutcome::Done { call, conference, .. } = outcome {
+            let leg = &mut self.task.legs[index];
+            leg.call = leg.call.take().or_else(|| call.clone());
+            leg.state = leg.state.max(LegState::Queued);
+            let joined = leg.joined.is_some();
+            match conference {
+                Some(sid) if current && !joined => self.task.conference = Some(sid.clone()),
+                Some(sid) if !current && self.task.conference.as_ref() != Some(sid) => {
+                    self.remember_past_room(sid.clone());
+                }
+                _ => {}
+            }
+            return;
+        }
+        let reservation = self.task.legs[index].reservation;
+        if current {
+            self.alert(format!("the worker could not be dialled: {}", complaint(outcome)), reservation);
+        }
+        if matches!(outcome, PhoneOutcome::Unavailable { .. }) {
+            // Whether there is a leg is unclear: it is looked for by its label and ended.
+            if current {
+                self.fail(None);
+            } else if self.task.legs[index].abort == Some(Abort::ByLabel) {
+                self.task.legs[index].abort = Some(Abort::Wanted);
+            }
+            return;
+        }
+        let code = match outcome {
+            PhoneOutcome::Refused { code, .. } => *code,
+            _ => None,
+        };
+        self.end_leg(index, Some(CallStatus::Failed), code);
+    }
+
+    fn caller_moved(&mut self, outcome: &PhoneOutcome) {
+        let current = self.phase() == Some(Phase::Moving);
+        let reservation = self.task.connecting.as_ref().map(|connecting| connecting.reservation);
+        match outcome {
+            PhoneOutcome::Done { .. } => {
+                self.task.caller_seen = self.now;
+                if current {
+                    self.set_phase(Phase::AwaitingJoin, Some(self.policy.join_guard_ms));
+                }
+            }
+            PhoneOutcome::Gone if !self.task.is_accepted() => self.lose_caller("hangup", true, true),
+            PhoneOutcome::Gone => {}
+            PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
+                if current {
+                    self.alert(format!("the caller could not be moved: {}", complaint(outcome)), reservation);
+                    self.fail(None);
+                }
+                if matches!(outcome, PhoneOutcome::Refused { .. }) && self.task.wish == Some(Wish::Park) {
+                    self.task.wish = None;
+                }
+            }
+        }
+    }
+
+    fn wish_answered(&mut self, errand: &Errand, outcome: &PhoneOutcome) {
+        let wish = if *errand == Errand::ParkCaller { Wish::Park } else { Wish::Release };
+        match outcome {
+            PhoneOutcome::Gone => return self.lose_caller("hangup", true, true),
+            PhoneOutcome::Done { .. } => {
+                self.task.caller_seen = self.now;
+                match wish {
+                    Wish::Release => self.leave_room(0),
+                    Wish::Park => {
+                        let caller = &mut self.task.legs[0];
+                        if caller.state != LegState::Ended {
+                            caller.state = LegState::Answered;
+                        }
+                    }
+                }
+            }
+            PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
+                if self.task.wish != Some(wish) {
+                    return;
+                }
+                self.task.wish_tries += 1;
+                if self.task.wish_tries < self.policy.attempts {
+                    self.task.deadlines.wish = Some(self.now.plus_ms(self.policy.retry_ms));
+                    return;
+                }
+                self.alert(format!("the caller could not be redirected: {}", complaint(outcome)), None);
+                self.fetch_caller();
+            }
+        }
+        if self.task.wish == Some(wish) {
+            self.task.wish = None;
+            self.task.deadlines.wish = None;
+        }
+    }
+
+    fn caller_fetched(&mut self, outcome: &PhoneOutcome) {
+        let status = match outcome {
+            PhoneOutcome::Done { status, .. } => *status,
+            PhoneOutcome::Gone => Some(CallStatus::Completed),
+            PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => None,
+        };
+        let phase = self.phase();
+        if status.is_some_and(CallStatus::is_final) {
+            let may_have_joined = matches!(phase, Some(Phase::Moving | Phase::AwaitingJoin));
+            return self.lose_caller("hangup", !may_have_joined, true);
+        }
+        if status.is_some() {
+            self.task.caller_seen = self.now;
+        }
+        self.task.wait_seen |= status == Some(CallStatus::InProgress);
+        let policy = self.policy;
+        match phase {
+            Some(Phase::FindingCaller) => {
+                let waiting = matches!(status, Some(CallStatus::Queued | CallStatus::Initiated | CallStatus::Ringing));
+                let looks = self.task.connecting.as_ref().map_or(0, |connecting| connecting.looks);
+                if waiting && i64::from(looks) * policy.lost_join_ms < policy.join_guard_ms {
+                    self.set_phase(Phase::FindingCaller, Some(policy.lost_join_ms));
+                    if let Some(connecting) = &mut self.task.connecting {
+                        connecting.looks += 1;
+                    }
+                } else {
+                    self.set_phase(Phase::ReadyToMove, None);
+                }
+            }
+            Some(Phase::FindingLost) => self.fail(None),
+            _ => {}
+        }
+    }
+
+    fn leg_fetched(&mut self, index: usize, outcome: &PhoneOutcome) {
+        let status = match outcome {
+            PhoneOutcome::Done { status, .. } => *status,
+            PhoneOutcome::Gone => Some(CallStatus::Completed),
+            PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => None,
+        };
+        if let Some(status) = status.filter(|status| status.is_final()) {
+            return self.end_leg(index, Some(status), None);
+        }
+        let checking = self.phase() == Some(Phase::Checking) && self.connecting_index() == Some(index);
+        let leg = &mut self.task.legs[index];
+        if checking {
+            if status == Some(CallStatus::InProgress) && !leg.own {
+                // A participant that is answered is in the room: the news of it was lost.
+                leg.state = leg.state.max(LegState::InRoom);
+                leg.answered.get_or_insert(self.now);
+                leg.joined.get_or_insert(self.now);
+            } else {
+                self.fail(None);
+            }
+            return;
+        }
+        if leg.abort.is_none() && leg.state != LegState::Left {
+            return;
+        }
+        match status {
+            Some(_) if leg.abort.is_none() => self.end_leg(index, None, None),
+            Some(_) => {
+                leg.tries += 1;
+                self.hang_up(index);
+            }
+            None => {
+                leg.tries += 1;
+                self.check_leg_in(index, self.policy.retry_ms);
+            }
+        }
+    }
+
+    fn abort_answered(&mut self, index: usize, errand: &Errand, outcome: &PhoneOutcome) {
+        let policy = self.policy;
+        let adding = self.is_outstanding(&Errand::AddParticipant(self.task.legs[index].label.clone()));
+        let has_call = self.task.legs[index].call.is_some();
+        match (errand, outcome) {
+            (Errand::Kick(_), PhoneOutcome::Done { .. }) => {
+                self.leave_room(index);
+                self.check_leg_in(index, policy.leg_end_guard_ms);
+            }
+            (Errand::Kick(_), _) if has_call => self.hang_up(index),
+            (Errand::HangUpLabel(_), PhoneOutcome::Done { call, .. }) => {
+                let leg = &mut self.task.legs[index];
+                leg.call = leg.call.take().or_else(|| call.clone());
+                leg.abort = Some(Abort::BySid);
+                self.check_leg_in(index, policy.leg_end_guard_ms);
+            }
+            (Errand::HangUpLabel(_), PhoneOutcome::Gone) if adding || has_call => {}
+            (Errand::HangUp(_), PhoneOutcome::Done { .. }) => self.check_leg_in(index, policy.leg_end_guard_ms),
+            (_, PhoneOutcome::Done { .. } | PhoneOutcome::Gone) => self.end_leg(index, None, None),
+            (_, PhoneOutcome::Refused { .. }) if has_call => {
+                self.task.legs[index].tries += 1;
+                self.look_for_end(index);
+            }
+            (_, PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. }) => {
+                self.task.legs[index].tries += 1;
+                self.check_leg_in(index, policy.retry_ms);
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Connecting a caller with a worker: from the instruction to acceptance, and back to waiting when it fails
+//! (`spec/voice.md` 3.6 and 3.7).
+//!
+//! Decides by the facts that `fold` and `answers` have noted; what happens after acceptance is in `ending`. Start with
+//! `instruct`, then `settle_connecting`.
+
+use serde_json::{Map, Value};
+
+use super::interface::{CallSid, CallStatus, ConferenceOptions, Output, PhoneCommand, Role};
+use super::machine::Machine;
+use super::policy::{ALERT_FROM_MISSING, ALERT_TO_MISSING, CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS};
+use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
+use crate::routing::ReservationSid;
+
+fn failure_code(leg: &Leg) -> Option<i32> {
+    match leg.end_cause {
+        Some(CallStatus::Busy) => Some(CODE_BUSY),
+        Some(CallStatus::NoAnswer) => Some(CODE_NO_ANSWER),
+        Some(CallStatus::Failed) => leg.end_code,
+        _ => None,
+    }
+}
+
+impl Machine<'_> {
+    fn can_connect(&self, reservation: ReservationSid) -> bool {
+        self.task.holds_caller()
+            && self.task.connecting.is_none()
+            && !self.task.is_accepted()
+            && self.task.worker_leg(reservation).is_none()
+    }
+
+    /// The conference instruction: the worker is dialled into the room.
+    pub(super) fn instruct(
+        &mut self,
+        reservation: ReservationSid,
+        contact_uri: Option<&str>,
+        options: &ConferenceOptions,
+    ) {
+        if !self.can_connect(reservation) {
+            return;
+        }
+        self.outputs.push(Output::BeginConnecting(reservation));
+        let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+        let Some(to) = given(options.to.as_deref()).or_else(|| given(contact_uri)) else {
+            return self.refuse(reservation, ALERT_TO_MISSING, "the instruction and the worker name nobody to dial");
+        };
+        let Some(from) = given(options.from.as_deref()).or_else(|| given(Some(&self.task.to))) else {
+            return self.refuse(reservation, ALERT_FROM_MISSING, "the instruction and the task give no caller ID");
+        };
+        let mut options = options.clone();
+        options.timeout_secs = options.timeout_secs.min(LONGEST_RING_SECS);
+        self.task.options = Some(options.clone());
+        let leg = self.begin(reservation);
+        let label = leg.label.clone();
+        self.task.legs.push(leg);
+        self.set_ring_guard();
+        let command = PhoneCommand::AddParticipant {
+            room: self.task.room.clone(),
+            label: label.clone(),
+            reservation,
+            to,
+            from,
+            options,
+            requested_at: self.now,
+        };
+        self.phone(Errand::AddParticipant(label), command);
+    }
+
+    /// The worker's own phone calls to take the reservation; its document leads it into the room.
+    pub(super) fn worker_called(&mut self, reservation: ReservationSid, call: &CallSid, options: &ConferenceOptions) {
+        if !self.can_connect(reservation) {
+            return;
+        }
+        self.outputs.push(Output::BeginConnecting(reservation));
+        self.task.options = Some(options.clone());
+        let leg = self.begin(reservation);
+        self.task.legs.push(Leg {
+            call: Some(call.clone()),
+            own: true,
+            state: LegState::Answered,
+            answered: Some(self.now),
+            ..leg
+        });
+        self.set_phase(Phase::Dialing, Some(self.policy.join_guard_ms));
+    }
+
+    fn begin(&mut self, reservation: ReservationSid) -> Leg {
+        if self.task.legs.len() >= MOST_LEGS {
+            let old = self.task.legs.iter().skip(1).position(|leg| leg.state == LegState::Ended && !leg.accepted);
+            if let Some(old) = old {
+                self.task.legs.remove(old + 1);
+            }
+        }
+        self.task.connecting =
+            Some(Connecting { reservation, phase: Phase::Dialing, guard: None, looks: 0, attributes_told: false });
+        Leg { reservation: Some(reservation), ..Leg::requested(Role::Worker, reservation.to_string(), self.now) }
+    }
+
+    /// An instruction that cannot be carried out: its leg is kept as one that failed, so that a repetition is known.
+    fn refuse(&mut self, reservation: ReservationSid, code: u32, message: &str) {
+        let leg = self.begin(reservation);
+        self.task.connecting = None;
+        self.task.legs.push(Leg { state: LegState::Ended, ended: Some(self.now), ..leg });
+        self.outputs.push(Output::Alert { code, message: message.to_owned(), reservation: Some(reservation) });
+        self.outputs.push(Output::FailConnecting { reservation, code: None });
+    }
+
+    pub(super) fn set_phase(&mut self, phase: Phase, guard_ms: Option<i64>) {
+        let now = self.now;
+        if let Some(connecting) = &mut self.task.connecting {
+            connecting.phase = phase;
+            connecting.guard = guard_ms.map(|ms| now.plus_ms(ms));
+        }
+    }
+
+    /// The phone system may take the ring timeout and a margin from now.
+    pub(super) fn set_ring_guard(&mut self) {
+        let ring_secs = self.task.options.as_ref().map_or(0, |options| options.timeout_secs);
+        self.set_phase(Phase::Dialing, Some(i64::from(ring_secs) * 1000 + self.policy.ring_margin_ms));
+    }
+
+    /// Moves the guard forward to `ms` from now, if it was later.
+    pub(super) fn hasten_guard(&mut self, ms: i64) {
+        let at = self.now.plus_ms(ms);
+        if let Some(connecting) = &mut self.task.connecting {
+            connecting.guard = Some(connecting.guard.map_or(at, |guard| guard.min(at)));
+        }
+    }
+
+    /// Both were seen in the room: accepted, even when one of them has left since.
+    pub(super) fn settle_acceptance(&mut self) {
+        let Some(index) = self.connecting_index() else { return };
+        self.tell_attributes(index);
+        if !self.caller_was_sent() || self.task.caller().joined.is_none() || self.task.legs[index].joined.is_none() {
+            return;
+        }
+        let Some(connecting) = self.task.connecting.take() else { return };
+        self.merge_attributes(index);
+        self.task.legs[index].accepted = true;
+        self.task.deadlines.lost_join = None;
+        self.outputs.push(Output::Accept(connecting.reservation));
+    }
+
+    /// Tells the routing core the room and the legs once they are known.
+    fn tell_attributes(&mut self, index: usize) {
+        let known = self.task.conference.is_some() && self.task.legs[index].call.is_some();
+        let Some(connecting) = &mut self.task.connecting else { return };
+        if known && !connecting.attributes_told && self.task.caller_end.is_none() {
+            connecting.attributes_told = true;
+            self.merge_attributes(index);
+        }
+    }
+
+    fn merge_attributes(&mut self, index: usize) {
+        let mut participants = Map::new();
+        if let Some(call) = &self.task.legs[index].call {
+            participants.insert("worker".to_owned(), Value::from(call.0.as_str()));
+        }
+        participants.insert("customer".to_owned(), Value::from(self.task.call.0.as_str()));
+        let mut conference = Map::new();
+        conference.insert("room_name".to_owned(), Value::from(self.task.room.as_str()));
+        if let Some(sid) = &self.task.conference {
+            conference.insert("sid".to_owned(), Value::from(sid.as_str()));
+        }
+        conference.insert("participants".to_owned(), Value::Object(participants));
+        let mut attributes = Map::new();
+        attributes.insert("conference".to_owned(), Value::Object(conference));
+        self.outputs.push(Output::MergeAttributes(attributes));
+    }
+
+    /// Goes on with the attempt, or gives it up when the worker's leg is gone.
+    pub(super) fn settle_connecting(&mut self) {
+        let (Some(index), Some(phase)) = (self.connecting_index(), self.phase()) else { return };
+        if self.task.caller_end.is_some() {
+            return;
+        }
+        let leg = &self.task.legs[index];
+        if !leg.is_live() {
+            let code = failure_code(leg);
+            return self.fail(code);
+        }
+        if leg.state == LegState::InRoom && phase <= Phase::Checking {
+            let fresh = self.now.ms_since(self.task.caller_seen) < self.policy.caller_fresh_ms;
+            if fresh && self.task.wait_seen {
+                self.set_phase(Phase::ReadyToMove, None);
+            } else {
+                self.set_phase(Phase::FindingCaller, None);
+                self.fetch_caller();
+            }
+        }
+        if self.phase() == Some(Phase::ReadyToMove) && self.task.wish.is_none() && !self.is_redirecting() {
+            self.move_caller();
+        }
+    }
+
+    fn move_caller(&mut self) {
+        let caller = &mut self.task.legs[0];
+        caller.state = LegState::Answered;
+        caller.joined = None;
+        caller.left = None;
+        caller.last_room_sequence = None;
+        self.set_phase(Phase::Moving, None);
+        self.task.redirected = Some(self.now);
+        let call = self.task.call.clone();
+        self.phone(Errand::MoveCaller, PhoneCommand::MoveCallerToRoom { call });
+    }
+
+    /// The attempt has failed: the reservation is canceled and the caller waits again.
+    pub(super) fn fail(&mut self, code: Option<i32>) {
+        if let Some(reservation) = self.abandon() {
+            self.outputs.push(Output::FailConnecting { reservation, code });
+            self.settle_aborts();
+            self.retire_room();
+        }
+    }
+
+    /// Ends the attempt without a word to the routing core; a caller who was sent to the room is to come back.
+    pub(super) fn abandon(&mut self) -> Option<ReservationSid> {
+        let sent = self.caller_was_sent();
+        let index = self.connecting_index();
+        let connecting = self.task.connecting.take()?;
+        if let Some(index) = index {
+            self.give_up_leg(index);
+        }
+        self.task.deadlines.lost_join = None;
+        if sent && self.task.wish.is_none() {
+            self.want(Wish::Park);
+        }
+        Some(connecting.reservation)
+    }
+
+    pub(super) fn want(&mut self, wish: Wish) {
+        self.task.wish = Some(wish);
+        self.task.wish_tries = 0;
+        self.task.deadlines.wish = None;
+    }
+
+    /// Redirects the caller as wished, when no other redirect is on its way.
+    pub(super) fn settle_wish(&mut self) {
+        let Some(wish) = self.task.wish else { return };
+        if self.task.deadlines.wish.is_some() || self.is_redirecting() {
+            return;
+        }
+        self.task.redirected = Some(self.now);
+        let call = self.task.call.clone();
+        match wish {
+            Wish::Park => self.phone(Errand::ParkCaller, PhoneCommand::ParkCaller { call }),
+            Wish::Release => self.phone(Errand::ReleaseCaller, PhoneCommand::ReleaseCaller { call }),
+        }
+    }
+
+    /// The phase of the attempt has lasted too long.
+    pub(super) fn guard_passed(&mut self) {
+        let (Some(index), Some(phase)) = (self.connecting_index(), self.phase()) else { return };
+        match phase {
+            Phase::Dialing => {
+                let leg = &self.task.legs[index];
+                if let Some(cause) = leg.end_cause {
+                    self.end_leg(index, Some(cause), None);
+                } else if leg.call.is_none() {
+                    self.fail(None);
+                } else {
+                    self.set_phase(Phase::Checking, None);
+                    self.fetch_leg(index);
+                    self.fetch_caller();
+                }
+            }
+            Phase::FindingCaller => self.fetch_caller(),
+            Phase::AwaitingJoin => self.find_lost_caller(),
+            Phase::Checking | Phase::ReadyToMove | Phase::Moving | Phase::FindingLost => {}
+        }
+    }
+
+    /// The caller was sent to the room and did not get there, or is not there any more.
+    pub(super) fn find_lost_caller(&mut self) {
+        self.set_phase(Phase::FindingLost, None);
+        self.fetch_caller();
+    }
+
+    /// The arrival that a departure waited for did not come.
+    pub(super) fn lost_join_passed(&mut self) {
+        if let Some(end) = &mut self.task.caller_end {
+            end.certain = true;
+        } else if self.caller_was_sent() {
+            self.find_lost_caller();
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Which document a leg continues with, by the state of its voice task, and the settings of the room it joins.
+//!
+//! Answers only; nothing changes here, and no TwiML is written. The webhook is folded first, then its document is asked
+//! for. Start with [`VoiceTask::document_after_left`].
+
+use super::interface::{ConferenceOptions, QueueResult, Role};
+use super::voice_task::{CUSTOMER_LABEL, Phase, VoiceState, VoiceTask, Wish};
+use crate::routing::ReservationSid;
+
+/// What the phone system is to run next on a leg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextDocument {
+    /// The customer's join document.
+    JoinRoom,
+    /// The park document: the caller waits (again).
+    Wait,
+    /// The answer of the application's `action`.
+    Application {
+        /// `action`, absolute.
+        url: String,
+        /// `GET` or `POST`.
+        method: String,
+        /// `QueueResult` to send.
+        result: QueueResult,
+        /// Why the task was canceled, where the calls core knows it.
+        cancel_reason: Option<String>,
+        /// Whether the leg runs the application's answer; otherwise the request is made for its effects and the leg
+        /// gets an empty document.
+        answer_used: bool,
+    },
+    /// The verbs that stood after `<Enqueue>`.
+    AfterEnqueue(String),
+    /// The document that says that nobody can take the call.
+    Unavailable,
+    /// An empty document.
+    Empty,
+}
+
+/// Settings of a room for the leg that joins it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomSettings {
+    /// Name of the room.
+    pub room_name: String,
+    /// Label of the leg.
+    pub label: String,
+    /// The leg starts the room.
+    pub start_on_enter: bool,
+    /// The room ends with the leg.
+    pub end_on_exit: bool,
+    /// `true`, `false`, `onEnter` or `onExit`.
+    pub beep: String,
+    /// What is heard while the room has not started; `Some("")` is silence.
+    pub wait_url: Option<String>,
+    /// How it is fetched.
+    pub wait_method: Option<String>,
+    /// The leg only listens.
+    pub muted: bool,
+    /// 2 to 250.
+    pub max_participants: Option<u32>,
+    /// Recording of the room.
+    pub record: Option<String>,
+    /// Trimming of the recording.
+    pub trim: Option<String>,
+    /// Where the room is mixed.
+    pub region: Option<String>,
+    /// `small`, `medium`, `large` or `off`.
+    pub jitter_buffer_size: Option<String>,
+}
+
+impl VoiceTask {
+    /// The answer to the `<Enqueue>` action (`spec/voice.md` 2.8, "Answer of /left by state of the task").
+    #[must_use]
+    pub fn document_after_left(&self, result: QueueResult) -> NextDocument {
+        match result {
+            QueueResult::Hangup => self.application(result, false).unwrap_or(NextDocument::Empty),
+            QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
+                self.onward(result, NextDocument::Empty)
+            }
+            QueueResult::Redirected
+            | QueueResult::RedirectedFromBridged
+            | QueueResult::Bridged
+            | QueueResult::BridgingInProcess => {
+                if self.released {
+                    self.onward(QueueResult::Leave, NextDocument::Unavailable)
+                } else if self.cancel_reason.as_deref() == Some(QueueResult::Redirected.as_str()) {
+                    self.application(QueueResult::Redirected, false).unwrap_or(NextDocument::Empty)
+                } else if self.caller_end.is_some() {
+                    NextDocument::Empty
+                } else if self.is_moving_caller() || self.state == VoiceState::Bridged {
+                    NextDocument::JoinRoom
+                } else if self.state < VoiceState::Bridged {
+                    NextDocument::Wait
+                } else {
+                    NextDocument::Empty
+                }
+            }
+        }
+    }
+
+    /// The answer to the `<Dial>` action of a join document.
+    #[must_use]
+    pub fn document_after_room(&self, role: Role) -> NextDocument {
+        if role != Role::Customer {
+            return NextDocument::Empty;
+        }
+        if self.released {
+            return self.onward(QueueResult::Leave, NextDocument::Unavailable);
+        }
+        if self.is_accepted() {
+            return self.onward(QueueResult::Bridged, NextDocument::Empty);
+        }
+        if self.caller_end.is_some() {
+            return self.application(QueueResult::Hangup, false).unwrap_or(NextDocument::Empty);
+        }
+        NextDocument::Wait
+    }
+
+    /// Whether the caller was told to go to the room and is expected there.
+    #[must_use]
+    pub fn is_moving_caller(&self) -> bool {
+        self.wish != Some(Wish::Park)
+            && self.connecting.as_ref().is_some_and(|connecting| connecting.phase >= Phase::Moving)
+    }
+
+    fn onward(&self, result: QueueResult, otherwise: NextDocument) -> NextDocument {
+        self.application(result, true)
+            .or_else(|| self.park.after_enqueue.clone().map(NextDocument::AfterEnqueue))
+            .unwrap_or(otherwise)
+    }
+
+    /// The application's `action`, which is requested with one result only.
+    fn application(&self, result: QueueResult, answer_used: bool) -> Option<NextDocument> {
+        if self.action_called.is_some_and(|called| called != result) {
+            return None;
+        }
+        Some(NextDocument::Application {
+            url: self.park.action.clone()?,
+            method: self.park.action_method.clone().unwrap_or_else(|| "POST".to_owned()),
+            result,
+            cancel_reason: self.cancel_reason.clone(),
+            answer_used,
+        })
+    }
+
+    /// The room as the caller joins it.
+    #[must_use]
+    pub fn customer_room(&self) -> RoomSettings {
+        let options = self.options.clone().unwrap_or_default();
+        RoomSettings {
+            label: CUSTOMER_LABEL.to_owned(),
+            start_on_enter: true,
+            end_on_exit: options.end_conference_on_customer_exit,
+            beep: if options.beep_on_customer_entrance { "onEnter" } else { "false" }.to_owned(),
+            muted: false,
+            ..self.room_settings(options)
+        }
+    }
+
+    /// The room as a worker's own leg joins it.
+    #[must_use]
+    pub fn worker_room(&self, reservation: ReservationSid) -> RoomSettings {
+        let options = self.options.clone().unwrap_or_default();
+        RoomSettings { label: reservation.to_string(), ..self.room_settings(options) }
+    }
+
+    fn room_settings(&self, options: ConferenceOptions) -> RoomSettings {
+        RoomSettings {
+            room_name: self.room.clone(),
+            label: String::new(),
+            start_on_enter: options.start_conference_on_enter,
+            end_on_exit: options.end_conference_on_exit,
+            beep: options.beep,
+            wait_url: options.wait_url,
+            wait_method: options.wait_method,
+            muted: options.muted,
+            max_participants: options.max_participants,
+            record: options.conference_record,
+            trim: options.conference_trim,
+            region: options.region,
+            jitter_buffer_size: options.jitter_buffer_size,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! How things end: the caller before acceptance, the work after it, the room, and legs that are not wanted any more
+//! (`spec/voice.md` 3.7 and 3.8).
+//!
+//! Decides by the facts that `fold` and `answers` have noted. Start with `settle_work`.
+
+use super::interface::{Output, PhoneCommand, Role};
+use super::machine::Machine;
+use super::voice_task::{Abort, Errand, LegState, Wish};
+use crate::routing::ReservationSid;
+
+impl Machine<'_> {
+    /// Before acceptance: the caller is gone, so the task is canceled; a departure from the room waits a little for the
+    /// arrival that may have been overtaken (`spec/voice.md` 8.5).
+    pub(super) fn settle_caller_end(&mut self) {
+        if self.task.is_accepted() || self.task.caller_told {
+            return;
+        }
+        let Some(end) = self.task.caller_end.clone() else { return };
+        if !end.certain && self.caller_was_sent() {
+            let until = self.now.plus_ms(self.policy.lost_join_ms);
+            self.task.deadlines.lost_join.get_or_insert(until);
+            return;
+        }
+        self.task.caller_told = true;
+        if !self.task.task_ended {
+            self.task.cancel_reason = Some(end.reason.clone());
+            self.outputs.push(Output::EndCaller { reason: end.reason });
+        }
+        self.abandon();
+        self.task.wish = None;
+        self.task.deadlines.wish = None;
+    }
+
+    /// The routing core ended the task for a reason of its own.
+    pub(super) fn end_task(&mut self, canceled: bool) {
+        if self.task.task_ended {
+            return;
+        }
+        self.task.task_ended = true;
+        if self.task.is_accepted() {
+            return;
+        }
+        self.abandon();
+        self.task.wish = None;
+        let lost = self.task.caller_end.is_some();
+        if !lost && (self.policy.on_cancel_release_caller || !canceled) {
+            self.task.released = true;
+            self.want(Wish::Release);
+        }
+    }
+
+    /// The routing core ended a reservation for a reason of its own.
+    pub(super) fn end_reservation(&mut self, reservation: ReservationSid) {
+        if self.task.connecting.as_ref().is_some_and(|connecting| connecting.reservation == reservation) {
+            self.abandon();
+            self.settle_aborts();
+            self.retire_room();
+        } else if let Some(index) = self.worker_index(reservation) {
+            self.task.legs[index].wrapped = true;
+        }
+    }
+
+    /// After acceptance: who left, whose work is over, and who must not stay alone in the room.
+    pub(super) fn settle_work(&mut self) {
+        if !self.task.is_accepted() {
+            return;
+        }
+        let caller_here = self.task.caller().state == LegState::InRoom;
+        let workers = self.workers_in_room();
+        let others = self
+            .task
+            .legs
+            .iter()
+            .any(|leg| leg.role == Role::External && leg.state == LegState::InRoom && leg.abort.is_none());
+        let worker_remains = !caller_here && workers == 1 && !others && self.policy.end_room_when_customer_left;
+        let over = self.task.room_over || worker_remains;
+        for leg in &mut self.task.legs {
+            if leg.accepted && !leg.wrapped && (over || !leg.is_live()) {
+                leg.wrapped = true;
+                if let (Some(reservation), false) = (leg.reservation, self.task.task_ended) {
+                    self.outputs.push(Output::EndWork(reservation));
+                }
+            }
+        }
+        self.settle_room(caller_here, workers, others, worker_remains);
+    }
+
+    fn settle_room(&mut self, caller_here: bool, workers: usize, others: bool, worker_remains: bool) {
+        let options = self.task.options.as_ref();
+        let ends_with_worker = options.is_some_and(|options| options.end_conference_on_exit);
+        let ends_with_caller = options.is_some_and(|options| options.end_conference_on_customer_exit);
+        let by_itself = self.now.plus_ms(self.policy.room_end_guard_ms);
+        let caller_remains = caller_here && workers == 0 && !others;
+        let deadlines = &mut self.task.deadlines;
+        if self.task.room_over || !(caller_remains || worker_remains) {
+            deadlines.alone = None;
+            deadlines.room_end = None;
+        } else if deadlines.room_end.is_some() || self.is_outstanding(&Errand::EndRoom) {
+            // The end of the room is under way.
+        } else if caller_remains && !ends_with_worker {
+            let until = self.now.plus_ms(self.policy.customer_alone_ms);
+            self.task.deadlines.alone.get_or_insert(until);
+        } else if caller_remains || ends_with_caller {
+            self.task.deadlines.room_end = Some(by_itself);
+        } else {
+            self.end_room();
+        }
+    }
+
+    /// Has the room ended at the phone system.
+    pub(super) fn end_room(&mut self) {
+        if self.task.room_over || self.is_outstanding(&Errand::EndRoom) {
+            return;
+        }
+        let room = self.room_handle();
+        self.phone(Errand::EndRoom, PhoneCommand::EndRoom { room });
+    }
+
+    /// Everybody is out of the room.
+    pub(super) fn room_ended(&mut self) {
+        for index in 0..self.task.legs.len() {
+            if self.task.legs[index].state == LegState::InRoom {
+                self.leave_room(index);
+            }
+        }
+        if self.task.is_accepted() {
+            self.task.room_over = true;
+        }
+    }
+
+    /// Ending the room failed: again later, and at last leg by leg.
+    pub(super) fn room_end_failed(&mut self, message: &str) {
+        self.task.room_end_tries += 1;
+        if self.task.room_end_tries < self.policy.attempts {
+            self.task.deadlines.room_end = Some(self.now.plus_ms(self.policy.retry_ms));
+            return;
+        }
+        self.alert(format!("the room could not be ended: {message}"), None);
+        for index in 1..self.task.legs.len() {
+            self.give_up_leg(index);
+        }
+        self.settle_aborts();
+        self.room_ended();
+    }
+
+    fn room_handle(&self) -> String {
+        self.task.conference.clone().unwrap_or_else(|| self.task.room.clone())
+    }
+
+    /// Sends what ends the legs that are not wanted any more, each as far as is known of it.
+    pub(super) fn settle_aborts(&mut self) {
+        for index in 1..self.task.legs.len() {
+            let leg = &self.task.legs[index];
+            let label = leg.label.clone();
+            let busy = self.task.outstanding.values().any(|errand| match errand {
+                Errand::HangUp(of) | Errand::HangUpLabel(of) | Errand::Kick(of) => *of == label,
+                _ => false,
+            });
+            if !leg.is_live() || busy {
+                continue;
+            }
+            match (leg.abort, leg.call.clone()) {
+                (Some(Abort::Wanted), _) if leg.state == LegState::InRoom => {
+                    self.task.legs[index].abort = Some(Abort::Kicked);
+                    let room = self.room_handle();
+                    self.phone(Errand::Kick(label.clone()), PhoneCommand::Kick { room, leg: label });
+                }
+                (Some(Abort::Wanted | Abort::ByLabel), Some(_)) => self.hang_up(index),
+                (Some(Abort::Wanted), None) => {
+                    self.task.legs[index].abort = Some(Abort::ByLabel);
+                    let room = self.task.room.clone();
+                    self.phone(
+                        Errand::HangUpLabel(label.clone()),
+                        PhoneCommand::HangUpLabel { room, label, call: None },
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn hang_up(&mut self, index: usize) {
+        let leg = &mut self.task.legs[index];
+        if let Some(call) = leg.call.clone() {
+            leg.abort = Some(Abort::BySid);
+            let errand = Errand::HangUp(leg.label.clone());
+            self.phone(errand, PhoneCommand::HangUp { call });
+        }
+    }
+
+    /// A leg that should have ended is looked at, a few times; then it is no longer ours to care for.
+    pub(super) fn look_for_end(&mut self, index: usize) {
+        let leg = &self.task.legs[index];
+        if leg.state == LegState::Ended {
+            return;
+        }
+        if leg.call.is_none() {
+            return self.end_leg(index, None, None);
+        }
+        if leg.tries >= self.policy.attempts {
+            let reservation = leg.reservation;
+            self.alert("a leg did not end although it was told to".to_owned(), reservation);
+            return self.end_leg(index, None, None);
+        }
+        self.fetch_leg(index);
+    }
+
+    /// Looks at the leg again after `ms`.
+    pub(super) fn check_leg_in(&mut self, index: usize, ms: i64) {
+        let at = self.now.plus_ms(ms);
+        let leg = &mut self.task.legs[index];
+        if leg.state != LegState::Ended {
+            leg.check_at = Some(at);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Folds webhooks and callbacks into the facts of a voice task (`spec/voice.md` 4.4 and the stale-event rule of 3.9).
+//!
+//! A fact may come twice, late, or before what it follows from: a leg only moves forward, joining implies being
+//! answered, being completed implies having left. Nothing is commanded here, except that a second leg with a label that
+//! is taken is to be removed. Start with `fold`.
+
+use super::interface::{CallSid, CallStatus, Input, QueueResult, Role, RoomEvent};
+use super::machine::Machine;
+use super::policy::MOST_LEGS;
+use super::voice_task::{Abort, CUSTOMER_LABEL, Leg, LegState, Phase, Wish};
+use crate::routing::ReservationSid;
+
+/// Reasons of a departure that tell of the end of the whole room.
+const ROOM_END_REASONS: [&str; 2] = ["moderator_ended_conference", "conference_ended_via_api"];
+const HUNG_UP: &str = "participant_hung_up";
+const ADD_FAILED: &str = "participant_add_failed";
+
+/// One room event about a leg.
+struct Sighting<'a> {
+    conference: &'a str,
+    event: &'a RoomEvent,
+    call: Option<&'a CallSid>,
+    label: Option<&'a str>,
+    sequence: Option<u32>,
+}
+
+impl Machine<'_> {
+    pub(super) fn fold(&mut self, input: &Input) {
+        match input {
+            Input::Enqueued { .. } | Input::Tick => {}
+            Input::WaitRequested => {
+                self.task.wait_seen = true;
+                self.task.caller_seen = self.now;
+            }
+            Input::Left { result, call_ended, queue_time_secs } => {
+                self.task.queue_time_secs = self.task.queue_time_secs.or(*queue_time_secs);
+                self.left_queue(*result, *call_ended);
+            }
+            Input::RoomLeft { role: Role::Customer, call_ended, .. } => self.caller_left_room(*call_ended),
+            Input::RoomLeft { reservation, call_ended, .. } => {
+                if let Some(index) = reservation.and_then(|reservation| self.worker_index(reservation)) {
+                    self.leave_room(index);
+                    if *call_ended {
+                        self.end_leg(index, Some(CallStatus::Completed), None);
+                    }
+                }
+            }
+            Input::CallerEnded { call } => self.call_ended(call),
+            Input::Instruct { reservation, contact_uri, options, .. } => {
+                self.instruct(*reservation, contact_uri.as_deref(), options);
+            }
+            Input::WorkerCalled { reservation, call, options, .. } => self.worker_called(*reservation, call, options),
+            Input::LegChanged { role, reservation, call, status, sequence, code } => match role {
+                Role::Customer => self.caller_changed(call, *status),
+                Role::Worker | Role::External => {
+                    self.leg_changed(*reservation, call, *status, *sequence, *code);
+                }
+            },
+            Input::RoomChanged { conference, event, call, label, sequence } => self.room_changed(&Sighting {
+                conference,
+                event,
+                call: call.as_ref(),
+                label: label.as_deref(),
+                sequence: *sequence,
+            }),
+            Input::CommandDone { number, outcome } => self.command_done(*number, outcome),
+            Input::ReservationEnded { reservation } => self.end_reservation(*reservation),
+            Input::TaskEnded { canceled } => self.end_task(*canceled),
+        }
+    }
+
+    fn left_queue(&mut self, result: QueueResult, call_ended: bool) {
+        if self.task.is_accepted() || self.task.released {
+            if call_ended || result == QueueResult::Hangup {
+                self.lose_caller("hangup", true, true);
+            } else if result == QueueResult::RedirectedFromBridged && self.task.is_accepted() {
+                self.lose_caller(result.as_str(), true, false);
+            }
+            return;
+        }
+        match result {
+            QueueResult::Hangup => self.lose_caller("hangup", true, true),
+            _ if call_ended => self.lose_caller("hangup", !self.caller_was_sent(), true),
+            QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
+                self.lose_caller(result.as_str(), true, false);
+            }
+            QueueResult::Redirected | QueueResult::RedirectedFromBridged if !self.is_echo() => {
+                self.lose_caller(QueueResult::Redirected.as_str(), true, false);
+            }
+            QueueResult::Redirected
+            | QueueResult::RedirectedFromBridged
+            | QueueResult::Bridged
+            | QueueResult::BridgingInProcess => self.task.caller_seen = self.now,
+        }
+    }
+
+    /// Whether a redirect that the queue tells of is one of ours.
+    fn is_echo(&self) -> bool {
+        self.caller_was_sent()
+            || self.task.wish.is_some()
+            || self.is_redirecting()
+            || self.task.redirected.is_some_and(|at| self.now.ms_since(at) <= self.policy.redirect_echo_ms)
+    }
+
+    fn caller_left_room(&mut self, call_ended: bool) {
+        if call_ended {
+            return self.lose_caller("hangup", !self.caller_was_sent(), true);
+        }
+        if self.task.is_accepted() || self.task.task_ended {
+            return self.leave_room(0);
+        }
+        if self.caller_was_sent() {
+            self.fail(None);
+        }
+        // The answer to this request parks the caller.
+        if self.task.wish == Some(Wish::Park) {
+            self.task.wish = None;
+        }
+    }
+
+    fn call_ended(&mut self, call: &CallSid) {
+        if *call == self.task.call {
+            return self.lose_caller("hangup", !self.caller_was_sent(), true);
+        }
+        let own = self.task.legs.iter().position(|leg| leg.role == Role::Worker && leg.call.as_ref() == Some(call));
+        if let Some(index) = own {
+            self.end_leg(index, Some(CallStatus::Completed), None);
+        }
+    }
+
+    fn caller_changed(&mut self, call: &CallSid, status: CallStatus) {
+        if *call != self.task.call {
+            return;
+        }
+        if status.is_final() {
+            self.lose_caller("hangup", !self.caller_was_sent(), true);
+        } else {
+            self.task.caller_seen = self.now;
+        }
+    }
+
+    fn leg_changed(
+        &mut self,
+        reservation: Option<ReservationSid>,
+        call: &CallSid,
+        status: CallStatus,
+        sequence: Option<u32>,
+        code: Option<i32>,
+    ) {
+        let Some(index) = reservation.and_then(|reservation| self.worker_index(reservation)) else { return };
+        let now = self.now;
+        let dialing = self.connecting_index() == Some(index) && self.phase() == Some(Phase::Dialing);
+        let leg = &mut self.task.legs[index];
+        if leg.call.get_or_insert_with(|| call.clone()) != call || leg.state == LegState::Ended {
+            return;
+        }
+        leg.last_sequence = leg.last_sequence.max(sequence);
+        if status.is_final() {
+            return self.end_leg(index, Some(status), code);
+        }
+        leg.state = leg.state.max(match status {
+            CallStatus::Ringing => LegState::Ringing,
+            CallStatus::InProgress => LegState::Answered,
+            _ => LegState::Queued,
+        });
+        match status {
+            CallStatus::Initiated if leg.dialed.is_none() => {
+                leg.dialed = Some(now);
+                if dialing && leg.answered.is_none() && leg.end_cause.is_none() {
+                    self.set_ring_guard();
+                }
+            }
+            CallStatus::InProgress if leg.answered.is_none() => {
+                leg.answered = Some(now);
+                if dialing {
+                    self.hasten_guard(self.policy.join_guard_ms);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn room_changed(&mut self, sighting: &Sighting<'_>) {
+        let index = self.identify(sighting);
+        let current = self.task.conference.as_deref() == Some(sighting.conference);
+        let joining = *sighting.event == RoomEvent::Joined && index.is_some() && index == self.connecting_index();
+        let adoptable = self.task.connecting.is_some()
+            && self.task.conference.is_none()
+            && !self.task.past_conferences.iter().any(|past| past == sighting.conference);
+        if !current && (joining || adoptable) {
+            self.retire_room();
+            self.task.past_conferences.retain(|past| past != sighting.conference);
+            self.task.conference = Some(sighting.conference.to_owned());
+        } else if !current {
+            return self.stale_sighting(index, sighting);
+        }
+        match (sighting.event, index) {
+            (RoomEvent::Ended { .. }, _) => self.room_ended(),
+            (RoomEvent::Joined, Some(index)) => self.joined(index, sighting),
+            (RoomEvent::Joined, None) => self.stranger_joined(sighting),
+            (RoomEvent::Left { reason, call_status }, Some(index)) if self.is_same_call(index, sighting) => {
+                self.left_room(index, sighting.sequence, reason.as_deref(), *call_status);
+            }
+            (RoomEvent::Held(held), Some(index)) => self.task.legs[index].held = *held,
+            (RoomEvent::Muted(muted), Some(index)) => self.task.legs[index].muted = *muted,
+            _ => {}
+        }
+    }
+
+    /// News of an earlier room: they count for the legs of failed attempts, and a hang-up is one in any room.
+    fn stale_sighting(&mut self, index: Option<usize>, sighting: &Sighting<'_>) {
+        let (Some(index), RoomEvent::Left { reason, .. }) = (index, sighting.event) else { return };
+        if !self.is_same_call(index, sighting) {
+            return;
+        }
+        if index == 0 {
+            if reason.as_deref() == Some(HUNG_UP) && !self.caller_was_sent() {
+                self.lose_caller("hangup", true, true);
+            }
+        } else if self.connecting_index() != Some(index) && !self.task.legs[index].accepted {
+            self.leave_room(index);
+        }
+    }
+
+    /// Which leg an event is about: by label, else by call.
+    fn identify(&self, sighting: &Sighting<'_>) -> Option<usize> {
+        match (sighting.label, sighting.call) {
+            (Some(CUSTOMER_LABEL), Some(call)) => (*call == self.task.call).then_some(0),
+            (Some(label), _) if self.leg_index(label).is_some() => self.leg_index(label),
+            (_, Some(call)) => self.task.legs.iter().position(|leg| leg.call.as_ref() == Some(call)),
+            _ => None,
+        }
+    }
+
+    fn is_same_call(&self, index: usize, sighting: &Sighting<'_>) -> bool {
+        match (&self.task.legs[index].call, sighting.call) {
+            (Some(known), Some(seen)) => known == seen,
+            _ => true,
+        }
+    }
+
+    fn joined(&mut self, index: usize, sighting: &Sighting<'_>) {
+        let now = self.now;
+        let same = self.is_same_call(index, sighting);
+        let leg = &mut self.task.legs[index];
+        if !same {
+            let returns = !leg.is_live() && leg.accepted && leg.last_room_sequence <= sighting.sequence;
+            if !returns {
+                return self.duplicate_joined(sighting);
+            }
+            leg.call = sighting.call.cloned();
+            leg.state = LegState::Left;
+            leg.ended = None;
+        } else if leg.call.is_none() {
+            leg.call = sighting.call.cloned();
+        }
+        let newer = matches!((sighting.sequence, leg.last_room_sequence), (Some(new), Some(old)) if new > old);
+        leg.last_room_sequence = leg.last_room_sequence.max(sighting.sequence);
+        leg.joined.get_or_insert(now);
+        leg.answered.get_or_insert(now);
+        if leg.state < LegState::InRoom || (leg.state == LegState::Left && (newer || !same)) {
+            leg.state = LegState::InRoom;
+            leg.left = None;
+            leg.check_at = None;
+        }
+        if index == 0 {
+            self.task.caller_seen = now;
+        }
+    }
+
+    /// Somebody who is not one of ours is in the room.
+    fn stranger_joined(&mut self, sighting: &Sighting<'_>) {
+        let Some(call) = sighting.call else { return };
+        let label = match sighting.label {
+            Some(label) if label.parse::<ReservationSid>().is_ok() || label == CUSTOMER_LABEL => return,
+            Some(label) => label.to_owned(),
+            None => call.0.clone(),
+        };
+        self.add_stranger(label, call, sighting.sequence, None);
+    }
+
+    /// A second leg under a label of ours came from a repeated command; it is to leave.
+    fn duplicate_joined(&mut self, sighting: &Sighting<'_>) {
+        if let Some(call) = sighting.call {
+            self.add_stranger(call.0.clone(), call, sighting.sequence, Some(Abort::Wanted));
+        }
+    }
+
+    fn add_stranger(&mut self, label: String, call: &CallSid, sequence: Option<u32>, abort: Option<Abort>) {
+        if self.leg_index(&label).is_some() || self.task.legs.len() >= MOST_LEGS {
+            return;
+        }
+        self.task.legs.push(Leg {
+            call: Some(call.clone()),
+            state: LegState::InRoom,
+            joined: Some(self.now),
+            last_room_sequence: sequence,
+            abort,
+            ..Leg::requested(Role::External, label, self.now)
+        });
+    }
+
+    fn left_room(
+        &mut self,
+        index: usize,
+        sequence: Option<u32>,
+        reason: Option<&str>,
+        call_status: Option<CallStatus>,
+    ) {
+        let leg = &mut self.task.legs[index];
+        if matches!((sequence, leg.last_room_sequence), (Some(new), Some(old)) if new < old) {
+            return;
+        }
+        leg.last_room_sequence = leg.last_room_sequence.max(sequence);
+        if reason == Some(ADD_FAILED) && index > 0 {
+            return self.add_failed(index, call_status);
+        }
+        let room_ends = reason.is_some_and(|reason| ROOM_END_REASONS.contains(&reason));
+        if index == 0 {
+            let hung_up = reason.is_none_or(|reason| reason == HUNG_UP || reason == ADD_FAILED);
+            let already_out = !self.task.caller().is_live();
+            if hung_up {
+                self.lose_caller("hangup", !self.caller_was_sent(), true);
+            } else if !self.task.is_accepted() && self.caller_was_sent() && !already_out {
+                self.leave_room(0);
+                let until = self.now.plus_ms(self.policy.lost_join_ms);
+                self.task.deadlines.lost_join.get_or_insert(until);
+            } else if self.task.is_accepted() {
+                self.leave_room(0);
+            }
+        } else {
+            self.leave_room(index);
+            if call_status.is_some_and(CallStatus::is_final) {
+                self.end_leg(index, call_status, None);
+            }
+        }
+        if room_ends && self.task.is_accepted() {
+            self.room_ended();
+        }
+    }
+
+    /// The worker's leg never got into the room. The call's own callback tells a failure's code; it may be on its way.
+    fn add_failed(&mut self, index: usize, status: Option<CallStatus>) {
+        let connecting = self.connecting_index() == Some(index);
+        let status = status.filter(|status| status.is_final()).unwrap_or(CallStatus::Failed);
+        let leg = &mut self.task.legs[index];
+        if leg.state == LegState::Ended {
+            return;
+        }
+        if connecting && status == CallStatus::Failed {
+            leg.end_cause = Some(status);
+            self.hasten_guard(self.policy.lost_join_ms);
+        } else {
+            self.end_leg(index, Some(status), None);
+        }
+    }
+}

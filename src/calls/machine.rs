@@ -1,0 +1,287 @@
+//! One step of a voice task: fold the input into the facts, then settle what follows from the facts.
+//!
+//! Folding changes legs and the task's facts and decides next to nothing; settling looks at the facts alone, so that
+//! callbacks may come twice or in another order and still lead to the same commands. This module has the order of a
+//! step, the deadlines and the resulting state; `fold` and `answers` take inputs in, `connecting` and `ending` decide.
+//! Start with [`run`].
+
+use super::documents::NextDocument;
+use super::interface::{CallStatus, Input, Output, PhoneCommand, Role};
+use super::policy::{ALERT_PHONE_SYSTEM, MOST_PAST_ROOMS, Policy};
+use super::voice_task::{Abort, CallerEnd, Deadlines, Errand, LegState, Phase, VoiceState, VoiceTask};
+use crate::routing::{ReservationSid, Timestamp};
+
+/// Takes one input into `task` and returns what is to be done, in order.
+pub(super) fn run(task: &mut VoiceTask, policy: &Policy, input: &Input, now: Timestamp) -> Vec<Output> {
+    if task.state == VoiceState::Closed {
+        return Vec::new();
+    }
+    let state_before = task.state;
+    let mut machine = Machine { task, policy, now, outputs: Vec::new() };
+    let heard = if matches!(input, Input::Tick) {
+        machine.pass_deadlines()
+    } else {
+        machine.fold(input);
+        true
+    };
+    machine.settle();
+    machine.note_action(input);
+    if heard || machine.task.state != state_before {
+        machine.await_news();
+    }
+    machine.outputs
+}
+
+/// A voice task in the middle of a step.
+pub(super) struct Machine<'a> {
+    pub(super) task: &'a mut VoiceTask,
+    pub(super) policy: &'a Policy,
+    pub(super) now: Timestamp,
+    pub(super) outputs: Vec<Output>,
+}
+
+impl Machine<'_> {
+    fn settle(&mut self) {
+        self.settle_acceptance();
+        self.settle_caller_end();
+        self.settle_connecting();
+        self.settle_caller_end();
+        self.settle_work();
+        self.settle_wish();
+        self.settle_aborts();
+        self.settle_state();
+    }
+
+    fn settle_state(&mut self) {
+        let task = &*self.task;
+        let caller_here = task.caller().state == LegState::InRoom;
+        let open =
+            !task.outstanding.is_empty() || task.wish.is_some() || task.legs.iter().skip(1).any(|leg| !leg.is_done());
+        let state = if task.is_accepted() {
+            if caller_here && self.workers_in_room() > 0 && !task.room_over {
+                VoiceState::Bridged
+            } else if open || caller_here {
+                VoiceState::Ending
+            } else {
+                VoiceState::Closed
+            }
+        } else if task.caller_told || task.task_ended {
+            if open { VoiceState::Closing } else { VoiceState::Closed }
+        } else if let Some(connecting) = &task.connecting {
+            if connecting.phase < Phase::FindingCaller { VoiceState::Offering } else { VoiceState::Joining }
+        } else if task.wait_seen {
+            VoiceState::Parked
+        } else {
+            VoiceState::Created
+        };
+        self.task.state = state;
+        if state == VoiceState::Closed {
+            self.task.deadlines = Deadlines::default();
+            self.task.connecting = None;
+            for leg in &mut self.task.legs {
+                leg.check_at = None;
+            }
+        }
+    }
+
+    /// Sets when the next silence has lasted too long.
+    fn await_news(&mut self) {
+        let policy = self.policy;
+        let anybody_in = self.task.legs.iter().any(|leg| leg.state == LegState::InRoom);
+        let silence_ms = match self.task.state {
+            VoiceState::Created => policy.created_silence_ms,
+            VoiceState::Parked | VoiceState::Offering | VoiceState::Joining | VoiceState::Closing => {
+                policy.parked_silence_ms
+            }
+            VoiceState::Ending if !anybody_in => policy.parked_silence_ms,
+            VoiceState::Bridged | VoiceState::Ending => policy.bridged_silence_ms,
+            VoiceState::Closed => return,
+        };
+        self.task.deadlines.silence = Some(self.now.plus_ms(silence_ms));
+    }
+
+    /// Remembers with which result the application's `action` is requested.
+    fn note_action(&mut self, input: &Input) {
+        let document = match input {
+            Input::Left { result, .. } => self.task.document_after_left(*result),
+            Input::RoomLeft { role, .. } => self.task.document_after_room(*role),
+            _ => return,
+        };
+        if let NextDocument::Application { result, .. } = document {
+            self.task.action_called = Some(result);
+        }
+    }
+
+    /// Acts on every deadline that has passed; tells whether the silence was one of them.
+    fn pass_deadlines(&mut self) -> bool {
+        let now = self.now;
+        let passed = |deadline: &mut Option<Timestamp>| deadline.take_if(|at| *at <= now).is_some();
+        if self.task.connecting.as_mut().is_some_and(|connecting| passed(&mut connecting.guard)) {
+            self.guard_passed();
+        }
+        if passed(&mut self.task.deadlines.lost_join) {
+            self.lost_join_passed();
+        }
+        let alone = passed(&mut self.task.deadlines.alone);
+        let room_end = passed(&mut self.task.deadlines.room_end);
+        if alone || room_end {
+            self.end_room();
+        }
+        passed(&mut self.task.deadlines.wish);
+        for index in 0..self.task.legs.len() {
+            if passed(&mut self.task.legs[index].check_at) {
+                self.look_for_end(index);
+            }
+        }
+        let silent = passed(&mut self.task.deadlines.silence);
+        if silent {
+            self.look();
+        }
+        silent
+    }
+
+    /// Nothing was heard for too long: the phone system is asked.
+    fn look(&mut self) {
+        if self.task.caller().is_live() && self.task.caller_end.is_none() {
+            self.fetch_caller();
+        }
+        if self.task.state >= VoiceState::Bridged {
+            for index in 1..self.task.legs.len() {
+                let leg = &self.task.legs[index];
+                if leg.role == Role::Worker && leg.is_live() {
+                    self.fetch_leg(index);
+                }
+            }
+        }
+    }
+
+    /// Sends a command to the phone system.
+    pub(super) fn phone(&mut self, errand: Errand, command: PhoneCommand) {
+        self.task.last_number += 1;
+        let number = self.task.last_number;
+        self.task.outstanding.insert(number, errand);
+        self.outputs.push(Output::Phone { number, command });
+    }
+
+    pub(super) fn is_outstanding(&self, errand: &Errand) -> bool {
+        self.task.outstanding.values().any(|outstanding| outstanding == errand)
+    }
+
+    /// Whether a redirect of the caller is on its way.
+    pub(super) fn is_redirecting(&self) -> bool {
+        [Errand::MoveCaller, Errand::ParkCaller, Errand::ReleaseCaller].iter().any(|errand| self.is_outstanding(errand))
+    }
+
+    pub(super) fn alert(&mut self, message: String, reservation: Option<ReservationSid>) {
+        self.outputs.push(Output::Alert { code: ALERT_PHONE_SYSTEM, message, reservation });
+    }
+
+    pub(super) fn fetch_caller(&mut self) {
+        if !self.is_outstanding(&Errand::FetchCaller) {
+            let call = self.task.call.clone();
+            self.phone(Errand::FetchCaller, PhoneCommand::FetchCall { call });
+        }
+    }
+
+    pub(super) fn fetch_leg(&mut self, index: usize) {
+        let leg = &self.task.legs[index];
+        let Some(call) = leg.call.clone() else { return };
+        let errand = Errand::FetchLeg(leg.label.clone());
+        if !self.is_outstanding(&errand) {
+            self.phone(errand, PhoneCommand::FetchCall { call });
+        }
+    }
+
+    pub(super) fn leg_index(&self, label: &str) -> Option<usize> {
+        self.task.legs.iter().position(|leg| leg.label == label)
+    }
+
+    pub(super) fn worker_index(&self, reservation: ReservationSid) -> Option<usize> {
+        self.task.legs.iter().position(|leg| leg.reservation == Some(reservation))
+    }
+
+    /// The worker's leg of the attempt that is going on.
+    pub(super) fn connecting_index(&self) -> Option<usize> {
+        self.worker_index(self.task.connecting.as_ref()?.reservation)
+    }
+
+    pub(super) fn phase(&self) -> Option<Phase> {
+        self.task.connecting.as_ref().map(|connecting| connecting.phase)
+    }
+
+    /// Whether the caller was told to go to the room in the present attempt.
+    pub(super) fn caller_was_sent(&self) -> bool {
+        self.phase().is_some_and(|phase| phase >= Phase::Moving)
+    }
+
+    pub(super) fn workers_in_room(&self) -> usize {
+        let in_room =
+            |leg: &&super::Leg| leg.role == Role::Worker && leg.state == LegState::InRoom && leg.abort.is_none();
+        self.task.legs.iter().filter(in_room).count()
+    }
+
+    pub(super) fn end_leg(&mut self, index: usize, cause: Option<CallStatus>, code: Option<i32>) {
+        let leg = &mut self.task.legs[index];
+        if leg.state == LegState::Ended {
+            return;
+        }
+        leg.state = LegState::Ended;
+        leg.ended = Some(self.now);
+        if leg.joined.is_some() {
+            leg.left.get_or_insert(self.now);
+        }
+        leg.end_cause = cause.or(leg.end_cause);
+        leg.end_code = code;
+        leg.check_at = None;
+    }
+
+    /// The leg is out of the room; its call is expected to end.
+    pub(super) fn leave_room(&mut self, index: usize) {
+        let leg = &mut self.task.legs[index];
+        if leg.state >= LegState::Left {
+            return;
+        }
+        leg.state = LegState::Left;
+        leg.left = Some(self.now);
+        if leg.role == Role::Worker && !leg.own {
+            leg.check_at = Some(self.now.plus_ms(self.policy.leg_end_guard_ms));
+        }
+    }
+
+    /// The caller is lost to this task.
+    pub(super) fn lose_caller(&mut self, reason: &str, certain: bool, call_ended: bool) {
+        self.leave_room(0);
+        if call_ended {
+            self.end_leg(0, Some(CallStatus::Completed), None);
+        }
+        match &mut self.task.caller_end {
+            Some(end) => end.certain |= certain,
+            unset => *unset = Some(CallerEnd { reason: reason.to_owned(), certain }),
+        }
+    }
+
+    /// The leg is not wanted any more.
+    pub(super) fn give_up_leg(&mut self, index: usize) {
+        let leg = &mut self.task.legs[index];
+        if leg.is_live() && leg.abort.is_none() {
+            leg.abort = Some(Abort::Wanted);
+        }
+    }
+
+    /// Late news of the room in use are no news of the next one.
+    pub(super) fn retire_room(&mut self) {
+        if let Some(conference) = self.task.conference.take() {
+            self.remember_past_room(conference);
+        }
+    }
+
+    pub(super) fn remember_past_room(&mut self, conference: String) {
+        let past = &mut self.task.past_conferences;
+        if !past.contains(&conference) {
+            if past.len() >= MOST_PAST_ROOMS {
+                past.remove(0);
+            }
+            past.push(conference);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The times and switches of the voice side that are decisions of ours and not of the phone system.
+//!
+//! Nothing is decided here; the deciding modules read these values. Start with [`Policy`].
+
+/// Times in milliseconds and switches of the calls core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Silence of a new call after which the phone system is asked whether it is alive.
+    pub created_silence_ms: i64,
+    /// Silence of a waiting call, and of one that is being connected, after which it is looked at.
+    pub parked_silence_ms: i64,
+    /// Silence of a conversation after which its legs are looked at.
+    pub bridged_silence_ms: i64,
+    /// What the phone system may take beyond the ring timeout.
+    pub ring_margin_ms: i64,
+    /// How long a leg that is known to be answered or redirected may take to appear in the room.
+    pub join_guard_ms: i64,
+    /// A sign of life of the caller this young makes it unnecessary to look before the caller is moved.
+    pub caller_fresh_ms: i64,
+    /// How long a departure waits for the arrival that must have preceded it: callbacks overtake each other.
+    pub lost_join_ms: i64,
+    /// How long a caller may be alone in the room after the worker left; the worker may come back meanwhile.
+    pub customer_alone_ms: i64,
+    /// How long the phone system may take to end a room of itself before it is told to.
+    pub room_end_guard_ms: i64,
+    /// How long a leg may take to end after it was told to, or after it left the room.
+    pub leg_end_guard_ms: i64,
+    /// Time between attempts to redirect the caller, or to end a room.
+    pub retry_ms: i64,
+    /// Attempts at one such thing.
+    pub attempts: u32,
+    /// For so long after a redirect of ours the queue's news of a redirect is its echo.
+    pub redirect_echo_ms: i64,
+    /// End the room when the caller left and one worker remains.
+    pub end_room_when_customer_left: bool,
+    /// Send a live caller on with the application's next document when the task is canceled.
+    pub on_cancel_release_caller: bool,
+}
+
+impl Policy {
+    /// The values of `spec/voice.md` 3.6 to 3.8 and 5.6.
+    pub const DEFAULT: Self = Self {
+        created_silence_ms: 30_000,
+        parked_silence_ms: 60_000,
+        bridged_silence_ms: 600_000,
+        ring_margin_ms: 15_000,
+        join_guard_ms: 10_000,
+        caller_fresh_ms: 2_000,
+        lost_join_ms: 1_000,
+        customer_alone_ms: 5_000,
+        room_end_guard_ms: 10_000,
+        leg_end_guard_ms: 15_000,
+        retry_ms: 10_000,
+        attempts: 3,
+        redirect_echo_ms: 10_000,
+        end_room_when_customer_left: true,
+        on_cancel_release_caller: true,
+    };
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Longest ring timeout that the phone system takes, in seconds.
+pub const LONGEST_RING_SECS: u32 = 600;
+/// `canceled_reason_code` of a busy worker.
+pub const CODE_BUSY: i32 = 31_486;
+/// `canceled_reason_code` of a worker who does not answer.
+pub const CODE_NO_ANSWER: i32 = 31_480;
+/// Alert: nobody to dial.
+pub const ALERT_TO_MISSING: u32 = 40_137;
+/// Alert: no caller ID.
+pub const ALERT_FROM_MISSING: u32 = 40_138;
+/// Alert: the phone system did not do what the instruction needs.
+pub const ALERT_PHONE_SYSTEM: u32 = 40_145;
+/// Most legs that are remembered for one task; older ended ones are dropped first.
+pub const MOST_LEGS: usize = 24;
+/// Most rooms of earlier attempts whose late news is recognised.
+pub const MOST_PAST_ROOMS: usize = 4;

@@ -1,0 +1,381 @@
+//! Plays the stories of `tests/scenarios/calls/*.txt` (`spec/voice.md` sections 3.7, 3.8 and 8.1 to 8.5).
+//!
+//! Each story is played as written, with every output expected; then with a restart after each line, with every
+//! callback and answer delivered twice, and with each pair of neighbouring callbacks swapped. The altered plays must end
+//! in the same state with the same outputs, each as often. `tests/scenarios/calls/README.md` lists the words.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::*;
+use crate::routing::WorkerSid;
+
+const TASK: TaskSid = TaskSid::from_bits(1);
+
+fn reservation(text: &str) -> ReservationSid {
+    ReservationSid::from_bits(text.strip_prefix("WR").unwrap().parse().unwrap())
+}
+
+fn label(text: &str) -> String {
+    if text.starts_with("WR") { reservation(text).to_string() } else { text.to_owned() }
+}
+
+/// Text with the SIDs of reservations as short as in the stories.
+fn short(text: &str) -> String {
+    text.parse::<ReservationSid>().map_or_else(|_| text.to_owned(), |sid| format!("WR{}", sid.bits()))
+}
+
+fn command_text(command: &PhoneCommand) -> String {
+    match command {
+        PhoneCommand::AddParticipant { label, .. } => format!("add {}", short(label)),
+        PhoneCommand::MoveCallerToRoom { .. } => "move".to_owned(),
+        PhoneCommand::ParkCaller { .. } => "park".to_owned(),
+        PhoneCommand::ReleaseCaller { .. } => "release".to_owned(),
+        PhoneCommand::FetchCall { call } => format!("fetch {call}"),
+        PhoneCommand::HangUp { call } => format!("hang-up {call}"),
+        PhoneCommand::HangUpLabel { label, .. } => format!("hang-up-label {}", short(label)),
+        PhoneCommand::Kick { leg, .. } => format!("kick {}", short(leg)),
+        PhoneCommand::EndRoom { .. } => "end-room".to_owned(),
+    }
+}
+
+pub(super) fn output_text(output: &Output) -> String {
+    let wr = |sid: &ReservationSid| format!("WR{}", sid.bits());
+    match output {
+        Output::Phone { command, .. } => format!("phone {}", command_text(command)),
+        Output::BeginConnecting(sid) => format!("begin {}", wr(sid)),
+        Output::Accept(sid) => format!("accept {}", wr(sid)),
+        Output::FailConnecting { reservation, code: Some(code) } => format!("fail {} {code}", wr(reservation)),
+        Output::FailConnecting { reservation, code: None } => format!("fail {}", wr(reservation)),
+        Output::EndCaller { reason } => format!("end-caller {reason}"),
+        Output::EndWork(sid) => format!("end-work {}", wr(sid)),
+        Output::MergeAttributes(attributes) => {
+            let conference = &attributes["conference"];
+            let participants = &conference["participants"];
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
+            let (worker, customer) = (text(&participants["worker"]), text(&participants["customer"]));
+            format!("attributes {} {worker} {customer}", text(&conference["sid"]))
+        }
+        Output::Alert { code, .. } => format!("alert {code}"),
+    }
+}
+
+fn document_text(document: &NextDocument) -> String {
+    match document {
+        NextDocument::JoinRoom => "join".to_owned(),
+        NextDocument::Wait => "wait".to_owned(),
+        NextDocument::Application { result, answer_used, .. } => {
+            format!("application {}{}", result.as_str(), if *answer_used { "" } else { " unused" })
+        }
+        NextDocument::AfterEnqueue(verbs) => format!("after {verbs}"),
+        NextDocument::Unavailable => "unavailable".to_owned(),
+        NextDocument::Empty => "empty".to_owned(),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    AsWritten,
+    Restarted,
+    Twice,
+    Swapped,
+}
+
+struct Play {
+    calls: Calls,
+    now: Timestamp,
+    way: Way,
+    unexpected: Vec<String>,
+    all: Vec<String>,
+    numbers: BTreeMap<String, u32>,
+}
+
+/// A line apart into its first words and its `key=value` words.
+struct Words<'a> {
+    plain: Vec<&'a str>,
+    keyed: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Words<'a> {
+    fn of(line: &'a str) -> Self {
+        let (keyed, plain): (Vec<&str>, Vec<&str>) = line.split_whitespace().partition(|word| word.contains('='));
+        Self { plain, keyed: keyed.into_iter().filter_map(|word| word.split_once('=')).collect() }
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.plain.contains(&word)
+    }
+
+    fn key(&self, key: &str) -> Option<String> {
+        self.keyed.get(key).map(|value| (*value).to_owned())
+    }
+
+    fn number<N: std::str::FromStr>(&self, key: &str) -> Option<N> {
+        self.keyed.get(key).and_then(|value| value.parse().ok())
+    }
+
+    fn call(&self) -> Option<CallSid> {
+        self.key("call").map(CallSid)
+    }
+
+    fn options(&self) -> ConferenceOptions {
+        ConferenceOptions {
+            timeout_secs: self.number("timeout").unwrap_or(60),
+            end_conference_on_exit: self.has("end_on_exit"),
+            end_conference_on_customer_exit: self.has("end_on_customer_exit"),
+            ..ConferenceOptions::default()
+        }
+    }
+}
+
+fn outcome(words: &[&str]) -> PhoneOutcome {
+    let keyed: BTreeMap<&str, &str> = words.iter().filter_map(|word| word.split_once('=')).collect();
+    match words[0] {
+        "done" => PhoneOutcome::Done {
+            call: keyed.get("call").map(|call| CallSid((*call).to_owned())),
+            conference: keyed.get("conf").map(|conference| (*conference).to_owned()),
+            status: words.get(1).and_then(|status| CallStatus::from_text(status)),
+        },
+        "gone" => PhoneOutcome::Gone,
+        "refused" => {
+            PhoneOutcome::Refused { code: words.get(1).and_then(|code| code.parse().ok()), message: "no".into() }
+        }
+        "unavailable" => PhoneOutcome::Unavailable { message: "late".into() },
+        other => panic!("unknown outcome {other}"),
+    }
+}
+
+fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
+    let words = Words::of(line);
+    let call_sid = || words.call().unwrap_or_else(|| CallSid("CA1".to_owned()));
+    let word = |index: usize| words.plain.get(index).copied().unwrap_or_default();
+    let who = || match word(1) {
+        "customer" => (Role::Customer, None),
+        worker => (Role::Worker, Some(reservation(worker))),
+    };
+    Some(match word(0) {
+        "enqueued" => Input::Enqueued {
+            call: call_sid(),
+            from: "+15551110000".to_owned(),
+            to: if words.has("no_number") { String::new() } else { "+15552220000".to_owned() },
+            park: Park { action: words.key("action"), after_enqueue: words.key("after"), ..Park::default() },
+        },
+        "wait" => Input::WaitRequested,
+        "left" => Input::Left {
+            result: QueueResult::from_text(word(1)).unwrap(),
+            call_ended: words.has("ended"),
+            queue_time_secs: words.number("time"),
+        },
+        "room-left" => {
+            let (role, reservation) = who();
+            Input::RoomLeft { role, reservation, call_ended: words.has("ended") }
+        }
+        "caller-ended" => Input::CallerEnded { call: call_sid() },
+        "instruct" => Input::Instruct {
+            reservation: reservation(word(1)),
+            worker: WorkerSid::from_bits(1),
+            contact_uri: (!words.has("no_contact")).then(|| "client:a".to_owned()),
+            options: words.options(),
+        },
+        "called" => Input::WorkerCalled {
+            reservation: reservation(word(1)),
+            worker: WorkerSid::from_bits(1),
+            call: call_sid(),
+            options: words.options(),
+        },
+        "leg" => {
+            let (role, reservation) = who();
+            Input::LegChanged {
+                role,
+                reservation,
+                call: call_sid(),
+                status: CallStatus::from_text(word(2)).unwrap(),
+                sequence: words.number("seq"),
+                code: words.number("code"),
+            }
+        }
+        "room" => Input::RoomChanged {
+            conference: words.key("conf").unwrap_or_else(|| "CF1".to_owned()),
+            event: match word(1) {
+                "start" => RoomEvent::Started,
+                "end" => RoomEvent::Ended { reason: words.key("reason") },
+                "join" => RoomEvent::Joined,
+                "leave" => RoomEvent::Left {
+                    reason: words.key("reason"),
+                    call_status: words.key("status").and_then(|status| CallStatus::from_text(&status)),
+                },
+                other => panic!("unknown room event {other}"),
+            },
+            call: words.call(),
+            label: words.plain.get(2).map(|text| label(text)),
+            sequence: words.number("seq"),
+        },
+        "answer" => {
+            let rest: Vec<&str> = line.split_whitespace().skip(1).collect();
+            let at = rest.iter().position(|word| ["done", "gone", "refused", "unavailable"].contains(word)).unwrap();
+            let number = numbers.remove(&rest[..at].join(" "))?;
+            Input::CommandDone { number, outcome: outcome(&rest[at..]) }
+        }
+        "reservation-ended" => Input::ReservationEnded { reservation: reservation(word(1)) },
+        "task-ended" => Input::TaskEnded { canceled: words.has("canceled") },
+        other => panic!("unknown word {other:?}"),
+    })
+}
+
+impl Play {
+    fn new(way: Way) -> Self {
+        Self {
+            calls: Calls::default(),
+            now: Timestamp(1_000_000),
+            way,
+            unexpected: Vec::new(),
+            all: Vec::new(),
+            numbers: BTreeMap::new(),
+        }
+    }
+
+    fn note(&mut self, outputs: &[Output]) {
+        for output in outputs {
+            if let Output::Phone { number, command } = output {
+                self.numbers.insert(command_text(command), *number);
+            }
+            self.unexpected.push(output_text(output));
+            self.all.push(output_text(output));
+        }
+    }
+
+    fn advance_to(&mut self, at: Timestamp) {
+        while let Some(deadline) = self.calls.next_deadline().filter(|deadline| *deadline <= at) {
+            self.now = self.now.max(deadline);
+            for (_, outputs) in self.calls.tick(self.now) {
+                self.note(&outputs);
+            }
+        }
+        self.now = at;
+    }
+
+    fn expect(&mut self, line: &str) -> Result<(), String> {
+        let task = self.calls.task(TASK).ok_or("no task")?;
+        let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (found, wanted) = match what {
+            "state" => (format!("{:?}", task.state), rest.to_owned()),
+            "document-left" => {
+                let (result, wanted) = rest.split_once(' ').ok_or("document-left RESULT DOCUMENT")?;
+                let result = QueueResult::from_text(result).ok_or("unknown result")?;
+                (document_text(&task.document_after_left(result)), wanted.to_owned())
+            }
+            "document-room" => (document_text(&task.document_after_room(Role::Customer)), rest.to_owned()),
+            "instructable" => {
+                let (sid, wanted) = rest.split_once(' ').ok_or("instructable WR ANSWER")?;
+                (format!("{:?}", self.calls.can_instruct(TASK, reservation(sid))), wanted.to_owned())
+            }
+            "live" => {
+                let held = self.calls.live_task_of_call(&CallSid("CA1".to_owned())).is_some();
+                (if held { "yes" } else { "no" }.to_owned(), rest.to_owned())
+            }
+            _ if self.unexpected.is_empty() => ("nothing".to_owned(), line.to_owned()),
+            _ => (self.unexpected.remove(0), line.to_owned()),
+        };
+        if found == wanted { Ok(()) } else { Err(format!("expected {wanted:?}, found {found:?}")) }
+    }
+
+    /// Plays one line; `Ok(false)` when it answers a command that was not sent.
+    fn line(&mut self, line: &str) -> Result<bool, String> {
+        if let Some(expected) = line.strip_prefix("expect ") {
+            return if self.way == Way::AsWritten { self.expect(expected).map(|()| true) } else { Ok(true) };
+        }
+        if self.way == Way::AsWritten && !self.unexpected.is_empty() {
+            return Err(format!("nobody expected {:?}", self.unexpected));
+        }
+        if let Some(at) = line.strip_prefix("at ") {
+            let secs: f64 = at.strip_suffix('s').and_then(|secs| secs.parse().ok()).ok_or("at SECONDSs")?;
+            #[expect(clippy::cast_possible_truncation, reason = "stories last minutes")]
+            self.advance_to(Timestamp(1_000_000 + (secs * 1000.0) as i64));
+            return Ok(true);
+        }
+        if line == "then" {
+            return Ok(true);
+        }
+        let Some(input) = input(line, &mut self.numbers) else { return Ok(false) };
+        let times = if self.way == Way::Twice { 2 } else { 1 };
+        for _ in 0..times {
+            let outputs = self.calls.handle(TASK, &input, self.now);
+            self.note(&outputs);
+        }
+        if self.way == Way::Restarted {
+            let stored: Vec<VoiceTask> = self
+                .calls
+                .tasks()
+                .map(|task| serde_json::from_str(&serde_json::to_string(task).unwrap()).unwrap())
+                .collect();
+            assert!(self.calls.tasks().eq(stored.iter()), "the stored record differs");
+            self.calls = Calls::restore(stored);
+        }
+        Ok(true)
+    }
+
+    fn result(mut self) -> (String, Vec<String>) {
+        self.all.sort();
+        (format!("{:?}", self.calls.task(TASK).unwrap().state), self.all)
+    }
+}
+
+/// The final state and the sorted outputs; `None` when the lines cannot be played in this order.
+fn play(name: &str, lines: &[&str], way: Way) -> Option<(String, Vec<String>)> {
+    let mut play = Play::new(way);
+    for (number, line) in lines.iter().enumerate() {
+        match play.line(line) {
+            Ok(true) => {}
+            Ok(false) if way == Way::Swapped => return None,
+            Ok(false) => panic!("{name}, instruction {}: {line:?} answers no command", number + 1),
+            Err(problem) => panic!("{name}, instruction {}: {line:?}: {problem}", number + 1),
+        }
+    }
+    if way == Way::AsWritten {
+        assert!(play.unexpected.is_empty(), "{name}: nobody expected {:?}", play.unexpected);
+    }
+    Some(play.result())
+}
+
+fn comes_from_the_phone_system(line: &str) -> bool {
+    ["wait", "left", "room-left", "caller-ended", "leg", "room", "answer"]
+        .contains(&line.split_whitespace().next().unwrap_or_default())
+}
+
+#[test]
+fn every_story_ends_the_same_after_restarts_and_with_doubled_and_swapped_callbacks() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/calls");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    files.sort();
+    let mut stories = 0;
+    let mut swaps = 0;
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for story in text.split("\nstory ").map(|story| story.strip_prefix("story ").unwrap_or(story)) {
+            let mut all = story.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let Some(title) = all.next() else { continue };
+            let name = format!("{}: {title}", file.file_name().unwrap().to_string_lossy());
+            let lines: Vec<&str> = all.collect();
+            stories += 1;
+            let wanted = play(&name, &lines, Way::AsWritten).unwrap();
+            assert_eq!(play(&name, &lines, Way::Restarted).unwrap(), wanted, "{name}, restarted");
+            assert_eq!(play(&name, &lines, Way::Twice).unwrap(), wanted, "{name}, everything twice");
+            let bare: Vec<&str> = lines.iter().copied().filter(|line| !line.starts_with("expect ")).collect();
+            for first in 0..bare.len().saturating_sub(1) {
+                if comes_from_the_phone_system(bare[first]) && comes_from_the_phone_system(bare[first + 1]) {
+                    let mut swapped = bare.clone();
+                    swapped.swap(first, first + 1);
+                    if let Some(found) = play(&name, &swapped, Way::Swapped) {
+                        swaps += 1;
+                        assert_eq!(found, wanted, "{name}, {:?} before {:?}", swapped[first], swapped[first + 1]);
+                    }
+                }
+            }
+        }
+    }
+    assert!(stories >= 40 && swaps >= 100, "only {stories} stories and {swaps} swaps were played");
+}

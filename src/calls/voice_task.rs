@@ -1,0 +1,400 @@
+//! The records of a voice task: the task, its legs, the attempt to connect, and the commands that are on their way.
+//!
+//! These are plain data, stored as JSON after each change. What changes them is in `fold`, `answers`, `connecting` and
+//! `ending`; nothing is decided here. Start with [`VoiceTask`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::interface::{CallSid, CallStatus, ConferenceOptions, Input, Park, QueueResult, Role};
+use super::policy::Policy;
+use crate::routing::{ReservationSid, TaskSid, Timestamp};
+
+/// Label of the caller's leg in the room.
+pub const CUSTOMER_LABEL: &str = "customer";
+
+/// Where a voice task stands (`spec/voice.md` 3.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VoiceState {
+    /// The park document was returned; the phone system was not heard of yet.
+    Created,
+    /// The caller waits.
+    Parked,
+    /// A worker's leg is being made or rings.
+    Offering,
+    /// The worker is in the room; the caller is being moved.
+    Joining,
+    /// Both are in the room; the reservation is accepted.
+    Bridged,
+    /// The conversation is over; legs and commands are not all ended.
+    Ending,
+    /// As `Ending`, of a task that was never accepted.
+    Closing,
+    /// No live legs and nothing to do.
+    Closed,
+}
+
+/// How far a leg has come; it only moves forward, except that a leg that left may join again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LegState {
+    Requested,
+    Queued,
+    Ringing,
+    Answered,
+    InRoom,
+    Left,
+    Ended,
+}
+
+/// How a leg that is not wanted any more is being ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Abort {
+    /// Nothing was sent yet.
+    Wanted,
+    /// Hung up by label, its SID not being known.
+    ByLabel,
+    /// Taken out of the room.
+    Kicked,
+    /// Hung up by SID.
+    BySid,
+}
+
+/// One call of a voice task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg {
+    /// Whose.
+    pub role: Role,
+    /// Label in the room: `customer`, or the reservation SID; empty for others.
+    pub label: String,
+    /// Its SID, as soon as it is known.
+    pub call: Option<CallSid>,
+    /// Of a worker's leg.
+    pub reservation: Option<ReservationSid>,
+    /// The worker's own phone placed it: no status callbacks, and it is not ours to hang up once it left.
+    pub own: bool,
+    /// How far it has come.
+    pub state: LegState,
+    /// Final status, where one was told.
+    pub end_cause: Option<CallStatus>,
+    /// Error code that came with it.
+    pub end_code: Option<i32>,
+    /// Highest `SequenceNumber` of its call status callbacks.
+    pub last_sequence: Option<u32>,
+    /// Highest `SequenceNumber` of its room events.
+    pub last_room_sequence: Option<u32>,
+    /// When it was asked for.
+    pub created: Timestamp,
+    /// When dialling began at the phone system.
+    pub dialed: Option<Timestamp>,
+    /// When it was answered.
+    pub answered: Option<Timestamp>,
+    /// When it joined the room.
+    pub joined: Option<Timestamp>,
+    /// When it left the room.
+    pub left: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// On hold in the room.
+    pub held: bool,
+    /// Muted in the room.
+    pub muted: bool,
+    /// Its reservation was accepted.
+    pub accepted: bool,
+    /// The end of its work was told to the routing core, or the routing core knows it of itself.
+    pub wrapped: bool,
+    /// It is to end; how far that is.
+    pub abort: Option<Abort>,
+    /// When to look whether it has ended.
+    pub check_at: Option<Timestamp>,
+    /// Attempts to end it, or to learn its state, that did not succeed.
+    pub tries: u32,
+}
+
+impl Leg {
+    /// Whether it can still be heard of: not out of the room and not ended.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.state < LegState::Left
+    }
+
+    /// Whether nothing more needs to happen to it.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        match self.role {
+            Role::Worker => self.state == LegState::Ended || (self.own && self.state == LegState::Left),
+            Role::Customer => self.state >= LegState::Left,
+            Role::External => self.abort.is_none() || self.state >= LegState::Left,
+        }
+    }
+}
+
+/// How far an attempt to connect the caller with a worker has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The worker's leg is made, rings, or was answered.
+    Dialing,
+    /// Nothing was heard for too long: both legs are being looked at.
+    Checking,
+    /// The worker is in the room: is the caller still there?
+    FindingCaller,
+    /// The caller is to be moved as soon as no other redirect of it is on its way.
+    ReadyToMove,
+    /// The caller is being redirected.
+    Moving,
+    /// The caller was redirected and must appear in the room.
+    AwaitingJoin,
+    /// The caller did not appear: is it still there?
+    FindingLost,
+}
+
+/// The attempt that is going on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connecting {
+    /// Whose reservation.
+    pub reservation: ReservationSid,
+    /// How far.
+    pub phase: Phase,
+    /// When the phase has lasted too long.
+    pub guard: Option<Timestamp>,
+    /// Looks at a caller that was not answered yet.
+    pub looks: u32,
+    /// The attributes with both SIDs were told to the routing core.
+    pub attributes_told: bool,
+}
+
+/// How the caller was lost to this task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerEnd {
+    /// `hangup`, `leave`, …
+    pub reason: String,
+    /// The caller cannot have been in the room before.
+    pub certain: bool,
+}
+
+/// What is to be done with the caller as soon as no other redirect is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// Back to the wait document.
+    Park,
+    /// On with the application's next document.
+    Release,
+}
+
+/// A command to the phone system that was not answered yet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are those of the phone commands; the text is the label of the leg")]
+pub enum Errand {
+    AddParticipant(String),
+    MoveCaller,
+    ParkCaller,
+    ReleaseCaller,
+    FetchCaller,
+    FetchLeg(String),
+    HangUp(String),
+    HangUpLabel(String),
+    Kick(String),
+    EndRoom,
+}
+
+/// Deadlines of the task itself; those of an attempt and of a leg are kept with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// When silence has lasted too long.
+    pub silence: Option<Timestamp>,
+    /// When a departure no longer waits for the arrival before it.
+    pub lost_join: Option<Timestamp>,
+    /// When the caller has been alone in the room for too long.
+    pub alone: Option<Timestamp>,
+    /// When the room should have ended.
+    pub room_end: Option<Timestamp>,
+    /// When the wish about the caller is tried again.
+    pub wish: Option<Timestamp>,
+}
+
+/// A task that is a phone call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoiceTask {
+    /// The task.
+    pub task: TaskSid,
+    /// The caller's leg.
+    pub call: CallSid,
+    /// Who calls.
+    pub from: String,
+    /// The dialled number.
+    pub to: String,
+    /// What came with `<Enqueue>`.
+    pub park: Park,
+    /// Where it stands.
+    pub state: VoiceState,
+    /// The caller's leg first, then the others by age.
+    pub legs: Vec<Leg>,
+    /// `ConferenceSid` of the room in use, as soon as it is known.
+    pub conference: Option<String>,
+    /// Rooms of earlier attempts.
+    pub past_conferences: Vec<String>,
+    /// Name of the room: the task SID.
+    pub room: String,
+    /// Options of the present or last attempt.
+    pub options: Option<ConferenceOptions>,
+    /// The attempt that is going on.
+    pub connecting: Option<Connecting>,
+    /// Commands that were not answered yet, by number.
+    pub outstanding: BTreeMap<u32, Errand>,
+    /// Number of the last command.
+    pub last_number: u32,
+    /// Deadlines.
+    pub deadlines: Deadlines,
+    /// When it was enqueued.
+    pub created: Timestamp,
+    /// The phone system fetched the wait document, or said that the call is in progress.
+    pub wait_seen: bool,
+    /// Last sign of life of the caller.
+    pub caller_seen: Timestamp,
+    /// How the caller was lost.
+    pub caller_end: Option<CallerEnd>,
+    /// What is to be done with the caller.
+    pub wish: Option<Wish>,
+    /// Attempts at it.
+    pub wish_tries: u32,
+    /// When the last redirect of ours was sent.
+    pub redirected: Option<Timestamp>,
+    /// The caller was sent on, or was to be.
+    pub released: bool,
+    /// The end of the caller was told to the routing core.
+    pub caller_told: bool,
+    /// The routing core has ended the task.
+    pub task_ended: bool,
+    /// Why the task was canceled, where this core caused it.
+    pub cancel_reason: Option<String>,
+    /// `QueueTime` in seconds.
+    pub queue_time_secs: Option<u32>,
+    /// Result with which the application's `action` was requested; a repeated webhook repeats it.
+    pub action_called: Option<QueueResult>,
+    /// The room of the accepted attempt has ended.
+    pub room_over: bool,
+    /// Attempts to end the room.
+    pub room_end_tries: u32,
+}
+
+impl VoiceTask {
+    /// The caller's leg.
+    #[must_use]
+    pub fn caller(&self) -> &Leg {
+        self.legs.first().expect("the caller's leg is made with the record and never removed")
+    }
+
+    /// The leg of a reservation.
+    #[must_use]
+    pub fn worker_leg(&self, reservation: ReservationSid) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.reservation == Some(reservation))
+    }
+
+    /// Whether a reservation of the task was accepted.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.legs.iter().any(|leg| leg.accepted)
+    }
+
+    /// Whether the caller's call still belongs to this task.
+    #[must_use]
+    pub fn holds_caller(&self) -> bool {
+        self.state < VoiceState::Ending && self.caller_end.is_none() && !self.task_ended && !self.released
+    }
+
+    /// The earliest deadline.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let own = [
+            self.deadlines.silence,
+            self.deadlines.lost_join,
+            self.deadlines.alone,
+            self.deadlines.room_end,
+            self.deadlines.wish,
+            self.connecting.as_ref().and_then(|connecting| connecting.guard),
+        ];
+        own.into_iter().chain(self.legs.iter().map(|leg| leg.check_at)).flatten().min()
+    }
+}
+
+impl Leg {
+    /// A leg that was just asked for.
+    pub(super) fn requested(role: Role, label: String, now: Timestamp) -> Self {
+        Self {
+            role,
+            label,
+            call: None,
+            reservation: None,
+            own: false,
+            state: LegState::Requested,
+            end_cause: None,
+            end_code: None,
+            last_sequence: None,
+            last_room_sequence: None,
+            created: now,
+            dialed: None,
+            answered: None,
+            joined: None,
+            left: None,
+            ended: None,
+            held: false,
+            muted: false,
+            accepted: false,
+            wrapped: false,
+            abort: None,
+            check_at: None,
+            tries: 0,
+        }
+    }
+}
+
+impl VoiceTask {
+    /// The record that an [`Input::Enqueued`] makes; other inputs make none.
+    pub(super) fn enqueued(task: TaskSid, input: &Input, policy: &Policy, now: Timestamp) -> Option<Self> {
+        let Input::Enqueued { call, from, to, park } = input else { return None };
+        let caller = Leg {
+            call: Some(call.clone()),
+            state: LegState::Answered,
+            ..Leg::requested(Role::Customer, CUSTOMER_LABEL.to_owned(), now)
+        };
+        Some(Self {
+            task,
+            call: call.clone(),
+            from: from.clone(),
+            to: to.clone(),
+            park: park.clone(),
+            state: VoiceState::Created,
+            legs: vec![caller],
+            conference: None,
+            past_conferences: Vec::new(),
+            room: task.to_string(),
+            options: None,
+            connecting: None,
+            outstanding: BTreeMap::new(),
+            last_number: 0,
+            deadlines: Deadlines { silence: Some(now.plus_ms(policy.created_silence_ms)), ..Deadlines::default() },
+            created: now,
+            wait_seen: false,
+            caller_seen: now,
+            caller_end: None,
+            wish: None,
+            wish_tries: 0,
+            redirected: None,
+            released: false,
+            caller_told: false,
+            task_ended: false,
+            cancel_reason: None,
+            queue_time_secs: None,
+            action_called: None,
+            room_over: false,
+            room_end_tries: 0,
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! Reads the command line.
+//!
+//! Options of settings come from the table in `config::settings`; their texts are handed on unread, because what they
+//! mean depends on the other layers. Start with [`parse`].
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, value_parser};
+
+use crate::config::settings::{FILE_VARIABLE, SETTINGS};
+
+/// Heading of the settings in help.
+const HEADING: &str = "Settings (also in the file and as environment variables)";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "switchhook",
+    version,
+    about = "A self-hosted call-queue server that speaks Twilio TaskRouter",
+    after_help = "Exit codes: 0 all went well, 1 the command failed, 2 arguments or settings are wrong, 3 the server \
+                  stopped because it could not write its database any more."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the server (also without a subcommand)
+    Serve,
+    /// Run the phone system of our own, with loopback media
+    Phone,
+    /// Run both in one process, with callers and agents, and show what happens
+    Demo(DemoOptions),
+    /// Bring the database's schema up to date and say what was applied
+    Migrate,
+    /// Check settings, database, public URL, phone system, templates, and say how to mend what is wrong
+    Doctor,
+    /// Make an account and print its SID and auth token, once; works beside a running server
+    CreateAccount {
+        /// A name for people
+        #[arg(long, default_value = "account", value_name = "NAME")]
+        friendly_name: String,
+    },
+}
+
+/// Options of `demo`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct DemoOptions {
+    /// How many callers ring in
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub(super) calls: u32,
+    /// Callers a second
+    #[arg(long, default_value_t = 1.0, value_name = "R", value_parser = rate)]
+    pub(super) rate: f64,
+    /// Go on until interrupted
+    #[arg(long)]
+    pub(super) keep_running: bool,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if (0.01..=1_000.0).contains(&rate) { Ok(rate) } else { Err("expected 0.01 to 1000".to_owned()) }
+}
+
+/// What the command line says.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) command: Command,
+    /// File of settings.
+    pub(super) file: Option<PathBuf>,
+    /// Key of a setting, and its text.
+    pub(super) options: BTreeMap<&'static str, String>,
+}
+
+/// Reads the command line; an error may also be help or the version, which clap prints.
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    let given = Arguments::from_arg_matches(&matches)?;
+    // Options may stand before or after the subcommand.
+    let last: &ArgMatches = matches.subcommand().map_or(&matches, |(_, matches)| matches);
+    let options = SETTINGS
+        .iter()
+        .filter_map(|setting| Some((setting.key, last.get_one::<String>(setting.key)?.clone())))
+        .collect();
+    let file = last.get_one::<PathBuf>("config").cloned();
+    Ok(Parsed { command: given.command.unwrap_or(Command::Serve), file, options })
+}
+
+fn command() -> clap::Command {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .global(true)
+        .help_heading(HEADING)
+        .help(format!("File of settings; switchhook.toml when that exists [env: {FILE_VARIABLE}]"));
+    let settings = SETTINGS.iter().map(|setting| {
+        Arg::new(setting.key)
+            .long(setting.option)
+            .value_name(setting.value_name)
+            .global(true)
+            .help_heading(HEADING)
+            .help(format!("{} [env: {}] [key: {}]", setting.help, setting.variable, setting.key))
+    });
+    Arguments::command().arg(file).args(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Parsed {
+        parse(line.split(' ').map(OsString::from)).unwrap()
+    }
+
+    fn refused(line: &str) -> String {
+        parse(line.split(' ').map(OsString::from)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_table_makes_a_command_line_without_contradictions() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_server_is_run_when_nothing_else_is_asked() {
+        assert!(matches!(parsed("switchhook").command, Command::Serve));
+        assert!(matches!(parsed("switchhook --listen 127.0.0.1:1").command, Command::Serve));
+        assert!(matches!(parsed("switchhook serve").command, Command::Serve));
+    }
+
+    #[test]
+    fn options_may_stand_before_and_after_the_subcommand() {
+        let before = parsed("switchhook --listen 127.0.0.1:1 --config a.toml phone");
+        let after = parsed("switchhook phone --listen 127.0.0.1:1 --config a.toml");
+        for parsed in [before, after] {
+            assert!(matches!(parsed.command, Command::Phone));
+            assert_eq!(parsed.options["listen"], "127.0.0.1:1");
+            assert_eq!(parsed.options.len(), 1);
+            assert_eq!(parsed.file, Some(PathBuf::from("a.toml")));
+        }
+    }
+
+    #[test]
+    fn the_demo_has_options_of_its_own() {
+        let Command::Demo(options) = parsed("switchhook demo --calls 3 --rate 0.5 --keep-running").command else {
+            panic!("expected the demo");
+        };
+        assert_eq!((options.calls, options.keep_running), (3, true));
+        assert!((options.rate - 0.5).abs() < f64::EPSILON);
+        assert!(refused("switchhook demo --calls 0").contains("0"));
+        assert!(refused("switchhook demo --rate never").contains("expected a number"));
+    }
+
+    #[test]
+    fn help_names_every_setting_in_its_three_forms() {
+        let help = refused("switchhook --help");
+        for setting in SETTINGS {
+            for name in [setting.key, setting.variable, setting.option] {
+                assert!(help.contains(name), "help lacks {name}");
+            }
+        }
+        for command in ["serve", "phone", "demo", "migrate", "doctor", "create-account"] {
+            assert!(help.contains(command), "help lacks {command}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_exist_is_refused() {
+        assert!(refused("switchhook --listn 1").contains("--listn"));
+        assert!(refused("switchhook dance").contains("dance"));
+    }
+}

@@ -1,0 +1,224 @@
+//! `doctor`: checks the settings and what they point to; one line each, with how to mend what is wrong.
+//!
+//! It repairs nothing. Start with [`run`].
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::StatusCode;
+use secrecy::ExposeSecret as _;
+
+use crate::config::Config;
+use crate::outbound;
+use crate::store::Store;
+use crate::voice::Templates;
+
+use super::serve::outbound_rules;
+use super::{Outcome, say};
+
+/// How long another machine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How one check went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Finding {
+    Fine(String),
+    /// Works, but not as it may be meant.
+    Doubtful(String),
+    Broken(String),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fine(text) => write!(formatter, "ok    {text}"),
+            Self::Doubtful(text) => write!(formatter, "warn  {text}"),
+            Self::Broken(text) => write!(formatter, "fail  {text}"),
+        }
+    }
+}
+
+use Finding::{Broken, Doubtful, Fine};
+
+/// Checks everything; fails when a check does.
+pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
+    let client = outbound::client_builder().timeout(PATIENCE).build().context("cannot set up the HTTP client")?;
+    let mut findings = vec![Fine("settings: readable, and they go together".to_owned())];
+    findings.extend(database(config).await);
+    findings.push(public_url(config, &client).await);
+    findings.push(phone_system(config, &client).await);
+    findings.push(templates(config));
+    findings.push(outbound_settings(config));
+    if config.voice.insecure_skip_signature {
+        findings.push(Doubtful(
+            "voice webhooks: signatures are not checked; set voice.insecure_skip_signature to false outside experiments"
+                .to_owned(),
+        ));
+    }
+    let mut outcome = Outcome::Done;
+    for finding in &findings {
+        say(&finding.to_string())?;
+        if matches!(finding, Broken(_)) {
+            outcome = Outcome::Failed;
+        }
+    }
+    Ok(outcome)
+}
+
+/// Reachable, up to date, writable; and whether somebody may use the API.
+async fn database(config: &Config) -> Vec<Finding> {
+    let url = &config.database;
+    if file_of(url).is_some_and(|file| !file.exists()) {
+        let missing =
+            format!("database: {url} does not exist yet; `switchhook migrate` or `switchhook serve` makes it");
+        return vec![Doubtful(missing)];
+    }
+    let store = match Store::open_shared(url).await {
+        Ok(store) => store,
+        Err(error) => {
+            let advice = "check SWITCHHOOK_DATABASE_URL, the rights of the file and its directory, and the disk";
+            return vec![Broken(format!("database: cannot open {url}: {error}; {advice}"))];
+        }
+    };
+    let writable = match store.ready().await {
+        Ok(()) => Fine(format!("database: {url} is reachable, up to date and can be written")),
+        Err(error) => Broken(format!(
+            "database: {url} cannot be written: {error}; end whatever holds it locked, or check the disk"
+        )),
+    };
+    let accounts = match store.accounts().await {
+        Ok(accounts) if !accounts.is_empty() => Fine(format!("accounts: {}", accounts.len())),
+        Ok(_) if config.account_sid.is_some() => {
+            Fine("accounts: `switchhook serve` makes that of the settings".to_owned())
+        }
+        Ok(_) => no_account(config),
+        Err(error) => Broken(format!("accounts: cannot be read: {error}; run `switchhook migrate`")),
+    };
+    store.close().await;
+    vec![writable, accounts]
+}
+
+fn no_account(config: &Config) -> Finding {
+    if config.is_loopback() {
+        return Fine("accounts: none yet; `switchhook serve` makes one and prints it".to_owned());
+    }
+    Broken(
+        "accounts: none, and the listener can be reached from other machines; run `switchhook create-account` or set \
+         SWITCHHOOK_ACCOUNT_SID and SWITCHHOOK_AUTH_TOKEN"
+            .to_owned(),
+    )
+}
+
+/// The file of a SQLite URL; none for a database in memory.
+fn file_of(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
+}
+
+async fn public_url(config: &Config, client: &reqwest::Client) -> Finding {
+    let Some(url) = &config.public_url else {
+        return if config.is_loopback() {
+            Fine("public URL: none; the listener's address is used, which only this machine can reach".to_owned())
+        } else {
+            Doubtful(
+                "public URL: none; signatures of voice webhooks cannot be checked unless the phone system uses the \
+                 listener's address; set SWITCHHOOK_PUBLIC_URL"
+                    .to_owned(),
+            )
+        };
+    };
+    let live = format!("{}/livez", url.trim_end_matches('/'));
+    match client.get(&live).send().await.map(|response| response.status()) {
+        Ok(StatusCode::OK) if url.starts_with("https:") || config.is_loopback() => {
+            Fine(format!("public URL: {url} leads to a server"))
+        }
+        Ok(StatusCode::OK) => Doubtful(format!(
+            "public URL: {url} leads to a server, but without TLS: auth tokens can be read on the way; put a proxy with \
+             TLS in front and use https"
+        )),
+        Ok(status) => Doubtful(format!("public URL: {live} answered {status}; check the proxy in front of the server")),
+        Err(error) => Doubtful(format!(
+            "public URL: {live} did not answer ({}); start the server, or check name, proxy and firewall",
+            error.without_url()
+        )),
+    }
+}
+
+async fn phone_system(config: &Config, client: &reqwest::Client) -> Finding {
+    let phone = &config.phone;
+    let (Some(url), Some(account), Some(token)) = (&phone.url, &phone.account_sid, &phone.auth_token) else {
+        return Doubtful(
+            "phone system: none; calls can be queued but not connected; set SWITCHHOOK_PHONE_URL, \
+             SWITCHHOOK_PHONE_ACCOUNT_SID and SWITCHHOOK_PHONE_AUTH_TOKEN"
+                .to_owned(),
+        );
+    };
+    let calls = format!("{}/2010-04-01/Accounts/{account}/Calls.json?PageSize=1", url.trim_end_matches('/'));
+    let request = client.get(calls).basic_auth(account, Some(token.expose_secret()));
+    match request.send().await.map(|response| response.status()) {
+        Ok(StatusCode::OK) => Fine(format!("phone system: {url} knows the account {account}")),
+        Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Broken(format!(
+            "phone system: {url} refuses the account {account}; check SWITCHHOOK_PHONE_ACCOUNT_SID and \
+             SWITCHHOOK_PHONE_AUTH_TOKEN"
+        )),
+        Ok(status) => Broken(format!(
+            "phone system: {url} answered {status} to a look at its calls; check SWITCHHOOK_PHONE_URL, which has no \
+             /2010-04-01 at its end"
+        )),
+        Err(error) => Broken(format!(
+            "phone system: {url} did not answer ({}); start it, or check SWITCHHOOK_PHONE_URL and the firewall",
+            error.without_url()
+        )),
+    }
+}
+
+fn templates(config: &Config) -> Finding {
+    let directory = config.voice.templates_dir.as_deref();
+    match Templates::load(directory) {
+        Ok(_) => match directory {
+            Some(directory) => Fine(format!("templates: built in, with those of {}", directory.display())),
+            None => Fine("templates: built in".to_owned()),
+        },
+        Err(error) => {
+            Broken(format!("templates: {error}; mend the file, or remove it to use the built-in template again"))
+        }
+    }
+}
+
+fn outbound_settings(config: &Config) -> Finding {
+    match outbound_rules(config) {
+        Err(error) => Broken(format!("requests to users' URLs: {error:#}; mend SWITCHHOOK_OUTBOUND_ALLOW_CIDRS")),
+        Ok(rules) if rules.allow_private => Doubtful(
+            "requests to users' URLs: private networks are allowed; whoever may write such a URL can reach services of \
+             this network; name single networks in SWITCHHOOK_OUTBOUND_ALLOW_CIDRS instead"
+                .to_owned(),
+        ),
+        Ok(rules) if rules.allow_cidrs.is_empty() => Fine(
+            "requests to users' URLs: only public addresses; SWITCHHOOK_OUTBOUND_ALLOW_PRIVATE or \
+             SWITCHHOOK_OUTBOUND_ALLOW_CIDRS allow more"
+                .to_owned(),
+        ),
+        Ok(rules) => Fine(format!(
+            "requests to users' URLs: public addresses and {} named networks",
+            rules.allow_cidrs.len()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_a_database_is_found() {
+        let file = |url: &str| file_of(url).map(|file| file.to_str().unwrap().to_owned());
+        assert_eq!(file("sqlite:switchhook.db").as_deref(), Some("switchhook.db"));
+        assert_eq!(file("sqlite:///var/lib/a.db?mode=rwc").as_deref(), Some("/var/lib/a.db"));
+        assert_eq!(file("sqlite::memory:"), None);
+        assert_eq!(file("postgres://x/y"), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! `serve`: the server, from its settings to a clean end.
+//!
+//! The first signal lets requests that were begun finish, the second ends the process at once. Start with [`run`].
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::clock::{Clock, Entropy};
+use crate::config::Config;
+use crate::outbound::Rules;
+use crate::server::{PhoneAccess, Server, Settings};
+use crate::telemetry::Metrics;
+
+use super::signals::Signals;
+use super::{Outcome, accounts, say};
+
+/// Whoever stops the server waits at most 10 s for it; this leaves a little for the process itself.
+const STOP_TIME: Duration = Duration::from_millis(9_500);
+
+/// Serves until a signal comes or the database cannot be written any more.
+pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
+    let mut signals = Signals::listen()?;
+    let metrics = Metrics::install()?;
+    tokio::spawn(metrics.clone().upkeep());
+    let settings = settings(config).await?;
+    let server =
+        Server::start(settings, Some(metrics), Clock::system(), Entropy).await.context("cannot start the server")?;
+    say(&format!("Switchhook listens on http://{}", server.address()))?;
+    if config.phone.url.is_none() {
+        warn!("no phone system is set (phone.url): calls can be queued but not connected");
+    }
+    let outcome = tokio::select! {
+        () = signals.next() => Outcome::Done,
+        () = server.failed() => Outcome::GaveUp,
+    };
+    info!("stopping: no new requests, answering those that were begun");
+    tokio::select! {
+        stopped = timeout(STOP_TIME, server.stop()) => {
+            if stopped.is_err() {
+                warn!("some requests did not end in time");
+                return Ok(if outcome == Outcome::Done { Outcome::Failed } else { outcome });
+            }
+        }
+        () = signals.next() => {
+            warn!("ended at once by a second signal");
+            return Ok(Outcome::Failed);
+        }
+    }
+    info!("stopped");
+    Ok(outcome)
+}
+
+async fn settings(config: &Config) -> anyhow::Result<Settings> {
+    let phone = &config.phone;
+    let access = match (&phone.url, &phone.account_sid, &phone.auth_token) {
+        (Some(url), Some(account_sid), Some(auth_token)) => Some(PhoneAccess {
+            url: url.clone(),
+            account_sid: account_sid.clone(),
+            auth_token: auth_token.clone(),
+            previous_auth_token: phone.previous_auth_token.clone(),
+        }),
+        _ => None,
+    };
+    Ok(Settings {
+        listen: config.listen,
+        database: config.database.clone(),
+        public_url: config.public_url.clone(),
+        trust_forwarded: config.trust_forwarded,
+        account: accounts::first(config).await?,
+        phone: access,
+        templates_dir: config.voice.templates_dir.clone(),
+        insecure_skip_signature: config.voice.insecure_skip_signature,
+        outbound: outbound_rules(config)?,
+        limits: config.limits.for_listener(),
+        metrics_public: config.metrics_public,
+    })
+}
+
+/// Which addresses users' URLs may lead to.
+pub(super) fn outbound_rules(config: &Config) -> anyhow::Result<Rules> {
+    let allow_cidrs: Result<Vec<_>, _> = config.outbound.allow_cidrs.iter().map(|text| text.parse()).collect();
+    let allow_cidrs = allow_cidrs.context("outbound.allow_cidrs")?;
+    Ok(Rules { allow_private: config.outbound.allow_private, allow_cidrs })
+}

@@ -1,0 +1,137 @@
+//! The table of settings: one line each, from which file keys, environment variables and options are made.
+//!
+//! It must not know values. A new setting needs a line here, its field in [`Config`](super::Config), its line in
+//! `default.toml` and its row in `docs/configuration.md`; tests compare the four.
+
+/// What the text of a variable or option is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// As it is.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Count,
+    /// A number.
+    Number,
+    /// Several texts, separated by commas.
+    List,
+    /// Several `name=value`, separated by white space.
+    Pairs,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Dotted key in the file.
+    pub key: &'static str,
+    /// Environment variable.
+    pub variable: &'static str,
+    /// Option without its dashes.
+    pub option: &'static str,
+    /// Stands for the value in help.
+    pub value_name: &'static str,
+    /// How text is read.
+    pub kind: Kind,
+    /// One line for `--help`.
+    pub help: &'static str,
+}
+
+/// Variable that names the file itself; it has no key in it.
+pub const FILE_VARIABLE: &str = "SWITCHHOOK_CONFIG";
+
+/// What all variables begin with.
+pub const PREFIX: &str = "SWITCHHOOK_";
+
+macro_rules! settings {
+    ($($key:literal $variable:literal $option:literal $kind:ident $value_name:literal $help:literal)+) => {
+        /// All settings, in the order of the file.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            key: $key,
+            variable: $variable,
+            option: $option,
+            value_name: $value_name,
+            kind: Kind::$kind,
+            help: $help,
+        }),+];
+    };
+}
+
+settings! {
+    "listen" "SWITCHHOOK_LISTEN" "listen" Text "ADDRESS:PORT"
+        "Where the server listens"
+    "database" "SWITCHHOOK_DATABASE_URL" "database" Text "URL"
+        "Database, for example sqlite:switchhook.db"
+    "public_url" "SWITCHHOOK_PUBLIC_URL" "public-url" Text "URL"
+        "Address under which clients and the phone system reach the server"
+    "trust_forwarded" "SWITCHHOOK_TRUST_FORWARDED" "trust-forwarded" Flag "BOOL"
+        "Without a public URL, believe X-Forwarded-Proto and X-Forwarded-Host"
+    "account_sid" "SWITCHHOOK_ACCOUNT_SID" "account-sid" Text "SID"
+        "The first account"
+    "auth_token" "SWITCHHOOK_AUTH_TOKEN" "auth-token" Text "TOKEN"
+        "Auth token of the first account"
+    "auth_token_file" "SWITCHHOOK_AUTH_TOKEN_FILE" "auth-token-file" Text "FILE"
+        "File that holds the auth token of the first account"
+    "metrics_public" "SWITCHHOOK_METRICS_PUBLIC" "metrics-public" Flag "BOOL"
+        "Show /metrics to other machines, not only to this one"
+    "phone.url" "SWITCHHOOK_PHONE_URL" "phone-url" Text "URL"
+        "REST of the phone system, for example https://api.twilio.com"
+    "phone.account_sid" "SWITCHHOOK_PHONE_ACCOUNT_SID" "phone-account-sid" Text "SID"
+        "Account at the phone system"
+    "phone.auth_token" "SWITCHHOOK_PHONE_AUTH_TOKEN" "phone-auth-token" Text "TOKEN"
+        "Auth token at the phone system; also checks its webhooks"
+    "phone.auth_token_file" "SWITCHHOOK_PHONE_AUTH_TOKEN_FILE" "phone-auth-token-file" Text "FILE"
+        "File that holds the auth token at the phone system"
+    "phone.previous_auth_token" "SWITCHHOOK_PHONE_PREVIOUS_AUTH_TOKEN" "phone-previous-auth-token" Text "TOKEN"
+        "Former auth token, still accepted on webhooks while tokens are changed"
+    "phone.previous_auth_token_file" "SWITCHHOOK_PHONE_PREVIOUS_AUTH_TOKEN_FILE" "phone-previous-auth-token-file" Text "FILE"
+        "File that holds the former auth token"
+    "voice.templates_dir" "SWITCHHOOK_TEMPLATES_DIR" "templates-dir" Text "DIRECTORY"
+        "Directory of TwiML templates that replace the built-in ones"
+    "voice.insecure_skip_signature" "SWITCHHOOK_INSECURE_SKIP_SIGNATURE" "insecure-skip-signature" Flag "BOOL"
+        "Take voice webhooks without a signature (loopback listener only)"
+    "outbound.allow_private" "SWITCHHOOK_OUTBOUND_ALLOW_PRIVATE" "outbound-allow-private" Flag "BOOL"
+        "Allow requests to users' URLs in private networks"
+    "outbound.allow_cidrs" "SWITCHHOOK_OUTBOUND_ALLOW_CIDRS" "outbound-allow-cidrs" List "CIDR,…"
+        "Allow requests to users' URLs in these networks, whatever they are"
+    "log.level" "SWITCHHOOK_LOG" "log" Text "FILTER"
+        "What is logged: error, warn, info, debug, trace, or a filter per module"
+    "log.format" "SWITCHHOOK_LOG_FORMAT" "log-format" Text "FORMAT"
+        "Form of the log: text or json"
+    "limits.connections" "SWITCHHOOK_LIMITS_CONNECTIONS" "limits-connections" Count "COUNT"
+        "Open connections in total"
+    "limits.connections_per_address" "SWITCHHOOK_LIMITS_CONNECTIONS_PER_ADDRESS" "limits-connections-per-address" Count "COUNT"
+        "Open connections of one address"
+    "limits.head_secs" "SWITCHHOOK_LIMITS_HEAD_SECS" "limits-head-secs" Count "SECONDS"
+        "Time for a request head"
+    "limits.body_secs" "SWITCHHOOK_LIMITS_BODY_SECS" "limits-body-secs" Count "SECONDS"
+        "Time for a request body"
+    "limits.idle_secs" "SWITCHHOOK_LIMITS_IDLE_SECS" "limits-idle-secs" Count "SECONDS"
+        "Longest pause between two requests of a connection"
+    "phone_server.listen" "SWITCHHOOK_PHONE_LISTEN" "phone-listen" Text "ADDRESS:PORT"
+        "Where `switchhook phone` listens"
+    "phone_server.account_sid" "SWITCHHOOK_PHONE_SERVER_ACCOUNT_SID" "phone-server-account-sid" Text "SID"
+        "Account of `switchhook phone`; that of phone.account_sid when absent"
+    "phone_server.auth_token" "SWITCHHOOK_PHONE_SERVER_AUTH_TOKEN" "phone-server-auth-token" Text "TOKEN"
+        "Auth token of `switchhook phone`; that of phone.auth_token when absent"
+    "phone_server.auth_token_file" "SWITCHHOOK_PHONE_SERVER_AUTH_TOKEN_FILE" "phone-server-auth-token-file" Text "FILE"
+        "File that holds the auth token of `switchhook phone`"
+    "phone_server.numbers" "SWITCHHOOK_PHONE_NUMBERS" "phone-numbers" Pairs "NUMBER=URL …"
+        "Numbers of `switchhook phone` and their voice URLs"
+    "phone_server.status_callback" "SWITCHHOOK_PHONE_STATUS_CALLBACK" "phone-status-callback" Text "URL"
+        "Told how calls to these numbers go"
+    "phone_server.speed" "SWITCHHOOK_PHONE_SPEED" "phone-speed" Number "FACTOR"
+        "How much faster than in life rings, prompts and pauses go by"
+}
+
+/// The setting with this key.
+#[must_use]
+pub fn by_key(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The setting with this variable.
+#[must_use]
+pub fn by_variable(variable: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.variable == variable)
+}

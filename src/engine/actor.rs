@@ -1,0 +1,158 @@
+//! The loop of one workspace: take what waits, decide it, one commit, then replies and effects.
+//!
+//! While a commit runs, requests gather; the next batch is as large as the load demands. Nobody learns of anything
+//! before it is on disk. A failed commit ends the actor: its memory is ahead of the disk, so the supervisor loads the
+//! workspace again. Start with [`run`].
+
+use std::time::Duration;
+
+use metrics::{counter, gauge};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Entropy};
+use crate::routing::{EventKind, EventRecord, Reply, Timestamp};
+use crate::store::{Error as StoreError, Store};
+
+use super::cores::Cores;
+use super::outbox::Outbox;
+use super::request::{Error, Request};
+
+/// Requests decided in one batch.
+const BATCH_MAX: usize = 256;
+
+/// Longest sleep before deadlines are looked at again, so that a step of the machine's clock is noticed.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// What is asked of an actor, and where the answer goes.
+#[derive(Debug)]
+pub(super) enum Call {
+    /// Carry this out and answer when it is on disk.
+    Change { request: Request, reply: oneshot::Sender<Result<Reply, Error>> },
+    /// Tell the fingerprint of the state in memory, once all before it is on disk.
+    Fingerprint(oneshot::Sender<u64>),
+    /// Fail as a broken invariant would.
+    #[cfg(test)]
+    Panic,
+}
+
+/// Why an actor ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The engine shuts down and everything that waited was answered.
+    Shutdown,
+    /// The workspace was deleted.
+    Deleted,
+    /// A commit failed; what is in memory is not on disk.
+    Store(StoreError),
+}
+
+/// What an actor works with.
+#[derive(Debug, Clone)]
+pub(super) struct Surroundings {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) entropy: Entropy,
+    pub(super) outbox: Outbox,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// Owns one workspace until it ends: the only place where its state changes.
+pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, around: &Surroundings) -> Ended {
+    let mut waiting = Vec::with_capacity(BATCH_MAX);
+    let mut entropy = around.entropy;
+    loop {
+        let deadline = cores.next_deadline();
+        let mut closing = false;
+        tokio::select! {
+            biased;
+            taken = requests.recv_many(&mut waiting, BATCH_MAX) => closing = taken == 0,
+            () = around.shutdown.cancelled(), if !requests.is_closed() => requests.close(),
+            () = sleep_until(deadline, &around.clock) => {}
+        }
+        let now = around.clock.now();
+        let mut replies = Vec::with_capacity(waiting.len());
+        let mut fingerprints = Vec::new();
+        for call in waiting.drain(..) {
+            match call {
+                Call::Change { request, reply } => {
+                    replies.push((reply, cores.carry_out(&request, now, &mut entropy).map_err(Error::Refused)));
+                }
+                Call::Fingerprint(reply) => fingerprints.push(reply),
+                #[cfg(test)]
+                Call::Panic => panic!("a test asked for it"),
+            }
+        }
+        if deadline.is_some_and(|at| at <= now) {
+            cores.tick(now, &mut entropy);
+        }
+        if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
+            let events = batch.events.clone();
+            if let Err(error) = around.store.append(batch).await {
+                for (reply, _) in replies {
+                    // The one who asked may be gone; nobody else needs to know.
+                    let _ = reply.send(Err(Error::Unavailable));
+                }
+                return Ended::Store(error);
+            }
+            count(&events);
+            around.outbox.add(cores.sid(), errands);
+        }
+        for (reply, outcome) in replies {
+            let _ = reply.send(outcome);
+        }
+        for reply in fingerprints {
+            let _ = reply.send(cores.fingerprint());
+        }
+        if cores.is_deleted() {
+            return Ended::Deleted;
+        }
+        if closing {
+            return Ended::Shutdown;
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Timestamp>, clock: &Clock) {
+    let Some(deadline) = deadline else { return std::future::pending().await };
+    let ms = u64::try_from(deadline.ms_since(clock.now())).unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(ms).min(SLEEP_MAX)).await;
+}
+
+/// Counts what operators ask about; no SIDs as labels.
+fn count(events: &[EventRecord]) {
+    for event in events {
+        match event.kind {
+            EventKind::TaskCreated => counter!("taskrouter_tasks_created_total").increment(1),
+            EventKind::TaskCompleted => counter!("taskrouter_tasks_completed_total").increment(1),
+            EventKind::TaskCanceled => {
+                counter!("taskrouter_tasks_canceled_total", "reason" => reason_label(event)).increment(1);
+            }
+            EventKind::ReservationCreated
+            | EventKind::ReservationAccepted
+            | EventKind::ReservationRejected
+            | EventKind::ReservationTimeout
+            | EventKind::ReservationCanceled
+            | EventKind::ReservationRescinded => {
+                let outcome = event.kind.as_str().trim_start_matches("reservation.");
+                counter!("taskrouter_reservations_total", "outcome" => outcome).increment(1);
+            }
+            _ => {}
+        }
+    }
+    if let Some(newest) = events.last() {
+        gauge!("taskrouter_newest_event_seconds").set(newest.at.0 as f64 / 1000.0);
+    }
+}
+
+/// The cause as one of few words; reasons of clients are free text and make no label.
+fn reason_label(event: &EventRecord) -> &'static str {
+    let reason = event.data.iter().find(|(name, _)| *name == "reason").map_or("", |(_, reason)| reason.as_str());
+    match reason {
+        "hangup" => "hangup",
+        "Task TTL Exceeded" => "ttl",
+        "Task canceled on Workflow timeout" => "workflow_timeout",
+        "Task canceled on Workflow skip" => "no_match",
+        _ => "other",
+    }
+}

@@ -1,0 +1,454 @@
+//! Both pure cores of one workspace, coupled: what one decides becomes input of the other, within one commit.
+//!
+//! Still pure: no I/O, no clock. The actor calls [`Cores::carry_out`] for each request of a batch and then takes
+//! everything that is to be written with [`Cores::take_batch`]. Start with [`Cores::carry_out`].
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use serde_json::Value;
+
+use crate::calls::voice_task::VoiceTask;
+use crate::calls::{CallSid, Calls, ConferenceOptions, Input, Instructable, Output, PhoneCommand, VoiceChange};
+use crate::routing::command::{ChannelName, NewTask, NewWorkspace, ReservationParent};
+use crate::routing::{
+    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, Refusal, Reply, Reservation, ReservationSid,
+    ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, Workspace, WorkspaceSid,
+};
+use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
+
+use super::request::Request;
+
+/// Spacing of the first looks at live calls after a start, in milliseconds.
+const LOOK_SPACING_MS: i64 = 20;
+
+/// Rounds of the coupling within one request; each round ends a leg, a reservation or a task, so few are needed.
+const ROUNDS_MAX: usize = 1_000;
+
+/// A stored workspace that cannot be rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("a stored expression or configuration does not compile: {0}")]
+    Routing(#[from] Refusal),
+    #[error("the stored state of voice task {task} cannot be read: {error}")]
+    VoiceTask { task: TaskSid, error: serde_json::Error },
+    #[error("the stored phone command {number} of task {task} cannot be read: {error}")]
+    PhoneCommand { task: TaskSid, number: u32, error: serde_json::Error },
+}
+
+/// A command to the phone system that is on disk, or about to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Errand {
+    pub(super) task: TaskSid,
+    pub(super) number: u32,
+    pub(super) command: PhoneCommand,
+    /// It was on disk before this start: an earlier attempt may have reached the phone system.
+    pub(super) repeated: bool,
+}
+
+/// Both cores of one workspace.
+pub(super) struct Cores {
+    workspace: Workspace,
+    calls: Calls,
+    sid: WorkspaceSid,
+    account: AccountSid,
+    /// `last_sequence` on disk.
+    written_sequence: u64,
+    events: Vec<EventRecord>,
+    errands: Vec<Errand>,
+    errands_done: Vec<(TaskSid, u32)>,
+    alerts: Vec<Alert>,
+    now: Timestamp,
+}
+
+impl Cores {
+    /// A new workspace, not on disk yet.
+    pub(super) fn create(
+        account: AccountSid,
+        new: &NewWorkspace,
+        now: Timestamp,
+        sids: &mut dyn SidSource,
+    ) -> Result<Self, Refusal> {
+        let (workspace, done) = Workspace::create(account, new, now, sids)?;
+        let mut cores = Self::around(workspace, Calls::default(), now);
+        cores.written_sequence = 0;
+        cores.events = done.events;
+        Ok(cores)
+    }
+
+    /// A workspace as it was on disk, with the phone commands that are still open.
+    pub(super) fn restore(loaded: Loaded, now: Timestamp) -> Result<(Self, Vec<Errand>), Unreadable> {
+        let workspace = Workspace::restore(loaded.rows)?;
+        let mut voice_tasks = Vec::with_capacity(loaded.voice_tasks.len());
+        for row in loaded.voice_tasks {
+            let task: VoiceTask =
+                serde_json::from_str(&row.state).map_err(|error| Unreadable::VoiceTask { task: row.task, error })?;
+            voice_tasks.push(task);
+        }
+        let mut errands = Vec::with_capacity(loaded.outbox.len());
+        for row in loaded.outbox {
+            let command = serde_json::from_str(&row.command).map_err(|error| Unreadable::PhoneCommand {
+                task: row.task,
+                number: row.number,
+                error,
+            })?;
+            errands.push(Errand { task: row.task, number: row.number, command, repeated: true });
+        }
+        Ok((Self::around(workspace, Calls::restore(voice_tasks), now), errands))
+    }
+
+    fn around(workspace: Workspace, calls: Calls, now: Timestamp) -> Self {
+        let settings = workspace.settings();
+        Self {
+            sid: settings.sid,
+            account: settings.account,
+            written_sequence: settings.last_sequence,
+            workspace,
+            calls,
+            events: Vec::new(),
+            errands: Vec::new(),
+            errands_done: Vec::new(),
+            alerts: Vec::new(),
+            now,
+        }
+    }
+
+    pub(super) fn sid(&self) -> WorkspaceSid {
+        self.sid
+    }
+
+    /// Fingerprint of everything that is also on disk: equal for equal rows, whenever and wherever it is computed.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.workspace.rows().hash(&mut hasher);
+        for task in self.calls.tasks() {
+            serde_json::to_string(task).expect("voice tasks have text keys only").hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// After a start: has every live call looked at, because callbacks may have been missed.
+    pub(super) fn look_at_calls(&mut self, now: Timestamp) {
+        self.calls.look_at_all(now, LOOK_SPACING_MS);
+    }
+
+    /// When the earliest deadline of either core is.
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        match (self.workspace.next_deadline(), self.calls.next_deadline()) {
+            (Some(routing), Some(calls)) => Some(routing.min(calls)),
+            (routing, calls) => routing.or(calls),
+        }
+    }
+
+    /// Carries out one request; a refusal changes nothing.
+    pub(super) fn carry_out(
+        &mut self,
+        request: &Request,
+        now: Timestamp,
+        sids: &mut dyn SidSource,
+    ) -> Result<Reply, Refusal> {
+        self.now = now;
+        match request {
+            Request::Routing(Command::Tick) => {
+                self.tick(now, sids);
+                Ok(Reply::Done)
+            }
+            Request::Routing(command) => {
+                let done = self.workspace.handle(command, now, sids)?;
+                let reply = done.reply;
+                let inputs = self.absorb(done, None);
+                self.run(inputs, sids);
+                Ok(reply)
+            }
+            Request::EnqueueCall { .. } => self.enqueue_call(request, sids),
+            Request::Conference { parent, reservation, options } => {
+                self.instruct(*parent, *reservation, None, options, sids)
+            }
+            Request::WorkerCall { reservation, call, options } => {
+                self.instruct(ReservationParent::Any, *reservation, Some(call), options, sids)
+            }
+            Request::Call { task, input } => {
+                if let Input::CommandDone { number, .. } = input {
+                    self.errands_done.push((*task, *number));
+                }
+                self.run(VecDeque::from([(*task, input.clone())]), sids);
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    /// Lets both cores do what has become due.
+    pub(super) fn tick(&mut self, now: Timestamp, sids: &mut dyn SidSource) {
+        self.now = now;
+        if self.workspace.next_deadline().is_some_and(|at| at <= now) {
+            if let Ok(done) = self.workspace.handle(&Command::Tick, now, sids) {
+                let inputs = self.absorb(done, None);
+                self.run(inputs, sids);
+            }
+        }
+        for (task, outputs) in self.calls.tick(now) {
+            let mut inputs = VecDeque::new();
+            self.carry_out_outputs(task, outputs, &mut inputs, sids);
+            self.run(inputs, sids);
+        }
+    }
+
+    /// A call belongs to one live task: a repeated webhook gets the same one (V36).
+    fn enqueue_call(&mut self, request: &Request, sids: &mut dyn SidSource) -> Result<Reply, Refusal> {
+        let Request::EnqueueCall { workflow, call, from, to, attributes, priority, timeout_secs, park } = request
+        else {
+            return Ok(Reply::Done);
+        };
+        if let Some(task) = self.calls.live_task_of_call(call) {
+            return Ok(Reply::Task(task));
+        }
+        // TaskRouter: voice tasks are on channel `voice`, except in single-tasking workspaces.
+        let channel = if self.workspace.settings().multi_task_enabled { "voice" } else { "default" };
+        let command = Command::CreateTask(NewTask {
+            workflow: Some(*workflow),
+            channel: Some(ChannelName::Unique(channel.to_owned())),
+            priority: *priority,
+            timeout_secs: *timeout_secs,
+            ..NewTask::with_attributes(attributes.clone())
+        });
+        let done = self.workspace.handle(&command, self.now, sids)?;
+        let reply = done.reply;
+        let Reply::Task(task) = reply else { return Ok(reply) };
+        let input = Input::Enqueued { call: call.clone(), from: from.clone(), to: to.clone(), park: park.clone() };
+        let mut inputs = VecDeque::from([(task, input)]);
+        inputs.append(&mut self.absorb(done, None));
+        self.run(inputs, sids);
+        Ok(reply)
+    }
+
+    /// The conference instruction, by request (`call` is `None`) or by a leg of the worker's own phone.
+    fn instruct(
+        &mut self,
+        parent: ReservationParent,
+        reservation: ReservationSid,
+        call: Option<&CallSid>,
+        options: &ConferenceOptions,
+        sids: &mut dyn SidSource,
+    ) -> Result<Reply, Refusal> {
+        let row = self.workspace.reservation(reservation).ok_or(Refusal::NotFound)?;
+        let (task, worker) = (row.task, row.worker);
+        let fits = match parent {
+            ReservationParent::Task(parent) => task == parent,
+            ReservationParent::Worker(parent) => worker == parent,
+            ReservationParent::Any => true,
+        };
+        if !fits {
+            return Err(Refusal::NotFound);
+        }
+        let not_pending = Refusal::InstructionNotPending { instruction: "Conference", reservation };
+        if row.status != ReservationStatus::Pending {
+            self.alert(40136, not_pending.to_string(), row_refs(row));
+            return Err(not_pending);
+        }
+        match self.calls.can_instruct(task, reservation) {
+            Instructable::Yes => {}
+            // The same instruction again, by a double click or a client's retry (V29).
+            Instructable::AlreadyConnecting => return Ok(Reply::Task(task)),
+            Instructable::OtherConnecting => {
+                self.alert(40136, not_pending.to_string(), row_refs(row));
+                return Err(not_pending);
+            }
+            Instructable::CallerGone => {
+                self.alert(40144, "the caller is gone".to_owned(), row_refs(row));
+                return Err(not_pending);
+            }
+            Instructable::NoCall => {
+                let reason = "the task has no call_sid".to_owned();
+                self.alert(40142, reason.clone(), row_refs(row));
+                return Err(Refusal::Invalid { parameter: "Instruction", reason });
+            }
+        }
+        let contact_uri = self.contact_uri(worker);
+        if call.is_none() && options.to.is_none() && contact_uri.is_none() {
+            let reason = "no To and the worker has no contact_uri".to_owned();
+            self.alert(40137, reason.clone(), row_refs(row));
+            return Err(Refusal::Invalid { parameter: "To", reason });
+        }
+        let options = options.clone();
+        let input = match call {
+            None => Input::Instruct { reservation, worker, contact_uri, options },
+            Some(call) => Input::WorkerCalled { reservation, worker, call: call.clone(), options },
+        };
+        self.run(VecDeque::from([(task, input)]), sids);
+        Ok(Reply::Task(task))
+    }
+
+    fn contact_uri(&self, worker: WorkerSid) -> Option<String> {
+        let attributes: Value = serde_json::from_str(&self.workspace.worker(worker)?.attributes).ok()?;
+        attributes.get("contact_uri")?.as_str().filter(|uri| !uri.trim().is_empty()).map(str::to_owned)
+    }
+
+    /// Feeds inputs to the calls core and carries out what it wants, until neither core has anything left to say.
+    fn run(&mut self, mut inputs: VecDeque<(TaskSid, Input)>, sids: &mut dyn SidSource) {
+        let mut rounds = 0;
+        while let Some((task, input)) = inputs.pop_front() {
+            rounds += 1;
+            if rounds > ROUNDS_MAX {
+                return;
+            }
+            let outputs = self.calls.handle(task, &input, self.now);
+            self.carry_out_outputs(task, outputs, &mut inputs, sids);
+        }
+    }
+
+    fn carry_out_outputs(
+        &mut self,
+        task: TaskSid,
+        outputs: Vec<Output>,
+        inputs: &mut VecDeque<(TaskSid, Input)>,
+        sids: &mut dyn SidSource,
+    ) {
+        for output in outputs {
+            let command = match output {
+                Output::Phone { number, command } => {
+                    self.errands.push(Errand { task, number, command, repeated: false });
+                    continue;
+                }
+                Output::Alert { code, message, reservation } => {
+                    self.alert(code, message, Refs { task: Some(task), reservation, worker: None });
+                    continue;
+                }
+                Output::BeginConnecting(reservation) => Command::BeginConnecting(reservation),
+                Output::Accept(reservation) => Command::AcceptConnected(reservation),
+                Output::FailConnecting { reservation, code } => {
+                    Command::FailConnecting { reservation, reason_code: code }
+                }
+                Output::EndCaller { reason } => Command::EndCaller { task, reason },
+                Output::EndWork(reservation) => Command::EndWork(reservation),
+                Output::MergeAttributes(attributes) => Command::MergeTaskAttributes { task, attributes },
+            };
+            // A refusal means that the routing core was faster (the task ended, the reservation is not pending any
+            // more); it has told the calls core already, or does so in this very round.
+            if let Ok(done) = self.workspace.handle(&command, self.now, sids) {
+                inputs.append(&mut self.absorb(done, Some(&command)));
+            }
+        }
+    }
+
+    /// Keeps the events and says what the calls core has to hear of them; not what it asked for itself.
+    fn absorb(&mut self, mut done: Done, asked: Option<&Command>) -> VecDeque<(TaskSid, Input)> {
+        let mut inputs = VecDeque::new();
+        for event in &done.events {
+            let Some(task) = event.about.task.filter(|task| self.calls.task(*task).is_some()) else { continue };
+            let input = match event.kind {
+                EventKind::ReservationRejected
+                | EventKind::ReservationTimeout
+                | EventKind::ReservationCanceled
+                | EventKind::ReservationRescinded => {
+                    event.about.reservation.map(|reservation| Input::ReservationEnded { reservation })
+                }
+                EventKind::TaskCanceled => Some(Input::TaskEnded { canceled: true }),
+                EventKind::TaskCompleted | EventKind::TaskSystemDeleted => Some(Input::TaskEnded { canceled: false }),
+                EventKind::TaskDeleted => {
+                    let waited = matches!(event.about.task_status, Some(TaskStatus::Pending | TaskStatus::Reserved));
+                    Some(Input::TaskEnded { canceled: waited })
+                }
+                _ => None,
+            };
+            if let Some(input) = input.filter(|input| !was_asked(asked, task, input)) {
+                inputs.push_back((task, input));
+            }
+        }
+        self.events.append(&mut done.events);
+        inputs
+    }
+
+    fn alert(&mut self, code: u32, message: String, refs: Refs) {
+        let Refs { task, reservation, worker } = refs;
+        self.alerts.push(Alert {
+            // Replaced by a fresh SID when the batch is taken: an alert needs one only on disk.
+            sid: AlertSid::from_bits(0),
+            account: self.account,
+            workspace: Some(self.sid),
+            code,
+            message,
+            task,
+            reservation,
+            worker,
+            at: self.now,
+        });
+    }
+
+    /// Everything to write since the last call, and the phone commands among it; `None` when nothing changed.
+    pub(super) fn take_batch(&mut self, sids: &mut dyn SidSource) -> Option<(Batch, Vec<Errand>)> {
+        let rows = self.workspace.take_changes();
+        for row in &rows {
+            if let RowChange::TaskDeleted(task) = row {
+                self.calls.forget(*task);
+            }
+        }
+        let errands = std::mem::take(&mut self.errands);
+        let mut batch = Batch::empty(self.sid, self.written_sequence);
+        batch.rows = rows;
+        batch.events = std::mem::take(&mut self.events);
+        batch.outbox_done = std::mem::take(&mut self.errands_done);
+        batch.alerts = std::mem::take(&mut self.alerts);
+        for alert in &mut batch.alerts {
+            alert.sid = AlertSid::fresh(sids, self.now);
+        }
+        let mut open: BTreeMap<(TaskSid, u32), OutboxRow> = BTreeMap::new();
+        for errand in &errands {
+            let command = serde_json::to_string(&errand.command).expect("phone commands have text keys only");
+            let row =
+                OutboxRow { task: errand.task, number: errand.number, command, attempts: 0, created_at: self.now };
+            open.insert((errand.task, errand.number), row);
+        }
+        batch.outbox_added = open.into_values().collect();
+        for change in self.calls.take_changes() {
+            match change {
+                VoiceChange::Changed(task) => batch.voice_tasks.extend(self.voice_row(task)),
+                VoiceChange::Forgotten(task) => batch.voice_tasks_deleted.push(task),
+            }
+        }
+        if batch.is_empty() {
+            return None;
+        }
+        self.written_sequence = self.workspace.settings().last_sequence;
+        Some((batch, errands))
+    }
+
+    fn voice_row(&self, task: TaskSid) -> Option<VoiceTaskRow> {
+        let record = self.calls.task(task)?;
+        Some(VoiceTaskRow {
+            task,
+            workspace: self.sid,
+            call: Some(record.call.0.clone()),
+            closed: record.state == crate::calls::VoiceState::Closed,
+            conference: record.conference.clone(),
+            state: serde_json::to_string(record).expect("voice tasks have text keys only"),
+            updated_at: self.now,
+        })
+    }
+
+    /// Whether the workspace was deleted.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.workspace.is_deleted()
+    }
+}
+
+/// Whom an alert concerns.
+struct Refs {
+    task: Option<TaskSid>,
+    reservation: Option<ReservationSid>,
+    worker: Option<WorkerSid>,
+}
+
+fn row_refs(row: &Reservation) -> Refs {
+    Refs { task: Some(row.task), reservation: Some(row.sid), worker: Some(row.worker) }
+}
+
+/// Whether the calls core asked for exactly this end.
+fn was_asked(asked: Option<&Command>, task: TaskSid, input: &Input) -> bool {
+    match (asked, input) {
+        (Some(Command::FailConnecting { reservation, .. }), Input::ReservationEnded { reservation: ended }) => {
+            reservation == ended
+        }
+        (Some(Command::EndCaller { task: ended, .. }), _) => *ended == task,
+        _ => false,
+    }
+}

@@ -1,0 +1,129 @@
+//! Carries out what was committed: commands to the phone system, in order for each task, tasks side by side.
+//!
+//! At least once: a command stays on disk until its outcome is. A command that was on disk before this start is marked
+//! as repeated, so the client looks before it acts. Start with [`Outbox`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::gauge;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::calls::{CommandId, Input, PhoneOutcome};
+use crate::phone::PhoneSystem;
+use crate::routing::{TaskSid, WorkspaceSid};
+
+use super::Engine;
+use super::cores::Errand;
+use super::request::{Error, Request};
+
+/// Commands under way at once.
+const IN_FLIGHT_MAX: usize = 128;
+
+/// Pause before an outcome is reported again to a workspace that could not take it.
+const REPORT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Handle to the outbox: cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Outbox(mpsc::UnboundedSender<(WorkspaceSid, Vec<Errand>)>);
+
+/// The other end of [`Outbox`].
+pub(super) type Committed = mpsc::UnboundedReceiver<(WorkspaceSid, Vec<Errand>)>;
+
+impl Outbox {
+    /// Makes the handle and its other end. What passes through is bounded by what is open on disk.
+    pub(super) fn new() -> (Self, Committed) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Hands over commands that are on disk.
+    pub(super) fn add(&self, workspace: WorkspaceSid, errands: Vec<Errand>) {
+        if !errands.is_empty() {
+            // Closed only during shutdown; the commands stay on disk for the next start.
+            let _ = self.0.send((workspace, errands));
+        }
+    }
+}
+
+/// What waits, task by task, and what is under way.
+#[derive(Default)]
+struct Lanes {
+    waiting: BTreeMap<TaskSid, VecDeque<(WorkspaceSid, Errand)>>,
+    running: BTreeSet<TaskSid>,
+    /// Everything that waits or runs: a workspace that is loaded again hands its open commands over again.
+    known: BTreeSet<(TaskSid, u32)>,
+}
+
+/// Carries out commands until `shutdown`; then what is under way is finished or left for the next start.
+pub(super) async fn run(
+    mut committed: Committed,
+    phone: Option<PhoneSystem>,
+    engine: Engine,
+    shutdown: CancellationToken,
+) {
+    let permits = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    let mut lanes = Lanes::default();
+    let mut running: JoinSet<(TaskSid, u32)> = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            Some((workspace, errands)) = committed.recv() => {
+                for errand in errands {
+                    if lanes.known.insert((errand.task, errand.number)) {
+                        lanes.waiting.entry(errand.task).or_default().push_back((workspace, errand));
+                    }
+                }
+            }
+            Some(finished) = running.join_next() => {
+                if let Ok((task, number)) = finished {
+                    lanes.running.remove(&task);
+                    lanes.known.remove(&(task, number));
+                }
+            }
+        }
+        let idle: Vec<TaskSid> = lanes.waiting.keys().copied().filter(|task| !lanes.running.contains(task)).collect();
+        for task in idle {
+            let Some(queue) = lanes.waiting.get_mut(&task) else { continue };
+            if let Some((workspace, errand)) = queue.pop_front() {
+                lanes.running.insert(task);
+                let (phone, engine, permits) = (phone.clone(), engine.clone(), Arc::clone(&permits));
+                running.spawn(async move {
+                    let done = (errand.task, errand.number);
+                    let permit = permits.acquire().await;
+                    let outcome = carry_out(phone.as_ref(), &errand).await;
+                    drop(permit);
+                    report(&engine, workspace, &errand, outcome).await;
+                    done
+                });
+            }
+            if queue.is_empty() {
+                lanes.waiting.remove(&task);
+            }
+        }
+        gauge!("taskrouter_outbox_rows", "state" => "open").set(lanes.known.len() as f64);
+    }
+}
+
+async fn carry_out(phone: Option<&PhoneSystem>, errand: &Errand) -> PhoneOutcome {
+    let Some(phone) = phone else {
+        let message = "no phone system is configured: set SWITCHHOOK_PHONE_URL and its credentials".to_owned();
+        return PhoneOutcome::Refused { code: None, message };
+    };
+    let id = CommandId { task: errand.task, number: errand.number };
+    phone.execute(id, &errand.command, errand.repeated).await
+}
+
+/// Tells the workspace; repeats while it is being loaded again or has no room, because the row on disk waits for it.
+async fn report(engine: &Engine, workspace: WorkspaceSid, errand: &Errand, outcome: PhoneOutcome) {
+    loop {
+        let input = Input::CommandDone { number: errand.number, outcome: outcome.clone() };
+        match engine.send(workspace, Request::Call { task: errand.task, input }).await {
+            Ok(_) | Err(Error::Refused(_) | Error::NoSuchWorkspace) => return,
+            Err(Error::Overloaded | Error::Unavailable) => tokio::time::sleep(REPORT_PAUSE).await,
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The engine on a real SQLite file: durability, restart, supervision, the coupling of both cores.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::actor::Call;
+use super::*;
+use crate::calls::{CallSid, ConferenceOptions, Input, Park, PhoneOutcome, QueueResult, Role, RoomEvent};
+use crate::phone::{Patience, PhoneSettings};
+use crate::routing::command::{
+    NewTask, NewTaskQueue, NewWorker, NewWorkflow, ReservationChange, ReservationParent, Template, WorkerUpdate,
+};
+use crate::routing::{
+    ActivitySid, Command, ReservationSid, ReservationStatus, TaskOrder, TaskSid, TaskStatus, Timestamp, WorkerSid,
+    WorkflowSid,
+};
+use crate::store::Loaded;
+
+const START: Timestamp = Timestamp(1_790_000_000_000);
+
+/// A server's inner half in a directory of its own.
+struct Bench {
+    _directory: tempfile::TempDir,
+    url: String,
+    clock: Clock,
+    engine: Engine,
+    workspace: WorkspaceSid,
+    /// A phone system that takes requests and never answers.
+    silent_phone: Option<std::net::TcpListener>,
+}
+
+impl Bench {
+    /// Without a phone system.
+    async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// With a phone system whose answers are given by hand, through callbacks.
+    async fn start_with_silent_phone() -> Self {
+        Self::start_with(Some(std::net::TcpListener::bind("127.0.0.1:0").unwrap())).await
+    }
+
+    async fn start_with(silent_phone: Option<std::net::TcpListener>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("switchhook.db").display());
+        let clock = Clock::fixed(START);
+        let engine = start(&url, &clock, silent_phone.as_ref()).await;
+        let account = crate::store::Account {
+            sid: AccountSid::from_bits(1),
+            friendly_name: "test".to_owned(),
+            auth_token: secrecy::SecretString::from("0".repeat(32)),
+            created_at: START,
+        };
+        let sid = account.sid;
+        engine.0.around.store.create_account(account).await.unwrap();
+        let new = NewWorkspace {
+            friendly_name: "Floor".to_owned(),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: true,
+            prioritize_queue_order: TaskOrder::Fifo,
+            template: Template::None,
+        };
+        let workspace = engine.create_workspace(sid, new).await.unwrap();
+        Self { _directory: directory, url, clock, engine, workspace, silent_phone }
+    }
+
+    /// Stops everything and starts again on what is on disk.
+    async fn restart(&mut self) {
+        self.engine.shutdown().await;
+        self.engine.0.around.store.close().await;
+        self.engine = start(&self.url, &self.clock, self.silent_phone.as_ref()).await;
+    }
+
+    async fn routing(&self, command: Command) -> Reply {
+        self.engine.send(self.workspace, Request::Routing(command)).await.unwrap()
+    }
+
+    async fn call(&self, task: TaskSid, input: Input) {
+        self.engine.send(self.workspace, Request::Call { task, input }).await.unwrap();
+    }
+
+    async fn loaded(&self) -> Loaded {
+        self.engine.0.around.store.load(self.workspace).await.unwrap().unwrap()
+    }
+
+    async fn task(&self, task: TaskSid) -> crate::routing::Task {
+        self.loaded().await.rows.tasks.into_iter().find(|row| row.sid == task).unwrap()
+    }
+
+    async fn reservation_of(&self, task: TaskSid) -> crate::routing::Reservation {
+        self.loaded().await.rows.reservations.into_iter().rfind(|row| row.task == task).unwrap()
+    }
+
+    async fn available(&self) -> ActivitySid {
+        let rows = self.loaded().await.rows;
+        rows.activities.iter().find(|row| row.friendly_name == "Available").unwrap().sid
+    }
+
+    /// One queue for all, one workflow, one available worker.
+    async fn furnish(&self) -> (WorkflowSid, WorkerSid) {
+        let new = NewTaskQueue {
+            friendly_name: "All".to_owned(),
+            target_workers: "1==1".to_owned(),
+            task_order: TaskOrder::Fifo,
+            max_reserved_workers: 1,
+            reservation_activity: None,
+            assignment_activity: None,
+        };
+        let Reply::TaskQueue(queue) = self.routing(Command::CreateTaskQueue(new)).await else { panic!("a queue") };
+        let configuration = json!({ "task_routing": { "default_filter": { "queue": queue } } }).to_string();
+        let new = NewWorkflow {
+            friendly_name: "Inbound".to_owned(),
+            configuration,
+            assignment_callback_url: None,
+            fallback_assignment_callback_url: None,
+            task_reservation_timeout_secs: 30,
+        };
+        let Reply::Workflow(workflow) = self.routing(Command::CreateWorkflow(new)).await else { panic!("a workflow") };
+        let new = NewWorker {
+            friendly_name: "alice".to_owned(),
+            attributes: r#"{"contact_uri":"client:alice"}"#.to_owned(),
+            activity: Some(self.available().await),
+        };
+        let Reply::Worker(worker) = self.routing(Command::CreateWorker(new)).await else { panic!("a worker") };
+        (workflow, worker)
+    }
+
+    async fn enqueue(&self, workflow: WorkflowSid, call: &str) -> TaskSid {
+        let request = Request::EnqueueCall {
+            workflow,
+            call: CallSid(call.to_owned()),
+            from: "+15551110000".to_owned(),
+            to: "+15552220000".to_owned(),
+            attributes: json!({ "call_sid": call }).to_string(),
+            priority: None,
+            timeout_secs: None,
+            park: Park::default(),
+        };
+        let Reply::Task(task) = self.engine.send(self.workspace, request).await.unwrap() else { panic!("a task") };
+        task
+    }
+
+    async fn instruct(&self, reservation: ReservationSid) -> Result<Reply, Error> {
+        let options = ConferenceOptions { end_conference_on_exit: true, ..ConferenceOptions::default() };
+        let request = Request::Conference { parent: ReservationParent::Any, reservation, options };
+        self.engine.send(self.workspace, request).await
+    }
+
+    async fn assert_agrees(&self) {
+        assert!(self.engine.agrees_with_store(self.workspace).await.unwrap(), "memory and disk differ");
+    }
+}
+
+async fn start(url: &str, clock: &Clock, silent_phone: Option<&std::net::TcpListener>) -> Engine {
+    crate::outbound::install_tls();
+    let phone = silent_phone.map(|listener| {
+        let settings = PhoneSettings {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            account_sid: "AC1".to_owned(),
+            auth_token: secrecy::SecretString::from("0".repeat(32)),
+            public_url: "http://127.0.0.1:1".to_owned(),
+        };
+        PhoneSystem::new(settings, Patience::default(), Entropy).unwrap()
+    });
+    let store = Store::open(url).await.unwrap();
+    Engine::start(store, phone, clock.clone(), Entropy).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_restart() {
+    let mut bench = Bench::start().await;
+    let (workflow, worker) = bench.furnish().await;
+    let mut tasks = Vec::new();
+    for number in 0..20 {
+        let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes(json!({ "n": number }).to_string()) };
+        let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
+        tasks.push(task);
+    }
+    let reservation = bench.reservation_of(tasks[0]).await;
+    assert_eq!(reservation.worker, worker);
+    let change = Command::UpdateReservation {
+        parent: ReservationParent::Task(tasks[0]),
+        reservation: reservation.sid,
+        change: ReservationChange::Accept,
+        if_match: Some(0),
+    };
+    bench.routing(change).await;
+    bench.assert_agrees().await;
+    let before = bench.loaded().await;
+    bench.restart().await;
+    let after = bench.loaded().await;
+    assert_eq!(before.rows, after.rows);
+    bench.assert_agrees().await;
+    assert_eq!(bench.task(tasks[0]).await.status, TaskStatus::Assigned);
+    assert_eq!(bench.task(tasks[19]).await.status, TaskStatus::Pending);
+}
+
+#[tokio::test]
+async fn deadlines_go_on_after_a_restart() {
+    let mut bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+    let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
+    assert_eq!(bench.task(task).await.status, TaskStatus::Reserved);
+    bench.restart().await;
+    bench.clock.advance(Duration::from_secs(30));
+    bench.routing(Command::Tick).await;
+    assert_eq!(bench.reservation_of(task).await.status, ReservationStatus::Timeout);
+    assert_eq!(bench.task(task).await.status, TaskStatus::Pending);
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn a_failed_actor_is_loaded_again_and_the_others_go_on() {
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+    let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
+    hand_over(&bench.engine.sender(bench.workspace).unwrap(), Call::Panic).unwrap();
+    // What was handed over together with the failure is lost and may be asked again; the rest waits for the reload.
+    while bench.engine.agrees_with_store(bench.workspace).await == Err(Error::Unavailable) {}
+    bench.assert_agrees().await;
+    assert_eq!(bench.task(task).await.status, TaskStatus::Reserved);
+    bench
+        .routing(Command::UpdateTask(
+            task,
+            crate::routing::command::TaskUpdate { status: Some(TaskStatus::Canceled), ..Default::default() },
+        ))
+        .await;
+    assert_eq!(bench.task(task).await.status, TaskStatus::Canceled);
+}
+
+#[tokio::test]
+async fn a_refusal_writes_nothing() {
+    let bench = Bench::start().await;
+    let (_, worker) = bench.furnish().await;
+    let before = bench.loaded().await;
+    let update = WorkerUpdate { attributes: Some("[]".to_owned()), ..WorkerUpdate::default() };
+    let outcome = bench.engine.send(bench.workspace, Request::Routing(Command::UpdateWorker(worker, update))).await;
+    assert!(matches!(outcome, Err(Error::Refused(_))));
+    assert_eq!(bench.loaded().await.rows, before.rows);
+}
+
+#[tokio::test]
+async fn a_repeated_voice_webhook_finds_its_task() {
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let first = bench.enqueue(workflow, "CA1").await;
+    assert_eq!(bench.enqueue(workflow, "CA1").await, first);
+    assert_ne!(bench.enqueue(workflow, "CA2").await, first);
+}
+
+/// Sequence 8.1 of the voice specification through both cores, without a phone system: its answers are given by hand.
+#[tokio::test]
+async fn a_conference_instruction_bridges_and_the_end_of_the_call_wraps_up() {
+    let mut bench = Bench::start_with_silent_phone().await;
+    let (workflow, worker) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    bench.call(task, Input::WaitRequested).await;
+    let reservation = bench.reservation_of(task).await;
+    assert_eq!(reservation.worker, worker);
+    bench.instruct(reservation.sid).await.unwrap();
+    let connecting = bench.reservation_of(task).await;
+    assert_eq!(connecting.status, ReservationStatus::Pending);
+    assert!(connecting.connecting && connecting.deadline.is_none(), "the timer is paused");
+    // The same instruction again changes nothing (V29).
+    bench.instruct(reservation.sid).await.unwrap();
+    assert_eq!(bench.reservation_of(task).await, connecting);
+    bench.assert_agrees().await;
+    bench.restart().await;
+    bench.assert_agrees().await;
+    let joined = |call: &str, label: &str, sequence| Input::RoomChanged {
+        conference: "CF1".to_owned(),
+        event: RoomEvent::Joined,
+        call: Some(CallSid(call.to_owned())),
+        label: Some(label.to_owned()),
+        sequence: Some(sequence),
+    };
+    bench.call(task, joined("CA9", &reservation.sid.to_string(), 1)).await;
+    // Whether the caller is still there is asked, unless it was heard of just now.
+    for row in bench.loaded().await.voice_tasks {
+        assert_eq!(row.conference.as_deref(), Some("CF1"));
+    }
+    bench.call(task, joined("CA1", "customer", 2)).await;
+    assert_eq!(bench.reservation_of(task).await.status, ReservationStatus::Accepted);
+    let row = bench.task(task).await;
+    assert_eq!(row.status, TaskStatus::Assigned);
+    let attributes: serde_json::Value = serde_json::from_str(&row.attributes).unwrap();
+    assert_eq!(attributes["conference"]["participants"]["customer"], "CA1");
+    assert_eq!(attributes["conference"]["participants"]["worker"], "CA9");
+    let left = |call: &str, label: &str, sequence| Input::RoomChanged {
+        conference: "CF1".to_owned(),
+        event: RoomEvent::Left { reason: Some("participant_hung_up".to_owned()), call_status: None },
+        call: Some(CallSid(call.to_owned())),
+        label: Some(label.to_owned()),
+        sequence: Some(sequence),
+    };
+    bench.call(task, left("CA1", "customer", 3)).await;
+    bench.call(task, left("CA9", &reservation.sid.to_string(), 4)).await;
+    assert_eq!(bench.task(task).await.status, TaskStatus::Wrapping);
+    let change = Command::UpdateReservation {
+        parent: ReservationParent::Worker(worker),
+        reservation: reservation.sid,
+        change: ReservationChange::Complete,
+        if_match: None,
+    };
+    bench.routing(change).await;
+    assert_eq!(bench.task(task).await.status, TaskStatus::Completed);
+    let channels = bench.loaded().await.rows.worker_channels;
+    assert!(channels.iter().all(|channel| channel.used == 0 && channel.assigned_tasks == 0));
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_cancels_task_and_offer() {
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    let left = Input::Left { result: QueueResult::Hangup, call_ended: true, queue_time_secs: Some(3) };
+    bench.call(task, left.clone()).await;
+    bench.call(task, left).await;
+    let row = bench.task(task).await;
+    assert_eq!((row.status, row.reason.as_deref()), (TaskStatus::Canceled, Some("hangup")));
+    assert_eq!(bench.reservation_of(task).await.status, ReservationStatus::Canceled);
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn a_phone_system_that_refuses_puts_the_task_back() {
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    bench.call(task, Input::WaitRequested).await;
+    let reservation = bench.reservation_of(task).await.sid;
+    bench.instruct(reservation).await.unwrap();
+    // Without a phone system the outbox refuses each command; the outcome comes back by itself.
+    let mut canceled = bench.reservation_of(task).await;
+    while canceled.status == ReservationStatus::Pending {
+        tokio::task::yield_now().await;
+        canceled = bench.reservation_of(task).await;
+    }
+    assert_eq!(canceled.status, ReservationStatus::Canceled);
+    assert_eq!(bench.task(task).await.status, TaskStatus::Pending);
+    while !bench.loaded().await.outbox.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn outcomes_of_unknown_commands_and_tasks_change_nothing() {
+    let bench = Bench::start().await;
+    bench.furnish().await;
+    let before = bench.loaded().await;
+    let outcome = PhoneOutcome::Gone;
+    bench.call(TaskSid::from_bits(7), Input::CommandDone { number: 3, outcome }).await;
+    let ended = Input::RoomLeft { role: Role::Customer, reservation: None, call_ended: true };
+    bench.call(TaskSid::from_bits(7), ended).await;
+    assert_eq!(bench.loaded().await.rows, before.rows);
+}

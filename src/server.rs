@@ -1,0 +1,258 @@
+//! Puts the server together: store, engine, REST, voice webhooks, health, metrics, on one listener.
+//!
+//! `serve`, `demo` and the tests start the same server through [`Server::start`]; nothing here decides anything. Start
+//! with [`Settings`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, PublicUrl};
+use crate::clock::{Clock, Entropy};
+use crate::engine::{self, Engine};
+use crate::http::{self, Limits};
+use crate::outbound::{self, Outbound};
+use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
+use crate::routing::AccountSid;
+use crate::store::{self, Account, Store};
+use crate::telemetry::Metrics;
+use crate::voice::{self, Templates};
+
+/// An application answers within this time or not at all (Twilio: voice webhooks).
+const APPLICATION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What the server is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// `sqlite:PATH`
+    pub database: String,
+    /// Base URL under which clients and the phone system reach the server; `http://` and the listener when absent.
+    pub public_url: Option<String>,
+    /// Believe `X-Forwarded-…` headers where no public URL is given.
+    pub trust_forwarded: bool,
+    /// The first account; written when it is not there yet or its token differs.
+    pub account: Option<(AccountSid, SecretString)>,
+    /// The phone system's REST.
+    pub phone: Option<PhoneAccess>,
+    /// Files here replace the compiled-in TwiML documents.
+    pub templates_dir: Option<PathBuf>,
+    /// Takes voice webhooks without a signature; for the laboratory only.
+    pub insecure_skip_signature: bool,
+    /// Which addresses users' URLs may lead to.
+    pub outbound: outbound::Rules,
+    /// Bounds of the listener.
+    pub limits: Limits,
+    /// Shows `/metrics` to other machines too.
+    pub metrics_public: bool,
+}
+
+/// Where the phone system is and who we are there.
+#[derive(Debug, Clone)]
+pub struct PhoneAccess {
+    /// Base of its REST, for example `https://api.twilio.com`.
+    pub url: String,
+    /// Account at the phone system.
+    pub account_sid: String,
+    /// Its auth token: password of its REST and key of its webhooks' signatures.
+    pub auth_token: SecretString,
+    /// A former token, accepted on webhooks while tokens are changed.
+    pub previous_auth_token: Option<SecretString>,
+}
+
+impl PhoneAccess {
+    /// Keys of webhook signatures, the present one first.
+    fn tokens(&self) -> impl Iterator<Item = SecretString> {
+        [Some(self.auth_token.clone()), self.previous_auth_token.clone()].into_iter().flatten()
+    }
+}
+
+/// The server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The database cannot be opened.
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    /// The engine cannot be started.
+    #[error("{0}")]
+    Engine(#[from] engine::StartError),
+    /// The phone system's settings are not usable.
+    #[error("phone system: {0}")]
+    Phone(#[from] phone::Error),
+    /// A TwiML template is not usable.
+    #[error("TwiML templates: {0}")]
+    Templates(#[from] voice::templates::Error),
+    /// The HTTP client for users' URLs cannot be set up.
+    #[error("HTTP client: {0}")]
+    Outbound(#[from] outbound::Error),
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    engine: Engine,
+    store: Store,
+    shutdown: CancellationToken,
+    listener: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Health {
+    engine: Engine,
+    store: Store,
+    metrics: Option<Metrics>,
+    metrics_public: bool,
+}
+
+impl Server {
+    /// Opens the database, loads every workspace and begins to serve.
+    pub async fn start(
+        settings: Settings,
+        metrics: Option<Metrics>,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, StartError> {
+        outbound::install_tls();
+        let listen_error = |error| StartError::Listen { address: settings.listen, error };
+        let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let templates = Templates::load(settings.templates_dir.as_deref())?;
+        let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?;
+        let store = Store::open(&settings.database).await?;
+        if let Some((sid, auth_token)) = &settings.account {
+            let account = Account {
+                sid: *sid,
+                friendly_name: "first account".to_owned(),
+                auth_token: auth_token.clone(),
+                created_at: clock.now(),
+            };
+            store.create_account(account).await?;
+        }
+        let phone = match &settings.phone {
+            None => None,
+            Some(access) => {
+                let phone = PhoneSettings {
+                    url: access.url.clone(),
+                    account_sid: access.account_sid.clone(),
+                    auth_token: access.auth_token.clone(),
+                    public_url: public_base.clone(),
+                };
+                Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
+            }
+        };
+        let engine = Engine::start(store.clone(), phone, clock.clone(), entropy).await?;
+        let public_url = match &settings.public_url {
+            Some(url) => PublicUrl::Fixed(url.clone()),
+            None => PublicUrl::FromRequest { trust_forwarded: settings.trust_forwarded },
+        };
+        let api = api::State { engine: engine.clone(), store: store.clone(), clock: clock.clone(), public_url };
+        let voice = voice::State {
+            engine: engine.clone(),
+            store: store.clone(),
+            clock,
+            entropy,
+            public_url: public_base,
+            phone_tokens: settings.phone.iter().flat_map(PhoneAccess::tokens).collect(),
+            insecure_skip_signature: settings.insecure_skip_signature,
+            templates: Arc::new(templates),
+            outbound,
+        };
+        let health =
+            Health { engine: engine.clone(), store: store.clone(), metrics, metrics_public: settings.metrics_public };
+        let router = api::router(api).merge(voice::router(voice)).merge(health_router(health));
+        let shutdown = CancellationToken::new();
+        let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
+        Ok(Self { address, engine, store, shutdown, listener })
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The engine, for tests that wait for it.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Resolves when the store takes no writes any more: the process has to end rather than go on without it.
+    pub async fn failed(&self) {
+        self.store.failed().await;
+    }
+
+    /// Answers what was begun, stops, and closes the database.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        if let Err(error) = self.listener.await {
+            tracing::error!(%error, "the listener failed");
+        }
+        self.engine.shutdown().await;
+        self.store.close().await;
+    }
+}
+
+/// `/livez`, `/readyz` and `/metrics`.
+fn health_router(health: Health) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(show_metrics))
+        .with_state(health)
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    if !health.engine.is_running() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
+    }
+    match health.store.ready().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be written\n").into_response()
+        }
+    }
+}
+
+/// Figures tell a lot about a business, so other machines see them only when the settings say so. A request that came
+/// through a proxy is another machine's.
+async fn show_metrics(
+    State(health): State<Health>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
+    if !health.metrics_public && (forwarded || !peer.ip().to_canonical().is_loopback()) {
+        let refusal = "metrics are shown to this machine only; SWITCHHOOK_METRICS_PUBLIC=true shows them to all\n";
+        return (StatusCode::FORBIDDEN, refusal).into_response();
+    }
+    match &health.metrics {
+        Some(metrics) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, "metrics are not recorded\n").into_response(),
+    }
+}

@@ -1,0 +1,367 @@
+//! The life of one leg: placed, dialled, ringing, answered, ended, and what its end means to everything it was part of.
+//!
+//! Start with [`Switch::add_call`] and [`Switch::end_call`].
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::Switch;
+use super::request::Refusal;
+use super::rooms::Leave;
+use super::state::{
+    Behaviour, Call, CallId, CallRecord, CallStatus, DialPhase, Direction, Place, Player, Slot, Source, TimerKind,
+};
+use super::webhooks::parameter;
+use crate::softswitch::twiml::{Document, StatusCallback, Target};
+
+const TIME_LIMIT_SECS: u32 = 14_400;
+
+/// A leg to be made.
+pub(super) struct Leg {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) direction: Direction,
+    pub(super) parent: Option<CallId>,
+    pub(super) first: Option<Source>,
+    pub(super) fallback: Option<Target>,
+    pub(super) status_callback: Option<StatusCallback>,
+    pub(super) ring_timeout_secs: u32,
+    pub(super) time_limit_secs: u32,
+    pub(super) place: Place,
+    pub(super) behaviour: Option<Behaviour>,
+}
+
+/// Why a call ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The far end hung up, declined, was busy or did not answer.
+    FarEnd,
+    /// REST asked for it.
+    Api,
+    /// The documents came to their end, or failed.
+    Script,
+    /// Whatever it belonged to ended.
+    Other,
+}
+
+impl Switch {
+    /// Makes a leg; it is dialled, or for an inbound call its document is asked for, with the next tick or at once.
+    pub(super) fn add_call(&mut self, leg: Leg) -> Result<CallId, Refusal> {
+        if self.live.len() >= self.settings.live_calls_max {
+            return Err(Refusal::new(429, 20429, "Too many calls are live at once"));
+        }
+        let id = CallId(self.next_number());
+        let sid = self.fresh_sid("CA");
+        let behaviour = leg.behaviour.unwrap_or_else(|| {
+            self.behaviour_of(if leg.direction == Direction::Inbound { &leg.from } else { &leg.to })
+        });
+        let inbound = leg.direction == Direction::Inbound;
+        let parent_sid = leg.parent.and_then(|parent| self.calls.get(&parent)).map(|parent| parent.record.sid.clone());
+        self.call_ids.insert(sid.clone(), id);
+        self.live.insert(id);
+        let call = Call {
+            record: CallRecord {
+                sid,
+                parent_sid,
+                from: leg.from,
+                to: leg.to,
+                direction: leg.direction,
+                status: if inbound { CallStatus::Ringing } else { CallStatus::Queued },
+                created: self.now,
+                updated: self.now,
+                answered: None,
+                ended: None,
+            },
+            first: leg.first,
+            fallback: leg.fallback,
+            status_callback: leg.status_callback,
+            next_sequence: 0,
+            initiated: inbound,
+            place: leg.place,
+            main: Player::default(),
+            background: None,
+            behaviour,
+            pressed: VecDeque::new(),
+            talked: false,
+            ring_timeout_secs: leg.ring_timeout_secs,
+            time_limit_secs: leg.time_limit_secs,
+            timers: BTreeMap::new(),
+        };
+        let hang_up = call.behaviour.hang_up_after_ms.filter(|_| inbound);
+        let detail = format!("{} -> {}", call.record.from, call.record.to);
+        self.calls.insert(id, call);
+        self.note("call.placed", Some(id), None, detail);
+        if inbound {
+            if let Some(ms) = hang_up {
+                self.arm(id, TimerKind::HangUp, i64::from(ms));
+            }
+            self.begin_document(id);
+        } else {
+            self.arm(id, TimerKind::Initiate, 0);
+        }
+        Ok(id)
+    }
+
+    /// Places a call from outside to one of our numbers.
+    pub(super) fn place_inbound(
+        &mut self,
+        from: String,
+        to: String,
+        behaviour: Option<Behaviour>,
+    ) -> Result<CallId, Refusal> {
+        let number = self.numbers.get(&to).cloned().ok_or_else(|| Refusal::not_found(&to))?;
+        let fallback = number.fallback_url.map(|url| Target { url, method: number.fallback_method });
+        let status_callback = number.status_callback.map(|url| StatusCallback {
+            target: Target { url, method: number.status_callback_method },
+            events: if number.status_callback_events.is_empty() {
+                ["completed".to_owned()].into()
+            } else {
+                number.status_callback_events.into_iter().collect()
+            },
+        });
+        self.add_call(Leg {
+            from,
+            to,
+            direction: Direction::Inbound,
+            parent: None,
+            first: Some(Source::Ask(Target { url: number.voice_url, method: number.voice_method })),
+            fallback,
+            status_callback,
+            ring_timeout_secs: 0,
+            time_limit_secs: TIME_LIMIT_SECS,
+            place: Place::Document,
+            behaviour,
+        })
+    }
+
+    /// The behaviour of the next call of `address`; one set for a single call is used up.
+    fn behaviour_of(&mut self, address: &str) -> Behaviour {
+        let address = address.split('?').next().unwrap_or(address);
+        let Some(plan) = self.plans.get_mut(address) else { return Behaviour::default() };
+        let next = plan.next.pop_front();
+        let behaviour = next.or_else(|| plan.always.clone()).unwrap_or_default();
+        if plan.next.is_empty() && plan.always.is_none() {
+            self.plans.remove(address);
+        }
+        behaviour
+    }
+
+    fn begin_document(&mut self, id: CallId) {
+        match self.calls.get(&id).and_then(|call| call.first.clone()) {
+            Some(Source::Ask(target)) => self.fetch(id, Slot::Main, &target, Vec::new()),
+            Some(Source::Inline(document)) => self.play(id, document),
+            None => self.ready.push_back(id),
+        }
+    }
+
+    /// Runs `document` in the call's main slot.
+    pub(super) fn play(&mut self, id: CallId, document: Arc<Document>) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.main.load(document);
+            self.ready.push_back(id);
+        }
+    }
+
+    pub(super) fn timer_fired(&mut self, id: CallId, kind: TimerKind) {
+        match kind {
+            TimerKind::Initiate => self.initiate(id),
+            TimerKind::Ring => self.ring(id),
+            TimerKind::Answer => {
+                if self.calls.get(&id).is_some_and(|call| call.behaviour.reject) {
+                    self.end_call(id, CallStatus::Busy, Some(603), Cause::FarEnd);
+                } else {
+                    self.answer(id);
+                }
+            }
+            TimerKind::GiveUp => self.end_call(id, CallStatus::NoAnswer, Some(487), Cause::FarEnd),
+            TimerKind::HangUp => self.end_call(id, CallStatus::Completed, None, Cause::FarEnd),
+            TimerKind::TimeLimit => self.end_call(id, CallStatus::Completed, None, Cause::Other),
+            TimerKind::Press => {
+                let digits = self.calls.get_mut(&id).map(|call| std::mem::take(&mut call.behaviour.digits));
+                self.press(id, &digits.unwrap_or_default());
+            }
+            TimerKind::Main => self.step_over(id, Slot::Main),
+            TimerKind::Background => self.step_over(id, Slot::Background),
+            TimerKind::Dial => self.dial_over(id),
+        }
+    }
+
+    fn initiate(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.initiated = true;
+        let timeout = i64::from(call.ring_timeout_secs) * 1000;
+        let ring_after = i64::from(call.behaviour.ring_after_ms);
+        self.note("call.initiated", Some(id), None, "");
+        self.call_event(id, "initiated", "initiated", None);
+        self.arm(id, TimerKind::GiveUp, timeout);
+        self.arm(id, TimerKind::Ring, ring_after);
+    }
+
+    fn ring(&mut self, id: CallId) {
+        let now = self.now;
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.behaviour.unreachable {
+            return self.end_call(id, CallStatus::Failed, Some(404), Cause::FarEnd);
+        }
+        if call.behaviour.busy {
+            return self.end_call(id, CallStatus::Busy, Some(486), Cause::FarEnd);
+        }
+        call.record.status = CallStatus::Ringing;
+        call.record.updated = now;
+        let answer_after = (!call.behaviour.no_answer).then_some(i64::from(call.behaviour.answer_after_ms));
+        self.note("call.ringing", Some(id), None, "");
+        self.call_event(id, "ringing", "ringing", None);
+        if let Some(ms) = answer_after {
+            self.arm(id, TimerKind::Answer, ms);
+        }
+    }
+
+    /// The leg is answered; does nothing when it already was.
+    pub(super) fn answer(&mut self, id: CallId) {
+        let now = self.now;
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if !matches!(call.record.status, CallStatus::Queued | CallStatus::Ringing) {
+            return;
+        }
+        call.record.status = CallStatus::InProgress;
+        call.record.answered = Some(now);
+        call.record.updated = now;
+        let outbound = call.record.direction != Direction::Inbound;
+        let hang_up = call.behaviour.hang_up_after_ms.filter(|_| outbound);
+        let limit = i64::from(call.time_limit_secs) * 1000;
+        for kind in [TimerKind::Initiate, TimerKind::Ring, TimerKind::Answer, TimerKind::GiveUp] {
+            self.disarm(id, kind);
+        }
+        self.note("call.answered", Some(id), None, "");
+        self.call_event(id, "answered", "in-progress", None);
+        self.arm(id, TimerKind::TimeLimit, limit);
+        if let Some(ms) = hang_up {
+            self.arm(id, TimerKind::HangUp, i64::from(ms));
+        }
+        if !outbound {
+            return;
+        }
+        match self.calls.get(&id).map(|call| &call.place) {
+            Some(Place::Document) => self.begin_document(id),
+            Some(&Place::Added(room)) => self.joined(room, id),
+            Some(&Place::Child(parent)) => self.connect_child(parent, id),
+            _ => {}
+        }
+    }
+
+    /// Ends a live call: takes it out of whatever it is in, tells everybody, and files it.
+    pub(super) fn end_call(&mut self, id: CallId, status: CallStatus, sip_code: Option<u16>, cause: Cause) {
+        let now = self.now;
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if !call.record.status.is_live() {
+            return;
+        }
+        let answered = call.record.answered.is_some();
+        let silent = status == CallStatus::Canceled && !call.initiated;
+        call.record.status = status;
+        call.record.updated = now;
+        call.record.ended = Some(now);
+        call.background = None;
+        self.disarm_all(id);
+        self.live.remove(&id);
+        self.note("call.ended", Some(id), None, status.text());
+        if !answered && !silent {
+            self.call_event(id, "completed", status.text(), sip_code);
+        }
+        let leave = match cause {
+            Cause::Api => Leave::Api,
+            Cause::FarEnd | Cause::Script | Cause::Other => Leave::HungUp,
+        };
+        self.detach(id, leave, if answered { None } else { Some(status) });
+        if answered {
+            self.call_event(id, "completed", status.text(), sip_code);
+        }
+        self.finished_calls.push_back(id);
+        while self.finished_calls.len() > self.settings.finished_max {
+            if let Some(call) = self.finished_calls.pop_front().and_then(|id| self.calls.remove(&id)) {
+                self.call_ids.remove(&call.record.sid);
+            }
+        }
+    }
+
+    /// Takes a call out of its place. A live call is left with no place and nothing to run; `failed` is the final
+    /// status of one that was never answered.
+    pub(super) fn detach(&mut self, id: CallId, leave: Leave, failed: Option<CallStatus>) {
+        self.disarm(id, TimerKind::Dial);
+        self.disarm(id, TimerKind::Main);
+        self.disarm(id, TimerKind::Background);
+        let now = self.now;
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let ended = !call.record.status.is_live();
+        call.background = None;
+        let final_status = call.record.status;
+        match std::mem::take(&mut call.place) {
+            Place::Document => {}
+            Place::Queue { queue, since, enqueue } => {
+                let result = if ended { "hangup" } else { "redirected" };
+                let extra = self.leave_queue(id, queue, since, result);
+                if let Some(action) = &enqueue.action {
+                    self.tell_action(id, action, extra);
+                }
+            }
+            Place::Dial { dial, phase } => {
+                let outcome = self.abandon_dial(id, phase, leave);
+                if ended && let Some(action) = &dial.action {
+                    self.tell_action(id, action, outcome.parameters());
+                }
+            }
+            Place::Added(room) => match failed {
+                Some(status) => self.remove_member(room, id, Leave::AddFailed(status)),
+                None => self.remove_member(room, id, leave),
+            },
+            Place::Child(parent) => self.child_left(parent, id, final_status),
+            Place::Taken { by, queue_sid, waited_secs, enqueue } => {
+                let result = if ended { "bridged" } else { "redirected-from-bridged" };
+                if let Some(action) = &enqueue.action {
+                    let extra = vec![
+                        parameter("QueueResult", result),
+                        parameter("QueueSid", queue_sid),
+                        parameter("QueueTime", waited_secs.to_string()),
+                    ];
+                    self.tell_action(id, action, extra);
+                }
+                self.peer_left(by, id, now);
+            }
+        }
+    }
+
+    /// Sends a live call to another document, out of whatever it is in (Twilio: modifying calls in progress).
+    ///
+    /// The answer to an `<Enqueue>` action told on the way is not listened to: the redirect's document runs. A
+    /// `<Dial>` action is not told.
+    pub(super) fn redirect(&mut self, id: CallId, source: &Source) {
+        self.note("call.redirected", Some(id), None, "");
+        self.detach(id, Leave::Api, None);
+        match source {
+            Source::Ask(target) => self.fetch(id, Slot::Main, target, Vec::new()),
+            Source::Inline(document) => self.play(id, Arc::clone(document)),
+        }
+    }
+
+    /// The leg is together with somebody for the first time.
+    pub(super) fn talking(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if !std::mem::replace(&mut call.talked, true)
+            && let Some(ms) = call.behaviour.hang_up_after_talking_ms
+        {
+            self.arm(id, TimerKind::HangUp, i64::from(ms));
+        }
+    }
+
+    pub(super) fn call_is_live(&self, id: CallId) -> bool {
+        self.live.contains(&id)
+    }
+
+    /// Whether the call is in `phase` of a dial, for checks that a late event still concerns it.
+    pub(super) fn dial_phase(&mut self, id: CallId) -> Option<&mut DialPhase> {
+        match &mut self.calls.get_mut(&id)?.place {
+            Place::Dial { phase, .. } => Some(phase),
+            _ => None,
+        }
+    }
+}

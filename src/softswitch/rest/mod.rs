@@ -1,0 +1,175 @@
+//! The phone system's HTTP side: authentication, reading requests, and wording replies and refusals.
+//!
+//! Holds no state of calls; every request is one question to the core. Start with [`router`].
+
+mod control;
+mod form;
+mod json;
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request as HttpRequest, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use self::form::Form;
+use self::json::Shape;
+use super::core::{Refusal, Reply, Request};
+use super::driver::Message;
+
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// What the handlers need.
+pub(super) struct Api {
+    pub(super) account_sid: String,
+    pub(super) auth_token: Arc<SecretString>,
+    pub(super) mailbox: mpsc::Sender<Message>,
+}
+
+/// Twilio's REST below `/2010-04-01`, the control API below `/control`.
+pub(super) fn router(api: Api) -> Router {
+    let api = Arc::new(api);
+    Router::new()
+        .route("/2010-04-01/{*path}", any(serve_rest))
+        .route("/control/{*path}", any(serve_control))
+        .fallback(async || refuse(&Refusal::not_found("path")))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))
+        .with_state(api)
+}
+
+/// HTTP Basic with account SID and auth token (Twilio: requests to the REST API).
+async fn authenticate(State(api): State<Arc<Api>>, request: HttpRequest, next: Next) -> Response {
+    if !is_authentic(&api, request.headers()) {
+        let mut response = refuse(&Refusal::new(401, 20003, "Authenticate"));
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Basic realm=\"Twilio API\""));
+        return response;
+    }
+    next.run(request).await
+}
+
+fn is_authentic(api: &Api, headers: &HeaderMap) -> bool {
+    let token = api.auth_token.expose_secret();
+    if token.is_empty() {
+        return false;
+    }
+    let given = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Basic"))
+        .and_then(|(_, credentials)| STANDARD.decode(credentials.trim()).ok());
+    let expected = format!("{}:{token}", api.account_sid);
+    given.is_some_and(|given| subtle::ConstantTimeEq::ct_eq(given.as_slice(), expected.as_bytes()).into())
+}
+
+async fn serve_rest(
+    State(api): State<Arc<Api>>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    body: Bytes,
+) -> Response {
+    let segments = segments(uri.path());
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let form =
+        if method == Method::POST { Form::read(&body) } else { Form::read(uri.query().unwrap_or_default().as_bytes()) };
+    let result = async {
+        let form = form?;
+        let path = match segments.as_slice() {
+            ["2010-04-01", "Accounts", account, path @ ..] if *account == api.account_sid => path,
+            _ => return Err(Refusal::not_found(uri.path())),
+        };
+        let request = read::request(method.as_str(), path, &form)?;
+        let status = success(&request);
+        let reply = api.ask(request).await?;
+        let shape = Shape { account_sid: &api.account_sid, form: &form, path: uri.path() };
+        Ok(respond(status, shape.reply(&reply)))
+    };
+    result.await.unwrap_or_else(|refusal| refuse(&refusal))
+}
+
+async fn serve_control(
+    State(api): State<Arc<Api>>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    body: Bytes,
+) -> Response {
+    let segments = segments(uri.path());
+    let segments: Vec<&str> = segments.iter().map(String::as_str).skip(1).collect();
+    let result = async {
+        let form = Form::read(uri.query().unwrap_or_default().as_bytes())?;
+        let request = control::request(method.as_str(), &segments, &form, &body)?;
+        let status = success(&request);
+        let reply = api.ask(request).await?;
+        let shape = Shape { account_sid: &api.account_sid, form: &form, path: uri.path() };
+        Ok(respond(status, control::reply(&reply).or_else(|| shape.reply(&reply))))
+    };
+    result.await.unwrap_or_else(|refusal| refuse(&refusal))
+}
+
+impl Api {
+    async fn ask(&self, request: Request) -> Result<Reply, Refusal> {
+        let gone = || Refusal::new(503, 20503, "The phone system is shutting down");
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(Message::Ask { request: Box::new(request), reply }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// Decoded segments, the last one without `.json`.
+fn segments(path: &str) -> Vec<String> {
+    let path = path.strip_suffix(".json").unwrap_or(path);
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
+        .collect()
+}
+
+const fn success(request: &Request) -> StatusCode {
+    match request {
+        Request::CreateCall(_)
+        | Request::AddParticipant { .. }
+        | Request::CreateQueue { .. }
+        | Request::PlaceInbound { .. } => StatusCode::CREATED,
+        Request::DeleteCall { .. }
+        | Request::RemoveParticipant { .. }
+        | Request::DeleteQueue { .. }
+        | Request::PutBehaviour { .. } => StatusCode::NO_CONTENT,
+        _ => StatusCode::OK,
+    }
+}
+
+fn respond(status: StatusCode, body: Option<Value>) -> Response {
+    match body {
+        Some(body) => (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response(),
+        None => status.into_response(),
+    }
+}
+
+fn refuse(refusal: &Refusal) -> Response {
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = json!({
+        "code": refusal.code,
+        "message": refusal.message,
+        "more_info": format!("https://www.twilio.com/docs/errors/{}", refusal.code),
+        "status": refusal.status,
+    });
+    respond(status, Some(body))
+}

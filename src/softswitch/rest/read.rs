@@ -1,0 +1,246 @@
+//! From method, path and parameters to a [`Request`]: the Calls, Conferences, Participants and Queues of Twilio's REST.
+//!
+//! Parameters that the phone system has no use for (recording, answering machine detection, caller ID lookups) are
+//! accepted and ignored. Start with [`request`].
+
+use std::sync::Arc;
+
+use super::form::Form;
+use crate::softswitch::core::{
+    CallFilter, CallStatus, CallUpdate, NewCall, NewParticipant, ParticipantUpdate, QUEUE_SIZE_DEFAULT, QUEUE_SIZE_MAX,
+    Refusal, Request, RoomStatus, Source,
+};
+use crate::softswitch::options::Method;
+use crate::softswitch::twiml::{Document, RoomEntry};
+
+const TWIML_CHARS_MAX: usize = 4_000;
+const TIME_LIMIT_SECS: u32 = 14_400;
+
+/// Reads a request below `/2010-04-01/Accounts/{sid}/`; `path` is already split and decoded, without `.json`.
+pub(super) fn request(method: &str, path: &[&str], form: &Form) -> Result<Request, Refusal> {
+    let owned = |text: &&str| (*text).to_owned();
+    Ok(match (method, path) {
+        ("POST", ["Calls"]) => Request::CreateCall(Box::new(new_call(form)?)),
+        ("GET", ["Calls"]) => Request::ListCalls(call_filter(form)?, form.page()?),
+        ("GET", ["Calls", sid]) => Request::GetCall { sid: owned(sid) },
+        ("POST", ["Calls", sid]) => Request::UpdateCall { sid: owned(sid), update: Box::new(call_update(form)?) },
+        ("DELETE", ["Calls", sid]) => Request::DeleteCall { sid: owned(sid) },
+        ("GET", ["Conferences"]) => Request::ListRooms {
+            name: form.owned("FriendlyName"),
+            status: form.parsed("Status", room_status, "init, in-progress or completed")?,
+            created: form.span("DateCreated")?,
+            updated: form.span("DateUpdated")?,
+            page: form.page()?,
+        },
+        ("GET", ["Conferences", sid]) => Request::GetRoom { sid: owned(sid) },
+        ("POST", ["Conferences", sid]) => {
+            let ends = form.parsed("Status", |text| (text == "completed").then_some(()), "completed")?;
+            match ends {
+                Some(()) => Request::EndRoom { sid: owned(sid) },
+                None if form.text("AnnounceUrl").is_some() => {
+                    return Err(Refusal::new(501, 20001, "Announcements are not supported by this phone system"));
+                }
+                None => Request::GetRoom { sid: owned(sid) },
+            }
+        }
+        ("POST", ["Conferences", room, "Participants"]) => {
+            Request::AddParticipant { room: owned(room), new: Box::new(new_participant(form)?) }
+        }
+        ("GET", ["Conferences", room, "Participants"]) => Request::ListParticipants {
+            room: owned(room),
+            muted: form.flag("Muted")?,
+            hold: form.flag("Hold")?,
+            coaching: form.flag("Coaching")?,
+            page: form.page()?,
+        },
+        ("GET", ["Conferences", room, "Participants", who]) => {
+            Request::GetParticipant { room: owned(room), who: owned(who) }
+        }
+        ("POST", ["Conferences", room, "Participants", who]) => Request::UpdateParticipant {
+            room: owned(room),
+            who: owned(who),
+            update: Box::new(participant_update(form)?),
+        },
+        ("DELETE", ["Conferences", room, "Participants", who]) => {
+            Request::RemoveParticipant { room: owned(room), who: owned(who) }
+        }
+        ("POST", ["Queues"]) => Request::CreateQueue {
+            name: queue_name(form)?.unwrap_or_default(),
+            size_max: queue_size(form)?.unwrap_or(QUEUE_SIZE_DEFAULT),
+        },
+        ("GET", ["Queues"]) => Request::ListQueues(form.page()?),
+        ("GET", ["Queues", sid]) => Request::GetQueue { sid: owned(sid) },
+        ("POST", ["Queues", sid]) => {
+            Request::UpdateQueue { sid: owned(sid), name: queue_name_if_given(form)?, size_max: queue_size(form)? }
+        }
+        ("DELETE", ["Queues", sid]) => Request::DeleteQueue { sid: owned(sid) },
+        ("GET", ["Queues", queue, "Members"]) => Request::ListMembers { queue: owned(queue), page: form.page()? },
+        ("GET", ["Queues", queue, "Members", who]) => Request::GetMember { queue: owned(queue), who: owned(who) },
+        ("POST", ["Queues", queue, "Members", who]) => {
+            let to = form.target("Url", "Method", Method::Post)?;
+            let to = to.ok_or_else(|| Refusal::bad(21205, "Missing required parameter Url"))?;
+            Request::RedirectMember { queue: owned(queue), who: owned(who), to }
+        }
+        (_, ["Calls" | "Conferences" | "Queues", ..]) if path.len() <= 4 => {
+            return Err(Refusal::new(405, 20004, "Method not allowed"));
+        }
+        _ => return Err(Refusal::not_found(&path.join("/"))),
+    })
+}
+
+fn new_call(form: &Form) -> Result<NewCall, Refusal> {
+    let to = address(form.required("To", 21201)?, 21211, "To")?;
+    let from = form.required("From", 21213)?;
+    let document = source(form)?.ok_or_else(|| Refusal::bad(21205, "Url or Twiml is required"))?;
+    Ok(NewCall {
+        from,
+        to,
+        document,
+        fallback: form.target("FallbackUrl", "FallbackMethod", Method::Post)?,
+        status_callback: form.status_callback("StatusCallback", &["completed"])?,
+        timeout_secs: ring_timeout(form)?,
+        time_limit_secs: form.number("TimeLimit")?.unwrap_or(TIME_LIMIT_SECS),
+    })
+}
+
+/// `Url` wins over `Twiml` (Twilio: create a call).
+fn source(form: &Form) -> Result<Option<Source>, Refusal> {
+    if let Some(target) = form.target("Url", "Method", Method::Post)? {
+        return Ok(Some(Source::Ask(target)));
+    }
+    let Some(text) = form.text("Twiml") else { return Ok(None) };
+    if text.chars().count() > TWIML_CHARS_MAX {
+        return Err(Refusal::bad(21218, "Twiml has more than 4000 characters"));
+    }
+    let document = Document::parse(text, None).map_err(|error| Refusal::bad(error.code, error.message))?;
+    Ok(Some(Source::Inline(Arc::new(document))))
+}
+
+fn ring_timeout(form: &Form) -> Result<u32, Refusal> {
+    Ok(form.number("Timeout")?.unwrap_or(60).clamp(5, 600))
+}
+
+/// Telephone numbers, clients and SIP addresses can be called.
+fn address(text: String, code: u32, name: &str) -> Result<String, Refusal> {
+    let number = text.strip_prefix('+').unwrap_or(&text);
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    let number = digits >= 2 && number.bytes().all(|byte| byte.is_ascii_digit() || b" -().*#".contains(&byte));
+    let named = ["client:", "sip:", "sips:"]
+        .iter()
+        .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.trim().is_empty()));
+    if (number || named) && text.len() <= 512 {
+        Ok(text)
+    } else {
+        Err(Refusal::bad(code, format!("{name} is not a valid phone number, client or SIP address")))
+    }
+}
+
+fn call_update(form: &Form) -> Result<CallUpdate, Refusal> {
+    Ok(CallUpdate {
+        document: source(form)?,
+        status: form.parsed(
+            "Status",
+            |text| call_status(text).filter(|status| matches!(status, CallStatus::Canceled | CallStatus::Completed)),
+            "canceled or completed",
+        )?,
+        fallback: form.target("FallbackUrl", "FallbackMethod", Method::Post)?,
+        status_callback: form.target("StatusCallback", "StatusCallbackMethod", Method::Post)?,
+        time_limit_secs: form.number("TimeLimit")?,
+    })
+}
+
+fn call_status(text: &str) -> Option<CallStatus> {
+    [
+        CallStatus::Queued,
+        CallStatus::Ringing,
+        CallStatus::InProgress,
+        CallStatus::Completed,
+        CallStatus::Busy,
+        CallStatus::Failed,
+        CallStatus::NoAnswer,
+        CallStatus::Canceled,
+    ]
+    .into_iter()
+    .find(|status| status.text() == text)
+}
+
+fn room_status(text: &str) -> Option<RoomStatus> {
+    [RoomStatus::Init, RoomStatus::InProgress, RoomStatus::Completed].into_iter().find(|status| status.text() == text)
+}
+
+fn call_filter(form: &Form) -> Result<CallFilter, Refusal> {
+    Ok(CallFilter {
+        from: form.owned("From"),
+        to: form.owned("To"),
+        parent_sid: form.owned("ParentCallSid"),
+        status: form.parsed("Status", call_status, "a call status")?,
+        started: form.span("StartTime")?,
+        ended: form.span("EndTime")?,
+    })
+}
+
+fn new_participant(form: &Form) -> Result<NewParticipant, Refusal> {
+    let to = address(form.required("To", 21201)?, 21211, "To")?;
+    let from = form.required("From", 21213)?;
+    let entry = RoomEntry {
+        label: form.owned("Label"),
+        muted: form.flag("Muted")?.unwrap_or(false),
+        start_on_enter: form.flag("StartConferenceOnEnter")?.unwrap_or(true),
+        end_on_exit: form.flag("EndConferenceOnExit")?.unwrap_or(false),
+        beep_on_exit: matches!(form.text("Beep"), None | Some("true" | "onExit")),
+        wait: form.target("WaitUrl", "WaitMethod", Method::Post)?,
+        participants_max: form
+            .number("MaxParticipants")?
+            .map_or(250, |count| usize::try_from(count.clamp(2, 250)).unwrap_or(250)),
+        coach: form.owned("CallSidToCoach"),
+        status_callback: form.status_callback("ConferenceStatusCallback", &["start", "end"])?,
+    };
+    Ok(NewParticipant {
+        from,
+        to,
+        coaching: form.flag("Coaching")?.unwrap_or(false),
+        entry,
+        status_callback: form.status_callback("StatusCallback", &["completed"])?,
+        timeout_secs: ring_timeout(form)?,
+        time_limit_secs: form.number("TimeLimit")?.unwrap_or(TIME_LIMIT_SECS),
+    })
+}
+
+fn participant_update(form: &Form) -> Result<ParticipantUpdate, Refusal> {
+    if form.text("AnnounceUrl").is_some() {
+        return Err(Refusal::new(501, 20001, "Announcements are not supported by this phone system"));
+    }
+    Ok(ParticipantUpdate {
+        muted: form.flag("Muted")?,
+        hold: form.flag("Hold")?,
+        hold_document: form.target("HoldUrl", "HoldMethod", Method::Get)?,
+        wait: form.target("WaitUrl", "WaitMethod", Method::Post)?,
+        beep_on_exit: form.flag("BeepOnExit")?,
+        end_on_exit: form.flag("EndConferenceOnExit")?,
+        coaching: form.flag("Coaching")?,
+        call_sid_to_coach: form.owned("CallSidToCoach"),
+    })
+}
+
+fn queue_name_if_given(form: &Form) -> Result<Option<String>, Refusal> {
+    match form.given("FriendlyName") {
+        None => Ok(None),
+        Some(_) => queue_name(form),
+    }
+}
+
+fn queue_name(form: &Form) -> Result<Option<String>, Refusal> {
+    let name = form.required("FriendlyName", 22001)?;
+    if name.chars().count() > 64 {
+        return Err(Refusal::bad(22001, "FriendlyName has more than 64 characters"));
+    }
+    Ok(Some(name))
+}
+
+fn queue_size(form: &Form) -> Result<Option<usize>, Refusal> {
+    form.parsed(
+        "MaxSize",
+        |text| text.parse().ok().filter(|size| (1..=QUEUE_SIZE_MAX).contains(size)),
+        "a whole number from 1 to 5000",
+    )
+}

@@ -1,0 +1,45 @@
+//! Accounts and the alert log: the rows that belong to no workspace's batch.
+//!
+//! It must not check passwords or log tokens. Start with [`Store::create_account`].
+
+use super::load::select;
+use super::work::Work;
+use super::{Account, Alert, Error, Store};
+use crate::routing::AccountSid;
+
+/// Most alerts in one answer.
+const MAX_ALERTS: u32 = 1_000;
+
+impl Store {
+    /// One account.
+    pub async fn account(&self, sid: AccountSid) -> Result<Option<Account>, Error> {
+        let mut connection = self.read_pool().acquire().await?;
+        Ok(select(&mut connection, "WHERE sid = $1", Some(&sid.to_string())).await?.pop())
+    }
+
+    /// All accounts, oldest first.
+    pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
+        let mut connection = self.read_pool().acquire().await?;
+        select(&mut connection, "ORDER BY created_at, sid", None).await
+    }
+
+    /// Writes an account; one that is there already gets the new name and token and keeps its creation, so that a
+    /// token can be exchanged. It is on disk when this returns.
+    pub async fn create_account(&self, account: Account) -> Result<(), Error> {
+        self.write(Work::of_account(account)).await
+    }
+
+    /// Adds a line to the alert log; it is on disk when this returns.
+    pub async fn alert(&self, alert: Alert) -> Result<(), Error> {
+        self.write(Work::of_alert(alert)).await
+    }
+
+    /// Alerts of an account, newest first, at most `limit` (and at most 1,000).
+    pub async fn alerts(&self, account: AccountSid, limit: u32) -> Result<Vec<Alert>, Error> {
+        let mut connection = self.read_pool().acquire().await?;
+        let newest = "WHERE account_sid = $1 ORDER BY at DESC, sid DESC LIMIT 1000";
+        let mut alerts = select(&mut connection, newest, Some(&account.to_string())).await?;
+        alerts.truncate(usize::try_from(limit.min(MAX_ALERTS)).unwrap_or(usize::MAX));
+        Ok(alerts)
+    }
+}

@@ -1,0 +1,301 @@
+//! Rows to records: one list of columns for each record, in the order of the table's columns.
+//!
+//! It must not know SQL or connections. A value that cannot be read becomes [`Error::Inconsistent`] with its place. The
+//! way there is in `rows`. Start with [`Fields`] and [`FromRow`].
+
+use std::str::FromStr;
+
+use secrecy::SecretString;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::statements::{
+    ACCOUNTS, ACTIVITIES, ALERTS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, Table, VOICE_TASKS,
+    WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+};
+use super::{Account, Alert, Error, OutboxRow, VoiceTaskRow};
+use crate::routing::{
+    Activity, BackOff, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
+    Timestamp, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings,
+};
+
+/// Reads the columns of one row from left to right.
+pub(super) struct Fields<'r> {
+    table: &'static Table,
+    row: &'r SqliteRow,
+    next: usize,
+}
+
+impl<'r> Fields<'r> {
+    /// Begins at the first column of a row that was selected with all columns of `table`.
+    pub(super) const fn new(table: &'static Table, row: &'r SqliteRow) -> Self {
+        Self { table, row, next: 0 }
+    }
+
+    /// The error for the column that was read last.
+    fn inconsistent(&self) -> Error {
+        let part = |index: usize| match self.row.try_get::<String, usize>(index) {
+            Ok(text) => text,
+            Err(_) => {
+                self.row.try_get::<i64, usize>(index).map_or_else(|_| "?".to_owned(), |number| number.to_string())
+            }
+        };
+        let row = (0..self.table.key_columns).map(part).collect::<Vec<_>>().join("/");
+        Error::Inconsistent { table: self.table.name, column: self.table.columns[self.next - 1], row }
+    }
+
+    fn raw<T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(&mut self) -> Result<T, Error> {
+        let value = self.row.try_get(self.next);
+        self.next += 1;
+        value.map_err(|_| self.inconsistent())
+    }
+
+    const fn skip(&mut self) {
+        self.next += 1;
+    }
+
+    fn text(&mut self) -> Result<String, Error> {
+        self.raw()
+    }
+
+    fn text_option(&mut self) -> Result<Option<String>, Error> {
+        self.raw()
+    }
+
+    fn read<T>(&mut self, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
+        let text = self.raw()?;
+        read(text).ok_or_else(|| self.inconsistent())
+    }
+
+    fn parsed<T: FromStr>(&mut self) -> Result<T, Error> {
+        self.read(|text| text.parse().ok())
+    }
+
+    fn parsed_option<T: FromStr>(&mut self) -> Result<Option<T>, Error> {
+        let text: Option<&str> = self.raw()?;
+        text.map(|text| text.parse().map_err(|_| self.inconsistent())).transpose()
+    }
+
+    fn int<T: TryFrom<i64>>(&mut self) -> Result<T, Error> {
+        let number: i64 = self.raw()?;
+        T::try_from(number).map_err(|_| self.inconsistent())
+    }
+
+    fn int_option<T: TryFrom<i64>>(&mut self) -> Result<Option<T>, Error> {
+        let number: Option<i64> = self.raw()?;
+        number.map(|number| T::try_from(number).map_err(|_| self.inconsistent())).transpose()
+    }
+
+    fn flag(&mut self) -> Result<bool, Error> {
+        match self.raw::<i64>()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.inconsistent()),
+        }
+    }
+
+    fn moment(&mut self) -> Result<Timestamp, Error> {
+        self.raw().map(Timestamp)
+    }
+
+    fn moment_option(&mut self) -> Result<Option<Timestamp>, Error> {
+        let moment: Option<i64> = self.raw()?;
+        Ok(moment.map(Timestamp))
+    }
+}
+
+/// Reads one record from a row that was selected with all columns of its table.
+pub(super) trait FromRow: Sized {
+    /// Where such records are.
+    const TABLE: &'static Table;
+
+    /// Reads all columns in order.
+    fn from_fields(fields: &mut Fields<'_>) -> Result<Self, Error>;
+}
+
+macro_rules! from_row {
+    ($($record:ty, $table:ident, |$fields:ident| $body:expr;)+) => {
+        $(impl FromRow for $record {
+            const TABLE: &'static Table = &$table;
+
+            fn from_fields($fields: &mut Fields<'_>) -> Result<Self, Error> {
+                Ok($body)
+            }
+        })+
+    };
+}
+
+from_row! {
+    WorkspaceSettings, WORKSPACES, |fields| Self {
+        sid: fields.parsed()?,
+        account: fields.parsed()?,
+        friendly_name: fields.text()?,
+        default_activity: fields.parsed()?,
+        timeout_activity: fields.parsed()?,
+        event_callback_url: fields.text()?,
+        events_filter: fields.text_option()?,
+        multi_task_enabled: fields.flag()?,
+        prioritize_queue_order: fields.read(TaskOrder::from_text)?,
+        last_sequence: fields.int()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+    };
+    Activity, ACTIVITIES, |fields| Self {
+        sid: fields.parsed()?,
+        friendly_name: { fields.skip(); fields.text()? },
+        available: fields.flag()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+    };
+    TaskChannel, TASK_CHANNELS, |fields| Self {
+        sid: fields.parsed()?,
+        friendly_name: { fields.skip(); fields.text()? },
+        unique_name: fields.text()?,
+        channel_optimized_routing: fields.flag()?,
+        built_in: fields.flag()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+    };
+    TaskQueue, TASK_QUEUES, |fields| Self {
+        sid: fields.parsed()?,
+        friendly_name: { fields.skip(); fields.text()? },
+        target_workers: fields.text()?,
+        task_order: fields.read(TaskOrder::from_text)?,
+        max_reserved_workers: fields.int()?,
+        reservation_activity: fields.parsed_option()?,
+        assignment_activity: fields.parsed_option()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+    };
+    Workflow, WORKFLOWS, |fields| Self {
+        sid: fields.parsed()?,
+        friendly_name: { fields.skip(); fields.text()? },
+        configuration: fields.text()?,
+        version: fields.int()?,
+        assignment_callback_url: fields.text_option()?,
+        fallback_assignment_callback_url: fields.text_option()?,
+        task_reservation_timeout_secs: fields.int()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+    };
+    WorkflowVersion, WORKFLOW_VERSIONS, |fields| Self {
+        workflow: fields.parsed()?,
+        version: fields.int()?,
+        configuration: { fields.skip(); fields.text()? },
+    };
+    Worker, WORKERS, |fields| Self {
+        sid: fields.parsed()?,
+        friendly_name: { fields.skip(); fields.text()? },
+        attributes: { fields.skip(); fields.text()? },
+        activity: fields.parsed()?,
+        status_changed_at: fields.moment()?,
+        last_reserved_at: fields.moment()?,
+        version: fields.int()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+    };
+    WorkerChannel, WORKER_CHANNELS, |fields| Self {
+        sid: fields.parsed()?,
+        worker: { fields.skip(); fields.parsed()? },
+        channel: fields.parsed()?,
+        configured_capacity: fields.int()?,
+        available: fields.flag()?,
+        assigned_tasks: fields.int()?,
+        used: fields.int()?,
+        last_reserved_at: fields.moment()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+    };
+    Task, TASKS, |fields| Self {
+        sid: fields.parsed()?,
+        attributes: { fields.skip(); fields.text()? },
+        status: fields.read(TaskStatus::from_text)?,
+        priority: fields.int()?,
+        timeout_secs: fields.int()?,
+        reason: fields.text_option()?,
+        channel: fields.parsed()?,
+        queue: fields.parsed_option()?,
+        queue_entered_at: fields.moment_option()?,
+        workflow: fields.parsed_option()?,
+        workflow_version: fields.int()?,
+        step: fields.read(step_from_text)?,
+        base_at: fields.moment()?,
+        filter_timed_out: fields.flag()?,
+        virtual_start_at: fields.moment()?,
+        routing_target: fields.parsed_option()?,
+        ignore_capacity: fields.flag()?,
+        reserved_count: fields.int()?,
+        back_offs: fields.read(back_offs_from_text)?,
+        version: fields.int()?,
+        assigned_at: fields.moment_option()?,
+        finished_at: fields.moment_option()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+    };
+    Reservation, RESERVATIONS, |fields| Self {
+        sid: fields.parsed()?,
+        task: { fields.skip(); fields.parsed()? },
+        worker: fields.parsed()?,
+        worker_name: fields.text()?,
+        channel: fields.parsed()?,
+        status: fields.read(ReservationStatus::from_text)?,
+        timeout_secs: fields.int()?,
+        deadline: fields.moment_option()?,
+        connecting: fields.flag()?,
+        previous_activity: fields.parsed_option()?,
+        canceled_reason_code: fields.int_option()?,
+        version: fields.int()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+    };
+    OutboxRow, OUTBOX, |fields| Self {
+        task: { fields.skip(); fields.parsed()? },
+        number: fields.int()?,
+        command: fields.text()?,
+        attempts: fields.int()?,
+        created_at: fields.moment()?,
+    };
+    VoiceTaskRow, VOICE_TASKS, |fields| Self {
+        task: fields.parsed()?,
+        workspace: fields.parsed()?,
+        call: fields.text_option()?,
+        closed: fields.flag()?,
+        conference: fields.text_option()?,
+        state: fields.text()?,
+        updated_at: fields.moment()?,
+    };
+    Account, ACCOUNTS, |fields| Self {
+        sid: fields.parsed()?,
+        friendly_name: fields.text()?,
+        auth_token: SecretString::from(fields.text()?),
+        created_at: fields.moment()?,
+    };
+    Alert, ALERTS, |fields| Self {
+        sid: fields.parsed()?,
+        account: fields.parsed()?,
+        workspace: fields.parsed_option()?,
+        code: fields.int()?,
+        message: fields.text()?,
+        task: fields.parsed_option()?,
+        reservation: fields.parsed_option()?,
+        worker: fields.parsed_option()?,
+        at: fields.moment()?,
+    };
+}
+
+fn step_from_text(text: &str) -> Option<Step> {
+    match text {
+        "default" => Some(Step::Default),
+        "direct" => Some(Step::Direct),
+        _ => {
+            let (filter, target) = text.split_once('.')?;
+            Some(Step::Target { filter: filter.parse().ok()?, target: target.parse().ok()? })
+        }
+    }
+}
+
+fn back_offs_from_text(text: &str) -> Option<Vec<BackOff>> {
+    let triples: Vec<(WorkerSid, i64, u32)> = serde_json::from_str(text).ok()?;
+    let back_off = |(worker, until, failures)| BackOff { worker, until: Timestamp(until), failures };
+    Some(triples.into_iter().map(back_off).collect())
+}

@@ -1,0 +1,171 @@
+//! The SQLite database: opening it safely, its connections, handing work to the writer.
+//!
+//! Write-ahead log, `synchronous=FULL`, foreign keys on; one connection writes, several read. It must not know records.
+//! Start with [`SqliteStore::open`].
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::files::{DatabaseFile, ProcessLock};
+use super::work::Work;
+use super::writer::{Checkpoints, Condition, Kept, MAX_WORKS, Request, Writer};
+use super::{Error, migrations};
+use crate::clock::Clock;
+
+/// Connections of the read pool.
+const READ_CONNECTIONS: u32 = 4;
+/// How long a statement waits for another process that is writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a read waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A SQLite database with one writer and several readers.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    requests: mpsc::Sender<Request>,
+    reads: SqlitePool,
+    closing: CancellationToken,
+    condition: watch::Receiver<Condition>,
+}
+
+impl SqliteStore {
+    /// Opens the database of `url` as its server: takes the process lock and brings the schema up to date.
+    pub(super) async fn open(url: &str) -> Result<Self, Error> {
+        let (file, lock) = locked_file(url).await?;
+        bring_up_to_date(&file.path).await?;
+        Self::start(file, Some(lock)).await
+    }
+
+    /// Opens the database of `url` beside a server. Brings the schema up to date only while no server runs.
+    pub(super) async fn open_shared(url: &str) -> Result<Self, Error> {
+        let file = off_async(url.to_owned(), |url| DatabaseFile::of_url(&url)).await?;
+        let mut connection = write_options(&file.path).connect().await?;
+        let pending = migrations::pending(&mut connection).await?;
+        if !pending.is_empty() {
+            // Given back at the end of this block: the database stays free for a server.
+            let _lock = off_async(file.path.clone(), |path| ProcessLock::take(&path)).await?;
+            migrations::apply(&mut connection).await?;
+        }
+        connection.close().await?;
+        Self::start(file, None).await
+    }
+
+    /// Brings the schema up to date and returns the names of the migrations that were applied.
+    pub(super) async fn migrate(url: &str) -> Result<Vec<String>, Error> {
+        let (file, _lock) = locked_file(url).await?;
+        bring_up_to_date(&file.path).await
+    }
+
+    async fn start(file: DatabaseFile, lock: Option<ProcessLock>) -> Result<Self, Error> {
+        let connection = write_options(&file.path).connect().await?;
+        let reads = SqlitePoolOptions::new()
+            .max_connections(READ_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(read_options(&file.path))
+            .await?;
+        let (requests, queue) = mpsc::channel(MAX_WORKS);
+        let (told, condition) = watch::channel(Condition::Open);
+        let closing = CancellationToken::new();
+        let writer = Writer {
+            connection,
+            requests: queue,
+            closing: closing.clone(),
+            condition: told,
+            checkpoints: if lock.is_some() { Checkpoints::Ours } else { Checkpoints::Theirs },
+            clock: Clock::system(),
+            kept: Kept { _lock: lock, _temporary: file.temporary },
+        };
+        tokio::spawn(writer.run());
+        Ok(Self { requests, reads, closing, condition })
+    }
+
+    pub(super) const fn read_pool(&self) -> &SqlitePool {
+        &self.reads
+    }
+
+    /// Hands `work` to the writer and waits until it is on disk. Waits for room when the queue is full.
+    pub(super) async fn write(&self, work: Work) -> Result<(), Error> {
+        let (answer, outcome) = oneshot::channel();
+        self.requests.send(Request { work, answer }).await.map_err(|_| self.gone())?;
+        outcome.await.map_err(|_| self.gone())?
+    }
+
+    /// Runs an empty transaction behind what is queued; busy at once when the queue is full.
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        let (answer, outcome) = oneshot::channel();
+        self.requests.try_send(Request { work: Work::default(), answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Busy,
+            mpsc::error::TrySendError::Closed(_) => self.gone(),
+        })?;
+        outcome.await.map_err(|_| self.gone())?
+    }
+
+    fn gone(&self) -> Error {
+        Error::unavailable(match *self.condition.borrow() {
+            Condition::Failed => "a write to disk failed",
+            Condition::Open | Condition::Closed => "the store is closed",
+        })
+    }
+
+    /// Resolves once no more writes are taken.
+    pub(super) async fn ended(&self) {
+        // An error means that the writer is gone without a word, which is an end as well.
+        let _ = self.condition.clone().wait_for(|condition| *condition != Condition::Open).await;
+    }
+
+    /// Writes what is queued, then ends the writer and gives the lock back.
+    pub(super) async fn close(&self) {
+        // Readers first: the last connection to go puts the log into the database file.
+        self.reads.close().await;
+        self.closing.cancel();
+        self.ended().await;
+    }
+}
+
+async fn locked_file(url: &str) -> Result<(DatabaseFile, ProcessLock), Error> {
+    off_async(url.to_owned(), |url| {
+        let file = DatabaseFile::of_url(&url)?;
+        let lock = ProcessLock::take(&file.path)?;
+        Ok((file, lock))
+    })
+    .await
+}
+
+/// Runs a few blocking system calls off the async threads.
+async fn off_async<A: Send + 'static, T: Send + 'static>(
+    argument: A,
+    calls: impl FnOnce(A) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(move || calls(argument))
+        .await
+        .unwrap_or_else(|_| Err(Error::unavailable("the process is ending")))
+}
+
+async fn bring_up_to_date(path: &Path) -> Result<Vec<String>, Error> {
+    let mut connection = write_options(path).connect().await?;
+    let applied = migrations::apply(&mut connection).await?;
+    connection.close().await?;
+    Ok(applied)
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+}
+
+pub(super) fn write_options(path: &Path) -> SqliteConnectOptions {
+    options(path).journal_mode(SqliteJournalMode::Wal).pragma("wal_autocheckpoint", "0").statement_cache_capacity(512)
+}
+
+fn read_options(path: &Path) -> SqliteConnectOptions {
+    options(path).pragma("query_only", "ON")
+}

@@ -1,0 +1,279 @@
+//! Tables, their columns, and the SQL that writes them, in the subset that SQLite and PostgreSQL share.
+//!
+//! It must not know records (`rows` does) or connections (`writer` does). The SQL text is made of the fixed names below
+//! and numbered placeholders only; values are always bound. Start with [`Table`].
+
+use std::collections::HashMap;
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+
+use crate::routing::Timestamp;
+
+/// One table. The columns of the primary key come first.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// All columns, in the order in which rows are written and read.
+    pub(super) columns: &'static [&'static str],
+    /// How many leading columns make the primary key.
+    pub(super) key_columns: usize,
+    /// Columns that keep their value when a row is written again.
+    pub(super) kept: &'static [&'static str],
+    /// Rows are added and never written again; a repeated key is an error.
+    pub(super) append_only: bool,
+}
+
+macro_rules! tables {
+    ($($constant:ident = $name:literal, key $key:literal, kept [$($kept:literal),*], append_only $append:literal,
+        [$($column:literal),+ $(,)?];)+) => {
+        $(pub(super) static $constant: Table = Table {
+            name: $name,
+            columns: &[$($column),+],
+            key_columns: $key,
+            kept: &[$($kept),*],
+            append_only: $append,
+        };)+
+
+        /// All tables, in the order in which a commit writes them.
+        pub(super) static TABLES: &[&Table] = &[$(&$constant),+];
+    };
+}
+
+tables! {
+    ACCOUNTS = "accounts", key 1, kept ["created_at"], append_only false,
+        ["sid", "friendly_name", "auth_token", "created_at"];
+    WORKSPACES = "workspaces", key 1, kept ["last_sequence"], append_only false,
+        ["sid", "account_sid", "friendly_name", "default_activity_sid", "timeout_activity_sid", "event_callback_url",
+         "events_filter", "multi_task_enabled", "prioritize_queue_order", "last_sequence", "created_at", "updated_at"];
+    ACTIVITIES = "activities", key 1, kept [], append_only false,
+        ["sid", "workspace_sid", "friendly_name", "available", "created_at", "updated_at"];
+    TASK_CHANNELS = "task_channels", key 1, kept [], append_only false,
+        ["sid", "workspace_sid", "friendly_name", "unique_name", "channel_optimized_routing", "built_in",
+         "created_at", "updated_at"];
+    TASK_QUEUES = "task_queues", key 1, kept [], append_only false,
+        ["sid", "workspace_sid", "friendly_name", "target_workers", "task_order", "max_reserved_workers",
+         "reservation_activity_sid", "assignment_activity_sid", "created_at", "updated_at"];
+    WORKFLOWS = "workflows", key 1, kept [], append_only false,
+        ["sid", "workspace_sid", "friendly_name", "configuration", "version", "assignment_callback_url",
+         "fallback_assignment_callback_url", "task_reservation_timeout_secs", "created_at", "updated_at"];
+    WORKFLOW_VERSIONS = "workflow_versions", key 2, kept [], append_only false,
+        ["workflow_sid", "version", "workspace_sid", "configuration"];
+    WORKERS = "workers", key 1, kept [], append_only false,
+        ["sid", "workspace_sid", "friendly_name", "name_key", "attributes", "activity_sid", "status_changed_at",
+         "last_reserved_at", "version", "created_at", "updated_at"];
+    WORKER_CHANNELS = "worker_channels", key 1, kept [], append_only false,
+        ["sid", "workspace_sid", "worker_sid", "task_channel_sid", "configured_capacity", "available",
+         "assigned_tasks", "used", "last_reserved_at", "created_at", "updated_at"];
+    TASKS = "tasks", key 1, kept [], append_only false,
+        ["sid", "workspace_sid", "attributes", "status", "priority", "timeout_secs", "reason", "task_channel_sid",
+         "task_queue_sid", "queue_entered_at", "workflow_sid", "workflow_version", "step", "base_at",
+         "filter_timed_out", "virtual_start_at", "routing_target", "ignore_capacity", "reserved_count", "back_offs",
+         "version", "assigned_at", "finished_at", "created_at", "updated_at"];
+    RESERVATIONS = "reservations", key 1, kept [], append_only false,
+        ["sid", "workspace_sid", "task_sid", "worker_sid", "worker_name", "task_channel_sid", "status",
+         "timeout_secs", "deadline", "connecting", "previous_activity_sid", "canceled_reason_code", "version",
+         "created_at", "updated_at"];
+    EVENTS = "events", key 2, kept [], append_only true,
+        ["workspace_sid", "sequence", "sid", "event_type", "at", "description", "resource_type", "resource_sid",
+         "task_sid", "worker_sid", "reservation_sid", "task_queue_sid", "workflow_sid", "activity_sid",
+         "task_channel_sid", "event_data"];
+    OUTBOX = "outbox", key 3, kept ["created_at"], append_only false,
+        ["workspace_sid", "task_sid", "number", "command", "attempts", "created_at"];
+    VOICE_TASKS = "voice_tasks", key 1, kept [], append_only false,
+        ["task_sid", "workspace_sid", "call_sid", "closed", "conference_sid", "state", "updated_at"];
+    ALERTS = "alerts", key 1, kept [], append_only false,
+        ["sid", "account_sid", "workspace_sid", "code", "message", "task_sid", "reservation_sid", "worker_sid", "at"];
+}
+
+/// A value to bind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Value {
+    /// Text, or no text.
+    Text(Option<String>),
+    /// A whole number, or none.
+    Int(Option<i64>),
+    /// A flag.
+    Flag(bool),
+}
+
+impl Value {
+    /// The text form of a SID or an enum.
+    pub(super) fn of(shown: impl Display) -> Self {
+        Self::Text(Some(shown.to_string()))
+    }
+
+    /// The text form, if there is a value.
+    pub(super) fn of_option(shown: Option<impl Display>) -> Self {
+        Self::Text(shown.map(|shown| shown.to_string()))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(Some(text))
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Int(Some(i64::from(number)))
+    }
+}
+
+impl From<i32> for Value {
+    fn from(number: i32) -> Self {
+        Self::Int(Some(i64::from(number)))
+    }
+}
+
+impl From<Option<i32>> for Value {
+    fn from(number: Option<i32>) -> Self {
+        Self::Int(number.map(i64::from))
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Int(Some(i64::try_from(number).expect("counters stay below 2^63")))
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(at: Timestamp) -> Self {
+        Self::Int(Some(at.0))
+    }
+}
+
+impl From<Option<Timestamp>> for Value {
+    fn from(at: Option<Timestamp>) -> Self {
+        Self::Int(at.map(|at| at.0))
+    }
+}
+
+/// What a statement does to the rows it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Verb {
+    /// Adds rows; writes those again that are there already, unless the table is append-only.
+    Write,
+    /// Removes rows by primary key.
+    Delete,
+}
+
+/// Most rows in one statement. Chunks are powers of two up to this, so that few statements need preparing.
+const MAX_ROWS: usize = 32;
+
+/// How many of `remaining` rows the next statement takes.
+pub(super) fn chunk_of(remaining: usize) -> usize {
+    if remaining >= MAX_ROWS { MAX_ROWS } else { 1 << remaining.checked_ilog2().unwrap_or(0) }
+}
+
+/// SQL texts that were made before.
+#[derive(Debug, Default)]
+pub(super) struct Statements(HashMap<(&'static str, Verb, usize), Arc<str>>);
+
+impl Statements {
+    /// The statement that does `verb` to `rows` rows of `table`.
+    pub(super) fn text(&mut self, table: &Table, verb: Verb, rows: usize) -> Arc<str> {
+        let make = || match verb {
+            Verb::Write => write_sql(table, rows).into(),
+            Verb::Delete => delete_sql(table, rows).into(),
+        };
+        Arc::clone(self.0.entry((table.name, verb, rows)).or_insert_with(make))
+    }
+}
+
+fn write_sql(table: &Table, rows: usize) -> String {
+    let mut sql = format!("INSERT INTO {} ({}) VALUES ", table.name, table.columns.join(", "));
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..table.columns.len() {
+            let separator = if column == 0 { "" } else { ", " };
+            push(&mut sql, format_args!("{separator}${}", row * table.columns.len() + column + 1));
+        }
+        sql.push(')');
+    }
+    if !table.append_only {
+        let (key, others) = table.columns.split_at(table.key_columns);
+        push(&mut sql, format_args!(" ON CONFLICT ({}) DO UPDATE SET ", key.join(", ")));
+        let written = others.iter().filter(|column| !table.kept.contains(column));
+        for (index, column) in written.enumerate() {
+            push(&mut sql, format_args!("{}{column} = excluded.{column}", if index == 0 { "" } else { ", " }));
+        }
+    }
+    sql
+}
+
+fn delete_sql(table: &Table, rows: usize) -> String {
+    let mut sql = format!("DELETE FROM {} WHERE ", table.name);
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { " OR (" });
+        for (index, column) in table.columns[..table.key_columns].iter().enumerate() {
+            let separator = if index == 0 { "" } else { " AND " };
+            push(&mut sql, format_args!("{separator}{column} = ${}", row * table.key_columns + index + 1));
+        }
+        sql.push(')');
+    }
+    sql
+}
+
+/// The start of a query for whole rows; the caller appends conditions.
+pub(super) fn select_sql(table: &Table, rest: &str) -> String {
+    format!("SELECT {} FROM {} {rest}", table.columns.join(", "), table.name)
+}
+
+fn push(sql: &mut String, part: std::fmt::Arguments<'_>) {
+    sql.write_fmt(part).expect("writing to a String does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_number_their_placeholders_row_by_row() {
+        let mut statements = Statements::default();
+        assert_eq!(
+            &*statements.text(&WORKFLOW_VERSIONS, Verb::Write, 2),
+            "INSERT INTO workflow_versions (workflow_sid, version, workspace_sid, configuration) \
+             VALUES ($1, $2, $3, $4), ($5, $6, $7, $8) ON CONFLICT (workflow_sid, version) \
+             DO UPDATE SET workspace_sid = excluded.workspace_sid, configuration = excluded.configuration"
+        );
+        assert_eq!(
+            &*statements.text(&WORKFLOW_VERSIONS, Verb::Delete, 2),
+            "DELETE FROM workflow_versions WHERE (workflow_sid = $1 AND version = $2) \
+             OR (workflow_sid = $3 AND version = $4)"
+        );
+    }
+
+    #[test]
+    fn events_are_never_overwritten_and_the_sequence_is_kept() {
+        let mut statements = Statements::default();
+        assert!(!statements.text(&EVENTS, Verb::Write, 1).contains("CONFLICT"));
+        assert!(!statements.text(&WORKSPACES, Verb::Write, 1).contains("last_sequence ="));
+    }
+
+    #[test]
+    fn chunks_are_powers_of_two_that_add_up() {
+        for total in 0..200 {
+            let mut remaining: usize = total;
+            while remaining > 0 {
+                let chunk = chunk_of(remaining);
+                assert!(chunk.is_power_of_two() && chunk <= remaining.min(MAX_ROWS), "{total}");
+                remaining -= chunk;
+            }
+        }
+    }
+}

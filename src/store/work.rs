@@ -1,0 +1,149 @@
+//! What the writer is asked to do, prepared by the caller: a fence and the rows, ready to bind.
+//!
+//! Turning records into values happens here, on the caller's task, so that the one writer only binds and runs
+//! statements. It must not touch the database. Start with [`Work`].
+
+use std::collections::HashMap;
+
+use super::rows::{Change, account_change, alert_change, change_of, event_change, outbox_change, voice_task_change};
+use super::statements::{OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES};
+use super::{Account, Alert, Batch, Error};
+use crate::routing::RowChange;
+
+/// One thing to write as a whole.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// Guards batches of a workspace.
+    pub(super) fence: Option<Fence>,
+    /// Instead of writing `changes`, removes everything of the fence's workspace.
+    pub(super) removes_workspace: bool,
+    /// Rows in the order of the changes.
+    pub(super) changes: Vec<Change>,
+}
+
+/// The compare-and-advance of a workspace's sequence number.
+#[derive(Debug)]
+pub(super) struct Fence {
+    /// The workspace's SID.
+    pub(super) workspace: String,
+    /// `last_sequence` on disk before.
+    pub(super) expected: u64,
+    /// `last_sequence` on disk after.
+    pub(super) advanced: u64,
+    /// The row to insert if the workspace is not on disk yet.
+    pub(super) new_row: Option<Vec<Value>>,
+}
+
+impl Work {
+    /// Checks and prepares a batch. A batch that contradicts itself is [`Error::Inconsistent`].
+    pub(super) fn of_batch(batch: Batch) -> Result<Self, Error> {
+        let workspace = batch.workspace;
+        for (expected, event) in (batch.expected_sequence + 1..).zip(&batch.events) {
+            if event.sequence != expected {
+                let row = format!("{workspace}/{}", event.sequence);
+                return Err(Error::Inconsistent { table: "events", column: "sequence", row });
+            }
+        }
+        let advanced = batch.expected_sequence + batch.events.len() as u64;
+        let mut changes = Vec::with_capacity(batch.row_count());
+        let mut new_row = None;
+        let mut removes_workspace = false;
+        for change in batch.rows {
+            if let RowChange::Workspace(settings) = &change {
+                if settings.sid != workspace {
+                    let row = settings.sid.to_string();
+                    return Err(Error::Inconsistent { table: "workspaces", column: "sid", row });
+                }
+                if batch.expected_sequence == 0 {
+                    let mut settings = settings.clone();
+                    settings.last_sequence = advanced;
+                    new_row = change_of(workspace, RowChange::Workspace(settings)).and_then(|change| change.row);
+                }
+            }
+            match change_of(workspace, change) {
+                Some(change) => changes.push(change),
+                None => removes_workspace = true,
+            }
+        }
+        for row in batch.voice_tasks {
+            if row.workspace != workspace {
+                let row = row.task.to_string();
+                return Err(Error::Inconsistent { table: "voice_tasks", column: "workspace_sid", row });
+            }
+            changes.push(voice_task_change(row));
+        }
+        let gone = |task| Change::delete(&VOICE_TASKS, vec![Value::of(task)]);
+        changes.extend(batch.voice_tasks_deleted.into_iter().map(gone));
+        changes.extend(batch.outbox_added.into_iter().map(|row| outbox_change(workspace, row)));
+        let done = |(task, number): (_, u32)| {
+            Change::delete(&OUTBOX, vec![Value::of(workspace), Value::of(task), number.into()])
+        };
+        changes.extend(batch.outbox_done.into_iter().map(done));
+        changes.extend(batch.events.into_iter().map(|event| event_change(workspace, event)));
+        changes.extend(batch.alerts.into_iter().map(alert_change));
+        let fence = Fence { workspace: workspace.to_string(), expected: batch.expected_sequence, advanced, new_row };
+        Ok(Self { fence: Some(fence), removes_workspace, changes })
+    }
+
+    /// Prepares an account.
+    pub(super) fn of_account(account: Account) -> Self {
+        Self { changes: vec![account_change(account)], ..Self::default() }
+    }
+
+    /// Prepares a line of the alert log.
+    pub(super) fn of_alert(alert: Alert) -> Self {
+        Self { changes: vec![alert_change(alert)], ..Self::default() }
+    }
+}
+
+/// The rows of several works, sorted by table, each row once.
+pub(super) struct Merged<'a>(Vec<(&'static Table, Vec<&'a Change>)>);
+
+impl<'a> Merged<'a> {
+    /// Merges `works`: of several changes of one row the last one counts. Rows that are only ever added are not
+    /// merged, so that a repeated key is an error.
+    pub(super) fn of(works: impl Iterator<Item = &'a Work>) -> Self {
+        let mut merged: Vec<(&'static Table, Vec<&'a Change>)> =
+            TABLES.iter().map(|table| (*table, Vec::new())).collect();
+        let index_of_table: HashMap<&str, usize> =
+            TABLES.iter().enumerate().map(|(index, table)| (table.name, index)).collect();
+        let mut index_of_row: HashMap<(usize, &[Value]), usize> = HashMap::new();
+        for change in works.flat_map(|work| &work.changes) {
+            let table = index_of_table[change.table.name];
+            let rows = &mut merged[table].1;
+            if change.table.append_only {
+                rows.push(change);
+                continue;
+            }
+            let index = *index_of_row.entry((table, &change.key)).or_insert(rows.len());
+            match rows.get_mut(index) {
+                Some(earlier) => *earlier = change,
+                None => rows.push(change),
+            }
+        }
+        Self(merged)
+    }
+
+    /// Keys to remove, table by table. With `anew`, workers that are written are removed first as well: then their
+    /// unique names may be exchanged within one batch.
+    pub(super) fn removed(&self, anew: bool) -> impl Iterator<Item = (&'static Table, Vec<&'a [Value]>)> {
+        self.0.iter().map(move |(table, changes)| {
+            let is_removed = |change: &&&Change| change.row.is_none() || (anew && table.name == "workers");
+            (*table, changes.iter().filter(is_removed).map(|change| change.key.as_slice()).collect())
+        })
+    }
+
+    /// Rows to write, table by table.
+    pub(super) fn written(&self) -> impl Iterator<Item = (&'static Table, Vec<&'a [Value]>)> {
+        self.0
+            .iter()
+            .map(|(table, changes)| (*table, changes.iter().filter_map(|change| change.row.as_deref()).collect()))
+    }
+}
+
+/// Tables and columns to empty when a workspace is removed, the workspace itself last.
+pub(super) fn tables_of_workspace() -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().copied().filter(|table| {
+        table.columns.contains(&"workspace_sid") && table.name != WORKSPACES.name && table.name != "alerts"
+    })
+}

@@ -1,0 +1,364 @@
+//! The one writer: takes what waits, of all workspaces, writes it in one transaction, and answers after the commit.
+//!
+//! One connection does all writing and all checkpoints. While a commit runs, further work gathers, so the next group is
+//! as large as the load demands and a lone request waits for one commit only. A work that fails does not hurt the others
+//! of its group: the group is rolled back and each is tried alone. After a failed write to disk nothing is tried again,
+//! because what the disk holds is not certain any more: the writer ends, and the process is expected to end as well.
+//! It must not know records; see `work`. Start with [`Writer::run`].
+
+use std::collections::VecDeque;
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Connection as _, Sqlite, SqliteConnection};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::error::{Severity, severity};
+use super::files::{ProcessLock, Temporary};
+use super::statements::{Statements, Table, Value, Verb, chunk_of};
+use super::work::{Fence, Merged, Work, tables_of_workspace};
+use crate::clock::Clock;
+
+/// Works that may wait for the writer, and the most in one commit.
+pub(super) const MAX_WORKS: usize = 128;
+/// Rows after which a group is not extended.
+const MAX_ROWS: usize = 2_000;
+/// Rows after which the log is copied into the database file.
+const CHECKPOINT_ROWS: usize = 2_000;
+/// What callers are told once the store has failed.
+const FAILED: &str = "a write to disk failed";
+
+/// Whether the store takes writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Yes.
+    Open,
+    /// It was closed in order.
+    Closed,
+    /// A write to disk failed, or the writer is gone.
+    Failed,
+}
+
+/// One work and who waits for it.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) work: Work,
+    pub(super) answer: oneshot::Sender<Result<(), Error>>,
+}
+
+/// Whether the write-ahead log is copied into the database file by this writer or left to another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Checkpoints {
+    /// This process serves the database.
+    Ours,
+    /// Another process may serve it.
+    Theirs,
+}
+
+/// Files that live as long as the writer; dropped after the connection.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) _lock: Option<ProcessLock>,
+    pub(super) _temporary: Option<Temporary>,
+}
+
+/// The writer task.
+pub(super) struct Writer {
+    pub(super) connection: SqliteConnection,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) closing: CancellationToken,
+    pub(super) condition: watch::Sender<Condition>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) clock: Clock,
+    pub(super) kept: Kept,
+}
+
+/// Why a transaction was not committed.
+struct Failure {
+    severity: Severity,
+    error: Error,
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self { severity: severity(&error), error: error.into() }
+    }
+}
+
+impl Writer {
+    /// Writes until all handles are gone or the store is closed, or until a write to disk fails.
+    pub(super) async fn run(self) {
+        let Self { connection, mut requests, closing, condition, checkpoints, clock, kept } = self;
+        let statements = Statements::default();
+        let mut commits = Commits { connection, statements, clock, condition, rows_in_log: CHECKPOINT_ROWS };
+        let mut waiting = VecDeque::with_capacity(MAX_WORKS);
+        let failure = loop {
+            gather(&mut requests, &mut waiting, &closing).await;
+            if waiting.is_empty() {
+                break None;
+            }
+            if let Err(error) = commits.write_group(next_group(&mut waiting)).await {
+                break Some(error);
+            }
+            if checkpoints == Checkpoints::Ours
+                && let Err(error) = commits.checkpoint_if_due().await
+            {
+                break Some(error);
+            }
+        };
+        if let Some(error) = failure {
+            tracing::error!(%error, "the store failed and takes no writes any more; the process must end");
+            commits.condition.send_replace(Condition::Failed);
+            requests.close();
+            while let Some(request) = requests.recv().await {
+                waiting.push_back(request);
+            }
+            for request in waiting {
+                answer(request, Err(Error::unavailable(FAILED)));
+            }
+            drop(commits);
+            drop(kept);
+        } else {
+            let Commits { connection, condition, .. } = commits;
+            if let Err(error) = connection.close().await {
+                tracing::warn!(%error, "the database was not closed in order; nothing that was acknowledged is lost");
+            }
+            drop(kept);
+            condition.send_replace(Condition::Closed);
+        }
+    }
+}
+
+/// Waits for work and takes what is queued. Leaves `waiting` empty only when there will be no more.
+async fn gather(requests: &mut mpsc::Receiver<Request>, waiting: &mut VecDeque<Request>, closing: &CancellationToken) {
+    if waiting.is_empty() {
+        let first = tokio::select! {
+            biased;
+            first = requests.recv() => first,
+            () = closing.cancelled() => {
+                requests.close();
+                requests.recv().await
+            }
+        };
+        waiting.extend(first);
+    }
+    while waiting.len() < MAX_WORKS
+        && let Ok(request) = requests.try_recv()
+    {
+        waiting.push_back(request);
+    }
+}
+
+/// Takes the works of the next commit, in order. The removal of a workspace is a group of its own.
+fn next_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
+    let mut group = Vec::new();
+    let mut rows = 0;
+    while let Some(next) = waiting.front() {
+        if !group.is_empty() && (next.work.removes_workspace || rows >= MAX_ROWS) {
+            break;
+        }
+        rows += next.work.changes.len();
+        let alone = next.work.removes_workspace;
+        group.extend(waiting.pop_front());
+        if alone {
+            break;
+        }
+    }
+    group
+}
+
+fn answer(request: Request, outcome: Result<(), Error>) {
+    if let Err(error) = &outcome {
+        metrics::counter!("taskrouter_store_errors_total", "kind" => error.kind()).increment(1);
+    }
+    // Nobody waits any more when the caller gave up; the work is done all the same.
+    let _ = request.answer.send(outcome);
+}
+
+/// The connection and what belongs to it.
+struct Commits {
+    connection: SqliteConnection,
+    statements: Statements,
+    clock: Clock,
+    condition: watch::Sender<Condition>,
+    rows_in_log: usize,
+}
+
+impl Commits {
+    /// Writes a group in one commit and answers each of its works; an error means that the store has failed.
+    async fn write_group(&mut self, group: Vec<Request>) -> Result<(), Error> {
+        let works: Vec<&Work> = group.iter().map(|request| &request.work).collect();
+        match self.transact(&works, false).await {
+            Ok(outcomes) => {
+                for (request, outcome) in group.into_iter().zip(outcomes) {
+                    answer(request, outcome);
+                }
+                Ok(())
+            }
+            Err(failure) if failure.severity == Severity::Statement => self.write_each_alone(group).await,
+            Err(failure) => self.answer_all(group, failure),
+        }
+    }
+
+    async fn write_each_alone(&mut self, group: Vec<Request>) -> Result<(), Error> {
+        let mut rest = group.into_iter();
+        while let Some(request) = rest.next() {
+            match self.transact(&[&request.work], true).await {
+                Ok(outcomes) => answer(request, outcomes.into_iter().collect()),
+                Err(failure) if failure.severity == Severity::Statement => answer(request, Err(failure.error)),
+                Err(failure) => return self.answer_all(std::iter::once(request).chain(rest), failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// One transaction. Works whose fence does not hold are left out and get their refusal as outcome.
+    async fn transact(&mut self, works: &[&Work], anew: bool) -> Result<Vec<Result<(), Error>>, Failure> {
+        let started = self.clock.instant();
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
+        self.rows_in_log += works.len();
+        let outcomes = match self.write(works, anew).await {
+            Ok(outcomes) => outcomes,
+            Err(error) => return Err(self.roll_back(error).await),
+        };
+        if let Err(error) = sqlx::raw_sql("COMMIT").execute(&mut self.connection).await {
+            let mut failure = self.roll_back(error).await;
+            // Whatever else a commit may say, it leaves open what is on disk.
+            if failure.severity == Severity::Statement {
+                failure.severity = Severity::Fatal;
+            }
+            return Err(failure);
+        }
+        metrics::histogram!("taskrouter_commit_seconds").record(started.elapsed().as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a group has at most a few hundred works")]
+        metrics::histogram!("taskrouter_commit_batch_size").record(works.len() as f64);
+        Ok(outcomes)
+    }
+
+    async fn write(&mut self, works: &[&Work], anew: bool) -> Result<Vec<Result<(), Error>>, sqlx::Error> {
+        let mut outcomes = Vec::with_capacity(works.len());
+        for work in works {
+            outcomes.push(match &work.fence {
+                Some(fence) if !self.advance(fence).await? => Err(Error::Fenced { expected: fence.expected }),
+                _ => Ok(()),
+            });
+        }
+        let admitted = || works.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(work, _)| *work);
+        let merged = Merged::of(admitted().filter(|work| !work.removes_workspace));
+        for (table, keys) in merged.removed(anew) {
+            self.run_in_chunks(table, Verb::Delete, &keys).await?;
+        }
+        for (table, rows) in merged.written() {
+            self.run_in_chunks(table, Verb::Write, &rows).await?;
+        }
+        for fence in admitted().filter(|work| work.removes_workspace).filter_map(|work| work.fence.as_ref()) {
+            self.remove_workspace(&fence.workspace).await?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Compares and advances the workspace's sequence number; false when it is not where it was expected.
+    async fn advance(&mut self, fence: &Fence) -> Result<bool, sqlx::Error> {
+        if let Some(row) = &fence.new_row {
+            let columns = super::statements::WORKSPACES.columns;
+            let placeholders: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
+            let sql = format!(
+                "INSERT INTO workspaces ({}) VALUES ({}) ON CONFLICT (sid) DO NOTHING",
+                columns.join(", "),
+                placeholders.join(", ")
+            );
+            let done = bind_all(sqlx::query(AssertSqlSafe(sql)), row).execute(&mut self.connection).await?;
+            if done.rows_affected() == 1 {
+                return Ok(true);
+            }
+        }
+        let done = sqlx::query("UPDATE workspaces SET last_sequence = $1 WHERE sid = $2 AND last_sequence = $3")
+            .bind(i64::try_from(fence.advanced).expect("sequence numbers stay below 2^63"))
+            .bind(fence.workspace.as_str())
+            .bind(i64::try_from(fence.expected).expect("sequence numbers stay below 2^63"))
+            .execute(&mut self.connection)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn run_in_chunks(&mut self, table: &Table, verb: Verb, rows: &[&[Value]]) -> Result<(), sqlx::Error> {
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at(chunk_of(rest.len()));
+            let sql = self.statements.text(table, verb, chunk.len());
+            let query = chunk.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, row| bind_all(query, row));
+            query.execute(&mut self.connection).await?;
+            rest = after;
+        }
+        self.rows_in_log += rows.len();
+        Ok(())
+    }
+
+    /// One statement for each table, whatever the number of rows.
+    async fn remove_workspace(&mut self, workspace: &str) -> Result<(), sqlx::Error> {
+        // Alerts are found through their account, for which there is an index.
+        let alerts = "DELETE FROM alerts WHERE workspace_sid = $1 \
+                      AND account_sid = (SELECT account_sid FROM workspaces WHERE sid = $1)";
+        sqlx::query(alerts).bind(workspace).execute(&mut self.connection).await?;
+        for table in tables_of_workspace() {
+            let sql = format!("DELETE FROM {} WHERE workspace_sid = $1", table.name);
+            sqlx::query(AssertSqlSafe(sql)).bind(workspace).execute(&mut self.connection).await?;
+        }
+        sqlx::query("DELETE FROM workspaces WHERE sid = $1").bind(workspace).execute(&mut self.connection).await?;
+        self.rows_in_log = CHECKPOINT_ROWS;
+        Ok(())
+    }
+
+    async fn roll_back(&mut self, cause: sqlx::Error) -> Failure {
+        let mut failure = Failure::from(cause);
+        // SQLite rolls back by itself after some errors; then there is no transaction left, which is an error of the
+        // statement only.
+        if let Err(error) = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await
+            && severity(&error) != Severity::Statement
+        {
+            failure.severity = Severity::Fatal;
+        }
+        failure
+    }
+
+    /// Answers works of a group that was not written; an error means that the store has failed.
+    fn answer_all(&self, group: impl IntoIterator<Item = Request>, failure: Failure) -> Result<(), Error> {
+        let fatal = failure.severity == Severity::Fatal;
+        if fatal {
+            // Before anyone is answered, so that whoever gets an answer also sees the condition.
+            self.condition.send_replace(Condition::Failed);
+        }
+        let told = if fatal { Error::unavailable(FAILED) } else { failure.error.clone() };
+        for request in group {
+            answer(request, Err(told.clone()));
+        }
+        if fatal { Err(failure.error) } else { Ok(()) }
+    }
+
+    /// Copies the log into the database file after enough rows. SQLite's own checkpoints are off, because they would
+    /// hide a failed fsync.
+    async fn checkpoint_if_due(&mut self) -> Result<(), Error> {
+        if self.rows_in_log < CHECKPOINT_ROWS {
+            return Ok(());
+        }
+        self.rows_in_log = 0;
+        match sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut self.connection).await {
+            Err(error) if severity(&error) == Severity::Fatal => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "the write-ahead log was not copied into the database file; tried again later");
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+fn bind_all<'q>(query: Query<'q, Sqlite, SqliteArguments>, values: &[Value]) -> Query<'q, Sqlite, SqliteArguments> {
+    values.iter().fold(query, |query, value| match value {
+        Value::Text(text) => query.bind(text.clone()),
+        Value::Int(number) => query.bind(*number),
+        Value::Flag(flag) => query.bind(*flag),
+    })
+}

@@ -1,0 +1,170 @@
+//! Status callbacks of calls and conferences (`spec/voice.md` section 4).
+//!
+//! Answered with 204 once what they tell is on disk, and with 503 when it cannot be written now, so that the phone
+//! system may tell again; what is not for us is 204 too. Order and duplicates are the calls core's business. Start with
+//! [`leg`] and [`room`].
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+
+use super::request::{self, Sender, Webhook};
+use super::{State, no_content};
+use crate::calls::{CallStatus, Input, Role, RoomEvent};
+use crate::engine;
+use crate::routing::TaskSid;
+
+/// Added to a SIP status code to make an error code (V4).
+const SIP_CODE_BASE: i32 = 31_000;
+
+/// `/voice/cb/call/{WT}/{WR}/{role}`: a leg that we placed.
+pub(super) async fn leg(
+    Shared(state): Shared<Arc<State>>,
+    Path((task, reservation, role)): Path<(String, String, String)>,
+    request: Request,
+) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let (Ok(task), Some(role)) = (task.parse(), Role::from_text(&role)) else { return no_content() };
+    let (Some(call), Some(status)) = (webhook.call(), CallStatus::from_text(webhook.text("CallStatus"))) else {
+        return no_content();
+    };
+    let input = Input::LegChanged {
+        role,
+        reservation: reservation.parse().ok(),
+        call,
+        status,
+        sequence: webhook.number("SequenceNumber"),
+        code: code_of(&webhook),
+    };
+    state.tell(webhook.sender, task, input).await
+}
+
+/// `/voice/cb/room/{WT}`: a room of ours.
+pub(super) async fn room(Shared(state): Shared<Arc<State>>, Path(task): Path<String>, request: Request) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let (Ok(task), Some(event)) = (task.parse(), room_event(&webhook)) else { return no_content() };
+    let input = Input::RoomChanged {
+        conference: webhook.text("ConferenceSid").to_owned(),
+        event,
+        call: webhook.call(),
+        label: webhook.get("ParticipantLabel").filter(|label| !label.is_empty()).map(ToOwned::to_owned),
+        sequence: webhook.number("SequenceNumber"),
+    };
+    state.tell(webhook.sender, task, input).await
+}
+
+/// `/voice/cb/call/inbound`: the status callback of a number, which knows no task.
+pub(super) async fn inbound_call(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let Some(call) = webhook.call().filter(|_| webhook.call_ended()) else { return no_content() };
+    match state.store.voice_task_by_call(&call.0).await {
+        Ok(Some(row)) => state.tell(webhook.sender, row.task, Input::CallerEnded { call }).await,
+        Ok(None) => no_content(),
+        Err(error) => {
+            tracing::error!(%error, "cannot look up the task of a call");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+impl State {
+    /// Hands a fact to the engine and answers when it is on disk.
+    async fn tell(&self, sender: Sender, task: TaskSid, input: Input) -> Response {
+        let workspace = match self.workspace_of(sender, task).await {
+            Ok(Some(workspace)) => workspace,
+            Ok(None) => return no_content(),
+            Err(failed) => return failed,
+        };
+        match self.engine.send(workspace, engine::Request::Call { task, input }).await {
+            Ok(_) | Err(engine::Error::Refused(_) | engine::Error::NoSuchWorkspace) => no_content(),
+            Err(error @ (engine::Error::Overloaded | engine::Error::Unavailable)) => {
+                tracing::warn!(task.sid = %task, %error, "cannot record a status callback");
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            }
+        }
+    }
+}
+
+fn code_of(webhook: &Webhook) -> Option<i32> {
+    let sip = || webhook.number::<i32>("SipResponseCode").filter(|code| (300..700).contains(code));
+    webhook.number("ErrorCode").or_else(|| sip().map(|code| SIP_CODE_BASE + code))
+}
+
+fn room_event(webhook: &Webhook) -> Option<RoomEvent> {
+    let given = |name: &str| webhook.get(name).filter(|value| !value.is_empty()).map(ToOwned::to_owned);
+    Some(match webhook.text("StatusCallbackEvent") {
+        "conference-start" => RoomEvent::Started,
+        "conference-end" => RoomEvent::Ended { reason: given("ReasonConferenceEnded") },
+        "participant-join" => RoomEvent::Joined,
+        "participant-leave" => RoomEvent::Left {
+            reason: given("ReasonParticipantLeft"),
+            call_status: CallStatus::from_text(webhook.text("ParticipantCallStatus")),
+        },
+        "participant-hold" => RoomEvent::Held(true),
+        "participant-unhold" => RoomEvent::Held(false),
+        "participant-mute" => RoomEvent::Muted(true),
+        "participant-unmute" => RoomEvent::Muted(false),
+        "participant-modify" => RoomEvent::Modified,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn webhook(pairs: &[(&str, &str)]) -> Webhook {
+        let form = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Webhook { sender: Sender::PhoneSystem, target: String::new(), form, query: Vec::new(), xml: None }
+    }
+
+    #[test]
+    fn the_error_code_comes_before_the_sip_code() {
+        for (pairs, code) in [
+            (&[("ErrorCode", "13223"), ("SipResponseCode", "486")][..], Some(13_223)),
+            (&[("SipResponseCode", "486")][..], Some(31_486)),
+            (&[("SipResponseCode", "200")][..], None),
+            (&[("SipResponseCode", "2000000000")][..], None),
+            (&[("ErrorCode", "")][..], None),
+            (&[][..], None),
+        ] {
+            assert_eq!(code_of(&webhook(pairs)), code, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn every_room_event_is_read() {
+        let event = |pairs: &[(&str, &str)]| room_event(&webhook(pairs));
+        let named = |name: &'static str| event(&[("StatusCallbackEvent", name)]);
+        assert_eq!(named("conference-start"), Some(RoomEvent::Started));
+        assert_eq!(named("conference-end"), Some(RoomEvent::Ended { reason: None }));
+        assert_eq!(named("participant-join"), Some(RoomEvent::Joined));
+        assert_eq!(named("participant-unhold"), Some(RoomEvent::Held(false)));
+        assert_eq!(named("participant-mute"), Some(RoomEvent::Muted(true)));
+        assert_eq!(named("participant-modify"), Some(RoomEvent::Modified));
+        assert_eq!(named("participant-speech-start"), None);
+        assert_eq!(named(""), None);
+        assert_eq!(
+            event(&[
+                ("StatusCallbackEvent", "participant-leave"),
+                ("ReasonParticipantLeft", "participant_add_failed"),
+                ("ParticipantCallStatus", "no-answer"),
+            ]),
+            Some(RoomEvent::Left {
+                reason: Some("participant_add_failed".to_owned()),
+                call_status: Some(CallStatus::NoAnswer),
+            })
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! The TwiML documents that we answer with, and what goes into each.
+//!
+//! One variant per file in `twiml-templates/`; the placeholders of a template are the fields of its variant. Must not
+//! decide which document a call gets. Start with [`Document`].
+
+use minijinja::{Value, context};
+
+use crate::calls::RoomSettings;
+
+/// A document and the values of its placeholders.
+#[derive(Debug, Clone)]
+pub(super) enum Document<'a> {
+    /// `park.xml`: the call waits in the phone system's queue (`spec/voice.md` 2.8, P1).
+    Park {
+        /// Verbs that stood before `<Enqueue>` in the application's document, well-formed, inserted as they are.
+        verbs_before: &'a str,
+        /// Name of the phone system's queue.
+        queue: &'a str,
+        action: &'a str,
+        wait_url: &'a str,
+    },
+    /// `wait.xml`: what a waiting caller hears.
+    Wait { task: &'a str, queue_time_secs: u32 },
+    /// `join_customer.xml`: the caller enters the room.
+    JoinCustomer(Room<'a>),
+    /// `join_worker.xml`: a worker who called us enters the room.
+    JoinWorker(Room<'a>),
+    /// `play.xml`: an audio file, again and again.
+    Play { url: &'a str },
+    /// `silence.xml`: nothing to hear, for callers whose application asked for silence.
+    Silence,
+    /// `busy.xml`: try again in a moment.
+    Busy { url: &'a str },
+    /// `unavailable.xml`: nobody takes this call.
+    Unavailable,
+    /// `error.xml`: something is broken.
+    Error,
+    /// `worker_unavailable.xml`: the reservation cannot be taken any more.
+    WorkerUnavailable,
+    /// `empty.xml`: nothing to do.
+    Empty,
+}
+
+/// A leg's place in a room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room<'a> {
+    pub(super) settings: &'a RoomSettings,
+    /// Where the call goes on when it leaves the room.
+    pub(super) left_url: &'a str,
+    /// Conference status callbacks.
+    pub(super) callback_url: &'a str,
+}
+
+/// File names of all templates.
+pub(super) const NAMES: [&str; 11] = [
+    "park.xml",
+    "wait.xml",
+    "join_customer.xml",
+    "join_worker.xml",
+    "play.xml",
+    "busy.xml",
+    "unavailable.xml",
+    "error.xml",
+    "worker_unavailable.xml",
+    "empty.xml",
+    "silence.xml",
+];
+
+impl Document<'_> {
+    /// File name of the template.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Park { .. } => NAMES[0],
+            Self::Wait { .. } => NAMES[1],
+            Self::JoinCustomer(_) => NAMES[2],
+            Self::JoinWorker(_) => NAMES[3],
+            Self::Play { .. } => NAMES[4],
+            Self::Busy { .. } => NAMES[5],
+            Self::Unavailable => NAMES[6],
+            Self::Error => NAMES[7],
+            Self::WorkerUnavailable => NAMES[8],
+            Self::Empty => NAMES[9],
+            Self::Silence => NAMES[10],
+        }
+    }
+
+    /// The values of the placeholders.
+    pub(super) fn context(&self) -> Value {
+        match self {
+            Self::Park { verbs_before, queue, action, wait_url } => {
+                let verbs_before = Value::from_safe_string((*verbs_before).to_owned());
+                context! { verbs_before, queue => *queue, action => *action, wait_url => *wait_url }
+            }
+            Self::Wait { task, queue_time_secs } => {
+                context! { task_sid => *task, queue_time => *queue_time_secs }
+            }
+            Self::JoinCustomer(Room { settings, left_url, callback_url })
+            | Self::JoinWorker(Room { settings, left_url, callback_url }) => context! {
+                room => settings.room_name.as_str(),
+                label => settings.label.as_str(),
+                start_on_enter => settings.start_on_enter,
+                end_on_exit => settings.end_on_exit,
+                muted => settings.muted,
+                beep => settings.beep.as_str(),
+                wait_url => settings.wait_url.as_deref(),
+                wait_method => settings.wait_method.as_deref(),
+                max_participants => settings.max_participants,
+                record => settings.record.as_deref(),
+                trim => settings.trim.as_deref(),
+                region => settings.region.as_deref(),
+                jitter_buffer_size => settings.jitter_buffer_size.as_deref(),
+                left_url => *left_url,
+                callback_url => *callback_url,
+            },
+            Self::Play { url } | Self::Busy { url } => context! { url => *url },
+            Self::Unavailable | Self::Error | Self::WorkerUnavailable | Self::Empty | Self::Silence => context! {},
+        }
+    }
+
+    /// One document of each kind with `text` in every placeholder that takes text; `room` has it too.
+    pub(super) fn samples<'a>(text: &'a str, room: &'a RoomSettings) -> Vec<Document<'a>> {
+        let room = Room { settings: room, left_url: text, callback_url: text };
+        vec![
+            Document::Park { verbs_before: "<Say>Welcome</Say>", queue: text, action: text, wait_url: text },
+            Document::Wait { task: text, queue_time_secs: 17 },
+            Document::JoinCustomer(room),
+            Document::JoinWorker(room),
+            Document::Play { url: text },
+            Document::Busy { url: text },
+            Document::Unavailable,
+            Document::Error,
+            Document::WorkerUnavailable,
+            Document::Empty,
+            Document::Silence,
+        ]
+    }
+}
+
+/// Settings of a room with `text` in every place that takes text.
+pub(super) fn sample_room(text: &str) -> RoomSettings {
+    RoomSettings {
+        room_name: text.to_owned(),
+        label: text.to_owned(),
+        start_on_enter: true,
+        end_on_exit: false,
+        beep: text.to_owned(),
+        wait_url: Some(text.to_owned()),
+        wait_method: Some(text.to_owned()),
+        muted: false,
+        max_participants: Some(10),
+        record: Some(text.to_owned()),
+        trim: Some(text.to_owned()),
+        region: Some(text.to_owned()),
+        jitter_buffer_size: Some(text.to_owned()),
+    }
+}

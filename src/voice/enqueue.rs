@@ -1,0 +1,261 @@
+//! A call comes in to be enqueued: by redirect with parameters (mode B) or with a TwiML document (mode C) of
+//! `spec/voice.md` 0.1.
+//!
+//! Whatever is wrong with the request, the caller is not lost: the application's `action`, the verbs after `<Enqueue>`,
+//! or an announcement follow. Must not make the task itself: the engine does, and gives the same task to a repeated
+//! webhook of the same call. Start with [`enqueue`].
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State as Shared};
+use axum::response::Response;
+
+use super::alerts::{
+    CANNOT_CREATE_TASK, Complaint, DOCUMENT_PARSE_FAILURE, INVALID_ACTION, INVALID_ATTRIBUTES, INVALID_WAIT_URL,
+    INVALID_WORKFLOW, RETRIEVAL_FAILURE, SCHEMA_WARNING,
+};
+use super::application::{Question, Reply, with_query};
+use super::attributes;
+use super::document::Document;
+use super::enqueue_document::EnqueueDocument;
+use super::next::verbs;
+use super::request::{self, Webhook};
+use super::{State, twiml};
+use crate::calls::{Park, QueueResult};
+use crate::engine;
+use crate::routing::{Refusal, Reply as Made, WorkflowSid, WorkspaceSid};
+
+/// How often a call is sent round while the engine cannot take it: about 10 seconds.
+const ATTEMPT_LIMIT: u32 = 5;
+/// Longest time to live of a task, in seconds.
+const TIMEOUT_LIMIT_SECS: u32 = 1_209_600;
+
+/// `/voice/enqueue`: the workflow is in the document or in a parameter.
+pub(super) async fn without_workflow(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    enqueue(&state, None, request).await
+}
+
+/// `/voice/enqueue/{WW}`
+pub(super) async fn with_workflow(
+    Shared(state): Shared<Arc<State>>,
+    Path(workflow): Path<String>,
+    request: Request,
+) -> Response {
+    enqueue(&state, Some(workflow), request).await
+}
+
+async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> Response {
+    let webhook = match request::read(state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let text = webhook.xml.as_deref().or_else(|| webhook.get("Twiml"));
+    let verb = match text.map_or_else(|| Ok(of_parameters(&webhook)), EnqueueDocument::parse) {
+        Ok(verb) => verb,
+        Err(problem) => {
+            state.complain(webhook.sender, Complaint::new(problem.code(), problem.to_string())).await;
+            return state.answer(&Document::Error);
+        }
+    };
+    let named = verb.workflow.clone().or(workflow).or_else(|| webhook.get("WorkflowSid").map(ToOwned::to_owned));
+    let mut wish = Wish { webhook, verb, workflow: named, workspace: None, park: Park::default() };
+    wish.park = state.park_of(&wish).await;
+    match state.make_task(&mut wish).await {
+        Ok(parked) => parked,
+        Err(Obstacle::Over) => state.answer(&Document::Empty),
+        Err(Obstacle::Busy) => state.send_round(&wish).await,
+        Err(Obstacle::Wrong(code, message)) => {
+            let mut complaint = Complaint::new(code, message);
+            complaint.workspace = wish.workspace;
+            state.complain(wish.webhook.sender, complaint).await;
+            state.turn_away(&wish).await
+        }
+    }
+}
+
+/// What a webhook wants.
+#[derive(Debug)]
+struct Wish {
+    webhook: Webhook,
+    verb: EnqueueDocument,
+    workflow: Option<String>,
+    workspace: Option<WorkspaceSid>,
+    park: Park,
+}
+
+/// Why a call is not parked.
+#[derive(Debug)]
+enum Obstacle {
+    /// The call has ended already.
+    Over,
+    /// The engine cannot take it now.
+    Busy,
+    /// Something is wrong, under Twilio's code.
+    Wrong(u32, String),
+}
+
+/// Mode B: what `<Enqueue>` would say, as parameters.
+fn of_parameters(webhook: &Webhook) -> EnqueueDocument {
+    let given = |name: &str| webhook.get(name).map(ToOwned::to_owned);
+    let set = |name: &str| given(name).filter(|value| !value.is_empty());
+    EnqueueDocument {
+        workflow: None,
+        action: set("Action"),
+        method: set("ActionMethod"),
+        wait_url: given("WaitUrl"),
+        wait_method: set("WaitMethod"),
+        attributes: given("Task").unwrap_or_default(),
+        priority: set("Priority"),
+        timeout: set("Timeout"),
+        before: String::new(),
+        after: None,
+    }
+}
+
+/// The whole number that an attribute should be.
+fn whole<N: std::str::FromStr + PartialOrd>(
+    text: Option<&str>,
+    range: &RangeInclusive<N>,
+) -> Result<Option<N>, String> {
+    let Some(text) = text else { return Ok(None) };
+    match text.trim().parse() {
+        Ok(number) if range.contains(&number) => Ok(Some(number)),
+        _ => Err(text.chars().take(40).collect()),
+    }
+}
+
+fn is_absolute(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+impl State {
+    /// What is kept with the task; a URL that is not absolute cannot be asked for and is left out.
+    async fn park_of(&self, wish: &Wish) -> Park {
+        let verb = &wish.verb;
+        let mut park = Park {
+            action: verb.action.clone().filter(|url| !url.is_empty()),
+            action_method: verb.method.clone(),
+            wait_url: verb.wait_url.clone(),
+            wait_method: verb.wait_method.clone(),
+            after_enqueue: verb.after.clone(),
+        };
+        let wrong = |name: &str| format!("expected an absolute http or https URL as {name} of Enqueue");
+        if park.action.take_if(|url| !is_absolute(url)).is_some() {
+            self.complain(wish.webhook.sender, Complaint::new(INVALID_ACTION, wrong("action"))).await;
+        }
+        if park.wait_url.take_if(|url| !url.is_empty() && !is_absolute(url)).is_some() {
+            self.complain(wish.webhook.sender, Complaint::new(INVALID_WAIT_URL, wrong("waitUrl"))).await;
+        }
+        park
+    }
+
+    async fn make_task(&self, wish: &mut Wish) -> Result<Response, Obstacle> {
+        if wish.webhook.call_ended() {
+            return Err(Obstacle::Over);
+        }
+        let Some(call) = wish.webhook.call() else {
+            let message = "expected a CallSid of 1 to 128 bytes";
+            return Err(Obstacle::Wrong(DOCUMENT_PARSE_FAILURE, message.to_owned()));
+        };
+        let named = wish.workflow.clone().unwrap_or_default();
+        let unknown = || Obstacle::Wrong(INVALID_WORKFLOW, "workflowSid does not name a workflow".to_owned());
+        let workflow: WorkflowSid = named.parse().map_err(|_| unknown())?;
+        let workspace = match self.store.workspace_of_workflow(workflow).await {
+            Ok(found) => found.ok_or_else(unknown)?,
+            Err(error) => {
+                tracing::error!(workflow.sid = %workflow, %error, "cannot look up the workspace of a workflow");
+                return Err(Obstacle::Busy);
+            }
+        };
+        if !self.may_touch(wish.webhook.sender, workspace).await {
+            return Err(unknown());
+        }
+        wish.workspace = Some(workspace);
+        let attributes = attributes::merged(|name| wish.webhook.get(name), &wish.verb.attributes)
+            .map_err(|error| Obstacle::Wrong(INVALID_ATTRIBUTES, error.to_string()))?;
+        let priority = whole(wish.verb.priority.as_deref(), &(0..=i32::MAX));
+        let timeout_secs = whole(wish.verb.timeout.as_deref(), &(1..=TIMEOUT_LIMIT_SECS));
+        let wrong = [("priority", priority.as_ref().err()), ("timeout", timeout_secs.as_ref().err())];
+        for (name, given) in wrong.into_iter().filter_map(|(name, given)| Some((name, given?))) {
+            let message = format!("{name} of Task is ignored: expected a whole number in its range, found {given:?}");
+            self.complain(wish.webhook.sender, Complaint::new(SCHEMA_WARNING, message).in_workspace(workspace)).await;
+        }
+        let request = engine::Request::EnqueueCall {
+            workflow,
+            call,
+            from: wish.webhook.text("From").to_owned(),
+            to: wish.webhook.text("To").to_owned(),
+            attributes,
+            priority: priority.unwrap_or_default(),
+            timeout_secs: timeout_secs.unwrap_or_default(),
+            park: wish.park.clone(),
+        };
+        match self.engine.send(workspace, request).await {
+            Ok(Made::Task(task)) => Ok(self.park(task, &workflow.to_string(), &wish.verb.before)),
+            Ok(_) => Err(Obstacle::Wrong(CANNOT_CREATE_TASK, "expected a task from the workspace".to_owned())),
+            Err(error) => Err(obstacle_of(&error)),
+        }
+    }
+
+    /// The caller waits a moment and comes back, as mode B.
+    async fn send_round(&self, wish: &Wish) -> Response {
+        let attempt = wish.webhook.number("Attempt").unwrap_or(0_u32).saturating_add(1);
+        if attempt > ATTEMPT_LIMIT {
+            let mut complaint = Complaint::new(CANNOT_CREATE_TASK, "the workspace did not take the call in time");
+            complaint.workspace = wish.workspace;
+            self.complain(wish.webhook.sender, complaint).await;
+            return self.turn_away(wish).await;
+        }
+        let workflow = wish.workflow.clone().unwrap_or_default();
+        let attempt = attempt.to_string();
+        let parameters = [
+            ("WorkflowSid", Some(workflow.as_str())),
+            ("Task", Some(wish.verb.attributes.as_str())),
+            ("Priority", wish.verb.priority.as_deref()),
+            ("Timeout", wish.verb.timeout.as_deref()),
+            ("Action", wish.park.action.as_deref()),
+            ("ActionMethod", wish.park.action_method.as_deref()),
+            ("WaitUrl", wish.park.wait_url.as_deref()),
+            ("WaitMethod", wish.park.wait_method.as_deref()),
+            ("Attempt", Some(attempt.as_str())),
+        ];
+        let pairs: Vec<(String, String)> =
+            parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+        self.answer(&Document::Busy { url: &with_query(&self.url("/voice/enqueue"), &pairs) })
+    }
+
+    /// The caller goes on without a task: `action` with `QueueResult=error`, else the verbs after `<Enqueue>`.
+    async fn turn_away(&self, wish: &Wish) -> Response {
+        if let Some(action) = &wish.park.action {
+            let question = Question {
+                url: action,
+                method: wish.park.action_method.as_deref().unwrap_or("POST"),
+                webhook: &wish.webhook,
+                extra: vec![("QueueResult".to_owned(), QueueResult::Error.as_str().to_owned())],
+                workspace: wish.workspace,
+            };
+            match self.ask(&question).await {
+                Ok(Reply::Document(document)) => return twiml(document),
+                Ok(Reply::Audio) => return self.answer(&Document::Play { url: action }),
+                Err(failure) => {
+                    let mut complaint = Complaint::new(RETRIEVAL_FAILURE, format!("action of Enqueue: {failure}"));
+                    complaint.workspace = wish.workspace;
+                    self.complain(wish.webhook.sender, complaint).await;
+                }
+            }
+        }
+        wish.verb.after.as_deref().map_or_else(|| self.answer(&Document::Unavailable), verbs)
+    }
+}
+
+fn obstacle_of(error: &engine::Error) -> Obstacle {
+    let code = match error {
+        engine::Error::Overloaded | engine::Error::Unavailable => return Obstacle::Busy,
+        engine::Error::NoSuchWorkspace
+        | engine::Error::Refused(Refusal::NotFound | Refusal::UnknownReference { .. }) => INVALID_WORKFLOW,
+        engine::Error::Refused(Refusal::Invalid { parameter: "Attributes", .. }) => INVALID_ATTRIBUTES,
+        engine::Error::Refused(_) => CANNOT_CREATE_TASK,
+    };
+    Obstacle::Wrong(code, error.to_string())
+}

@@ -1,0 +1,120 @@
+//! Turns what the calls core says a leg runs next into a document.
+//!
+//! Must not decide which document it is. Start with [`State::go_on`].
+
+use axum::response::Response;
+
+use super::alerts::{Complaint, RETRIEVAL_FAILURE};
+use super::application::{Question, Reply};
+use super::document::{Document, Room};
+use super::request::Webhook;
+use super::{State, twiml};
+use crate::calls::{NextDocument, Role, RoomSettings, VoiceTask};
+use crate::routing::{ReservationSid, TaskSid, WorkspaceSid};
+
+/// Of whom a document speaks.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) webhook: &'a Webhook,
+    pub(super) workspace: WorkspaceSid,
+    pub(super) record: &'a VoiceTask,
+}
+
+/// Verbs as a document of their own.
+pub(super) fn verbs(verbs: &str) -> Response {
+    twiml(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{verbs}</Response>"))
+}
+
+impl State {
+    /// Answers with the document that the leg runs next.
+    pub(super) async fn go_on(&self, next: NextDocument, context: &Context<'_>) -> Response {
+        let task = context.record.task;
+        match next {
+            NextDocument::JoinRoom => self.join_customer(task, &context.record.customer_room()),
+            NextDocument::Wait => {
+                // The queue is only a parking place: without a workflow any stable name will do.
+                let queue = self.workflow_of(context).await.unwrap_or_else(|| context.workspace.to_string());
+                self.park(task, &queue, "")
+            }
+            NextDocument::AfterEnqueue(after) => verbs(&after),
+            NextDocument::Unavailable => self.answer(&Document::Unavailable),
+            NextDocument::Empty => self.answer(&Document::Empty),
+            NextDocument::Application { url, method, result, cancel_reason, answer_used } => {
+                let mut extra = self.facts(context).await;
+                extra.push(("QueueResult".to_owned(), result.as_str().to_owned()));
+                extra.extend(cancel_reason.map(|reason| ("TaskCanceledReason".to_owned(), reason)));
+                let question = Question {
+                    url: &url,
+                    method: &method,
+                    webhook: context.webhook,
+                    extra,
+                    workspace: Some(context.workspace),
+                };
+                let failure = match self.ask(&question).await {
+                    Ok(_) if !answer_used => return self.answer(&Document::Empty),
+                    Ok(Reply::Document(document)) => return twiml(document),
+                    Ok(Reply::Audio) => return self.answer(&Document::Play { url: &url }),
+                    Err(failure) => failure,
+                };
+                let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("action of Enqueue: {failure}"))
+                    .in_workspace(context.workspace)
+                    .about_task(task);
+                self.complain(context.webhook.sender, complaint).await;
+                match &context.record.park.after_enqueue {
+                    _ if !answer_used => self.answer(&Document::Empty),
+                    Some(after) => verbs(after),
+                    None => self.answer(&Document::Unavailable),
+                }
+            }
+        }
+    }
+
+    /// What we know of the task, for the application.
+    pub(super) async fn facts(&self, context: &Context<'_>) -> Vec<(String, String)> {
+        let record = context.record;
+        let accepted = record.legs.iter().find(|leg| leg.accepted).and_then(|leg| leg.reservation);
+        let facts = [
+            ("TaskSid", Some(record.task.to_string())),
+            ("WorkflowSid", self.workflow_of(context).await),
+            ("QueueTime", record.queue_time_secs.map(|secs| secs.to_string())),
+            ("ReservationSid", accepted.map(|reservation| reservation.to_string())),
+            ("ConferenceSid", record.conference.clone()),
+        ];
+        facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// The workflow of the task; `None` too when it cannot be read, which is no reason to keep a caller waiting.
+    async fn workflow_of(&self, context: &Context<'_>) -> Option<String> {
+        self.store.task(context.workspace, context.record.task).await.ok()??.workflow_sid
+    }
+
+    /// The customer's join document.
+    pub(super) fn join_customer(&self, task: TaskSid, settings: &RoomSettings) -> Response {
+        let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", Role::Customer.as_str()));
+        self.answer(&Document::JoinCustomer(self.room(task, settings, &left).as_room()))
+    }
+
+    /// The join document of a worker who called us.
+    pub(super) fn join_worker(&self, task: TaskSid, reservation: ReservationSid, settings: &RoomSettings) -> Response {
+        let left =
+            self.url(&format!("/voice/tasks/{task}/room-left/{}?Reservation={reservation}", Role::Worker.as_str()));
+        self.answer(&Document::JoinWorker(self.room(task, settings, &left).as_room()))
+    }
+
+    fn room<'a>(&self, task: TaskSid, settings: &'a RoomSettings, left: &'a str) -> RoomUrls<'a> {
+        RoomUrls { settings, left, callback: self.url(&format!("/voice/cb/room/{task}")) }
+    }
+}
+
+/// Keeps the callback URL while a room is rendered.
+struct RoomUrls<'a> {
+    settings: &'a RoomSettings,
+    left: &'a str,
+    callback: String,
+}
+
+impl RoomUrls<'_> {
+    fn as_room(&self) -> Room<'_> {
+        Room { settings: self.settings, left_url: self.left, callback_url: &self.callback }
+    }
+}

@@ -1,0 +1,103 @@
+//! Acceptance returns the conference instructions: a leg that the worker's own phone placed takes the reservation.
+//!
+//! The answer is the worker's place in the room, while the engine has the caller moved in. Start with [`answer`].
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State as Shared};
+use axum::response::Response;
+
+use super::State;
+use super::alerts::{Complaint, INVALID_RESERVATION, RESERVATION_NOT_ACCEPTABLE};
+use super::document::Document;
+use super::request::{self, Webhook};
+use crate::calls::ConferenceOptions;
+use crate::engine;
+use crate::routing::{Refusal, ReservationSid};
+
+/// `/voice/reservations/{WR}`
+pub(super) async fn answer(
+    Shared(state): Shared<Arc<State>>,
+    Path(reservation): Path<String>,
+    request: Request,
+) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    match state.take(&webhook, &reservation).await {
+        Ok(room) => room,
+        Err(Turned::Busy) => state.answer(&Document::Busy { url: &state.url(&webhook.target) }),
+        Err(Turned::Away(complaint)) => {
+            state.complain(webhook.sender, complaint).await;
+            state.answer(&Document::WorkerUnavailable)
+        }
+    }
+}
+
+/// Why the worker does not get into the room.
+#[derive(Debug)]
+enum Turned {
+    /// The engine cannot take it now.
+    Busy,
+    /// There is nothing to take.
+    Away(Complaint),
+}
+
+impl State {
+    async fn take(&self, webhook: &Webhook, reservation: &str) -> Result<Response, Turned> {
+        let unknown = || Turned::Away(Complaint::new(INVALID_RESERVATION, "the URL does not name a reservation"));
+        let reservation: ReservationSid = reservation.parse().map_err(|_| unknown())?;
+        let (workspace, task, _) = match self.store.workspace_of_reservation(reservation).await {
+            Ok(found) => found.ok_or_else(unknown)?,
+            Err(error) => {
+                tracing::error!(reservation.sid = %reservation, %error, "cannot look up a reservation");
+                return Err(Turned::Busy);
+            }
+        };
+        if !self.may_touch(webhook.sender, workspace).await {
+            return Err(unknown());
+        }
+        let away = |code: u32, message: String| {
+            let complaint = Complaint::new(code, message).in_workspace(workspace).about_task(task);
+            Turned::Away(complaint.about_reservation(reservation))
+        };
+        let call = webhook
+            .call()
+            .filter(|_| !webhook.call_ended())
+            .ok_or_else(|| away(RESERVATION_NOT_ACCEPTABLE, "expected the CallSid of a live call".to_owned()))?;
+        let request = engine::Request::WorkerCall { reservation, call, options: options_of(webhook) };
+        match self.engine.send(workspace, request).await {
+            Ok(_) => {}
+            Err(engine::Error::Overloaded | engine::Error::Unavailable) => return Err(Turned::Busy),
+            Err(error @ (engine::Error::NoSuchWorkspace | engine::Error::Refused(Refusal::NotFound))) => {
+                return Err(away(INVALID_RESERVATION, error.to_string()));
+            }
+            Err(error @ engine::Error::Refused(_)) => {
+                return Err(away(RESERVATION_NOT_ACCEPTABLE, error.to_string()));
+            }
+        }
+        let (_, record) = self.voice_task(task).await.ok_or(Turned::Busy)?;
+        Ok(self.join_worker(task, reservation, &record.worker_room(reservation)))
+    }
+}
+
+/// Parameters of the room, as `<Dial><Queue reservationSid>` has them unless the URL says otherwise.
+fn options_of(webhook: &Webhook) -> ConferenceOptions {
+    let flag = |name: &str, absent: bool| match webhook.text(name).to_ascii_lowercase().as_str() {
+        "true" | "1" => true,
+        "false" | "0" => false,
+        _ => absent,
+    };
+    let beep = Some(webhook.text("Beep")).filter(|beep| matches!(*beep, "true" | "false" | "onEnter" | "onExit"));
+    ConferenceOptions {
+        beep: beep.unwrap_or("false").to_owned(),
+        muted: flag("Muted", false),
+        start_conference_on_enter: flag("StartConferenceOnEnter", true),
+        end_conference_on_exit: flag("EndConferenceOnExit", true),
+        end_conference_on_customer_exit: flag("EndConferenceOnCustomerExit", false),
+        beep_on_customer_entrance: flag("BeepOnCustomerEntrance", false),
+        wait_url: webhook.get("WaitUrl").map(ToOwned::to_owned),
+        ..ConferenceOptions::default()
+    }
+}

@@ -1,0 +1,53 @@
+//! A leg left the room: `action` of our `<Dial>` (`spec/voice.md` 2.8).
+//!
+//! Start with [`answer`].
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+
+use super::State;
+use super::document::Document;
+use super::next::Context;
+use super::request;
+use crate::calls::{Input, Role};
+use crate::engine;
+use crate::routing::TaskSid;
+
+/// `/voice/tasks/{WT}/room-left/{role}`; a worker's leg names its `Reservation`.
+pub(super) async fn answer(
+    Shared(state): Shared<Arc<State>>,
+    Path((task, role)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let (Ok(task), Some(role)) = (task.parse::<TaskSid>(), Role::from_text(&role)) else {
+        return state.answer(&Document::Empty);
+    };
+    let workspace = match state.workspace_of(webhook.sender, task).await {
+        Ok(Some(workspace)) => workspace,
+        Ok(None) => return state.answer(&Document::Empty),
+        Err(failed) => return failed,
+    };
+    let reservation = webhook.text("Reservation").parse().ok();
+    let call_ended = webhook.call_ended();
+    let input = Input::RoomLeft { role, reservation, call_ended };
+    match state.engine.send(workspace, engine::Request::Call { task, input }).await {
+        Ok(_) => {}
+        Err(engine::Error::Overloaded | engine::Error::Unavailable) if call_ended => {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        Err(engine::Error::Overloaded | engine::Error::Unavailable) => {
+            return state.answer(&Document::Busy { url: &state.url(&webhook.target) });
+        }
+        Err(error) => tracing::info!(task.sid = %task, %error, "a leg left the room of a task that takes no news"),
+    }
+    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&Document::Empty) };
+    let next = record.document_after_room(role);
+    state.go_on(next, &Context { webhook: &webhook, workspace, record: &record }).await
+}

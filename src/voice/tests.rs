@@ -1,0 +1,422 @@
+//! The voice webhooks over a real engine and store: what a phone system gets back, and what is left behind.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::engine::Request as EngineRequest;
+use crate::outbound::Rules;
+use crate::routing::command::{NewWorker, NewWorkspace, Template};
+use crate::routing::{AccountSid, Command, TaskOrder, Timestamp, WorkspaceRows};
+use crate::signature;
+use crate::store::Account;
+
+const BASE: &str = "https://router.example.org";
+const PHONE_TOKEN: &str = "phone token";
+const OWN_TOKEN: &str = "own token";
+const CALL: [(&str, &str); 4] =
+    [("CallSid", "CAcaller"), ("From", "+15550001"), ("To", "+15550002"), ("CallStatus", "ringing")];
+
+/// A server's voice side with one workspace, whose account has the SID with bits 1.
+struct Bench {
+    router: Router,
+    engine: Engine,
+    store: Store,
+    workspace: WorkspaceSid,
+    workflow: String,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let store = Store::open("sqlite::memory:").await.unwrap();
+        let clock = Clock::fixed(Timestamp(1_790_000_000_000));
+        for (bits, token) in [(1, OWN_TOKEN), (2, "foreign token")] {
+            let account = Account {
+                sid: AccountSid::from_bits(bits),
+                friendly_name: "test".to_owned(),
+                auth_token: SecretString::from(token),
+                created_at: clock.now(),
+            };
+            store.create_account(account).await.unwrap();
+        }
+        let engine = Engine::start(store.clone(), None, clock.clone(), Entropy).await.unwrap();
+        let new = NewWorkspace {
+            friendly_name: "Floor".to_owned(),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: true,
+            prioritize_queue_order: TaskOrder::Fifo,
+            template: Template::Fifo,
+        };
+        let workspace = engine.create_workspace(AccountSid::from_bits(1), new).await.unwrap();
+        let workflow = store.load(workspace).await.unwrap().unwrap().rows.workflows[0].sid.to_string();
+        let state = State {
+            engine: engine.clone(),
+            store: store.clone(),
+            clock,
+            entropy: Entropy,
+            public_url: BASE.to_owned(),
+            phone_tokens: vec![SecretString::from("next token"), SecretString::from(PHONE_TOKEN)],
+            insecure_skip_signature: false,
+            templates: Arc::new(Templates::load(None).unwrap()),
+            outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, Duration::from_secs(5))
+                .unwrap(),
+        };
+        Self { router: router(state), engine, store, workspace, workflow }
+    }
+
+    async fn send(&self, request: Request<Body>) -> (StatusCode, String) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        if status == StatusCode::OK {
+            assert_eq!(content_type.unwrap(), "text/xml; charset=utf-8");
+        }
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// A form signed by the phone system.
+    async fn post(&self, target: &str, pairs: &[(&str, &str)]) -> (StatusCode, String) {
+        let signature = signature::sign_form(PHONE_TOKEN, &format!("{BASE}{target}"), pairs);
+        self.send(form(target, pairs, Some((signature::HEADER, &signature)))).await
+    }
+
+    /// A call that asks `target` to be enqueued.
+    async fn enqueue(&self, target: &str, more: &[(&str, &str)]) -> String {
+        let (status, body) = self.post(target, &[&CALL, more].concat()).await;
+        assert_eq!(status, StatusCode::OK);
+        body
+    }
+
+    /// Path of mode B.
+    fn target(&self, query: &str) -> String {
+        format!("/voice/enqueue/{}{query}", self.workflow)
+    }
+
+    async fn rows(&self) -> WorkspaceRows {
+        self.store.load(self.workspace).await.unwrap().unwrap().rows
+    }
+
+    async fn task_count(&self) -> usize {
+        self.rows().await.tasks.len()
+    }
+
+    async fn alert_codes(&self) -> Vec<u32> {
+        let alerts = self.store.alerts(AccountSid::from_bits(1), 50).await.unwrap();
+        alerts.into_iter().map(|alert| alert.code).collect()
+    }
+}
+
+fn form(target: &str, pairs: &[(&str, &str)], header: Option<(&str, &str)>) -> Request<Body> {
+    let mut builder = Request::builder().method("POST").uri(target);
+    builder = builder.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    if let Some((name, value)) = header {
+        builder = builder.header(name, value);
+    }
+    builder.body(Body::from(serde_urlencoded::to_string(pairs).unwrap())).unwrap()
+}
+
+/// The task in the `action` of a park document.
+fn task_of(park: &str) -> String {
+    let (_, rest) = park.split_once("/voice/tasks/").expect(park);
+    rest[..34].to_owned()
+}
+
+/// An application on loopback that answers every request with `document` and keeps the forms it got.
+async fn application(document: &'static str) -> (String, Arc<std::sync::Mutex<Vec<String>>>) {
+    let forms = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = Arc::clone(&forms);
+    let app = Router::new().fallback(move |body: String| {
+        kept.lock().unwrap().push(body);
+        async move { ([(header::CONTENT_TYPE, "text/xml")], document) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/app", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, forms)
+}
+
+#[tokio::test]
+async fn a_webhook_without_a_valid_signature_has_no_effect() {
+    let bench = Bench::start().await;
+    let target = bench.target("");
+    let forged = signature::sign_form("guess", &format!("{BASE}{target}"), &CALL);
+    let elsewhere = signature::sign_form(PHONE_TOKEN, "https://elsewhere.example.org/", &CALL);
+    for header in [
+        None,
+        Some((signature::HEADER, "")),
+        Some((signature::HEADER, forged.as_str())),
+        Some((signature::HEADER, elsewhere.as_str())),
+        Some(("authorization", "Basic QUMxOng=")),
+    ] {
+        assert_eq!(bench.send(form(&target, &CALL, header)).await, (StatusCode::FORBIDDEN, String::new()));
+    }
+    assert_eq!(bench.task_count().await, 0);
+}
+
+#[tokio::test]
+async fn either_token_of_the_phone_system_the_accounts_token_and_basic_credentials_are_taken() {
+    let bench = Bench::start().await;
+    let target = bench.target("");
+    for token in [PHONE_TOKEN, "next token", OWN_TOKEN] {
+        let signature = signature::sign_form(token, &format!("{BASE}{target}"), &CALL);
+        let (status, body) = bench.send(form(&target, &CALL, Some((signature::HEADER, &signature)))).await;
+        assert!(status == StatusCode::OK && body.contains("<Enqueue "), "{token}: {body}");
+    }
+    let credentials = format!("{}:{OWN_TOKEN}", AccountSid::from_bits(1));
+    let basic = format!("Basic {}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials));
+    let (_, body) = bench.send(form(&target, &CALL, Some(("authorization", &basic)))).await;
+    assert!(body.contains("<Enqueue "), "{body}");
+}
+
+#[tokio::test]
+async fn another_account_does_not_find_the_workflow() {
+    let bench = Bench::start().await;
+    let target = bench.target("");
+    let signature = signature::sign_form("foreign token", &format!("{BASE}{target}"), &CALL);
+    let (_, body) = bench.send(form(&target, &CALL, Some((signature::HEADER, &signature)))).await;
+    assert!(!body.contains("<Enqueue "), "{body}");
+    assert_eq!(bench.task_count().await, 0);
+}
+
+#[tokio::test]
+async fn a_repeated_webhook_gets_the_same_park_document() {
+    let bench = Bench::start().await;
+    let target = bench.target("?Task=%7B%22lang%22%3A%22es%22%7D&Priority=5&Timeout=600");
+    let first = bench.enqueue(&target, &[]).await;
+    assert_eq!(bench.enqueue(&target, &[]).await, first);
+    let task = task_of(&first);
+    let expected = format!(
+        "<Response><Enqueue action=\"{BASE}/voice/tasks/{task}/left\" method=\"POST\" \
+         waitUrl=\"{BASE}/voice/tasks/{task}/wait\" waitUrlMethod=\"POST\">{}</Enqueue></Response>",
+        bench.workflow
+    );
+    assert!(first.ends_with(&expected), "{first}");
+    let rows = bench.rows().await;
+    let [made] = rows.tasks.as_slice() else { panic!("expected one task, found {}", rows.tasks.len()) };
+    assert_eq!((made.priority, made.timeout_secs), (5, 600));
+    let attributes: serde_json::Value = serde_json::from_str(&made.attributes).unwrap();
+    assert_eq!(attributes["lang"], "es");
+    assert_eq!(attributes["call_sid"], "CAcaller");
+}
+
+#[tokio::test]
+async fn a_document_as_form_field_or_as_body_is_parked_with_its_verbs() {
+    let bench = Bench::start().await;
+    let document = format!(
+        "<Response><Say>Hi</Say><Enqueue workflowSid=\"{}\"><Task>{{\"a\":1}}</Task></Enqueue><Hangup/></Response>",
+        bench.workflow
+    );
+    let park = bench.enqueue("/voice/enqueue", &[("Twiml", &document)]).await;
+    assert!(park.contains("<Response><Say>Hi</Say><Enqueue action="), "{park}");
+
+    let target = format!("/voice/enqueue?{}", serde_urlencoded::to_string(CALL).unwrap());
+    let url = format!("{BASE}{target}");
+    let (url, signature) = signature::sign_body(PHONE_TOKEN, &url, document.as_bytes());
+    let request = Request::builder()
+        .method("POST")
+        .uri(url.strip_prefix(BASE).unwrap())
+        .header(header::CONTENT_TYPE, "application/xml")
+        .header(signature::HEADER, signature)
+        .body(Body::from(document))
+        .unwrap();
+    let (_, from_body) = bench.send(request).await;
+    assert_eq!(task_of(&from_body), task_of(&park), "the same call, the same task");
+}
+
+#[tokio::test]
+async fn what_is_wrong_leaves_an_alert_and_does_not_lose_the_caller() {
+    let bench = Bench::start().await;
+    let unknown = "/voice/enqueue/WW000000000000000000000000000000ff";
+    let after = format!(
+        "<Response><Enqueue workflowSid=\"{}\"><Task>[1]</Task></Enqueue><Say>Next</Say></Response>",
+        bench.workflow
+    );
+    for (target, more, code, heard) in [
+        (unknown.to_owned(), ("x", "y"), 14_220, "Nobody can take your call"),
+        ("/voice/enqueue/nonsense".to_owned(), ("x", "y"), 14_220, "Nobody can take your call"),
+        ("/voice/enqueue".to_owned(), ("x", "y"), 14_220, "Nobody can take your call"),
+        (bench.target("?Task=nonsense"), ("x", "y"), 14_221, "Nobody can take your call"),
+        ("/voice/enqueue".to_owned(), ("Twiml", after.as_str()), 14_221, "<Response><Say>Next</Say></Response>"),
+        (bench.target(""), ("Twiml", "<Response>"), 12_100, "technical problem"),
+        (bench.target(""), ("Twiml", "<html/>"), 12_102, "technical problem"),
+        (bench.target(""), ("Twiml", "<Response/>"), 12_200, "technical problem"),
+    ] {
+        let before = bench.alert_codes().await.len();
+        let body = bench.enqueue(&target, &[more]).await;
+        assert!(body.contains(heard), "{target} {more:?}: {body}");
+        let codes = bench.alert_codes().await;
+        assert_eq!(codes.len(), before + 1, "{target} {more:?}");
+        assert!(codes.contains(&code), "{target} {more:?}: {codes:?}");
+    }
+    assert_eq!(bench.task_count().await, 0);
+}
+
+#[tokio::test]
+async fn values_that_are_ignored_leave_an_alert_and_a_task() {
+    let bench = Bench::start().await;
+    let park = bench.enqueue(&bench.target("?Priority=high&Timeout=0&Action=/left&WaitUrl=ftp://x/y"), &[]).await;
+    assert!(park.contains("<Enqueue "), "{park}");
+    let mut codes = bench.alert_codes().await;
+    codes.sort_unstable();
+    assert_eq!(codes, [12_200, 12_200, 14_202, 14_203]);
+}
+
+#[tokio::test]
+async fn the_application_decides_for_a_caller_who_cannot_be_enqueued() {
+    let bench = Bench::start().await;
+    let (url, forms) = application("<Response><Dial>+15559999</Dial></Response>").await;
+    let query = serde_urlencoded::to_string([("Action", url.as_str()), ("Task", "nonsense")]).unwrap();
+    let body = bench.enqueue(&bench.target(&format!("?{query}")), &[]).await;
+    assert_eq!(body, "<Response><Dial>+15559999</Dial></Response>");
+    let form = forms.lock().unwrap()[0].clone();
+    assert!(form.contains("QueueResult=error") && form.contains("CallSid=CAcaller"), "{form}");
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_ends_the_task_and_the_application_hears_of_it() {
+    let bench = Bench::start().await;
+    let (url, forms) = application("<Response><Say>unheard</Say></Response>").await;
+    let query = serde_urlencoded::to_string([("Action", url.as_str())]).unwrap();
+    let task = task_of(&bench.enqueue(&bench.target(&format!("?{query}")), &[]).await);
+    let waiting = [("CallSid", "CAcaller"), ("CallStatus", "in-progress"), ("QueueTime", "3")];
+    let (_, wait) = bench.post(&format!("/voice/tasks/{task}/wait"), &waiting).await;
+    assert!(wait.contains("Please hold"), "{wait}");
+    let gone = [
+        ("CallSid", "CAcaller"),
+        ("CallStatus", "completed"),
+        ("QueueResult", "hangup"),
+        ("QueueTime", "9"),
+        ("AccountSid", "ACphone"),
+    ];
+    let (_, left) = bench.post(&format!("/voice/tasks/{task}/left"), &gone).await;
+    assert!(left.ends_with("<Response/>"), "{left}");
+    let rows = bench.rows().await;
+    assert_eq!((rows.tasks[0].status.as_str(), rows.tasks[0].reason.as_deref()), ("canceled", Some("hangup")));
+    let form = forms.lock().unwrap()[0].clone();
+    for part in ["QueueResult=hangup", "QueueTime=9", &format!("TaskSid={task}"), &bench.workflow] {
+        assert!(form.contains(part), "{part} in {form}");
+    }
+    assert!(form.contains(&AccountSid::from_bits(1).to_string()) && !form.contains("ACphone"), "{form}");
+}
+
+#[tokio::test]
+async fn the_applications_wait_document_is_proxied_and_ours_stands_in_for_it() {
+    let bench = Bench::start().await;
+    let (url, _) = application("<Response><Play>https://app/music.mp3</Play></Response>").await;
+    let (broken, _) = application("not TwiML").await;
+    for (wait_url, call, heard) in [
+        (url.as_str(), "CA1", "<Play>https://app/music.mp3</Play>"),
+        (broken.as_str(), "CA2", "Please hold"),
+        ("http://127.0.0.1:1/", "CA3", "Please hold"),
+        ("", "CA4", "<Pause length=\"60\"/>"),
+    ] {
+        let query = serde_urlencoded::to_string([("WaitUrl", wait_url)]).unwrap();
+        let (_, park) = bench.post(&bench.target(&format!("?{query}")), &[("CallSid", call)]).await;
+        let target = format!("/voice/tasks/{}/wait", task_of(&park));
+        let (_, wait) = bench.post(&target, &[("CallSid", call)]).await;
+        assert!(wait.contains(heard), "{wait_url}: {wait}");
+    }
+    assert_eq!(bench.alert_codes().await, [11_200, 11_200]);
+}
+
+#[tokio::test]
+async fn the_number_callback_finds_the_task_by_its_call() {
+    let bench = Bench::start().await;
+    bench.enqueue(&bench.target(""), &[]).await;
+    let ringing = [("CallSid", "CAcaller"), ("CallStatus", "in-progress")];
+    let over = [("CallSid", "CAcaller"), ("CallStatus", "completed")];
+    let other = [("CallSid", "CAother"), ("CallStatus", "completed")];
+    for pairs in [ringing, other] {
+        let (status, body) = bench.post("/voice/cb/call/inbound", &pairs).await;
+        assert_eq!((status, body.as_str()), (StatusCode::NO_CONTENT, ""));
+    }
+    let status = async || bench.rows().await.tasks[0].status;
+    assert_eq!(status().await.as_str(), "pending");
+    for _ in 0..2 {
+        assert_eq!(bench.post("/voice/cb/call/inbound", &over).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(status().await.as_str(), "canceled");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_for_us_gets_a_harmless_answer() {
+    let bench = Bench::start().await;
+    let task = "WT000000000000000000000000000000ff";
+    let reservation = "WR000000000000000000000000000000ff";
+    let no_content = (StatusCode::NO_CONTENT, None);
+    for (target, (status, part)) in [
+        (format!("/voice/tasks/{task}/left"), (StatusCode::OK, Some("<Response/>"))),
+        (format!("/voice/tasks/{task}/wait"), (StatusCode::OK, Some("Nobody"))),
+        (format!("/voice/tasks/{task}/park"), (StatusCode::OK, Some("Nobody"))),
+        (format!("/voice/tasks/{task}/join/customer"), (StatusCode::OK, Some("Nobody"))),
+        (format!("/voice/tasks/{task}/join/stranger"), (StatusCode::OK, Some("Nobody"))),
+        (format!("/voice/tasks/{task}/room-left/customer"), (StatusCode::OK, Some("<Response/>"))),
+        ("/voice/tasks/nonsense/left".to_owned(), (StatusCode::OK, Some("<Response/>"))),
+        (format!("/voice/reservations/{reservation}"), (StatusCode::OK, Some("no longer waiting"))),
+        (format!("/voice/cb/call/{task}/{reservation}/worker"), no_content),
+        (format!("/voice/cb/call/{task}/{reservation}/stranger"), no_content),
+        (format!("/voice/cb/room/{task}"), no_content),
+        ("/voice/cb/room/nonsense".to_owned(), no_content),
+    ] {
+        let pairs = [
+            ("CallSid", "CA9"),
+            ("CallStatus", "in-progress"),
+            ("StatusCallbackEvent", "participant-join"),
+            ("ConferenceSid", "CF9"),
+            ("Unknown", "parameter"),
+        ];
+        let (given, body) = bench.post(&target, &pairs).await;
+        assert!(given == status && part.is_none_or(|part| body.contains(part)), "{target}: {given} {body}");
+    }
+    assert_eq!(bench.alert_codes().await, [14_215]);
+}
+
+#[tokio::test]
+async fn the_parameters_may_come_in_the_query_of_a_get() {
+    let bench = Bench::start().await;
+    let target = bench.target(&format!("?{}", serde_urlencoded::to_string(CALL).unwrap()));
+    let signature = signature::sign_form::<&str, &str>(PHONE_TOKEN, &format!("{BASE}{target}"), &[]);
+    let request = Request::builder().uri(&target).header(signature::HEADER, signature).body(Body::empty()).unwrap();
+    let (_, body) = bench.send(request).await;
+    assert!(body.contains("<Enqueue "), "{body}");
+}
+
+#[tokio::test]
+async fn a_worker_who_calls_gets_the_room_and_nobody_else_gets_in() {
+    let bench = Bench::start().await;
+    let available = bench.rows().await.activities.into_iter().find(|activity| activity.available).unwrap().sid;
+    let worker = NewWorker { friendly_name: "anna".to_owned(), attributes: "{}".to_owned(), activity: Some(available) };
+    let made = EngineRequest::Routing(Command::CreateWorker(worker));
+    bench.engine.send(bench.workspace, made).await.unwrap();
+    let task = task_of(&bench.enqueue(&bench.target(""), &[]).await);
+    let waiting = [("CallSid", "CAcaller"), ("CallStatus", "in-progress")];
+    bench.post(&format!("/voice/tasks/{task}/wait"), &waiting).await;
+    let reservation = bench.rows().await.reservations[0].sid;
+
+    let call = [("CallSid", "CAworker"), ("CallStatus", "in-progress")];
+    let (_, room) = bench.post(&format!("/voice/reservations/{reservation}?Beep=onEnter"), &call).await;
+    for part in [
+        format!("<Dial action=\"{BASE}/voice/tasks/{task}/room-left/worker?Reservation={reservation}\""),
+        format!("participantLabel=\"{reservation}\""),
+        "startConferenceOnEnter=\"true\" endConferenceOnExit=\"true\" beep=\"onEnter\" muted=\"false\"".to_owned(),
+        format!("statusCallback=\"{BASE}/voice/cb/room/{task}\""),
+        format!(">{task}</Conference>"),
+    ] {
+        assert!(room.contains(&part), "{part} in {room}");
+    }
+    let (_, joined) = bench.post(&format!("/voice/tasks/{task}/join/customer"), &waiting).await;
+    assert!(joined.contains("participantLabel=\"customer\"") && joined.contains(&format!(">{task}<")), "{joined}");
+
+    // The caller hangs up while the worker waits in the room: there is nothing to take any more.
+    let gone = [("CallSid", "CAcaller"), ("CallStatus", "completed"), ("QueueResult", "hangup")];
+    bench.post(&format!("/voice/tasks/{task}/left"), &gone).await;
+    let late = [("CallSid", "CAlate"), ("CallStatus", "in-progress")];
+    let (_, refused) = bench.post(&format!("/voice/reservations/{reservation}"), &late).await;
+    assert!(refused.contains("no longer waiting"), "{refused}");
+    assert!(bench.alert_codes().await.contains(&14_217));
+}
