@@ -104,10 +104,10 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn delete_workspace(&mut self) -> Result<Reply, Refusal> {
+    pub(super) fn delete_workspace(&mut self) -> Reply {
         self.record_workspace(EventKind::WorkspaceDeleted);
         self.workspace.touched.deleted = true;
-        Ok(Reply::Done)
+        Reply::Done
     }
 
     pub(super) fn create_activity(&mut self, name: &str, available: bool) -> Result<Reply, Refusal> {

@@ -110,17 +110,17 @@ impl Workspace {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let before = std::mem::take(&mut entry.ready);
         for (lane, key) in &before {
-            if !wanted.contains(&(*lane, *key)) {
-                if let Some(lane) = self.lanes.get_mut(lane) {
-                    lane.ready.remove(key);
-                }
+            if !wanted.contains(&(*lane, *key))
+                && let Some(lane) = self.lanes.get_mut(lane)
+            {
+                lane.ready.remove(key);
             }
         }
         for (lane_key, key) in &wanted {
-            if before.get(lane_key) != Some(key) {
-                if let Some(lane) = self.lanes.get_mut(lane_key) {
-                    lane.ready.insert(*key);
-                }
+            if before.get(lane_key) != Some(key)
+                && let Some(lane) = self.lanes.get_mut(lane_key)
+            {
+                lane.ready.insert(*key);
             }
         }
         entry.ready = wanted.into_iter().collect();
@@ -135,10 +135,10 @@ impl Workspace {
         let mut ready = Vec::new();
         if let Some(queue) = self.task_queues.get(&key.0) {
             for worker in &queue.members {
-                if let Some(entry) = self.workers.get(worker) {
-                    if self.is_reservable(entry, key.1) {
-                        ready.push(self.ready_key(entry, key.1));
-                    }
+                if let Some(entry) = self.workers.get(worker)
+                    && self.is_reservable(entry, key.1)
+                {
+                    ready.push(self.ready_key(entry, key.1));
                 }
             }
         }
@@ -199,7 +199,7 @@ impl Workspace {
                     *entry.members_in.entry(activity).or_insert(0) += 1;
                 } else {
                     entry.members.remove(&worker);
-                    discount(&mut entry.members_in, activity);
+                    discount(&mut entry.members_in, &activity);
                 }
             }
             if let Some(entry) = self.workers.get_mut(&worker) {
@@ -219,10 +219,10 @@ impl Workspace {
         let activity = entry.row.activity;
         for queue in queues {
             entry.queues.remove(queue);
-            if let Some(queue) = self.task_queues.get_mut(queue) {
-                if queue.members.remove(&worker) {
-                    discount(&mut queue.members_in, activity);
-                }
+            if let Some(queue) = self.task_queues.get_mut(queue)
+                && queue.members.remove(&worker)
+            {
+                discount(&mut queue.members_in, &activity);
             }
         }
     }
@@ -238,7 +238,7 @@ impl Workspace {
         let Some(entry) = self.workers.get(&worker) else { return };
         for queue in &entry.queues {
             if let Some(queue) = self.task_queues.get_mut(queue) {
-                discount(&mut queue.members_in, from);
+                discount(&mut queue.members_in, &from);
                 *queue.members_in.entry(entry.row.activity).or_insert(0) += 1;
             }
         }
@@ -437,10 +437,10 @@ impl Workspace {
         match row.status {
             TaskStatus::Pending => {
                 deadlines.push((row.created_at.plus_secs(row.timeout_secs), Deadline::TaskLife(row.sid)));
-                if let Some(target) = self.target_of(row) {
-                    if target.timeout_secs.is_some() {
-                        deadlines.push((row.base_at.plus_secs(target.ends_after_secs), Deadline::Step(row.sid)));
-                    }
+                if let Some(target) = self.target_of(row)
+                    && target.timeout_secs.is_some()
+                {
+                    deadlines.push((row.base_at.plus_secs(target.ends_after_secs), Deadline::Step(row.sid)));
                 }
                 let gaps = row.back_offs.iter().map(|back_off| back_off.until);
                 if let Some(until) = gaps.filter(|until| *until != BackOff::OVER).min() {
@@ -506,11 +506,11 @@ fn lanes_of(queue: TaskQueueSid) -> std::ops::RangeInclusive<LaneKey> {
     (queue, TaskChannelSid::from_bits(0))..=(queue, TaskChannelSid::from_bits(u128::MAX))
 }
 
-fn discount<K: Ord>(counts: &mut std::collections::BTreeMap<K, u32>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
+fn discount<K: Ord>(counts: &mut std::collections::BTreeMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
         *count = count.saturating_sub(1);
         if *count == 0 {
-            counts.remove(&key);
+            counts.remove(key);
         }
     }
 }

@@ -130,11 +130,11 @@ impl Turn<'_> {
 
     pub(super) fn touch_worker(&mut self, worker: WorkerSid, channel: Option<TaskChannelSid>) {
         self.workspace.touched.workers.insert(worker);
-        if let Some(channel) = channel {
-            if let Some(row) = self.workspace.worker_channel(worker, channel) {
-                let sid = row.sid;
-                self.workspace.touched.worker_channels.insert(sid, (worker, channel));
-            }
+        if let Some(channel) = channel
+            && let Some(row) = self.workspace.worker_channel(worker, channel)
+        {
+            let sid = row.sid;
+            self.workspace.touched.worker_channels.insert(sid, (worker, channel));
         }
     }
 
@@ -357,7 +357,7 @@ impl Turn<'_> {
         let (task, worker) = (row.task, row.worker);
         let now = self.now;
         let gap = self.gap_after(task, worker, ended);
-        if !self.workspace.task(task).is_some_and(|row| row.status == TaskStatus::Reserved) {
+        if self.workspace.task(task).is_none_or(|row| row.status != TaskStatus::Reserved) {
             return;
         }
         if !self.open_reservations(task).is_empty() {

@@ -429,10 +429,10 @@ impl Workspace {
             if let Some(task) = workspace.tasks.get_mut(&row.task) {
                 task.reservations.push(row.sid);
             }
-            if row.status.is_open() {
-                if let Some(worker) = workspace.workers.get_mut(&row.worker) {
-                    worker.open.insert(row.sid);
-                }
+            if row.status.is_open()
+                && let Some(worker) = workspace.workers.get_mut(&row.worker)
+            {
+                worker.open.insert(row.sid);
             }
             if let Some(at) = row.deadline {
                 workspace.deadlines.insert((at, Deadline::Reservation(row.sid)));

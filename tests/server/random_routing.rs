@@ -26,7 +26,7 @@ fn random_commands_keep_the_invariants() {
     for seed in 1..=SEEDS {
         let mut run = Run::new(seed);
         for step in 1..=STEPS_PER_SEED {
-            let depth = if step % LOOK_AT_ALL_EVERY == 0 { Depth::All } else { Depth::Events };
+            let depth = if step.is_multiple_of(LOOK_AT_ALL_EVERY) { Depth::All } else { Depth::Events };
             if let Err(broken) = run.step(depth) {
                 let commands: Vec<String> = run.shown.iter().map(|command| format!("  {command}")).collect();
                 panic!("seed {seed}, step {step}: {broken}\nlast commands:\n{}", commands.join("\n"));
@@ -51,8 +51,8 @@ impl Run {
             friendly_name: "Random".to_owned(),
             event_callback_url: String::new(),
             events_filter: None,
-            multi_task_enabled: seed % 4 != 0,
-            prioritize_queue_order: if seed % 2 == 0 { TaskOrder::Lifo } else { TaskOrder::Fifo },
+            multi_task_enabled: !seed.is_multiple_of(4),
+            prioritize_queue_order: if seed.is_multiple_of(2) { TaskOrder::Lifo } else { TaskOrder::Fifo },
             template: Template::Fifo,
         };
         let mut sids = Sids::shuffled(seed);
@@ -133,10 +133,9 @@ impl Run {
     }
 
     fn task_command(&mut self, rows: &WorkspaceRows) -> Command {
-        if rows.tasks.iter().filter(|task| !task.status.is_final()).count() >= LIVE_TASKS_MAX {
-            if let Some(task) = self.pick(&rows.tasks) {
-                return Command::DeleteTask { task: task.sid, if_match: None };
-            }
+        let full = rows.tasks.iter().filter(|task| !task.status.is_final()).count() >= LIVE_TASKS_MAX;
+        if let Some(task) = self.pick(&rows.tasks).filter(|_| full) {
+            return Command::DeleteTask { task: task.sid, if_match: None };
         }
         let target = match self.below(12) {
             0 => self.pick(&rows.workers).map(|row| RoutingTarget::Worker(row.sid)),

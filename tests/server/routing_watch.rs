@@ -51,7 +51,7 @@ impl SidSource for Sids {
     }
 }
 
-/// Spreads the bits of a number (the finalizer of SplitMix64).
+/// Spreads the bits of a number (the finalizer of `SplitMix64`).
 pub(crate) fn mix(seed: u64) -> u64 {
     let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -355,10 +355,8 @@ impl Watch {
             match task.status {
                 TaskStatus::Pending => {
                     due.push((task.created_at.plus_secs(task.timeout_secs), "time to live"));
-                    if let Some(target) = self.target_of(task) {
-                        if target.timeout_secs.is_some() {
-                            due.push((task.base_at.plus_secs(target.ends_after_secs), "step"));
-                        }
+                    if let Some(target) = self.target_of(task).filter(|target| target.timeout_secs.is_some()) {
+                        due.push((task.base_at.plus_secs(target.ends_after_secs), "step"));
                     }
                     let gaps = task.back_offs.iter().map(|back_off| back_off.until);
                     due.extend(gaps.filter(|until| until.0 != i64::MIN).map(|until| (until, "gap")));
