@@ -1,6 +1,6 @@
 //! Settings: defaults, file, environment, options; the later wins.
 //!
-//! This is the only module that reads environment variables. It knows what settings mean together ([`Config::validate`])
+//! This is the only module that reads environment variables. It knows what settings mean together (`Config::validate`)
 //! but must not act on them. Start with [`Config`], then `settings` (the table of names) and `load`.
 
 mod load;

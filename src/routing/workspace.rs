@@ -1,6 +1,6 @@
 //! One workspace in memory: its records, what is derived from them, and the entry point of the routing core.
 //!
-//! Records change only inside a [`Turn`](super::turn::Turn), which marks what it touched; [`Workspace::take_changes`]
+//! Records change only inside a `Turn`, which marks what it touched; [`Workspace::take_changes`]
 //! then says which rows to write. Derived parts (compiled expressions, queue members, lanes, deadlines) are rebuilt by
 //! [`Workspace::restore`] and never stored. Start with [`Workspace::handle`].
 

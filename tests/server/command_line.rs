@@ -40,17 +40,20 @@ impl Serving {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut serving = Self { child, output, url: String::new(), account: None };
         let (mut sid, mut token) = (None, None);
         loop {
             let mut line = String::new();
-            assert!(output.read_line(&mut line).unwrap() > 0, "the server ended before it listened");
+            assert!(serving.output.read_line(&mut line).unwrap() > 0, "the server ended before it listened");
             if let Some(value) = line.strip_prefix("SWITCHHOOK_ACCOUNT_SID=") {
                 sid = Some(value.trim().to_owned());
             } else if let Some(value) = line.strip_prefix("SWITCHHOOK_AUTH_TOKEN=") {
                 token = Some(value.trim().to_owned());
             } else if let Some(url) = line.strip_prefix("Switchhook listens on ") {
-                return Self { child, output, url: url.trim().to_owned(), account: sid.zip(token) };
+                url.trim().clone_into(&mut serving.url);
+                serving.account = sid.zip(token);
+                return serving;
             }
         }
     }

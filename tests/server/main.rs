@@ -1,11 +1,20 @@
 //! Tests that need no second database server: the rules of the code, and the program as a whole.
 
+#[cfg(test)]
 mod api;
+#[cfg(test)]
 mod command_line;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod programs;
+#[cfg(test)]
 mod random_routing;
+#[cfg(test)]
 mod routing_watch;
+#[cfg(test)]
 mod scenarios;
+#[cfg(test)]
 mod story;
+#[cfg(test)]
 mod tidy;

@@ -218,7 +218,7 @@ fn check_file(path: &str, text: &str) -> Vec<Finding> {
     if lines > LINES_MAX {
         find(lines, format!("{lines} lines, at most {LINES_MAX}"), "a file has one subject");
     }
-    if !path.ends_with(".rs") {
+    if !is_rust(path) {
         return findings;
     }
     if !text.starts_with("//!") {
@@ -257,6 +257,10 @@ fn module_of(path: &str) -> Option<String> {
     let first = path.split('/').next()?;
     let module = first.strip_suffix(".rs").unwrap_or(first);
     (!matches!(module, "lib" | "main")).then(|| module.to_owned())
+}
+
+fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }
 
 fn is_test_file(path: &str) -> bool {
@@ -531,7 +535,7 @@ fn the_code_keeps_its_rules() {
 fn the_modules_have_no_cycle() {
     let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, text) in package() {
-        let Some(module) = module_of(&path).filter(|_| path.ends_with(".rs") && !is_test_file(&path)) else { continue };
+        let Some(module) = module_of(&path).filter(|_| is_rust(&path) && !is_test_file(&path)) else { continue };
         let used = uses(&path, &without_tests(&code_only(&text))).into_iter().map(|used| used.module);
         let used = used.filter(|used| *used != module && LAYERS.iter().any(|layer| layer.module == used));
         graph.entry(module.clone()).or_default().extend(used);
