@@ -84,12 +84,11 @@ fn candidates(url: &str) -> Vec<String> {
         Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port)),
         _ => (host_port, None),
     };
-    match port {
-        Some(_) => candidates.push(format!("{scheme}://{user_info}{host}{path}")),
-        None => {
-            let default = if scheme == "https" { 443 } else { 80 };
-            candidates.push(format!("{scheme}://{user_info}{host}:{default}{path}"));
-        }
+    if port.is_some() {
+        candidates.push(format!("{scheme}://{user_info}{host}{path}"));
+    } else {
+        let default = if scheme == "https" { 443 } else { 80 };
+        candidates.push(format!("{scheme}://{user_info}{host}:{default}{path}"));
     }
     candidates
 }

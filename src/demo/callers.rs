@@ -30,7 +30,7 @@ pub(super) async fn ring_in(
     let pause = Duration::try_from_secs_f64(1.0 / options.rate.max(0.01)).unwrap_or(Duration::from_secs(1));
     let mut placed = 0;
     while placed < options.calls || options.keep_running {
-        let (_, number) = sample::LINES[if placed % 2 == 0 { 0 } else { 1 }];
+        let (_, number) = sample::LINES[usize::from(placed % 2 == 1)];
         let impatient = placed % IMPATIENT_EVERY == IMPATIENT_EVERY - 1;
         let stay_ms = if impatient { IMPATIENT_MS } else { between(STAY_MS, entropy) };
         let from = format!("+1555{:07}", 2_000_000 + placed % 1_000_000);

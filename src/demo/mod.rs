@@ -85,7 +85,7 @@ pub struct Summary {
 }
 
 /// Longest time the demo waits for the last calls to end.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How often agents and timeline ask the API.
 const POLL: Duration = Duration::from_millis(150);
@@ -101,8 +101,8 @@ pub async fn run(
 ) -> Result<Summary, Error> {
     let client = Arc::new(Client::new(sides)?);
     let sample = Arc::new(sample::create(&client).await?);
-    let mut timeline = Timeline::new(clock.now(), &sample);
-    timeline.introduce(options, sides, &sample, output)?;
+    let mut timeline = Timeline::new(clock.now());
+    Timeline::introduce(options, sides, &sample, output)?;
     let ending = stop.child_token();
     let tracker = TaskTracker::new();
     for worker in &sample.workers {

@@ -40,12 +40,11 @@ const OVERLAP_MS: i64 = 3_000;
 const PAGE_SIZE: usize = 1_000;
 
 impl Timeline {
-    pub(super) fn new(began: Timestamp, _sample: &Sample) -> Self {
+    pub(super) fn new(began: Timestamp) -> Self {
         Self { began, seen: BTreeSet::new(), callers: BTreeMap::new(), window_ms: began.0 }
     }
 
     pub(super) fn introduce(
-        &self,
         options: &Options,
         sides: &Sides,
         sample: &Sample,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::counter;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) enum Call {
     /// Carry this out and answer when it is on disk.
-    Change { request: Request, reply: oneshot::Sender<Result<Reply, Error>> },
+    Change { request: Box<Request>, reply: oneshot::Sender<Result<Reply, Error>> },
     /// Tell the fingerprint of the state in memory, once all before it is on disk.
     Fingerprint(oneshot::Sender<u64>),
     /// Fail as a broken invariant would.
@@ -139,9 +139,6 @@ fn count(events: &[EventRecord]) {
             }
             _ => {}
         }
-    }
-    if let Some(newest) = events.last() {
-        gauge!("taskrouter_newest_event_seconds").set(newest.at.0 as f64 / 1000.0);
     }
 }
 

@@ -180,11 +180,11 @@ impl Cores {
     /// Lets both cores do what has become due.
     pub(super) fn tick(&mut self, now: Timestamp, sids: &mut dyn SidSource) {
         self.now = now;
-        if self.workspace.next_deadline().is_some_and(|at| at <= now) {
-            if let Ok(done) = self.workspace.handle(&Command::Tick, now, sids) {
-                let inputs = self.absorb(done, None);
-                self.run(inputs, sids);
-            }
+        if self.workspace.next_deadline().is_some_and(|at| at <= now)
+            && let Ok(done) = self.workspace.handle(&Command::Tick, now, sids)
+        {
+            let inputs = self.absorb(done, None);
+            self.run(inputs, sids);
         }
         for (task, outputs) in self.calls.tick(now) {
             let mut inputs = VecDeque::new();
@@ -358,8 +358,7 @@ impl Cores {
         inputs
     }
 
-    fn alert(&mut self, code: u32, message: String, refs: Refs) {
-        let Refs { task, reservation, worker } = refs;
+    fn alert(&mut self, code: u32, message: String, Refs { task, reservation, worker }: Refs) {
         self.alerts.push(Alert {
             // Replaced by a fresh SID when the batch is taken: an alert needs one only on disk.
             sid: AlertSid::from_bits(0),

@@ -115,7 +115,7 @@ impl Engine {
     pub async fn send(&self, workspace: WorkspaceSid, request: Request) -> Result<Reply, Error> {
         let sender = self.sender(workspace)?;
         let (reply, outcome) = oneshot::channel();
-        hand_over(&sender, Call::Change { request, reply })?;
+        hand_over(&sender, Call::Change { request: Box::new(request), reply })?;
         // A dropped reply means that the actor failed before the commit.
         outcome.await.unwrap_or(Err(Error::Unavailable))
     }

@@ -104,7 +104,8 @@ pub(super) async fn run(
                 lanes.waiting.remove(&task);
             }
         }
-        gauge!("taskrouter_outbox_rows", "state" => "open").set(lanes.known.len() as f64);
+        gauge!("taskrouter_outbox_rows", "state" => "open")
+            .set(f64::from(u32::try_from(lanes.known.len()).unwrap_or(u32::MAX)));
     }
 }
 

@@ -1,7 +1,5 @@
 //! The REST API over a real engine and a real database: statuses, bodies, paging, versions, refusals.
 
-#![expect(clippy::unwrap_used, reason = "a step that fails is the failure of its test")]
-
 use std::time::Duration;
 
 use axum::Router;
