@@ -115,6 +115,8 @@ impl ApiError {
             | Refusal::WorkerNameTaken
             | Refusal::MultiTaskingStays
             | Refusal::NoMatchingTarget
+            | Refusal::NotTransferable(_)
+            | Refusal::TransferOver { .. }
             | Refusal::StatusNotSettable { .. }
             | Refusal::ReservationInState { .. }
             | Refusal::InstructionNotPending { .. }

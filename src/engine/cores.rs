@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::calls::voice_task::VoiceTask;
 use crate::calls::{CallSid, Calls, ConferenceOptions, Input, Instructable, Output, PhoneCommand, VoiceChange};
-use crate::routing::command::{ChannelName, NewTask, NewWorkspace, ReservationParent};
+use crate::routing::command::{ChannelName, Instruction, NewTask, NewWorkspace, ReservationParent};
 use crate::routing::{
     AccountSid, AlertSid, Command, Done, EventKind, EventRecord, Refusal, Reply, Reservation, ReservationSid,
     ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, Workspace, WorkspaceSid,
@@ -313,7 +313,9 @@ impl Cores {
                     self.alert(code, message, Refs { task: Some(task), reservation, worker: None });
                     continue;
                 }
-                Output::BeginConnecting(reservation) => Command::BeginConnecting(reservation),
+                Output::BeginConnecting(reservation) => {
+                    Command::BeginConnecting { reservation, instruction: Instruction::Conference }
+                }
                 Output::Accept(reservation) => Command::AcceptConnected(reservation),
                 Output::FailConnecting { reservation, code } => {
                     Command::FailConnecting { reservation, reason_code: code }
@@ -330,7 +332,7 @@ impl Cores {
         }
     }
 
-    /// Keeps the events and says what the calls core has to hear of them; not what it asked for itself.
+    /// Keeps the events and alerts and says what the calls core has to hear of them; not what it asked for itself.
     fn absorb(&mut self, mut done: Done, asked: Option<&Command>) -> VecDeque<(TaskSid, Input)> {
         let mut inputs = VecDeque::new();
         for event in &done.events {
@@ -355,6 +357,9 @@ impl Cores {
             }
         }
         self.events.append(&mut done.events);
+        for alert in done.alerts {
+            self.alert(alert.code, alert.message, Refs { task: alert.task, reservation: None, worker: None });
+        }
         inputs
     }
 

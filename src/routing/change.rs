@@ -1,11 +1,12 @@
 //! Which rows a command changed, and all rows of a workspace: the seam between the routing core and the store.
 
 use super::sid::{
-    ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerChannelSid, WorkerSid, WorkflowSid,
+    ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid,
+    WorkflowSid,
 };
 use super::state::{
-    Activity, Reservation, Task, TaskChannel, TaskQueue, Worker, WorkerChannel, Workflow, WorkflowVersion,
-    WorkspaceSettings,
+    Activity, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow,
+    WorkflowVersion, WorkspaceSettings,
 };
 
 /// One row to write or to remove.
@@ -30,10 +31,12 @@ pub enum RowChange {
     WorkerChannel(WorkerChannel),
     WorkerChannelDeleted(WorkerChannelSid),
     Task(Task),
-    /// Removes the task; its reservations are removed by changes of their own.
+    /// Removes the task; its reservations and transfers are removed by changes of their own.
     TaskDeleted(TaskSid),
     Reservation(Reservation),
     ReservationDeleted(ReservationSid),
+    Transfer(Transfer),
+    TransferDeleted(TransferSid),
 }
 
 /// All rows of one workspace, each list ordered by SID (workflow versions by workflow and number).
@@ -50,4 +53,5 @@ pub struct WorkspaceRows {
     pub worker_channels: Vec<WorkerChannel>,
     pub tasks: Vec<Task>,
     pub reservations: Vec<Reservation>,
+    pub transfers: Vec<Transfer>,
 }

@@ -5,9 +5,10 @@
 //! update leaves the field as it is. Start with [`Command`].
 
 use super::sid::{
-    ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerChannelSid, WorkerSid, WorkflowSid,
+    ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid,
+    WorkflowSid,
 };
-use super::state::{RoutingTarget, TaskOrder, TaskStatus};
+use super::state::{RoutingTarget, TaskOrder, TaskStatus, TransferMode, TransferTarget};
 use super::time::Timestamp;
 
 /// What a new workspace comes with.
@@ -246,6 +247,48 @@ pub enum ReservationChange {
     Complete,
 }
 
+/// A voice instruction, as a refusal names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is the instruction of the same name")]
+pub enum Instruction {
+    Call,
+    Conference,
+    Dequeue,
+    Redirect,
+}
+
+impl Instruction {
+    /// The name in messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "Call",
+            Self::Conference => "Conference",
+            Self::Dequeue => "Dequeue",
+            Self::Redirect => "Redirect",
+        }
+    }
+}
+
+/// A new transfer of an assigned task.
+#[derive(Debug, Clone)]
+pub struct NewTransfer {
+    /// The worker who hands the task on.
+    pub worker: WorkerSid,
+    /// Which task.
+    pub task: TaskSid,
+    /// The worker's reservation of it.
+    pub reservation: ReservationSid,
+    /// To whom.
+    pub to: TransferTarget,
+    /// Whether the worker stays until the other one has accepted.
+    pub mode: TransferMode,
+    /// Replaces the task's: a JSON object of at most 4,096 characters.
+    pub attributes: Option<String>,
+    /// Replaces the task's: 0 to 2,147,483,647.
+    pub priority: Option<i32>,
+}
+
 /// One thing to do; the unit that is refused or carried out as a whole.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -345,8 +388,24 @@ pub enum Command {
         /// Version the change is meant for.
         if_match: Option<u64>,
     },
+    /// Offers an assigned task to another worker or a queue.
+    CreateTransfer(NewTransfer),
+    /// Takes an initiated transfer back.
+    CancelTransfer {
+        /// Who initiated it; another worker's transfer is not found.
+        worker: WorkerSid,
+        /// The task it is of.
+        task: TaskSid,
+        /// Which.
+        transfer: TransferSid,
+    },
     /// A voice instruction begins to dial: the timer is paused, other pending reservations are rescinded.
-    BeginConnecting(ReservationSid),
+    BeginConnecting {
+        /// Which.
+        reservation: ReservationSid,
+        /// By which instruction.
+        instruction: Instruction,
+    },
     /// Both legs are in the room: accepted, although a voice instruction holds the reservation.
     AcceptConnected(ReservationSid),
     /// Connecting failed: the reservation is canceled and the pair backs off.
@@ -393,4 +452,6 @@ pub enum Reply {
     Worker(WorkerSid),
     /// A task was made, or found where creation is repeatable.
     Task(TaskSid),
+    /// A transfer was made.
+    Transfer(TransferSid),
 }

@@ -6,7 +6,7 @@
 use super::expression::{ChannelFigures, ChannelValues, Document, KnownWorkerValue, Scope, WorkerNames};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, Rule, TaskKey};
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid};
-use super::state::{BackOff, ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
+use super::state::{BackOff, ReservationStatus, RoutingTarget, Step, Task, TaskStatus, TransferTarget};
 use super::time::Timestamp;
 use super::workflow::{KnownAgent, Target};
 use super::workspace::{Deadline, WorkerEntry, Workspace};
@@ -258,8 +258,11 @@ impl Workspace {
         }
     }
 
-    /// The step a task stands in; `None` for tasks that were placed without filters.
+    /// The step a task stands in; `None` for tasks that were placed without filters or are being transferred.
     pub(super) fn target_of<'a>(&'a self, task: &Task) -> Option<&'a Target> {
+        if task.transfer.is_some() {
+            return None;
+        }
         let routes = &self.versions.get(&(task.workflow?, task.workflow_version))?.routes;
         match task.step {
             Step::Target { filter, target } => {
@@ -398,7 +401,7 @@ impl Workspace {
     /// Pending and reserved tasks hold on to the configuration they follow.
     fn count_follower(&mut self, task: TaskSid, placed: bool) {
         let Some(row) = self.tasks.get(&task).map(|entry| &entry.row) else { return };
-        if !matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) {
+        if !matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) || row.transfer.is_some() {
             return;
         }
         let Some(workflow) = row.workflow else { return };
@@ -410,8 +413,12 @@ impl Workspace {
     fn position_of(&self, row: &Task) -> (Position, Option<Document>) {
         let order = row.queue.and_then(|queue| self.task_queues.get(&queue)).map(|queue| queue.row.task_order);
         let key = TaskKey::of(row, order.unwrap_or(super::state::TaskOrder::Fifo));
-        if let Some(RoutingTarget::Worker(worker)) = row.routing_target {
-            return (Position::Targeted(worker, key), None);
+        let transfer = row.transfer.and_then(|transfer| self.transfers.get(&transfer));
+        match (transfer.map(|transfer| transfer.to), row.routing_target) {
+            // Its worker is reserved in the same breath, or the transfer has failed.
+            (Some(TransferTarget::Worker(_)), _) => return (Position::Nobody, None),
+            (None, Some(RoutingTarget::Worker(worker))) => return (Position::Targeted(worker, key), None),
+            _ => {}
         }
         let Some(queue) = row.queue.filter(|_| order.is_some()) else { return (Position::Nobody, None) };
         let lane = (queue, row.channel);
@@ -434,9 +441,16 @@ impl Workspace {
 
     fn deadlines_of(&self, row: &Task, reservations: &[super::sid::ReservationSid]) -> Vec<(Timestamp, Deadline)> {
         let mut deadlines = Vec::new();
+        // Once accepted it is not the time to live that counts, also while the task is handed on.
+        if row.transfer.is_some() || matches!(row.status, TaskStatus::Assigned | TaskStatus::Wrapping) {
+            let since = row.assigned_at.unwrap_or(row.updated_at);
+            deadlines.push((since.plus_secs(ASSIGNED_SECS_MAX), Deadline::AssignedTooLong(row.sid)));
+        }
         match row.status {
             TaskStatus::Pending => {
-                deadlines.push((row.created_at.plus_secs(row.timeout_secs), Deadline::TaskLife(row.sid)));
+                if row.transfer.is_none() {
+                    deadlines.push((row.created_at.plus_secs(row.timeout_secs), Deadline::TaskLife(row.sid)));
+                }
                 if let Some(target) = self.target_of(row)
                     && target.timeout_secs.is_some()
                 {
@@ -447,7 +461,7 @@ impl Workspace {
                     deadlines.push((until, Deadline::BackOff(row.sid)));
                 }
             }
-            TaskStatus::Reserved => {
+            TaskStatus::Reserved if row.transfer.is_none() => {
                 let connecting = reservations
                     .iter()
                     .filter_map(|sid| self.reservations.get(sid))
@@ -456,10 +470,7 @@ impl Workspace {
                     deadlines.push((row.created_at.plus_secs(row.timeout_secs), Deadline::TaskLife(row.sid)));
                 }
             }
-            TaskStatus::Assigned | TaskStatus::Wrapping => {
-                let since = row.assigned_at.unwrap_or(row.updated_at);
-                deadlines.push((since.plus_secs(ASSIGNED_SECS_MAX), Deadline::AssignedTooLong(row.sid)));
-            }
+            TaskStatus::Reserved | TaskStatus::Assigned | TaskStatus::Wrapping => {}
             TaskStatus::Completed | TaskStatus::Canceled => {
                 let since = row.finished_at.unwrap_or(row.updated_at);
                 deadlines.push((since.plus_secs(PURGE_AFTER_SECS), Deadline::Purge(row.sid)));

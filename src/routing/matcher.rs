@@ -4,11 +4,14 @@
 //! (when a worker becomes ready). Both look at the heads of lanes; neither scans tasks or workers that a lane holds
 //! behind its head, gaps of rejected pairs apart. Start with [`Turn::settle`].
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::expression::{Document, Expression};
 use super::index::attributes_of;
-use super::lane::{Class, Lane, LaneKey, Position, TaskKey};
-use super::sid::{TaskQueueSid, TaskSid, WorkerSid};
+use super::lane::{Class, LaneKey, Position, Rule, TaskKey};
+use super::sid::{TaskQueueSid, TaskSid, TransferSid, WorkerSid};
 use super::state::{Task, TaskStatus};
+use super::step::Again;
 use super::time::Timestamp;
 use super::turn::Turn;
 use super::workspace::{WorkerEntry, Workspace};
@@ -29,9 +32,18 @@ impl Workspace {
         Some(self.global_key(TaskKey::of(row, order)))
     }
 
-    /// A worker is not offered a task again before its gap or back-off is over (D37, voice.md 3.7).
-    fn is_backed_off(task: &Task, worker: WorkerSid, now: Timestamp) -> bool {
+    /// A worker is not offered a task again before its gap or back-off is over (D37, voice.md 3.7); while the task is
+    /// handed on, it is not offered to those who hold it, the one who hands it on excepted (routing.md 5.5).
+    fn is_barred(&self, task: &Task, worker: WorkerSid, now: Timestamp) -> bool {
         task.back_offs.iter().any(|back_off| back_off.worker == worker && back_off.until > now)
+            || task.transfer.is_some_and(|transfer| self.holds_besides(task.sid, worker, transfer))
+    }
+
+    /// Whether the worker has an open reservation of the task other than the one that initiated the transfer.
+    fn holds_besides(&self, task: TaskSid, worker: WorkerSid, transfer: TransferSid) -> bool {
+        let initiating = self.transfers.get(&transfer).map(|transfer| transfer.initiating_reservation);
+        self.reservations_of_task(task)
+            .any(|row| row.worker == worker && row.status.is_open() && Some(row.sid) != initiating)
     }
 
     /// The workers a pending task is offered to now, best first, at most as many as its queue allows.
@@ -44,7 +56,7 @@ impl Workspace {
                 .workers
                 .get(worker)
                 .filter(|entry| row.ignore_capacity || self.is_reservable(entry, row.channel))
-                .filter(|_| !Self::is_backed_off(row, *worker, now))
+                .filter(|_| !self.is_barred(row, *worker, now))
                 .map(|_| vec![*worker])
                 .unwrap_or_default(),
             Some(Position::Plain(lane, _)) => self.candidates_in(row, *lane, None, None, now),
@@ -73,7 +85,7 @@ impl Workspace {
         let target = self.target_of(row);
         let expression = target.and_then(|target| target.expression.as_ref());
         let fits = |worker: &WorkerSid| {
-            !Self::is_backed_off(row, *worker, now)
+            !self.is_barred(row, *worker, now)
                 && self.workers.get(worker).is_some_and(|entry| self.satisfies(entry, expression, document))
         };
         if let Some(worker) = only {
@@ -109,41 +121,83 @@ impl Workspace {
         expression.is_none_or(|expression| self.with_worker_scope(worker, task, |scope| expression.matches(scope)))
     }
 
-    /// The first task of the global order that the worker may take now.
-    fn best_task_for(&self, worker: WorkerSid, now: Timestamp) -> Option<TaskSid> {
-        let entry = self.workers.get(&worker)?;
-        let mut best: Option<GlobalKey> = None;
-        let mut consider = |key: TaskKey| {
-            let key = self.global_key(key);
-            if best.is_none_or(|best| key < best) {
-                best = Some(key);
-            }
-        };
+    /// Where the worker could take tasks from, each class of tasks asked once.
+    fn sources_for(&self, worker: WorkerSid) -> Vec<Source> {
+        let mut sources = Vec::new();
+        let Some(entry) = self.workers.get(&worker) else { return sources };
         for lane_key in entry.ready.keys() {
             let Some(lane) = self.lanes.get(lane_key) else { continue };
-            if let Some(key) = self.first_open(lane.plain.iter(), worker, now) {
-                consider(key);
+            if !lane.plain.is_empty() {
+                sources.push(Source::Plain(*lane_key));
             }
-            for (_, class) in classes_for(lane, worker) {
-                let Some(key) = self.first_open(class.tasks.iter(), worker, now) else { continue };
-                let Some(task) = self.tasks.get(&key.task()) else { continue };
-                let expression = self.target_of(&task.row).and_then(|target| target.expression.as_ref());
-                if self.satisfies(entry, expression, Some(&class.document)) {
-                    consider(key);
+            for (rule, class) in &lane.ruled {
+                if self.fits_class(entry, class) {
+                    sources.push(Source::Ruled(*lane_key, rule.clone()));
+                }
+            }
+            for (rule, class) in lane.known.get(&worker).into_iter().flatten() {
+                if self.fits_class(entry, class) {
+                    sources.push(Source::Known(*lane_key, worker, rule.clone()));
                 }
             }
         }
-        if let Some(waiting) = self.targeted.get(&worker) {
-            for (key, task) in waiting {
-                let Some(task) = self.tasks.get(task) else { continue };
-                let open = task.row.ignore_capacity || self.is_reservable(entry, task.row.channel);
-                if open && !Self::is_backed_off(&task.row, worker, now) {
-                    consider(*key);
-                    break;
-                }
+        if self.targeted.contains_key(&worker) {
+            sources.push(Source::Targeted(worker));
+        }
+        sources
+    }
+
+    fn fits_class(&self, worker: &WorkerEntry, class: &Class) -> bool {
+        let first = class.tasks.first().and_then(|key| self.tasks.get(&key.task()));
+        let expression =
+            first.and_then(|task| self.target_of(&task.row)).and_then(|target| target.expression.as_ref());
+        first.is_some() && self.satisfies(worker, expression, Some(&class.document))
+    }
+
+    /// The first task of a source that one of the askers may take; askers who may take none any more are dropped.
+    fn first_task(&self, source: &Source, askers: &mut BTreeSet<WorkerSid>, now: Timestamp) -> Option<GlobalKey> {
+        let (lane_key, tasks, class) = match source {
+            Source::Targeted(worker) => return self.first_targeted(*worker, now),
+            Source::Plain(lane) => (lane, &self.lanes.get(lane)?.plain, None),
+            Source::Ruled(lane, rule) => {
+                let class = self.lanes.get(lane)?.ruled.get(rule)?;
+                (lane, &class.tasks, Some(class))
+            }
+            Source::Known(lane, worker, rule) => {
+                let class = self.lanes.get(lane)?.known.get(worker)?.get(rule)?;
+                (lane, &class.tasks, Some(class))
+            }
+        };
+        let first = tasks.first()?;
+        let mut best: Option<TaskKey> = None;
+        let mut out = Vec::new();
+        for worker in askers.iter() {
+            let entry = self.workers.get(worker).filter(|entry| entry.ready.contains_key(lane_key));
+            let Some(entry) = entry.filter(|entry| class.is_none_or(|class| self.fits_class(entry, class))) else {
+                out.push(*worker);
+                continue;
+            };
+            let open = self.first_open(tasks.iter(), entry.row.sid, now);
+            best = [best, open].into_iter().flatten().min();
+            if best == Some(*first) {
+                break;
             }
         }
-        best.map(|(_, key)| key.task())
+        for worker in out {
+            askers.remove(&worker);
+        }
+        best.map(|key| self.global_key(key))
+    }
+
+    fn first_targeted(&self, worker: WorkerSid, now: Timestamp) -> Option<GlobalKey> {
+        let entry = self.workers.get(&worker)?;
+        let mut open = self.targeted.get(&worker)?.iter().filter(|(_, task)| {
+            self.tasks.get(task).is_some_and(|task| {
+                (task.row.ignore_capacity || self.is_reservable(entry, task.row.channel))
+                    && !self.is_barred(&task.row, worker, now)
+            })
+        });
+        open.next().map(|(key, _)| self.global_key(*key))
     }
 
     fn first_open<'a>(
@@ -152,14 +206,68 @@ impl Workspace {
         worker: WorkerSid,
         now: Timestamp,
     ) -> Option<TaskKey> {
-        keys.find(|key| self.tasks.get(&key.task()).is_some_and(|task| !Self::is_backed_off(&task.row, worker, now)))
+        keys.find(|key| self.tasks.get(&key.task()).is_some_and(|task| !self.is_barred(&task.row, worker, now)))
             .copied()
     }
 }
 
-/// The classes of a lane whose tasks a worker may be asked about.
-fn classes_for(lane: &Lane, worker: WorkerSid) -> impl Iterator<Item = (&super::lane::Rule, &Class)> {
-    lane.ruled.iter().chain(lane.known.get(&worker).into_iter().flatten())
+/// Waiting tasks that matching takes in order: all of a lane, of a class, or of one worker.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Plain(LaneKey),
+    Ruled(LaneKey, Rule),
+    Known(LaneKey, WorkerSid, Rule),
+    Targeted(WorkerSid),
+}
+
+/// A source and those who may take from it.
+struct Asked {
+    source: Source,
+    askers: BTreeSet<WorkerSid>,
+    /// Its entry in the line.
+    key: Option<GlobalKey>,
+}
+
+/// What workers that became ready could take, in the global order.
+///
+/// Each source stands in the line with a task that comes no later than the first one it can really give, because tasks
+/// only leave and askers that come are asked at once. So the first of the line is looked at again before it counts.
+#[derive(Default)]
+struct HandOut {
+    sources: Vec<Asked>,
+    index: BTreeMap<Source, usize>,
+    line: BTreeSet<(GlobalKey, usize)>,
+}
+
+impl HandOut {
+    /// Lets a worker ask a source; the source is to be put in line anew.
+    fn ask(&mut self, source: Source, worker: WorkerSid) -> usize {
+        let at = match self.index.get(&source) {
+            Some(at) => *at,
+            None => {
+                let at = self.sources.len();
+                self.index.insert(source.clone(), at);
+                self.sources.push(Asked { source, askers: BTreeSet::new(), key: None });
+                at
+            }
+        };
+        if let Some(asked) = self.sources.get_mut(at) {
+            asked.askers.insert(worker);
+        }
+        at
+    }
+
+    /// Puts a source in line with the first task it can give now.
+    fn line_up(&mut self, at: usize, workspace: &Workspace, now: Timestamp) {
+        let Some(asked) = self.sources.get_mut(at) else { return };
+        if let Some(key) = asked.key.take() {
+            self.line.remove(&(key, at));
+        }
+        asked.key = workspace.first_task(&asked.source, &mut asked.askers, now);
+        if let Some(key) = asked.key {
+            self.line.insert((key, at));
+        }
+    }
 }
 
 impl Turn<'_> {
@@ -178,38 +286,44 @@ impl Turn<'_> {
     /// Ends because each round makes a reservation or drops a worker or a task from its list.
     pub(super) fn settle(&mut self) {
         loop {
-            let mut best: Option<(GlobalKey, TaskSid)> = None;
-            let mut idle = Vec::new();
-            for worker in &self.freed {
-                match self.workspace.best_task_for(*worker, self.now) {
-                    Some(task) => {
-                        let Some(key) = self.workspace.place_in_line(task) else { continue };
-                        if best.is_none_or(|(best, _)| key < best) {
-                            best = Some((key, task));
-                        }
-                    }
-                    None => idle.push(*worker),
-                }
-            }
-            for worker in idle {
-                self.freed.remove(&worker);
-            }
-            if let Some((_, task)) = best {
-                if !self.try_task(task) {
-                    // Cannot happen while the two questions of this module agree; do not loop on it.
-                    self.freed.clear();
-                }
-                continue;
-            }
+            self.hand_out();
             if self.returning.is_empty() {
                 return;
             }
-            let mut returning = std::mem::take(&mut self.returning);
-            returning.sort_by_key(|(task, _)| self.workspace.place_in_line(*task));
-            for (task, attributes_changed) in returning {
-                if self.workspace.task(task).is_some_and(|row| row.status == TaskStatus::Pending) {
-                    self.re_evaluate(task, attributes_changed);
+            let mut returning: Vec<(TaskSid, Again)> = std::mem::take(&mut self.returning).into_iter().collect();
+            returning.sort_by_cached_key(|(task, _)| self.workspace.place_in_line(*task));
+            for (task, again) in returning {
+                if self.workspace.task(task).is_none_or(|row| row.status != TaskStatus::Pending) {
+                    continue;
                 }
+                match again {
+                    Again::Offer => {
+                        self.try_task(task);
+                    }
+                    Again::StepOver | Again::Returned => self.re_evaluate(task, again),
+                }
+            }
+        }
+    }
+
+    /// Hands out tasks to the workers that became ready, in the global order.
+    fn hand_out(&mut self) {
+        let mut hand_out = HandOut::default();
+        loop {
+            let mut asked = BTreeSet::new();
+            for worker in std::mem::take(&mut self.freed) {
+                for source in self.workspace.sources_for(worker) {
+                    asked.insert(hand_out.ask(source, worker));
+                }
+            }
+            for at in asked {
+                hand_out.line_up(at, self.workspace, self.now);
+            }
+            let Some((key, at)) = hand_out.line.first().copied() else { return };
+            hand_out.line_up(at, self.workspace, self.now);
+            if hand_out.line.contains(&(key, at)) && !self.try_task(key.1.task()) {
+                // Cannot happen while the two questions of this module agree; do not loop on it.
+                hand_out.line.remove(&(key, at));
             }
         }
     }

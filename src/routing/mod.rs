@@ -4,6 +4,7 @@
 //! awaits, asks for the time or for randomness, or iterates over a map of unspecified order: the same commands with the
 //! same times and identifiers give the same result. Start with [`command`], then [`state`].
 
+pub mod alert;
 pub mod change;
 pub mod command;
 mod configuration;
@@ -21,22 +22,25 @@ pub mod state;
 mod step;
 mod task;
 pub mod time;
+mod transfer;
 mod turn;
 mod worker;
 pub mod workflow;
 pub mod workspace;
 
+pub use alert::Alert;
 pub use change::{RowChange, WorkspaceRows};
 pub use command::{Command, Reply};
 pub use event::{About, EventKind, EventRecord};
 pub use refusal::Refusal;
 pub use sid::{
     AccountSid, ActivitySid, AlertSid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid,
-    TaskSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
+    TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 pub use state::{
     Activity, BackOff, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder, TaskQueue,
-    TaskStatus, Worker, WorkerChannel, Workflow, WorkflowVersion, WorkspaceSettings,
+    TaskStatus, Transfer, TransferMode, TransferStatus, TransferTarget, Worker, WorkerChannel, Workflow,
+    WorkflowVersion, WorkspaceSettings,
 };
 pub use time::Timestamp;
 pub use workspace::{Done, Workspace};

@@ -5,10 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::EventKind;
+use super::alert::DOUBTFUL_EXPRESSION;
 use super::command::{NewTaskQueue, NewWorkflow, Reply, TaskQueueUpdate, WorkflowUpdate};
+use super::expression::Expression;
 use super::refusal::Refusal;
 use super::sid::{TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
-use super::state::{TaskQueue, TaskStatus, Workflow};
+use super::state::{Task, TaskQueue, TaskStatus, Transfer, TransferStatus, Workflow};
+use super::step::Cause;
 use super::turn::{Turn, check_name};
 use super::workspace::{QueueEntry, compile_queue};
 
@@ -56,6 +59,7 @@ impl Turn<'_> {
         self.workspace.touched.task_queues.insert(sid);
         self.refresh_queue(sid);
         self.record_queue(EventKind::TaskQueueCreated, sid);
+        self.alert_doubtful_queue(sid);
         Ok(Reply::TaskQueue(sid))
     }
 
@@ -139,8 +143,19 @@ impl Turn<'_> {
         if target_workers.is_some() {
             self.refresh_queue(queue);
             self.record_queue(EventKind::TaskQueueExpressionUpdated, queue);
+            self.alert_doubtful_queue(queue);
         }
         Ok(Reply::Done)
+    }
+
+    /// Tasks that wait in the queue, or do so again when their reservations fail.
+    fn tasks_waiting_in(&self, queue: TaskQueueSid) -> impl Iterator<Item = TaskSid> {
+        let waits = |row: &Task| matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved);
+        self.workspace
+            .tasks
+            .values()
+            .filter(move |entry| entry.row.queue == Some(queue) && waits(&entry.row))
+            .map(|entry| entry.row.sid)
     }
 
     /// Tasks that are in the queue and not finished.
@@ -157,7 +172,7 @@ impl Turn<'_> {
         if !self.workspace.task_queues.contains_key(&queue) {
             return Err(Refusal::NotFound);
         }
-        if let Some(task) = self.tasks_in(queue).first() {
+        if let Some(task) = self.tasks_waiting_in(queue).next() {
             return Err(Refusal::InUse { reason: format!("task {task} is in the task queue") });
         }
         for ((workflow, version), entry) in &self.workspace.versions {
@@ -208,6 +223,7 @@ impl Turn<'_> {
         self.workspace.workflows.insert(sid, row);
         self.workspace.touched.workflows.insert(sid);
         self.record_workflow(EventKind::WorkflowCreated, sid);
+        self.alert_doubtful_workflow(sid, 1);
         Ok(Reply::Workflow(sid))
     }
 
@@ -225,6 +241,7 @@ impl Turn<'_> {
             self.workspace.add_version(workflow, row.version, text)?;
             self.workspace.refresh_documents();
             row.configuration.clone_from(text);
+            self.alert_doubtful_workflow(workflow, row.version);
         }
         if let Some(name) = &update.friendly_name {
             row.friendly_name.clone_from(name);
@@ -254,6 +271,28 @@ impl Turn<'_> {
         Ok(Reply::Done)
     }
 
+    /// Says which names in a saved configuration mean nothing in their place (D9).
+    fn alert_doubtful_workflow(&mut self, workflow: WorkflowSid, version: u32) {
+        let Some(entry) = self.workspace.versions.get(&(workflow, version)) else { return };
+        let warnings: Vec<String> = entry
+            .routes
+            .expressions()
+            .flat_map(Expression::warnings)
+            .map(|warning| format!("workflow {workflow}: {warning}"))
+            .collect();
+        for warning in warnings {
+            self.alert(DOUBTFUL_EXPRESSION, warning, None);
+        }
+    }
+
+    fn alert_doubtful_queue(&mut self, queue: TaskQueueSid) {
+        let expression = self.workspace.task_queues.get(&queue).and_then(|entry| entry.expression.as_ref());
+        let warnings = expression.map_or(&[][..], Expression::warnings).to_vec();
+        for warning in warnings {
+            self.alert(DOUBTFUL_EXPRESSION, format!("task queue {queue}: {warning}"), None);
+        }
+    }
+
     /// Sends every pending task of the workflow through its current configuration from the top (D20).
     fn re_evaluate_workflow(&mut self, workflow: WorkflowSid) {
         let Some(version) = self.workspace.workflows.get(&workflow).map(|row| row.version) else { return };
@@ -262,7 +301,7 @@ impl Turn<'_> {
             .tasks
             .values()
             .map(|entry| &entry.row)
-            .filter(|row| row.workflow == Some(workflow) && row.status == TaskStatus::Pending)
+            .filter(|row| row.workflow == Some(workflow) && row.status == TaskStatus::Pending && row.transfer.is_none())
             .filter(|row| {
                 !matches!(
                     row.routing_target,
@@ -274,7 +313,7 @@ impl Turn<'_> {
         pending.sort_by_key(|(task, _)| self.workspace.place_in_line(*task));
         for (task, older) in pending {
             self.mutate_task(task, |row| row.workflow_version = version);
-            self.enter_workflow(task);
+            self.enter_workflow(task, Cause::WORKFLOW);
             self.drop_unfollowed(workflow, older);
         }
     }
@@ -284,7 +323,11 @@ impl Turn<'_> {
         let current = row.version;
         let first = (workflow, 0);
         let last = (workflow, u32::MAX);
-        if self.workspace.versions.range(first..=last).any(|(_, entry)| entry.followers > 0) {
+        let handed_on =
+            |row: &Transfer| row.initiating_workflow == Some(workflow) && row.status == TransferStatus::Initiated;
+        if self.workspace.versions.range(first..=last).any(|(_, entry)| entry.followers > 0)
+            || self.workspace.transfers.values().any(handed_on)
+        {
             let reason = format!("pending or reserved tasks are controlled by workflow {workflow}");
             return Err(Refusal::InUse { reason });
         }

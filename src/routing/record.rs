@@ -5,9 +5,10 @@
 
 use super::event::{About, EventKind, EventRecord};
 use super::sid::{
-    ActivitySid, EventSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid,
+    ActivitySid, EventSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid, WorkflowSid,
 };
 use super::state::{Step, TaskStatus};
+use super::step::Cause;
 use super::time::Timestamp;
 use super::turn::Turn;
 
@@ -158,25 +159,76 @@ impl Turn<'_> {
     }
 
     /// The step a task has just entered, with the filter's and the target's names.
-    pub(super) fn record_target_matched(&mut self, task: TaskSid, before: Option<TaskQueueSid>, priority: i32) {
+    pub(super) fn record_target_matched(
+        &mut self,
+        task: TaskSid,
+        before: Option<TaskQueueSid>,
+        priority: i32,
+        cause: Cause,
+    ) {
         let kind = EventKind::WorkflowTargetMatched;
         let mut fields = self.task_event_fields(kind, task);
-        self.target_fields(task, &mut fields);
         if let Some(before) = before {
-            fields.push(("previous_task_queue_sid", before.to_string()));
-            fields.push(("previous_task_priority", priority.to_string()));
+            self.previous_fields(before, priority, cause, &mut fields);
         }
         self.push_task(kind, task, fields);
     }
 
-    pub(super) fn record_queue_moved(&mut self, task: TaskSid, before: TaskQueueSid, priority: i32) {
+    pub(super) fn record_queue_moved(&mut self, task: TaskSid, before: TaskQueueSid, priority: i32, cause: Cause) {
         let kind = EventKind::TaskQueueMoved;
         let mut fields = self.task_event_fields(kind, task);
+        self.previous_fields(before, priority, cause, &mut fields);
+        self.push_task(kind, task, fields);
+    }
+
+    fn previous_fields(&self, before: TaskQueueSid, priority: i32, cause: Cause, fields: &mut Fields) {
         fields.push(("previous_task_queue_sid", before.to_string()));
         let name = self.workspace.task_queues.get(&before).map(|entry| entry.row.friendly_name.clone());
         fields.push(("previous_task_queue_name", name.unwrap_or_default()));
         fields.push(("previous_task_priority", priority.to_string()));
-        self.push_task(kind, task, fields);
+        if let Some(reason) = cause.target_changed {
+            fields.push(("target_changed_reason", reason.to_owned()));
+        }
+        if let Some(reason) = cause.re_evaluated {
+            fields.push(("task_re_evaluated_reason", reason.to_owned()));
+        }
+    }
+
+    /// A transfer of a task began, went on or ended.
+    pub(super) fn record_transfer(&mut self, kind: EventKind, transfer: TransferSid) {
+        let Some(row) = self.workspace.transfer(transfer) else { return };
+        let (task, worker, reservation) = (row.task, row.initiating_worker, row.initiating_reservation);
+        let mut transfer_fields = vec![
+            ("task_transfer_sid", transfer.to_string()),
+            ("transfer_type", row.to.kind().to_owned()),
+            ("transfer_mode", row.mode.as_str().to_owned()),
+            ("transfer_to", row.to.to_string()),
+            ("transfer_started", row.created_at.unix_secs().to_string()),
+            ("transfer_status", row.status.as_str().to_owned()),
+            ("transfer_initiating_worker_sid", worker.to_string()),
+            ("transfer_initiating_reservation_sid", reservation.to_string()),
+        ];
+        if let Some(reason) = &row.failed_reason {
+            transfer_fields.push(("transfer_failed_reason", reason.clone()));
+        }
+        let Some(about) = self.about_task(task) else { return };
+        let about = About { worker: Some(worker), reservation: Some(reservation), ..about };
+        let mut fields = self.task_event_fields(kind, task);
+        fields.append(&mut transfer_fields);
+        let sid = task.to_string();
+        self.push(kind, sentence("Task", &sid, kind), ("task", sid), about, fields);
+    }
+
+    fn about_task(&self, task: TaskSid) -> Option<About> {
+        let row = self.workspace.task(task)?;
+        Some(About {
+            task: Some(task),
+            queue: row.queue,
+            workflow: row.workflow,
+            channel: Some(row.channel),
+            task_status: Some(row.status),
+            ..About::default()
+        })
     }
 
     /// No reservation could be made for a task with a worker as routing target.
@@ -193,14 +245,7 @@ impl Turn<'_> {
             (EventKind::TaskCanceled, Some(reason)) => reason.clone(),
             _ => sentence("Task", &sid, kind),
         };
-        let about = About {
-            task: Some(task),
-            queue: row.queue,
-            workflow: row.workflow,
-            channel: Some(row.channel),
-            task_status: Some(row.status),
-            ..About::default()
-        };
+        let Some(about) = self.about_task(task) else { return };
         self.push(kind, description, ("task", sid), about, fields);
     }
 
@@ -213,6 +258,9 @@ impl Turn<'_> {
             self.queue_fields(queue, &mut fields);
         }
         self.workflow_fields(row.workflow, &mut fields);
+        if matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) && row.transfer.is_none() {
+            self.target_fields(task, &mut fields);
+        }
         if let (EventKind::TaskCanceled, Some(reason)) = (kind, &row.reason) {
             fields.push(("reason", reason.clone()));
         }
@@ -241,20 +289,11 @@ impl Turn<'_> {
         let mut fields = self.task_event_fields(kind, task);
         self.worker_fields(worker, &mut fields);
         fields.append(&mut reservation_fields);
-        let (queue, workflow, channel, task_status) = self
-            .workspace
-            .task(task)
-            .map_or((None, None, None, None), |row| (row.queue, row.workflow, Some(row.channel), Some(row.status)));
         let about = About {
-            task: Some(task),
             worker: Some(worker),
             reservation: Some(reservation),
-            queue,
-            workflow,
-            activity: None,
-            channel,
-            task_status,
             reservation_status: Some(status),
+            ..self.about_task(task).unwrap_or_default()
         };
         self.push(kind, description, ("reservation", sid), about, fields);
     }

@@ -2,8 +2,8 @@
 //!
 //! A refusal leaves the workspace exactly as it was.
 
-use super::sid::{ReservationSid, TaskSid};
-use super::state::ReservationStatus;
+use super::sid::{ReservationSid, TaskSid, TransferSid};
+use super::state::{ReservationStatus, TransferStatus};
 
 /// Why a command was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,17 @@ pub enum Refusal {
     /// The task is not assigned or wrapping.
     #[error("cannot complete task {0} because it is not currently assigned")]
     NotCompletable(TaskSid),
+    /// The task is not assigned, is being transferred already, or the reservation is not the one that holds it.
+    #[error("cannot transfer task {0} because it is not currently assigned")]
+    NotTransferable(TaskSid),
+    /// The transfer is over.
+    #[error("Transfer {transfer} is already {status} . Cannot cancel transfer.")]
+    TransferOver {
+        /// Which.
+        transfer: TransferSid,
+        /// How it ended.
+        status: TransferStatus,
+    },
     /// That status cannot be asked for.
     #[error("a task cannot be set to {status}")]
     StatusNotSettable {

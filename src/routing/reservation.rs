@@ -4,10 +4,10 @@
 //! [`Turn::reserve`] and [`Turn::end_reservation`].
 
 use super::EventKind;
-use super::command::{Reply, ReservationChange, ReservationParent};
+use super::command::{Instruction, Reply, ReservationChange, ReservationParent};
 use super::refusal::Refusal;
 use super::sid::{ActivitySid, ReservationSid, TaskChannelSid, TaskSid, WorkerSid};
-use super::state::{BackOff, Reservation, ReservationStatus, RoutingTarget, TaskStatus};
+use super::state::{BackOff, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferStatus};
 use super::task::{REASON_ALL_COMPLETED, REASON_RESERVED_TOO_OFTEN};
 use super::time::Timestamp;
 use super::turn::{Turn, check_version};
@@ -41,7 +41,7 @@ impl Turn<'_> {
     /// Offers a pending task to these workers, in one step: reservations, capacity, idle order, timers.
     pub(super) fn reserve(&mut self, task: TaskSid, workers: &[WorkerSid]) {
         let Some(row) = self.workspace.task(task) else { return };
-        let channel = row.channel;
+        let (channel, transfer) = (row.channel, row.transfer);
         let queue = row.queue.and_then(|queue| self.workspace.task_queues.get(&queue));
         let reservation_activity = queue
             .filter(|_| !self.workspace.settings.multi_task_enabled)
@@ -65,6 +65,7 @@ impl Turn<'_> {
                 connecting: false,
                 previous_activity: reservation_activity.map(|_| entry.row.activity),
                 canceled_reason_code: None,
+                transfer,
                 version: 0,
                 created_at: self.now,
                 updated_at: self.now,
@@ -283,14 +284,20 @@ impl Turn<'_> {
         let Some(row) = self.workspace.reservation(reservation) else { return };
         let (task, worker) = (row.task, row.worker);
         let now = self.now;
+        let transfer = self.workspace.task(task).and_then(|row| row.transfer);
         self.change_reservation(reservation, |row| row.status = ReservationStatus::Accepted);
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Assigned;
+            row.transfer = None;
+            row.attributes_changed = false;
             row.assigned_at = row.assigned_at.or(Some(now));
             row.back_offs.clear();
         });
         self.record_reservation(EventKind::ReservationAccepted, reservation);
         self.rescind_siblings(task, reservation);
+        if let Some(transfer) = transfer {
+            self.end_transfer(transfer, TransferStatus::Complete, None);
+        }
         let queue = self.workspace.task(task).and_then(|row| row.queue);
         let activity = queue
             .and_then(|queue| self.workspace.task_queues.get(&queue))
@@ -360,11 +367,19 @@ impl Turn<'_> {
         if self.workspace.task(task).is_none_or(|row| row.status != TaskStatus::Reserved) {
             return;
         }
-        if !self.open_reservations(task).is_empty() {
+        let others_pending =
+            self.workspace.reservations_of_task(task).any(|row| row.status == ReservationStatus::Pending);
+        if others_pending {
             self.change_task(task, |row| set_back_off(&mut row.back_offs, gap, now));
-            return;
         }
         let Some(row) = self.workspace.task(task) else { return };
+        if let Some(transfer) = row.transfer {
+            self.after_transfer_refused(transfer, reservation, others_pending, gap);
+            return;
+        }
+        if others_pending {
+            return;
+        }
         let target = row.routing_target;
         let too_often = row.reserved_count >= RESERVED_COUNT_MAX;
         self.mutate_task(task, |row| {
@@ -412,6 +427,9 @@ impl Turn<'_> {
     fn complete_one(&mut self, task: TaskSid, reservation: ReservationSid) {
         self.end_reservation(reservation, ReservationStatus::Completed, None);
         let open = self.open_reservations(task);
+        if self.workspace.task(task).is_some_and(|row| row.transfer.is_some()) {
+            return;
+        }
         if open.is_empty() {
             if self.workspace.task(task).is_some_and(|row| !row.status.is_final()) {
                 self.finish_task(task, Some(REASON_ALL_COMPLETED));
@@ -426,11 +444,15 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn begin_connecting(&mut self, reservation: ReservationSid) -> Result<Reply, Refusal> {
+    pub(super) fn begin_connecting(
+        &mut self,
+        reservation: ReservationSid,
+        instruction: Instruction,
+    ) -> Result<Reply, Refusal> {
         let row = self.workspace.reservation(reservation).ok_or(Refusal::NotFound)?;
         let task = row.task;
         if row.status != ReservationStatus::Pending || row.connecting {
-            return Err(Refusal::InstructionNotPending { instruction: "Conference", reservation });
+            return Err(Refusal::InstructionNotPending { instruction: instruction.as_str(), reservation });
         }
         self.change_reservation(reservation, |row| {
             row.connecting = true;
@@ -488,7 +510,7 @@ impl Turn<'_> {
 }
 
 /// Enters a gap, and drops those that are over.
-fn set_back_off(back_offs: &mut Vec<BackOff>, new: BackOff, now: Timestamp) {
+pub(super) fn set_back_off(back_offs: &mut Vec<BackOff>, new: BackOff, now: Timestamp) {
     drop_elapsed(back_offs, now);
     back_offs.retain(|back_off| back_off.worker != new.worker);
     let at = back_offs.partition_point(|back_off| back_off.worker < new.worker);

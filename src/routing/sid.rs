@@ -145,6 +145,11 @@ sid!(
     "WR"
 );
 sid!(
+    /// A transfer of a task from its worker to another worker or a queue.
+    TransferSid,
+    "TT"
+);
+sid!(
     /// An event of a workspace.
     EventSid,
     "EV"

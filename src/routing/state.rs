@@ -4,8 +4,8 @@
 //! compiled expressions) are not part of these records: they are rebuilt when a workspace is loaded.
 
 use super::sid::{
-    AccountSid, ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerChannelSid, WorkerSid,
-    WorkflowSid, WorkspaceSid,
+    AccountSid, ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid,
+    WorkerSid, WorkflowSid, WorkspaceSid,
 };
 use super::time::Timestamp;
 
@@ -114,6 +114,30 @@ impl ReservationStatus {
         matches!(self, Self::Accepted | Self::Wrapping)
     }
 }
+
+text_enum!(
+    /// Whether the worker who hands a task on stays until the other one has accepted.
+    TransferMode {
+        /// Stays.
+        Warm = "WARM",
+        /// Leaves at once.
+        Cold = "COLD",
+    }
+);
+
+text_enum!(
+    /// Where a transfer is in its life.
+    TransferStatus {
+        /// Somebody is to accept it.
+        Initiated = "initiated",
+        /// Accepted.
+        Complete = "complete",
+        /// Ended unaccepted.
+        Failed = "failed",
+        /// Taken back by the worker who initiated it.
+        Canceled = "canceled",
+    }
+);
 
 /// The workspace's own fields.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -327,6 +351,46 @@ impl std::str::FromStr for RoutingTarget {
     }
 }
 
+/// To whom a task is handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransferTarget {
+    /// This worker.
+    Worker(WorkerSid),
+    /// Whoever of this queue accepts.
+    TaskQueue(TaskQueueSid),
+}
+
+impl TransferTarget {
+    /// `WORKER` or `QUEUE`.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Worker(_) => "WORKER",
+            Self::TaskQueue(_) => "QUEUE",
+        }
+    }
+}
+
+impl std::fmt::Display for TransferTarget {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Worker(sid) => sid.fmt(formatter),
+            Self::TaskQueue(sid) => sid.fmt(formatter),
+        }
+    }
+}
+
+impl std::str::FromStr for TransferTarget {
+    type Err = super::sid::InvalidSid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.get(..2) {
+            Some("WK") => text.parse().map(Self::Worker),
+            _ => text.parse().map(Self::TaskQueue),
+        }
+    }
+}
+
 /// Which step of its workflow a task stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
@@ -400,6 +464,10 @@ pub struct Task {
     pub reserved_count: u32,
     /// Workers that are not offered it again yet, ordered by worker.
     pub back_offs: Vec<BackOff>,
+    /// Its attributes changed since it was evaluated last: the next evaluation begins at the first filter.
+    pub attributes_changed: bool,
+    /// The initiated transfer, during which the task is pending or reserved although a worker had accepted it.
+    pub transfer: Option<TransferSid>,
     /// `ETag`.
     pub version: u64,
     /// First acceptance.
@@ -437,8 +505,39 @@ pub struct Reservation {
     pub previous_activity: Option<ActivitySid>,
     /// Why it was canceled, where known.
     pub canceled_reason_code: Option<i32>,
+    /// The transfer it was made for.
+    pub transfer: Option<TransferSid>,
     /// `ETag`.
     pub version: u64,
+    /// Creation.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+}
+
+/// A transfer: an assigned task is offered to another worker or a queue (TaskRouter SDK: `Task.transfer`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Transfer {
+    /// The transfer.
+    pub sid: TransferSid,
+    /// The task.
+    pub task: TaskSid,
+    /// Whether the initiating worker stays.
+    pub mode: TransferMode,
+    /// To whom.
+    pub to: TransferTarget,
+    /// Where it is in its life.
+    pub status: TransferStatus,
+    /// Why it failed; of an initiated transfer to a queue, why its last offer did.
+    pub failed_reason: Option<String>,
+    /// The reservation of the worker who initiated it.
+    pub initiating_reservation: ReservationSid,
+    /// The worker who initiated it.
+    pub initiating_worker: WorkerSid,
+    /// The task's queue before.
+    pub initiating_queue: Option<TaskQueueSid>,
+    /// The task's workflow.
+    pub initiating_workflow: Option<WorkflowSid>,
     /// Creation.
     pub created_at: Timestamp,
     /// Last change.

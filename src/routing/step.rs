@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::EventKind;
 use super::expression::{Document, Scope, WorkerCounts};
-use super::index::attributes_of;
+use super::alert::{KNOWN_WORKER_ELSEWHERE, KNOWN_WORKER_INVALID, KNOWN_WORKER_NOT_IN_QUEUE, NOTHING_MATCHES};
+use super::index::{KnownWorkerProblem, attributes_of};
 use super::sid::{ActivitySid, TaskQueueSid, TaskSid};
 use super::state::{Step, TaskStatus};
 use super::task::REASON_TTL;
@@ -54,6 +55,38 @@ impl WorkerCounts for Counts<'_> {
     }
 }
 
+/// Why a pending task is looked at again; the greater reason counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Again {
+    /// A gap is over: it is offered, not evaluated.
+    Offer,
+    /// The time of its step is over, or its attributes changed.
+    StepOver,
+    /// Its last reservation ended unaccepted.
+    Returned,
+}
+
+/// What moved a task, as its events tell (events.md 2.2).
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cause {
+    /// `TargetChangedReason`
+    pub(super) target_changed: Option<&'static str>,
+    /// `TaskReEvaluatedReason`
+    pub(super) re_evaluated: Option<&'static str>,
+}
+
+impl Cause {
+    const ATTRIBUTES: Self =
+        Self { target_changed: Some(TARGET_RE_EVALUATED), re_evaluated: Some("Task attributes changed") };
+    const RETURNED: Self = Self { target_changed: Some(TARGET_RE_EVALUATED), re_evaluated: Some("Reservation ended") };
+    pub(super) const WORKFLOW: Self =
+        Self { target_changed: Some(TARGET_RE_EVALUATED), re_evaluated: Some("Workflow updated") };
+}
+
+const TARGET_RE_EVALUATED: &str = "Task re-evaluated";
+const TARGET_TIMED_OUT: &str = "Target timeout";
+const TARGET_SKIPPED: &str = "Target skipped";
+
 /// Where the next move of a task leads.
 enum Next {
     /// The first matching filter from this one on.
@@ -66,30 +99,34 @@ enum Next {
 
 impl Turn<'_> {
     /// Sends a new (or re-evaluated) task through its workflow from the top.
-    pub(super) fn enter_workflow(&mut self, task: TaskSid) {
+    pub(super) fn enter_workflow(&mut self, task: TaskSid, cause: Cause) {
         let now = self.now;
         self.change_task(task, |row| {
             row.base_at = now;
             row.filter_timed_out = false;
             row.step = Step::Direct;
+            row.attributes_changed = false;
         });
         self.record_task(EventKind::WorkflowEntered, task);
-        self.walk(task, Next::Filter(0));
+        self.walk(task, Next::Filter(0), cause);
     }
 
     /// Puts a pending task that lost its reservations, or whose attributes changed, where it belongs now.
-    pub(super) fn re_evaluate(&mut self, task: TaskSid, attributes_changed: bool) {
+    pub(super) fn re_evaluate(&mut self, task: TaskSid, again: Again) {
         let Some(row) = self.workspace.task(task) else { return };
-        let (step, timed_out) = (row.step, row.filter_timed_out);
+        let (step, timed_out, attributes_changed) = (row.step, row.filter_timed_out, row.attributes_changed);
+        if row.transfer.is_some() {
+            self.try_task(task);
+            return;
+        }
         // The time to live does not interrupt connecting; it is checked again when connecting has failed (V21).
         if self.now >= row.created_at.plus_secs(row.timeout_secs) {
             self.cancel_task(task, REASON_TTL);
             return;
         }
-        let Some(routes) = self.routes_of(task) else {
-            self.try_task(task);
-            return;
-        };
+        if attributes_changed {
+            self.change_task(task, |row| row.attributes_changed = false);
+        }
         let current = match step {
             Step::Direct => {
                 self.try_task(task);
@@ -98,39 +135,54 @@ impl Turn<'_> {
             Step::Default => None,
             Step::Target { filter, target } => Some((as_index(filter), as_index(target))),
         };
+        let Some(routes) = self.routes_of(task) else {
+            self.try_task(task);
+            return;
+        };
+        let cause = match again {
+            _ if attributes_changed => Cause::ATTRIBUTES,
+            Again::Returned => Cause::RETURNED,
+            Again::StepOver | Again::Offer => Cause::default(),
+        };
         let from = if attributes_changed { 0 } else { current.map_or(routes.filters.len(), |(filter, _)| filter) };
         let matched = routes.first_match(&self.document_of(task), from);
+        let stays = match (matched, current) {
+            (Some(matched), Some((filter, _))) => matched == filter,
+            (Some(_), None) => false,
+            (None, None) => true,
+            (None, Some(_)) => timed_out || routes.default.is_none(),
+        };
+        if stays && attributes_changed {
+            self.alert_known_worker(task);
+        }
         match (matched, current) {
             (Some(matched), Some((filter, target))) if matched == filter => {
-                self.walk(task, Next::Target(filter, target));
+                self.walk(task, Next::Target(filter, target), cause);
             }
             (Some(matched), _) => {
                 self.restart_clock(task);
-                self.walk(task, Next::Target(matched, 0));
+                self.walk(task, Next::Target(matched, 0), cause);
             }
-            (None, None) => {
-                self.try_task(task);
-            }
-            (None, Some(_)) if routes.default.is_some() && !timed_out => {
-                self.enter_default(task, &routes);
+            (None, None) => self.enter_default(task, &routes, cause),
+            (None, Some(_)) if !timed_out && routes.default.is_some() => {
+                self.restart_clock(task);
+                self.enter_default(task, &routes, cause);
             }
             // Attributes that match nothing leave the task where it is (D22).
-            (None, Some((filter, target))) => self.walk(task, Next::Target(filter, target)),
-        }
-    }
-
-    /// A pending task's step is over.
-    pub(super) fn step_is_over(&mut self, task: TaskSid) {
-        let Some(row) = self.workspace.task(task) else { return };
-        if let Step::Target { filter, target } = row.step {
-            self.walk(task, Next::Target(as_index(filter), as_index(target)));
+            (None, Some((filter, target))) => {
+                if attributes_changed {
+                    let message = format!("the new attributes of task {task} match no filter of its workflow");
+                    self.alert(NOTHING_MATCHES, message, Some(task));
+                }
+                self.walk(task, Next::Target(filter, target), cause);
+            }
         }
     }
 
     /// Moves a pending task until it is reserved, waits in a step, or has left the workflow.
     ///
     /// Ends because each round goes to a later target or a later filter.
-    fn walk(&mut self, task: TaskSid, mut next: Next) {
+    fn walk(&mut self, task: TaskSid, mut next: Next, mut cause: Cause) {
         let Some(routes) = self.routes_of(task) else { return };
         loop {
             next = match next {
@@ -139,16 +191,23 @@ impl Turn<'_> {
                     if let Some(filter) = routes.first_match(&self.document_of(task), from) {
                         Next::Target(filter, 0)
                     } else {
-                        self.leave_workflow(task, &routes);
+                        self.leave_workflow(task, &routes, cause);
                         Next::Stay
                     }
                 }
-                Next::Target(filter, target) => self.enter_target(task, &routes, filter, target),
+                Next::Target(filter, target) => self.enter_target(task, &routes, filter, target, &mut cause),
             };
         }
     }
 
-    fn enter_target(&mut self, task: TaskSid, routes: &Arc<Routes>, filter: usize, target: usize) -> Next {
+    fn enter_target(
+        &mut self,
+        task: TaskSid,
+        routes: &Arc<Routes>,
+        filter: usize,
+        target: usize,
+        cause: &mut Cause,
+    ) -> Next {
         let Some(row) = self.workspace.task(task) else { return Next::Stay };
         let Some(targets) = routes.filters.get(filter).map(|filter| &filter.targets) else { return Next::Stay };
         // Steps whose time is already over are passed by: the clock is the task's age in the filter (D15).
@@ -166,6 +225,7 @@ impl Turn<'_> {
         }
         if target > first && standing == step_of(filter, first) {
             self.record_task(EventKind::TaskQueueTimeout, task);
+            cause.target_changed = Some(TARGET_TIMED_OUT);
         }
         let Some(entry) = targets.get(target) else {
             let now = self.now;
@@ -177,7 +237,7 @@ impl Turn<'_> {
         };
         let step = step_of(filter, target);
         if standing != step {
-            self.enter_step(task, step, entry.queue, entry.priority);
+            self.enter_step(task, step, entry.queue, entry.priority, *cause);
         }
         if self.try_task(task) {
             return Next::Stay;
@@ -192,6 +252,7 @@ impl Turn<'_> {
         if !skips {
             return Next::Stay;
         }
+        cause.target_changed = Some(TARGET_SKIPPED);
         if target + 1 < targets.len() {
             return Next::Target(filter, target + 1);
         }
@@ -200,10 +261,10 @@ impl Turn<'_> {
     }
 
     /// No further filter matches: the default filter, if it is still open (D18), else the task is canceled.
-    fn leave_workflow(&mut self, task: TaskSid, routes: &Arc<Routes>) {
+    fn leave_workflow(&mut self, task: TaskSid, routes: &Arc<Routes>, cause: Cause) {
         let timed_out = self.workspace.task(task).is_some_and(|row| row.filter_timed_out);
         if !timed_out && routes.default.is_some() {
-            self.enter_default(task, routes);
+            self.enter_default(task, routes, cause);
             return;
         }
         let (event, reason) = if timed_out {
@@ -215,16 +276,16 @@ impl Turn<'_> {
         self.cancel_task(task, reason);
     }
 
-    fn enter_default(&mut self, task: TaskSid, routes: &Arc<Routes>) {
+    fn enter_default(&mut self, task: TaskSid, routes: &Arc<Routes>, cause: Cause) {
         let Some(target) = &routes.default else { return };
         if self.workspace.task(task).is_some_and(|row| row.step != Step::Default) {
-            self.enter_step(task, Step::Default, target.queue, target.priority);
+            self.enter_step(task, Step::Default, target.queue, target.priority, cause);
         }
         self.try_task(task);
     }
 
     /// Moves the record into a step; the priority of the step is set on entry only (D34).
-    fn enter_step(&mut self, task: TaskSid, step: Step, queue: TaskQueueSid, priority: Option<i32>) {
+    fn enter_step(&mut self, task: TaskSid, step: Step, queue: TaskQueueSid, priority: Option<i32>, cause: Cause) {
         let Some(row) = self.workspace.task(task) else { return };
         let before = row.queue;
         let previous_priority = row.priority;
@@ -240,13 +301,38 @@ impl Turn<'_> {
                 row.queue_entered_at = Some(now);
             }
         });
-        self.record_target_matched(task, before, previous_priority);
+        self.record_target_matched(task, before, previous_priority, cause);
         if moves {
             if let Some(before) = before {
-                self.record_queue_moved(task, before, previous_priority);
+                self.record_queue_moved(task, before, previous_priority, cause);
             }
             self.record_task(EventKind::TaskQueueEntered, task);
         }
+        self.alert_known_worker(task);
+    }
+
+    /// Says why the step's known worker cannot be reserved, whatever happens (routing.md 3.7).
+    fn alert_known_worker(&mut self, task: TaskSid) {
+        let Some(row) = self.workspace.task(task) else { return };
+        let Some(target) = self.workspace.target_of(row) else { return };
+        let (code, what) = match self.workspace.known_worker(target, &self.document_of(task)) {
+            None | Some(Err(KnownWorkerProblem::Null)) => return,
+            Some(Ok(worker)) => {
+                let queue = self.workspace.task_queues.get(&target.queue);
+                if queue.is_some_and(|queue| queue.members.contains(&worker)) {
+                    return;
+                }
+                (KNOWN_WORKER_NOT_IN_QUEUE, format!("{worker} is not in task queue {}", target.queue))
+            }
+            Some(Err(KnownWorkerProblem::Invalid)) => (KNOWN_WORKER_INVALID, "its attribute names no worker".to_owned()),
+            Some(Err(KnownWorkerProblem::NameUnknown(_))) => {
+                (KNOWN_WORKER_INVALID, "no worker has the name in its attribute".to_owned())
+            }
+            Some(Err(KnownWorkerProblem::Elsewhere)) => {
+                (KNOWN_WORKER_ELSEWHERE, "its attribute names a worker that is not of this workspace".to_owned())
+            }
+        };
+        self.alert(code, format!("known worker of task {task}: {what}"), Some(task));
     }
 
     fn restart_clock(&mut self, task: TaskSid) {
@@ -268,8 +354,14 @@ impl Turn<'_> {
     /// A task is pending again because its last reservation ended unaccepted.
     pub(super) fn return_task(&mut self, task: TaskSid) {
         if self.workspace.task(task).is_some_and(|row| row.status == TaskStatus::Pending) {
-            self.returning.push((task, false));
+            self.look_again(task, Again::Returned);
         }
+    }
+
+    /// Has a pending task looked at again before the command ends.
+    pub(super) fn look_again(&mut self, task: TaskSid, again: Again) {
+        let entry = self.returning.entry(task).or_insert(again);
+        *entry = again.max(*entry);
     }
 }
 

@@ -3,12 +3,15 @@
 //! How a waiting task moves is in `step`; what becomes of its reservations is in `reservation`. Start with
 //! [`Turn::create_task`].
 
+use std::collections::BTreeSet;
+
 use super::EventKind;
 use super::command::{ChannelName, NewTask, Reply, TaskUpdate};
 use super::refusal::Refusal;
 use super::reservation::drop_elapsed;
 use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
 use super::state::{ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
+use super::step::{Again, Cause};
 use super::time::Timestamp;
 use super::turn::{Turn, check_attributes, check_version, merged_attributes};
 use super::workspace::{Deadline, TaskEntry};
@@ -90,19 +93,27 @@ impl Turn<'_> {
             ignore_capacity: to_worker && new.ignore_capacity.unwrap_or(true),
             reserved_count: 0,
             back_offs: Vec::new(),
+            attributes_changed: false,
+            transfer: None,
             version: 0,
             assigned_at: None,
             finished_at: None,
             created_at: self.now,
             updated_at: self.now,
         };
-        let entry = TaskEntry { row, reservations: Vec::new(), position: None, deadlines: Vec::new() };
+        let entry = TaskEntry {
+            row,
+            reservations: Vec::new(),
+            transfers: BTreeSet::new(),
+            position: None,
+            deadlines: Vec::new(),
+        };
         self.workspace.tasks.insert(sid, entry);
         self.workspace.place_task(sid);
         self.workspace.touched.tasks.insert(sid);
         if routed {
             self.record_task(EventKind::TaskCreated, sid);
-            self.enter_workflow(sid);
+            self.enter_workflow(sid, Cause::default());
         } else {
             self.record_task(EventKind::TaskCreated, sid);
             if queue.is_some() {
@@ -232,7 +243,7 @@ impl Turn<'_> {
         };
         let row = self.workspace.task(task).ok_or(Refusal::NotFound)?;
         let channel = channel.filter(|channel| *channel != row.channel);
-        if channel.is_some() && status != TaskStatus::Pending {
+        if channel.is_some() && (status != TaskStatus::Pending || row.transfer.is_some()) {
             // Capacity is counted on one channel for the whole offer (D35).
             let reason = "can be changed only while the task is pending".to_owned();
             return Err(Refusal::Invalid { parameter: "TaskChannel", reason });
@@ -249,6 +260,7 @@ impl Turn<'_> {
             self.mutate_task(task, |row| {
                 if let Some(attributes) = attributes {
                     row.attributes.clone_from(attributes);
+                    note_changed_attributes(row);
                 }
                 row.priority = priority.unwrap_or(row.priority);
                 row.virtual_start_at = virtual_start_at.unwrap_or(row.virtual_start_at);
@@ -260,7 +272,7 @@ impl Turn<'_> {
             self.record_task(EventKind::TaskUpdated, task);
             if status == TaskStatus::Pending && !ends {
                 if attributes_changed {
-                    self.returning.push((task, true));
+                    self.look_again(task, Again::StepOver);
                 } else if channel.is_some() {
                     self.try_task(task);
                 }
@@ -286,10 +298,13 @@ impl Turn<'_> {
         let merged = merged_attributes(&row.attributes, changes);
         if merged != row.attributes {
             let pending = row.status == TaskStatus::Pending;
-            self.mutate_task(task, |row| row.attributes = merged);
+            self.mutate_task(task, |row| {
+                row.attributes = merged;
+                note_changed_attributes(row);
+            });
             self.record_task(EventKind::TaskUpdated, task);
             if pending {
-                self.returning.push((task, true));
+                self.look_again(task, Again::StepOver);
             }
         }
         Ok(Reply::Done)
@@ -298,8 +313,10 @@ impl Turn<'_> {
     pub(super) fn delete_task(&mut self, task: TaskSid, if_match: Option<u64>) -> Result<Reply, Refusal> {
         let row = self.workspace.task(task).ok_or(Refusal::NotFound)?;
         check_version(if_match, row.version)?;
+        let transfer = row.transfer;
         self.record_task(EventKind::TaskDeleted, task);
         self.end_open_reservations(task);
+        self.lose_transfer(transfer);
         self.remove_task(task);
         Ok(Reply::Done)
     }
@@ -320,13 +337,17 @@ impl Turn<'_> {
         self.workspace.reservations_of_task(task).filter(|row| row.status.is_open()).map(|row| row.sid).collect()
     }
 
-    /// Takes a task and its reservations out of memory and out of the store, without an event.
+    /// Takes a task, its reservations and transfers out of memory and out of the store, without an event.
     pub(super) fn remove_task(&mut self, task: TaskSid) {
         self.workspace.lift_task(task);
         let Some(entry) = self.workspace.tasks.remove(&task) else { return };
         for reservation in entry.reservations {
             self.workspace.reservations.remove(&reservation);
             self.workspace.touched.reservations.insert(reservation);
+        }
+        for transfer in entry.transfers {
+            self.workspace.transfers.remove(&transfer);
+            self.workspace.touched.transfers.insert(transfer);
         }
         self.workspace.touched.tasks.insert(task);
         if let Some(workflow) = entry.row.workflow {
@@ -341,16 +362,18 @@ impl Turn<'_> {
     /// Cancels a pending or reserved task: the task first, then its reservations (events.md section 4).
     fn cancel_task_because(&mut self, task: TaskSid, reason: Option<String>) {
         let now = self.now;
+        let transfer = self.workspace.task(task).and_then(|row| row.transfer);
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Canceled;
+            row.transfer = None;
             row.reason = reason;
             row.finished_at = Some(now);
             row.back_offs.clear();
         });
         self.record_task(EventKind::TaskCanceled, task);
-        for reservation in self.open_reservations(task) {
-            self.close_reservation(reservation, ReservationStatus::Canceled);
-        }
+        // Active ones are open only while the task is handed on.
+        self.end_open_reservations(task);
+        self.lose_transfer(transfer);
         self.let_go_of_version(task);
     }
 
@@ -396,9 +419,15 @@ impl Turn<'_> {
 
     /// The caller of a voice task is gone: canceled before acceptance, wrapping (or, single-tasking, completed) after it.
     pub(super) fn end_caller(&mut self, task: TaskSid, reason: &str) -> Result<Reply, Refusal> {
+        let row = self.workspace.task(task).ok_or(Refusal::NotFound)?;
+        if let Some(transfer) = row.transfer {
+            self.abandon_transfer(task, transfer);
+        }
         let status = self.workspace.task(task).ok_or(Refusal::NotFound)?.status;
         match status {
             TaskStatus::Pending | TaskStatus::Reserved => self.cancel_task(task, reason),
+            // The worker who handed the task on was done with it already (V34).
+            TaskStatus::Assigned if self.open_reservations(task).is_empty() => self.finish_task(task, Some(reason)),
             TaskStatus::Assigned if self.workspace.settings.multi_task_enabled => self.wrap_task(task, None),
             TaskStatus::Assigned => self.complete_task(task, None),
             TaskStatus::Wrapping | TaskStatus::Completed | TaskStatus::Canceled => {}
@@ -406,28 +435,40 @@ impl Turn<'_> {
         Ok(Reply::Done)
     }
 
-    /// Carries out everything whose moment has come.
+    /// Carries out everything whose moment has come, one moment after the other; what is due in the same moment and
+    /// competes for workers does so in the global order.
     ///
     /// Ends because each deadline is removed or moved past `now` by what it causes.
     pub(super) fn tick(&mut self) {
-        while let Some((at, deadline)) = self.workspace.deadlines.first().copied() {
-            if at > self.now {
+        while let Some((moment, _)) = self.workspace.deadlines.first().copied() {
+            if moment > self.now {
                 return;
             }
-            self.workspace.deadlines.remove(&(at, deadline));
-            match deadline {
-                Deadline::Reservation(reservation) => self.time_out_reservation(reservation),
-                Deadline::TaskLife(task) => self.cancel_task(task, REASON_TTL),
-                Deadline::Step(task) => self.step_is_over(task),
-                Deadline::BackOff(task) => self.end_back_offs(task),
-                Deadline::AssignedTooLong(task) => {
-                    self.end_open_reservations(task);
-                    self.record_task(EventKind::TaskSystemDeleted, task);
-                    self.remove_task(task);
+            while let Some((at, deadline)) = self.workspace.deadlines.first().copied() {
+                if at > moment {
+                    break;
                 }
-                Deadline::Purge(task) => self.remove_task(task),
+                self.workspace.deadlines.remove(&(at, deadline));
+                self.meet_deadline(deadline);
             }
             self.settle();
+        }
+    }
+
+    fn meet_deadline(&mut self, deadline: Deadline) {
+        match deadline {
+            Deadline::Reservation(reservation) => self.time_out_reservation(reservation),
+            Deadline::TaskLife(task) => self.cancel_task(task, REASON_TTL),
+            Deadline::Step(task) => self.look_again(task, Again::StepOver),
+            Deadline::BackOff(task) => self.end_back_offs(task),
+            Deadline::AssignedTooLong(task) => {
+                let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+                self.end_open_reservations(task);
+                self.lose_transfer(transfer);
+                self.record_task(EventKind::TaskSystemDeleted, task);
+                self.remove_task(task);
+            }
+            Deadline::Purge(task) => self.remove_task(task),
         }
     }
 
@@ -435,8 +476,14 @@ impl Turn<'_> {
     fn end_back_offs(&mut self, task: TaskSid) {
         let now = self.now;
         self.change_task(task, |row| drop_elapsed(&mut row.back_offs, now));
-        self.try_task(task);
+        self.look_again(task, Again::Offer);
     }
+}
+
+/// The next evaluation of a waiting task begins at the first filter; one that was accepted is not evaluated any more.
+fn note_changed_attributes(row: &mut Task) {
+    let waits = matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved);
+    row.attributes_changed |= waits && row.transfer.is_none();
 }
 
 pub(super) fn channel_text(name: &ChannelName) -> String {
@@ -447,7 +494,7 @@ pub(super) fn channel_text(name: &ChannelName) -> String {
     }
 }
 
-fn check_priority(priority: i32) -> Result<(), Refusal> {
+pub(super) fn check_priority(priority: i32) -> Result<(), Refusal> {
     if priority < 0 {
         return Err(Refusal::Invalid { parameter: "Priority", reason: "expected 0 to 2147483647".to_owned() });
     }

@@ -1,17 +1,19 @@
 //! One command being carried out: the workspace, the moment, fresh SIDs, and what has happened so far.
 //!
 //! The rules are spread over the modules named after what they rule, as methods of [`Turn`]: `configuration` (activities,
-//! channels, queues, workflows), `worker`, `task`, `step`, `reservation`, `matcher`. Each method first checks
+//! channels), `queues` (and workflows), `worker`, `task`, `step`, `reservation`, `transfer`, `matcher`. Each method first checks
 //! everything that could refuse the command and only then changes anything. Start with [`Turn::carry_out`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::alert::Alert;
 use super::command::{Command, Reply};
 use super::event::EventRecord;
 use super::index::attributes_of;
 use super::refusal::Refusal;
 use super::sid::{SidSource, TaskSid, WorkerSid};
 use super::state::Task;
+use super::step::Again;
 use super::time::Timestamp;
 use super::workspace::{Done, Workspace};
 
@@ -32,18 +34,27 @@ pub(super) struct Turn<'a> {
     pub(super) events: Vec<EventRecord>,
     /// Workers that may have become ready for something.
     pub(super) freed: BTreeSet<WorkerSid>,
-    /// Tasks that are pending again, and whether their attributes changed.
-    pub(super) returning: Vec<(TaskSid, bool)>,
+    pub(super) alerts: Vec<Alert>,
+    /// Pending tasks that are to be looked at again before the command ends.
+    pub(super) returning: BTreeMap<TaskSid, Again>,
 }
 
 impl<'a> Turn<'a> {
     pub(super) fn new(workspace: &'a mut Workspace, now: Timestamp, sids: &'a mut dyn SidSource) -> Self {
-        Self { workspace, now, sids, events: Vec::new(), freed: BTreeSet::new(), returning: Vec::new() }
+        Self {
+            workspace,
+            now,
+            sids,
+            events: Vec::new(),
+            freed: BTreeSet::new(),
+            alerts: Vec::new(),
+            returning: BTreeMap::new(),
+        }
     }
 
     pub(super) fn finish(mut self, reply: Reply) -> Done {
         self.settle();
-        Done { reply, events: self.events }
+        Done { reply, events: self.events, alerts: self.alerts }
     }
 
     pub(super) fn carry_out(&mut self, command: &Command) -> Result<Reply, Refusal> {
@@ -80,7 +91,11 @@ impl<'a> Turn<'a> {
             Command::UpdateReservation { parent, reservation, change, if_match } => {
                 self.update_reservation(*parent, *reservation, *change, *if_match)
             }
-            Command::BeginConnecting(reservation) => self.begin_connecting(*reservation),
+            Command::CreateTransfer(new) => self.create_transfer(new),
+            Command::CancelTransfer { worker, task, transfer } => self.cancel_transfer(*worker, *task, *transfer),
+            Command::BeginConnecting { reservation, instruction } => {
+                self.begin_connecting(*reservation, *instruction)
+            }
             Command::AcceptConnected(reservation) => self.accept_connected(*reservation),
             Command::FailConnecting { reservation, reason_code } => self.fail_connecting(*reservation, *reason_code),
             Command::EndCaller { task, reason } => self.end_caller(*task, reason),
@@ -91,6 +106,10 @@ impl<'a> Turn<'a> {
                 Ok(Reply::Done)
             }
         }
+    }
+
+    pub(super) fn alert(&mut self, code: u32, message: String, task: Option<TaskSid>) {
+        self.alerts.push(Alert { code, message, task });
     }
 
     /// Changes a task's record and keeps everything derived from it in step.

@@ -112,6 +112,12 @@ impl Routes {
         self.targets().any(|target| target.queue == queue)
     }
 
+    /// All expressions that decide where a task goes and whom it meets.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let filters = self.filters.iter().map(|filter| &filter.expression);
+        filters.chain(self.targets().flat_map(|target| target.expression.iter().chain(target.skip_if.iter())))
+    }
+
     /// All steps, the default filter last.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
         self.filters.iter().flat_map(|filter| filter.targets.iter()).chain(self.default.iter())

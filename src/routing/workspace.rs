@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::alert::Alert;
 use super::change::{RowChange, WorkspaceRows};
 use super::command::{Command, NewWorkspace, Reply, Template};
 use super::event::EventRecord;
@@ -14,11 +15,11 @@ use super::expression::{Document, Expression, Place, Vocabulary};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
 use super::refusal::Refusal;
 use super::sid::{
-    AccountSid, ActivitySid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid,
-    WorkspaceSid,
+    AccountSid, ActivitySid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid,
+    WorkflowSid, WorkspaceSid,
 };
 use super::state::{
-    Activity, Reservation, Task, TaskChannel, TaskQueue, Worker, WorkerChannel, Workflow, WorkflowVersion,
+    Activity, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow, WorkflowVersion,
     WorkspaceSettings,
 };
 use super::time::Timestamp;
@@ -36,6 +37,8 @@ pub struct Done {
     pub reply: Reply,
     /// What happened, in order.
     pub events: Vec<EventRecord>,
+    /// What a user should know of, in order.
+    pub alerts: Vec<Alert>,
 }
 
 /// An activity with its SID as text, which expressions compare with.
@@ -76,6 +79,8 @@ pub(super) struct TaskEntry {
     pub(super) row: Task,
     /// All reservations, oldest first.
     pub(super) reservations: Vec<ReservationSid>,
+    /// All transfers.
+    pub(super) transfers: BTreeSet<TransferSid>,
     /// Where it waits; `None` unless pending and placed.
     pub(super) position: Option<Position>,
     /// Its entries in the deadline index.
@@ -122,6 +127,7 @@ pub(super) struct Touched {
     pub(super) worker_channels: BTreeMap<super::sid::WorkerChannelSid, (WorkerSid, TaskChannelSid)>,
     pub(super) tasks: BTreeSet<TaskSid>,
     pub(super) reservations: BTreeSet<ReservationSid>,
+    pub(super) transfers: BTreeSet<TransferSid>,
 }
 
 /// One workspace in memory.
@@ -139,6 +145,7 @@ pub struct Workspace {
     pub(super) worker_names: BTreeMap<String, WorkerSid>,
     pub(super) tasks: BTreeMap<TaskSid, TaskEntry>,
     pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
+    pub(super) transfers: BTreeMap<TransferSid, Transfer>,
     pub(super) vocabulary: Vocabulary,
     pub(super) lanes: BTreeMap<LaneKey, Lane>,
     /// Tasks that wait for one named worker and nobody else.
@@ -200,6 +207,7 @@ impl Workspace {
             worker_names: BTreeMap::new(),
             tasks: BTreeMap::new(),
             reservations: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             vocabulary: Vocabulary::default(),
             lanes: BTreeMap::new(),
             targeted: BTreeMap::new(),
@@ -263,6 +271,17 @@ impl Workspace {
             .into_iter()
             .flat_map(|entry| entry.reservations.iter())
             .filter_map(|sid| self.reservations.get(sid))
+    }
+
+    /// A transfer, also one that is over.
+    pub fn transfer(&self, transfer: TransferSid) -> Option<&Transfer> {
+        self.transfers.get(&transfer)
+    }
+
+    /// The transfers of a task, by SID.
+    pub fn transfers_of_task(&self, task: TaskSid) -> impl Iterator<Item = &Transfer> {
+        let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.transfers.iter());
+        sids.filter_map(|sid| self.transfers.get(sid))
     }
 
     /// The pending, accepted and wrapping reservations of a worker, by SID.
@@ -340,6 +359,12 @@ impl Workspace {
                 None => RowChange::ReservationDeleted(sid),
             });
         }
+        for sid in touched.transfers {
+            changes.push(match self.transfers.get(&sid) {
+                Some(row) => RowChange::Transfer(row.clone()),
+                None => RowChange::TransferDeleted(sid),
+            });
+        }
         changes
     }
 
@@ -372,6 +397,7 @@ impl Workspace {
             worker_channels,
             tasks: self.tasks.values().map(|entry| entry.row.clone()).collect(),
             reservations: self.reservations.values().cloned().collect(),
+            transfers: self.transfers.values().cloned().collect(),
         }
     }
 
@@ -420,7 +446,13 @@ impl Workspace {
             }
         }
         for row in rows.tasks {
-            let entry = TaskEntry { reservations: Vec::new(), position: None, deadlines: Vec::new(), row };
+            let entry = TaskEntry {
+                reservations: Vec::new(),
+                transfers: BTreeSet::new(),
+                position: None,
+                deadlines: Vec::new(),
+                row,
+            };
             workspace.tasks.insert(entry.row.sid, entry);
         }
         let mut reservations = rows.reservations;
@@ -438,6 +470,12 @@ impl Workspace {
                 workspace.deadlines.insert((at, Deadline::Reservation(row.sid)));
             }
             workspace.reservations.insert(row.sid, row);
+        }
+        for row in rows.transfers {
+            if let Some(task) = workspace.tasks.get_mut(&row.task) {
+                task.transfers.insert(row.sid);
+            }
+            workspace.transfers.insert(row.sid, row);
         }
         workspace.recall_newest_stamp();
         workspace.derive();

@@ -10,13 +10,13 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, Table, VOICE_TASKS,
-    WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ALERTS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
+    VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
 use super::{Account, Alert, Error, OutboxRow, VoiceTaskRow};
 use crate::routing::{
     Activity, BackOff, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
-    Timestamp, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings,
+    Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings,
 };
 
 /// Reads the columns of one row from left to right.
@@ -231,6 +231,8 @@ from_row! {
         finished_at: fields.moment_option()?,
         created_at: fields.moment()?,
         updated_at: fields.moment()?,
+        transfer: fields.parsed_option()?,
+        attributes_changed: fields.flag()?,
     };
     Reservation, RESERVATIONS, |fields| Self {
         sid: fields.parsed()?,
@@ -245,6 +247,21 @@ from_row! {
         previous_activity: fields.parsed_option()?,
         canceled_reason_code: fields.int_option()?,
         version: fields.int()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
+        transfer: fields.parsed_option()?,
+    };
+    Transfer, TRANSFERS, |fields| Self {
+        sid: fields.parsed()?,
+        task: { fields.skip(); fields.parsed()? },
+        mode: fields.read(TransferMode::from_text)?,
+        to: fields.parsed()?,
+        status: fields.read(TransferStatus::from_text)?,
+        failed_reason: fields.text_option()?,
+        initiating_reservation: fields.parsed()?,
+        initiating_worker: fields.parsed()?,
+        initiating_queue: fields.parsed_option()?,
+        initiating_workflow: fields.parsed_option()?,
         created_at: fields.moment()?,
         updated_at: fields.moment()?,
     };

@@ -42,6 +42,7 @@ impl Store {
                 worker_channels: select(&mut snapshot, by_sid, Some(&sid)).await?,
                 tasks: select(&mut snapshot, by_sid, Some(&sid)).await?,
                 reservations: select(&mut snapshot, by_sid, Some(&sid)).await?,
+                transfers: select(&mut snapshot, by_sid, Some(&sid)).await?,
             },
             voice_tasks: select(&mut snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid", Some(&sid)).await?,
             outbox: select(&mut snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid, number", Some(&sid)).await?,

@@ -5,13 +5,13 @@
 use secrecy::ExposeSecret as _;
 
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, EVENTS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, Table, VOICE_TASKS,
-    Value, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ALERTS, EVENTS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
+    VOICE_TASKS, Value, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
 use super::{Account, Alert, OutboxRow, VoiceTaskRow};
 use crate::routing::{
-    Activity, BackOff, EventRecord, Reservation, RowChange, Step, Task, TaskChannel, TaskQueue, Worker, WorkerChannel,
-    WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings, WorkspaceSid,
+    Activity, BackOff, EventRecord, Reservation, RowChange, Step, Task, TaskChannel, TaskQueue, Transfer, Worker,
+    WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings, WorkspaceSid,
 };
 
 /// A row to write, or to remove when there are no values.
@@ -65,6 +65,8 @@ pub(super) fn change_of(workspace: WorkspaceSid, change: RowChange) -> Option<Ch
         RowChange::TaskDeleted(sid) => deleted(&TASKS, sid.to_string()),
         RowChange::Reservation(record) => Change::write(&RESERVATIONS, reservation_row(workspace, record)),
         RowChange::ReservationDeleted(sid) => deleted(&RESERVATIONS, sid.to_string()),
+        RowChange::Transfer(record) => Change::write(&TRANSFERS, transfer_row(workspace, record)),
+        RowChange::TransferDeleted(sid) => deleted(&TRANSFERS, sid.to_string()),
     })
 }
 
@@ -202,6 +204,8 @@ fn task_row(workspace: WorkspaceSid, record: Task) -> Vec<Value> {
         record.finished_at.into(),
         record.created_at.into(),
         record.updated_at.into(),
+        Value::of_option(record.transfer),
+        record.attributes_changed.into(),
     ]
 }
 
@@ -220,6 +224,25 @@ fn reservation_row(workspace: WorkspaceSid, record: Reservation) -> Vec<Value> {
         Value::of_option(record.previous_activity),
         record.canceled_reason_code.into(),
         record.version.into(),
+        record.created_at.into(),
+        record.updated_at.into(),
+        Value::of_option(record.transfer),
+    ]
+}
+
+fn transfer_row(workspace: WorkspaceSid, record: Transfer) -> Vec<Value> {
+    vec![
+        Value::of(record.sid),
+        Value::of(workspace),
+        Value::of(record.task),
+        Value::of(record.mode),
+        Value::of(record.to),
+        Value::of(record.status),
+        record.failed_reason.into(),
+        Value::of(record.initiating_reservation),
+        Value::of(record.initiating_worker),
+        Value::of_option(record.initiating_queue),
+        Value::of_option(record.initiating_workflow),
         record.created_at.into(),
         record.updated_at.into(),
     ]

@@ -69,10 +69,14 @@ tables! {
         ["sid", "workspace_sid", "attributes", "status", "priority", "timeout_secs", "reason", "task_channel_sid",
          "task_queue_sid", "queue_entered_at", "workflow_sid", "workflow_version", "step", "base_at",
          "filter_timed_out", "virtual_start_at", "routing_target", "ignore_capacity", "reserved_count", "back_offs",
-         "version", "assigned_at", "finished_at", "created_at", "updated_at"];
+         "version", "assigned_at", "finished_at", "created_at", "updated_at", "transfer_sid", "attributes_changed"];
     RESERVATIONS = "reservations", key 1, kept [], append_only false,
         ["sid", "workspace_sid", "task_sid", "worker_sid", "worker_name", "task_channel_sid", "status",
          "timeout_secs", "deadline", "connecting", "previous_activity_sid", "canceled_reason_code", "version",
+         "created_at", "updated_at", "transfer_sid"];
+    TRANSFERS = "transfers", key 1, kept [], append_only false,
+        ["sid", "workspace_sid", "task_sid", "mode", "target", "status", "failed_reason",
+         "initiating_reservation_sid", "initiating_worker_sid", "initiating_queue_sid", "initiating_workflow_sid",
          "created_at", "updated_at"];
     EVENTS = "events", key 2, kept [], append_only true,
         ["workspace_sid", "sequence", "sid", "event_type", "at", "description", "resource_type", "resource_sid",

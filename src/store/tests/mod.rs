@@ -195,6 +195,7 @@ async fn a_workspace_goes_with_all_its_rows_and_no_other() {
         worker_channels: Vec::new(),
         tasks: vec![task(1_000)],
         reservations: Vec::new(),
+        transfers: Vec::new(),
         settings: other.settings,
     };
     for (workspace, number) in [(1, 1), (2, 2)] {
@@ -229,6 +230,7 @@ async fn a_workspace_goes_with_all_its_rows_and_no_other() {
         ("worker_channels", 0),
         ("tasks", 1),
         ("reservations", 0),
+        ("transfers", 0),
         ("events", 1),
         ("outbox", 1),
         ("voice_tasks", 1),

@@ -77,6 +77,8 @@ pub(super) fn task(number: u128) -> Task {
         ignore_capacity: false,
         reserved_count: 0,
         back_offs: Vec::new(),
+        attributes_changed: false,
+        transfer: None,
         version: 0,
         assigned_at: None,
         finished_at: None,
@@ -99,6 +101,8 @@ fn full_task(number: u128, step: Step, target: RoutingTarget) -> Task {
         ignore_capacity: true,
         reserved_count: u32::MAX,
         back_offs: vec![back_off(1, 0), back_off(2, 3)],
+        attributes_changed: true,
+        transfer: Some(TransferSid::from_bits(1)),
         version: u64::from(u32::MAX) + 1,
         assigned_at: Some(Timestamp(12)),
         finished_at: Some(Timestamp(13)),
@@ -119,7 +123,30 @@ pub(super) fn reservation(number: u128, status: ReservationStatus, full: bool) -
         connecting: full,
         previous_activity: full.then_some(ActivitySid::from_bits(3)),
         canceled_reason_code: full.then_some(-13_224),
+        transfer: full.then_some(TransferSid::from_bits(2)),
         version: 1,
+        created_at: Timestamp(1),
+        updated_at: Timestamp(2),
+    }
+}
+
+fn transfer(number: u128, status: TransferStatus) -> Transfer {
+    let full = number.is_multiple_of(2);
+    Transfer {
+        sid: TransferSid::from_bits(number),
+        task: TaskSid::from_bits(1),
+        mode: if full { TransferMode::Cold } else { TransferMode::Warm },
+        to: if full {
+            TransferTarget::TaskQueue(TaskQueueSid::from_bits(1))
+        } else {
+            TransferTarget::Worker(WorkerSid::from_bits(1))
+        },
+        status,
+        failed_reason: full.then(|| ODD.to_owned()),
+        initiating_reservation: ReservationSid::from_bits(1),
+        initiating_worker: WorkerSid::from_bits(2),
+        initiating_queue: full.then_some(TaskQueueSid::from_bits(1)),
+        initiating_workflow: full.then_some(WorkflowSid::from_bits(1)),
         created_at: Timestamp(1),
         updated_at: Timestamp(2),
     }
@@ -217,6 +244,7 @@ pub(super) fn rows(workspace: WorkspaceSid) -> WorkspaceRows {
             .zip(1..)
             .map(|(status, number)| reservation(number, *status, number % 2 == 0))
             .collect(),
+        transfers: TransferStatus::ALL.iter().zip(1..).map(|(status, number)| transfer(number, *status)).collect(),
     }
 }
 
@@ -232,6 +260,7 @@ pub(super) fn changes(rows: WorkspaceRows) -> Vec<RowChange> {
     changes.extend(rows.worker_channels.into_iter().map(RowChange::WorkerChannel));
     changes.extend(rows.tasks.into_iter().map(RowChange::Task));
     changes.extend(rows.reservations.into_iter().map(RowChange::Reservation));
+    changes.extend(rows.transfers.into_iter().map(RowChange::Transfer));
     changes
 }
 
