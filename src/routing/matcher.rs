@@ -149,8 +149,7 @@ impl Workspace {
 
     fn fits_class(&self, worker: &WorkerEntry, class: &Class) -> bool {
         let first = class.tasks.first().and_then(|key| self.tasks.get(&key.task()));
-        let expression =
-            first.and_then(|task| self.target_of(&task.row)).and_then(|target| target.expression.as_ref());
+        let expression = first.and_then(|task| self.target_of(&task.row)).and_then(|target| target.expression.as_ref());
         first.is_some() && self.satisfies(worker, expression, Some(&class.document))
     }
 

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::EventKind;
-use super::expression::{Document, Scope, WorkerCounts};
 use super::alert::{KNOWN_WORKER_ELSEWHERE, KNOWN_WORKER_INVALID, KNOWN_WORKER_NOT_IN_QUEUE, NOTHING_MATCHES};
+use super::expression::{Document, Scope, WorkerCounts};
 use super::index::{KnownWorkerProblem, attributes_of};
 use super::sid::{ActivitySid, TaskQueueSid, TaskSid};
 use super::state::{Step, TaskStatus};
@@ -324,7 +324,9 @@ impl Turn<'_> {
                 }
                 (KNOWN_WORKER_NOT_IN_QUEUE, format!("{worker} is not in task queue {}", target.queue))
             }
-            Some(Err(KnownWorkerProblem::Invalid)) => (KNOWN_WORKER_INVALID, "its attribute names no worker".to_owned()),
+            Some(Err(KnownWorkerProblem::Invalid)) => {
+                (KNOWN_WORKER_INVALID, "its attribute names no worker".to_owned())
+            }
             Some(Err(KnownWorkerProblem::NameUnknown(_))) => {
                 (KNOWN_WORKER_INVALID, "no worker has the name in its attribute".to_owned())
             }

@@ -69,7 +69,8 @@ impl Turn<'_> {
     /// Whoever holds the task may hand it on; when nobody does any more, after a failed cold transfer, whoever held it
     /// (D50).
     fn may_hand_on(&self, task: &Task, from: &Reservation) -> bool {
-        let held = || self.workspace.reservations_of_task(task.sid).any(|row| row.status == ReservationStatus::Accepted);
+        let held =
+            || self.workspace.reservations_of_task(task.sid).any(|row| row.status == ReservationStatus::Accepted);
         task.status == TaskStatus::Assigned
             && match from.status {
                 ReservationStatus::Accepted => true,

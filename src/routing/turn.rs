@@ -93,9 +93,7 @@ impl<'a> Turn<'a> {
             }
             Command::CreateTransfer(new) => self.create_transfer(new),
             Command::CancelTransfer { worker, task, transfer } => self.cancel_transfer(*worker, *task, *transfer),
-            Command::BeginConnecting { reservation, instruction } => {
-                self.begin_connecting(*reservation, *instruction)
-            }
+            Command::BeginConnecting { reservation, instruction } => self.begin_connecting(*reservation, *instruction),
             Command::AcceptConnected(reservation) => self.accept_connected(*reservation),
             Command::FailConnecting { reservation, reason_code } => self.fail_connecting(*reservation, *reason_code),
             Command::EndCaller { task, reason } => self.end_caller(*task, reason),

@@ -16,7 +16,8 @@ use super::statements::{
 use super::{Account, Alert, Error, OutboxRow, VoiceTaskRow};
 use crate::routing::{
     Activity, BackOff, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
-    Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings,
+    Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
+    WorkspaceSettings,
 };
 
 /// Reads the columns of one row from left to right.

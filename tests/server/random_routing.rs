@@ -6,11 +6,13 @@
 use std::collections::VecDeque;
 
 use switchhook::routing::command::{
-    ChannelName, NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, ReservationChange, ReservationParent,
-    TaskQueueUpdate, TaskUpdate, Template, WorkerUpdate, WorkflowUpdate, WorkspaceUpdate,
+    ChannelName, Instruction, NewTask, NewTaskQueue, NewTransfer, NewWorker, NewWorkflow, NewWorkspace,
+    ReservationChange, ReservationParent, TaskQueueUpdate, TaskUpdate, Template, WorkerUpdate, WorkflowUpdate,
+    WorkspaceUpdate,
 };
 use switchhook::routing::{
-    AccountSid, Command, RoutingTarget, TaskOrder, TaskStatus, Timestamp, Workspace, WorkspaceRows,
+    AccountSid, Command, ReservationStatus, RoutingTarget, TaskOrder, TaskStatus, Timestamp, TransferMode,
+    TransferStatus, TransferTarget, Workspace, WorkspaceRows,
 };
 
 use crate::routing_watch::{Depth, Sids, Watch, mix};
@@ -113,7 +115,8 @@ impl Run {
         match self.below(100) {
             0..22 => self.task_command(rows),
             22..40 => self.task_update(rows),
-            40..68 => self.reservation_command(rows),
+            40..60 => self.reservation_command(rows),
+            60..68 => self.transfer_command(rows),
             68..90 => self.worker_command(rows),
             90..99 => self.configuration_command(rows),
             _ => Command::Tick,
@@ -184,12 +187,40 @@ impl Run {
             4 => ReservationChange::Reject { activity },
             5 => ReservationChange::Wrap,
             6..8 => ReservationChange::Complete,
-            8 => return Command::BeginConnecting(reservation),
+            8 => return Command::BeginConnecting { reservation, instruction: Instruction::Conference },
             9 => return Command::AcceptConnected(reservation),
             10 => return Command::FailConnecting { reservation, reason_code: Some(31_486) },
             _ => return Command::EndWork(reservation),
         };
         Command::UpdateReservation { parent: ReservationParent::Any, reservation, change, if_match: None }
+    }
+
+    /// Hands a task on, mostly one that is held, or takes a transfer back.
+    fn transfer_command(&mut self, rows: &WorkspaceRows) -> Command {
+        let initiated: Vec<_> = rows.transfers.iter().filter(|row| row.status == TransferStatus::Initiated).collect();
+        if self.one_in(4)
+            && let Some(row) = self.pick(&initiated)
+        {
+            let (worker, task, transfer) = (row.initiating_worker, row.task, row.sid);
+            return Command::CancelTransfer { worker, task, transfer };
+        }
+        let held: Vec<_> = rows
+            .reservations
+            .iter()
+            .filter(|row| row.status == ReservationStatus::Accepted || (row.transfer.is_some() && row.version > 1))
+            .collect();
+        let Some(row) = self.pick(&held) else { return Command::Tick };
+        let (worker, task, reservation) = (row.worker, row.task, row.sid);
+        let to = if self.one_in(2) {
+            self.pick(&rows.workers).map(|row| TransferTarget::Worker(row.sid))
+        } else {
+            self.pick(&rows.task_queues).map(|row| TransferTarget::TaskQueue(row.sid))
+        };
+        let Some(to) = to else { return Command::Tick };
+        let mode = if self.one_in(2) { TransferMode::Warm } else { TransferMode::Cold };
+        let attributes = if self.one_in(3) { Some(self.attributes(rows)) } else { None };
+        let priority = if self.one_in(3) { Some(7) } else { None };
+        Command::CreateTransfer(NewTransfer { worker, task, reservation, to, mode, attributes, priority })
     }
 
     fn worker_command(&mut self, rows: &WorkspaceRows) -> Command {

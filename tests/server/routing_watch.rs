@@ -11,7 +11,8 @@ use switchhook::routing::expression::{
 use switchhook::routing::workflow::{KnownAgent, Routes, Target};
 use switchhook::routing::{
     Command, Done, EventKind, EventRecord, Refusal, Reservation, ReservationStatus, RoutingTarget, RowChange,
-    SidSource, Step, Task, TaskQueueSid, TaskSid, TaskStatus, Timestamp, Worker, WorkflowSid, Workspace, WorkspaceRows,
+    SidSource, Step, Task, TaskQueueSid, TaskSid, TaskStatus, Timestamp, TransferStatus, TransferTarget, Worker,
+    WorkflowSid, Workspace, WorkspaceRows,
 };
 
 /// How much is looked at after a command.
@@ -124,7 +125,9 @@ impl Watch {
         if let Some((mut copy, mut sids)) = restored {
             let again = copy.handle(command, now, &mut sids);
             let same = match (&outcome, &again) {
-                (Ok(done), Ok(again)) => done.events == again.events && done.reply == again.reply,
+                (Ok(done), Ok(again)) => {
+                    (&done.events, done.reply, &done.alerts) == (&again.events, again.reply, &again.alerts)
+                }
                 (Err(refusal), Err(again)) => refusal == again,
                 _ => false,
             };
@@ -220,8 +223,17 @@ impl Watch {
         if self.stored.settings.multi_task_enabled && used > capacity {
             return Err(format!("{task} was reserved beyond capacity: {used:?} of {capacity:?}"));
         }
-        if field("task_routing_target").is_some_and(|target| target.starts_with("WK")) {
-            return Ok(());
+        let of_transfer = self
+            .stored
+            .reservations
+            .iter()
+            .find(|row| Some(row.sid) == event.about.reservation)
+            .and_then(|row| row.transfer)
+            .and_then(|transfer| self.stored.transfers.iter().find(|row| row.sid == transfer));
+        match of_transfer.map(|transfer| transfer.to) {
+            Some(TransferTarget::Worker(_)) => return Ok(()),
+            None if field("task_routing_target").is_some_and(|target| target.starts_with("WK")) => return Ok(()),
+            _ => {}
         }
         // Membership by figures or activities is left to the candidates' check: the event shows them after the offer.
         let text = field("task_queue_target_expression").unwrap_or_default();
@@ -271,6 +283,9 @@ impl Watch {
     }
 
     fn target_of(&self, task: &Task) -> Option<&Target> {
+        if task.transfer.is_some() {
+            return None;
+        }
         let routes = self.routes.get(&(task.workflow?, task.workflow_version))?;
         match task.step {
             Step::Target { filter, target } => {
@@ -308,7 +323,13 @@ impl Watch {
             } else {
                 !rows.reservations.iter().any(|row| open(&row))
             };
-        if let Some(RoutingTarget::Worker(target)) = task.routing_target {
+        if let Some(transfer) = task.transfer {
+            let initiating = rows.transfers.iter().find(|row| row.sid == transfer);
+            let initiating = initiating.map(|row| row.initiating_reservation);
+            if rows.reservations.iter().any(|row| row.task == task.sid && open(&row) && Some(row.sid) != initiating) {
+                return false;
+            }
+        } else if let Some(RoutingTarget::Worker(target)) = task.routing_target {
             return target == worker.sid && (task.ignore_capacity || reservable);
         }
         let Some(queue) = rows.task_queues.iter().find(|row| Some(row.sid) == task.queue) else { return false };
@@ -352,9 +373,15 @@ impl Watch {
         for task in &rows.tasks {
             let mut pending =
                 rows.reservations.iter().filter(|row| row.task == task.sid && row.status == ReservationStatus::Pending);
+            if task.transfer.is_some() {
+                due.push((task.assigned_at.expect("transferred tasks were accepted").plus_secs(86_400), "24 hours"));
+            }
             match task.status {
+                TaskStatus::Reserved if task.transfer.is_some() => {}
                 TaskStatus::Pending => {
-                    due.push((task.created_at.plus_secs(task.timeout_secs), "time to live"));
+                    if task.transfer.is_none() {
+                        due.push((task.created_at.plus_secs(task.timeout_secs), "time to live"));
+                    }
                     if let Some(target) = self.target_of(task).filter(|target| target.timeout_secs.is_some()) {
                         due.push((task.base_at.plus_secs(target.ends_after_secs), "step"));
                     }
@@ -411,12 +438,29 @@ fn states_agree(rows: &WorkspaceRows, offers_max: &BTreeMap<TaskQueueSid, u32>) 
         let count = |status| of_task.iter().filter(|row| row.status == status).count();
         let (pending, accepted, wrapping) =
             (count(ReservationStatus::Pending), count(ReservationStatus::Accepted), count(ReservationStatus::Wrapping));
+        let mut initiated = rows
+            .transfers
+            .iter()
+            .filter(|row| row.task == task.sid && row.status == TransferStatus::Initiated)
+            .map(|row| row.sid);
+        if (initiated.next(), initiated.next()) != (task.transfer, None) {
+            return Err(format!("{} does not know its transfer", task.sid));
+        }
+        let transferred = rows.transfers.iter().any(|row| row.task == task.sid);
         let fits = match task.status {
+            TaskStatus::Pending if task.transfer.is_some() => pending == 0,
+            TaskStatus::Reserved if task.transfer.is_some() => pending > 0,
             TaskStatus::Pending | TaskStatus::Completed | TaskStatus::Canceled => pending + accepted + wrapping == 0,
             TaskStatus::Reserved => pending > 0 && accepted + wrapping == 0,
+            // Nobody may be left after a failed cold transfer.
+            TaskStatus::Assigned if transferred => pending == 0,
+            TaskStatus::Wrapping if transferred => pending + accepted == 0,
             TaskStatus::Assigned => (pending, accepted, wrapping) == (0, 1, 0),
             TaskStatus::Wrapping => (pending, accepted, wrapping) == (0, 0, 1),
         };
+        if task.transfer.is_some() && !matches!(task.status, TaskStatus::Pending | TaskStatus::Reserved) {
+            return Err(format!("{} is {} during a transfer", task.sid, task.status));
+        }
         if !fits {
             return Err(format!(
                 "{} is {} with {pending} pending, {accepted} accepted and {wrapping} wrapping reservations",
@@ -427,12 +471,19 @@ fn states_agree(rows: &WorkspaceRows, offers_max: &BTreeMap<TaskQueueSid, u32>) 
         if pending > usize::try_from(most).unwrap_or(usize::MAX) {
             return Err(format!("{} is offered to {pending} workers at once, more than {most}", task.sid));
         }
-        let workers: BTreeSet<_> = of_task.iter().filter(|row| row.status.is_open()).map(|row| row.worker).collect();
-        if workers.len() != pending + accepted + wrapping {
+        let mut holders = BTreeSet::new();
+        let initiating: BTreeSet<_> =
+            rows.transfers.iter().filter(|row| row.task == task.sid).map(|row| row.initiating_reservation).collect();
+        // A worker may get back what it hands on.
+        let open = of_task.iter().filter(|row| row.status.is_open() && !initiating.contains(&row.sid));
+        if !open.map(|row| row.worker).all(|worker| holders.insert(worker)) {
             return Err(format!("one worker holds two open reservations of {}", task.sid));
         }
     }
     let orphan = rows.reservations.iter().find(|row| !rows.tasks.iter().any(|task| task.sid == row.task));
+    if let Some(row) = rows.transfers.iter().find(|row| !rows.tasks.iter().any(|task| task.sid == row.task)) {
+        return Err(format!("{} has no task", row.sid));
+    }
     orphan.map_or(Ok(()), |row| Err(format!("{} has no task", row.sid)))
 }
 
@@ -521,5 +572,7 @@ fn apply(rows: &mut WorkspaceRows, change: RowChange) {
         RowChange::TaskDeleted(sid) => rows.tasks.retain(|row| row.sid != sid),
         RowChange::Reservation(row) => put(&mut rows.reservations, row, |row| row.sid),
         RowChange::ReservationDeleted(sid) => rows.reservations.retain(|row| row.sid != sid),
+        RowChange::Transfer(row) => put(&mut rows.transfers, row, |row| row.sid),
+        RowChange::TransferDeleted(sid) => rows.transfers.retain(|row| row.sid != sid),
     }
 }

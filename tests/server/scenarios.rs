@@ -12,12 +12,14 @@ use std::fmt::Display;
 use std::path::Path;
 
 use switchhook::routing::command::{
-    ChannelName, NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, ReservationChange, ReservationParent,
-    TaskQueueUpdate, TaskUpdate, Template, WorkerUpdate, WorkflowUpdate, WorkspaceUpdate,
+    ChannelName, Instruction, NewTask, NewTaskQueue, NewTransfer, NewWorker, NewWorkflow, NewWorkspace,
+    ReservationChange, ReservationParent, TaskQueueUpdate, TaskUpdate, Template, WorkerUpdate, WorkflowUpdate,
+    WorkspaceUpdate,
 };
 use switchhook::routing::{
-    AccountSid, ActivitySid, Command, EventRecord, Reply, ReservationSid, RoutingTarget, TaskOrder, TaskQueueSid,
-    TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid, Workspace,
+    AccountSid, ActivitySid, Alert, Command, EventRecord, Reply, ReservationSid, RoutingTarget, TaskOrder,
+    TaskQueueSid, TaskSid, TaskStatus, Timestamp, TransferMode, TransferSid, TransferTarget, WorkerSid, WorkflowSid,
+    Workspace,
 };
 
 use crate::routing_watch::{Depth, Sids, Watch};
@@ -98,6 +100,8 @@ struct Stage {
     now: Timestamp,
     names: BTreeMap<String, Named>,
     events: Vec<EventRecord>,
+    /// Those that were not expected yet.
+    alerts: Vec<Alert>,
     /// Up to where `expect events` has read, for each subject.
     read: BTreeMap<String, usize>,
     depth: Depth,
@@ -133,6 +137,7 @@ impl Stage {
             now: START,
             names: BTreeMap::new(),
             events: done.events,
+            alerts: done.alerts,
             read: BTreeMap::new(),
             depth: Depth::All,
         };
@@ -153,6 +158,7 @@ impl Stage {
             "forget" => {
                 self.read.clear();
                 self.events.clear();
+                self.alerts.clear();
                 Ok(())
             }
             "refused" => {
@@ -204,12 +210,13 @@ impl Stage {
                     Reply::Workflow(sid) => Some(Named::Workflow(sid)),
                     Reply::Worker(sid) => Some(Named::Worker(sid)),
                     Reply::Task(sid) => Some(Named::Task(sid)),
-                    Reply::TaskChannel(_) | Reply::Done => None,
+                    Reply::TaskChannel(_) | Reply::Transfer(_) | Reply::Done => None,
                 };
                 if let (Some(name), Some(named)) = (name, named) {
                     self.names.insert(name.to_owned(), named);
                 }
                 self.events.extend(done.events);
+                self.alerts.extend(done.alerts);
                 Ok(())
             }
             Err(refusal) => Err(refusal.to_string()),
@@ -345,7 +352,18 @@ impl Stage {
                 let activity = args.next("an activity").ok().map(|name| stage.activity(&name)).transpose()?;
                 Ok(ReservationChange::Reject { activity })
             })?,
-            "connect" => Command::BeginConnecting(self.reservation(args)?),
+            "connect" => Command::BeginConnecting {
+                reservation: self.reservation(args)?,
+                instruction: if args.take_flag("dequeue") { Instruction::Dequeue } else { Instruction::Conference },
+            },
+            "transfer" => self.read_transfer(args)?,
+            "cancel-transfer" => {
+                let task = self.task(&args.next("a task")?)?;
+                let worker = self.worker(&args.next("a worker")?)?;
+                let newest = self.workspace.transfers_of_task(task).last();
+                let transfer = newest.map_or(TransferSid::from_bits(u128::MAX), |row| row.sid);
+                Command::CancelTransfer { worker, task, transfer }
+            }
             "connected" => Command::AcceptConnected(self.reservation(args)?),
             "fail" => Command::FailConnecting {
                 reservation: self.reservation(args)?,
@@ -458,6 +476,24 @@ impl Stage {
             },
         };
         Ok(Command::UpdateReservation { parent, reservation, change: change(self, args)?, if_match })
+    }
+
+    /// `transfer T1 alice bob cold priority=5 {…}`: alice hands the task on to bob, or to a queue.
+    fn read_transfer(&self, args: &mut Args) -> Result<Command, String> {
+        let attributes = args.take_json();
+        let mode = if args.take_flag("cold") { TransferMode::Cold } else { TransferMode::Warm };
+        let priority = args.parsed("priority", number)?;
+        let task = self.task(&args.next("a task")?)?;
+        let worker = self.worker(&args.next("a worker")?)?;
+        let to = args.next("a worker or a queue")?;
+        let to = match self.named_or_unknown(&to, || Named::Worker(unknown()))? {
+            Named::Worker(sid) => TransferTarget::Worker(sid),
+            Named::Queue(sid) => TransferTarget::TaskQueue(sid),
+            _ => return Err(format!("{to} takes no tasks")),
+        };
+        let newest = self.workspace.reservations_of_task(task).filter(|row| row.worker == worker).last();
+        let reservation = newest.map_or(ReservationSid::from_bits(u128::MAX), |row| row.sid);
+        Ok(Command::CreateTransfer(NewTransfer { worker, task, reservation, to, mode, attributes, priority }))
     }
 
     fn named(&self, name: &str) -> Result<Named, String> {

@@ -46,6 +46,15 @@ impl Stage {
                     }
                 }
             }
+            "alerts" => {
+                let mut wanted = Vec::new();
+                while let Ok(word) = args.next("a code") {
+                    wanted.push(number::<u32>(&word)?);
+                }
+                let found: Vec<u32> = self.alerts.drain(..).map(|alert| alert.code).collect();
+                same("alerts", found, wanted)?;
+            }
+            "transfer" => self.expect_transfer(&mut args)?,
             "history" => self.expect_history(&mut args)?,
             _ => match self.named(&subject)? {
                 Named::Task(sid) => self.expect_task(sid, &mut args)?,
@@ -159,6 +168,21 @@ impl Stage {
         same("reservations", found, wanted)?;
         let last = rows.iter().rfind(|row| row.status == ReservationStatus::Canceled);
         same("reason code", last.and_then(|row| row.canceled_reason_code), code)
+    }
+
+    /// The newest transfer of a task: `T1 warm bob initiated "reason"`.
+    fn expect_transfer(&self, args: &mut Args) -> Result<(), String> {
+        let reason = args.take_quoted();
+        let task = self.task(&args.next("a task")?)?;
+        let newest = self.workspace.transfers_of_task(task).last();
+        if args.take_flag("none") {
+            return same("transfer", newest.map(|row| row.status), None);
+        }
+        let row = newest.ok_or("the task was never transferred")?;
+        same("mode", row.mode.as_str().to_lowercase(), args.next("a mode")?)?;
+        same("target", row.to.to_string(), self.named(&args.next("a target")?)?.to_string())?;
+        same("status", row.status.as_str().to_owned(), args.next("a status")?)?;
+        same("reason", row.failed_reason.clone(), reason)
     }
 
     fn expect_names(&self, args: &mut Args) -> Result<(), String> {
