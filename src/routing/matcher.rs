@@ -241,15 +241,11 @@ struct HandOut {
 impl HandOut {
     /// Lets a worker ask a source; the source is to be put in line anew.
     fn ask(&mut self, source: Source, worker: WorkerSid) -> usize {
-        let at = match self.index.get(&source) {
-            Some(at) => *at,
-            None => {
-                let at = self.sources.len();
-                self.index.insert(source.clone(), at);
-                self.sources.push(Asked { source, askers: BTreeSet::new(), key: None });
-                at
-            }
-        };
+        let next = self.sources.len();
+        let at = *self.index.entry(source).or_insert_with_key(|source| {
+            self.sources.push(Asked { source: source.clone(), askers: BTreeSet::new(), key: None });
+            next
+        });
         if let Some(asked) = self.sources.get_mut(at) {
             asked.askers.insert(worker);
         }
