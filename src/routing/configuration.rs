@@ -104,10 +104,10 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn delete_workspace(&mut self) -> Result<Reply, Refusal> {
+    pub(super) fn delete_workspace(&mut self) -> Reply {
         self.record_workspace(EventKind::WorkspaceDeleted);
         self.workspace.touched.deleted = true;
-        Ok(Reply::Done)
+        Reply::Done
     }
 
     pub(super) fn create_activity(&mut self, name: &str, available: bool) -> Result<Reply, Refusal> {
@@ -150,20 +150,18 @@ impl Turn<'_> {
         }
         self.workspace.touched.activities.insert(activity);
         self.record_activity(EventKind::ActivityUpdated, activity);
-        // Expressions can mention the name.
-        if !self.workspace.dynamic_queues.is_empty() {
-            let inside: Vec<WorkerSid> = self
-                .workspace
-                .workers
-                .values()
-                .filter(|entry| entry.row.activity == activity)
-                .map(|entry| entry.row.sid)
-                .collect();
-            for worker in inside {
-                self.refresh_dynamic(worker);
-                self.workspace.refresh_ready(worker);
-                self.free(worker);
-            }
+        // Expressions of queues and of targets can mention the name.
+        let inside: Vec<WorkerSid> = self
+            .workspace
+            .workers
+            .values()
+            .filter(|entry| entry.row.activity == activity)
+            .map(|entry| entry.row.sid)
+            .collect();
+        for worker in inside {
+            self.refresh_dynamic(worker);
+            self.workspace.refresh_ready(worker);
+            self.free(worker);
         }
         Ok(Reply::Done)
     }
@@ -286,6 +284,7 @@ impl Turn<'_> {
         self.workspace.task_channels.remove(&sid);
         self.workspace.channel_names.remove(&unique_name);
         self.workspace.touched.task_channels.insert(sid);
+        self.workspace.lanes.retain(|lane, _| lane.1 != sid);
         let workers: Vec<WorkerSid> = self.workspace.workers.keys().copied().collect();
         for worker in workers {
             if let Some(row) = self.workspace.workers.get_mut(&worker).and_then(|entry| entry.channels.remove(&sid)) {
@@ -293,7 +292,6 @@ impl Turn<'_> {
             }
             self.workspace.refresh_ready(worker);
         }
-        self.workspace.lanes.retain(|lane, _| lane.1 != sid);
         Ok(Reply::Done)
     }
 }

@@ -110,17 +110,17 @@ impl Workspace {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let before = std::mem::take(&mut entry.ready);
         for (lane, key) in &before {
-            if !wanted.contains(&(*lane, *key)) {
-                if let Some(lane) = self.lanes.get_mut(lane) {
-                    lane.ready.remove(key);
-                }
+            if !wanted.contains(&(*lane, *key))
+                && let Some(lane) = self.lanes.get_mut(lane)
+            {
+                lane.ready.remove(key);
             }
         }
         for (lane_key, key) in &wanted {
-            if before.get(lane_key) != Some(key) {
-                if let Some(lane) = self.lanes.get_mut(lane_key) {
-                    lane.ready.insert(*key);
-                }
+            if before.get(lane_key) != Some(key)
+                && let Some(lane) = self.lanes.get_mut(lane_key)
+            {
+                lane.ready.insert(*key);
             }
         }
         entry.ready = wanted.into_iter().collect();
@@ -135,10 +135,10 @@ impl Workspace {
         let mut ready = Vec::new();
         if let Some(queue) = self.task_queues.get(&key.0) {
             for worker in &queue.members {
-                if let Some(entry) = self.workers.get(worker) {
-                    if self.is_reservable(entry, key.1) {
-                        ready.push(self.ready_key(entry, key.1));
-                    }
+                if let Some(entry) = self.workers.get(worker)
+                    && self.is_reservable(entry, key.1)
+                {
+                    ready.push(self.ready_key(entry, key.1));
                 }
             }
         }
@@ -199,7 +199,7 @@ impl Workspace {
                     *entry.members_in.entry(activity).or_insert(0) += 1;
                 } else {
                     entry.members.remove(&worker);
-                    discount(&mut entry.members_in, activity);
+                    discount(&mut entry.members_in, &activity);
                 }
             }
             if let Some(entry) = self.workers.get_mut(&worker) {
@@ -219,10 +219,10 @@ impl Workspace {
         let activity = entry.row.activity;
         for queue in queues {
             entry.queues.remove(queue);
-            if let Some(queue) = self.task_queues.get_mut(queue) {
-                if queue.members.remove(&worker) {
-                    discount(&mut queue.members_in, activity);
-                }
+            if let Some(queue) = self.task_queues.get_mut(queue)
+                && queue.members.remove(&worker)
+            {
+                discount(&mut queue.members_in, &activity);
             }
         }
     }
@@ -238,7 +238,7 @@ impl Workspace {
         let Some(entry) = self.workers.get(&worker) else { return };
         for queue in &entry.queues {
             if let Some(queue) = self.task_queues.get_mut(queue) {
-                discount(&mut queue.members_in, from);
+                discount(&mut queue.members_in, &from);
                 *queue.members_in.entry(entry.row.activity).or_insert(0) += 1;
             }
         }
@@ -285,7 +285,8 @@ impl Workspace {
             KnownWorkerValue::Null => Err(KnownWorkerProblem::Null),
             KnownWorkerValue::Invalid => Err(KnownWorkerProblem::Invalid),
             KnownWorkerValue::Text(text) if by_name => {
-                self.worker_names.get(&text.to_lowercase()).copied().ok_or(KnownWorkerProblem::Invalid)
+                let name = text.to_lowercase();
+                self.worker_names.get(&name).copied().ok_or(KnownWorkerProblem::NameUnknown(name))
             }
             KnownWorkerValue::Text(text) => match text.parse::<WorkerSid>() {
                 Ok(sid) if self.workers.contains_key(&sid) => Ok(sid),
@@ -316,6 +317,9 @@ impl Workspace {
                 }
                 Position::Targeted(worker, key) => {
                     self.targeted.entry(*worker).or_default().insert((*key, task));
+                }
+                Position::Awaited(name) => {
+                    self.awaited.entry(name.clone()).or_default().insert(task);
                 }
                 Position::Nobody => {}
             }
@@ -352,8 +356,43 @@ impl Workspace {
                     }
                 }
             }
+            Some(Position::Awaited(name)) => {
+                if let Some(waiting) = self.awaited.get_mut(&name) {
+                    waiting.remove(&task);
+                    if waiting.is_empty() {
+                        self.awaited.remove(&name);
+                    }
+                }
+            }
             Some(Position::Nobody) | None => {}
         }
+    }
+
+    /// A worker bears this lower-case name from now on: tasks that wait for that name wait for the worker.
+    pub(super) fn name_taken(&mut self, name: &str) {
+        let waiting = self.awaited.get(name).cloned().unwrap_or_default();
+        self.place_again(waiting);
+    }
+
+    /// A worker is gone or has another name: tasks that waited for it by name wait for the name again.
+    pub(super) fn name_given_up(&mut self, worker: WorkerSid) {
+        let known = self.lanes.values().filter_map(|lane| lane.known.get(&worker));
+        let waiting = known.flat_map(|rules| rules.values()).flat_map(|class| class.tasks.iter().map(|key| key.task()));
+        let waiting = waiting.collect();
+        self.place_again(waiting);
+    }
+
+    fn place_again(&mut self, tasks: std::collections::BTreeSet<TaskSid>) {
+        for task in tasks {
+            self.lift_task(task);
+            self.place_task(task);
+        }
+    }
+
+    /// Stamps go on after the newest one that a record shows.
+    pub(super) fn recall_newest_stamp(&mut self) {
+        let newest = self.workers.values().map(|entry| entry.row.last_reserved_at).max();
+        self.newest_stamp = newest.unwrap_or(Timestamp(i64::MIN));
     }
 
     /// Pending and reserved tasks hold on to the configuration they follow.
@@ -388,6 +427,7 @@ impl Workspace {
         match self.known_worker(target, &document) {
             None => (Position::Ruled(lane, rule, key), Some(document)),
             Some(Ok(worker)) => (Position::Known(lane, worker, rule, key), Some(document)),
+            Some(Err(KnownWorkerProblem::NameUnknown(name))) => (Position::Awaited(name), None),
             Some(Err(_)) => (Position::Nobody, None),
         }
     }
@@ -397,10 +437,10 @@ impl Workspace {
         match row.status {
             TaskStatus::Pending => {
                 deadlines.push((row.created_at.plus_secs(row.timeout_secs), Deadline::TaskLife(row.sid)));
-                if let Some(target) = self.target_of(row) {
-                    if target.timeout_secs.is_some() {
-                        deadlines.push((row.base_at.plus_secs(target.ends_after_secs), Deadline::Step(row.sid)));
-                    }
+                if let Some(target) = self.target_of(row)
+                    && target.timeout_secs.is_some()
+                {
+                    deadlines.push((row.base_at.plus_secs(target.ends_after_secs), Deadline::Step(row.sid)));
                 }
                 let gaps = row.back_offs.iter().map(|back_off| back_off.until);
                 if let Some(until) = gaps.filter(|until| *until != BackOff::OVER).min() {
@@ -450,12 +490,14 @@ impl Workspace {
 }
 
 /// Why a known worker is nobody (routing.md 3.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KnownWorkerProblem {
     /// The attribute is null on purpose.
     Null,
-    /// Missing, of the wrong type, or nobody's name (alert 40154).
+    /// Missing or of the wrong type (alert 40154).
     Invalid,
+    /// Nobody's name, here in lower case (alert 40154).
+    NameUnknown(String),
     /// A worker of another workspace, or none at all (alert 40155).
     Elsewhere,
 }
@@ -464,11 +506,11 @@ fn lanes_of(queue: TaskQueueSid) -> std::ops::RangeInclusive<LaneKey> {
     (queue, TaskChannelSid::from_bits(0))..=(queue, TaskChannelSid::from_bits(u128::MAX))
 }
 
-fn discount<K: Ord>(counts: &mut std::collections::BTreeMap<K, u32>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
+fn discount<K: Ord>(counts: &mut std::collections::BTreeMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
         *count = count.saturating_sub(1);
         if *count == 0 {
-            counts.remove(&key);
+            counts.remove(key);
         }
     }
 }

@@ -96,7 +96,9 @@ pub(super) enum Position {
     Known(LaneKey, WorkerSid, Rule, TaskKey),
     /// For one worker, whatever the queue.
     Targeted(WorkerSid, TaskKey),
-    /// For nobody: the known worker does not exist, or the queue is gone.
+    /// For a known worker by this lower-case name, which nobody bears yet.
+    Awaited(String),
+    /// For nobody: no worker is known, or the queue is gone.
     Nobody,
 }
 
@@ -110,7 +112,7 @@ impl Lane {
             Position::Known(_, worker, rule, key) => {
                 add_to(self.known.entry(*worker).or_default(), rule, *key, document);
             }
-            Position::Targeted(..) | Position::Nobody => {}
+            Position::Targeted(..) | Position::Awaited(_) | Position::Nobody => {}
         }
     }
 
@@ -128,7 +130,7 @@ impl Lane {
                     }
                 }
             }
-            Position::Targeted(..) | Position::Nobody => {}
+            Position::Targeted(..) | Position::Awaited(_) | Position::Nobody => {}
         }
     }
 }

@@ -14,11 +14,19 @@ use super::turn::Turn;
 use super::workspace::{WorkerEntry, Workspace};
 
 /// Queues of the preferred kind first, then the order within the kind (TaskRouter: Queue ordering).
-type GlobalKey = (bool, TaskKey);
+pub(super) type GlobalKey = (bool, TaskKey);
 
 impl Workspace {
     fn global_key(&self, key: TaskKey) -> GlobalKey {
         (key.order() != self.settings.prioritize_queue_order, key)
+    }
+
+    /// Where a task stands in the global order.
+    pub(super) fn place_in_line(&self, task: TaskSid) -> Option<GlobalKey> {
+        let row = &self.tasks.get(&task)?.row;
+        let queue = row.queue.and_then(|queue| self.task_queues.get(&queue));
+        let order = queue.map_or(super::state::TaskOrder::Fifo, |queue| queue.row.task_order);
+        Some(self.global_key(TaskKey::of(row, order)))
     }
 
     /// A worker is not offered a task again before its gap or back-off is over (D37, voice.md 3.7).
@@ -31,7 +39,7 @@ impl Workspace {
         let Some(entry) = self.tasks.get(&task) else { return Vec::new() };
         let row = &entry.row;
         match &entry.position {
-            None | Some(Position::Nobody) => Vec::new(),
+            None | Some(Position::Awaited(_) | Position::Nobody) => Vec::new(),
             Some(Position::Targeted(worker, _)) => self
                 .workers
                 .get(worker)
@@ -175,12 +183,7 @@ impl Turn<'_> {
             for worker in &self.freed {
                 match self.workspace.best_task_for(*worker, self.now) {
                     Some(task) => {
-                        let Some(row) = self.workspace.task(task) else { continue };
-                        let order = row
-                            .queue
-                            .and_then(|queue| self.workspace.task_queues.get(&queue))
-                            .map_or(super::state::TaskOrder::Fifo, |queue| queue.row.task_order);
-                        let key = self.workspace.global_key(TaskKey::of(row, order));
+                        let Some(key) = self.workspace.place_in_line(task) else { continue };
                         if best.is_none_or(|(best, _)| key < best) {
                             best = Some((key, task));
                         }
@@ -202,15 +205,7 @@ impl Turn<'_> {
                 return;
             }
             let mut returning = std::mem::take(&mut self.returning);
-            returning.sort_by_key(|(task, _)| {
-                self.workspace.task(*task).map(|row| {
-                    let order = row
-                        .queue
-                        .and_then(|queue| self.workspace.task_queues.get(&queue))
-                        .map_or(super::state::TaskOrder::Fifo, |queue| queue.row.task_order);
-                    self.workspace.global_key(TaskKey::of(row, order))
-                })
-            });
+            returning.sort_by_key(|(task, _)| self.workspace.place_in_line(*task));
             for (task, attributes_changed) in returning {
                 if self.workspace.task(task).is_some_and(|row| row.status == TaskStatus::Pending) {
                     self.re_evaluate(task, attributes_changed);

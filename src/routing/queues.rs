@@ -257,7 +257,7 @@ impl Turn<'_> {
     /// Sends every pending task of the workflow through its current configuration from the top (D20).
     fn re_evaluate_workflow(&mut self, workflow: WorkflowSid) {
         let Some(version) = self.workspace.workflows.get(&workflow).map(|row| row.version) else { return };
-        let pending: Vec<(TaskSid, u32)> = self
+        let mut pending: Vec<(TaskSid, u32)> = self
             .workspace
             .tasks
             .values()
@@ -271,6 +271,7 @@ impl Turn<'_> {
             })
             .map(|row| (row.sid, row.workflow_version))
             .collect();
+        pending.sort_by_key(|(task, _)| self.workspace.place_in_line(*task));
         for (task, older) in pending {
             self.mutate_task(task, |row| row.workflow_version = version);
             self.enter_workflow(task);

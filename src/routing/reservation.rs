@@ -93,7 +93,12 @@ impl Turn<'_> {
         self.workspace.reservations.insert(sid, reservation);
         self.workspace.touched.reservations.insert(sid);
         if let Some(entry) = self.workspace.tasks.get_mut(&task) {
-            entry.reservations.push(sid);
+            // Within one moment by SID, as a restored workspace has them.
+            let rows = &self.workspace.reservations;
+            let at = entry.reservations.partition_point(|other| {
+                rows.get(other).is_some_and(|row| (row.created_at, row.sid) < (self.now, sid))
+            });
+            entry.reservations.insert(at, sid);
         }
         let stamp = self.idle_stamp();
         let now = self.now;
@@ -109,7 +114,10 @@ impl Turn<'_> {
             }
         }
         self.touch_worker(worker, Some(channel));
+        self.refresh_dynamic(worker);
         self.workspace.refresh_ready(worker);
+        // Expressions can ask for a share of free capacity at most; the worker may fit more tasks than before.
+        self.free(worker);
     }
 
     /// The moment that orders workers by idleness: now, but never the same twice, so that round robin holds within one
@@ -122,11 +130,11 @@ impl Turn<'_> {
 
     pub(super) fn touch_worker(&mut self, worker: WorkerSid, channel: Option<TaskChannelSid>) {
         self.workspace.touched.workers.insert(worker);
-        if let Some(channel) = channel {
-            if let Some(row) = self.workspace.worker_channel(worker, channel) {
-                let sid = row.sid;
-                self.workspace.touched.worker_channels.insert(sid, (worker, channel));
-            }
+        if let Some(channel) = channel
+            && let Some(row) = self.workspace.worker_channel(worker, channel)
+        {
+            let sid = row.sid;
+            self.workspace.touched.worker_channels.insert(sid, (worker, channel));
         }
     }
 
@@ -198,6 +206,15 @@ impl Turn<'_> {
             row.canceled_reason_code = reason_code;
         });
         self.record_reservation(event, reservation);
+    }
+
+    /// Ends a reservation because its task ends; an offer gives the worker's activity back (single-tasking).
+    pub(super) fn close_reservation(&mut self, reservation: ReservationSid, status: ReservationStatus) {
+        let offered =
+            self.workspace.reservation(reservation).is_some_and(|row| row.status == ReservationStatus::Pending);
+        let before = if offered { self.activity_before(reservation) } else { None };
+        self.end_reservation(reservation, status, None);
+        self.restore_activity(reservation, before);
     }
 
     pub(super) fn wrap_reservation(&mut self, reservation: ReservationSid) {
@@ -289,9 +306,7 @@ impl Turn<'_> {
             let pending =
                 self.workspace.reservation(sibling).is_some_and(|row| row.status == ReservationStatus::Pending);
             if sibling != chosen && pending {
-                let restore = self.activity_before(sibling);
-                self.end_reservation(sibling, ReservationStatus::Rescinded, None);
-                self.restore_activity(sibling, restore);
+                self.close_reservation(sibling, ReservationStatus::Rescinded);
             }
         }
     }
@@ -323,9 +338,10 @@ impl Turn<'_> {
         self.after_unaccepted(reservation, Ended::Unaccepted);
     }
 
-    /// Single-tasking: the activity the worker had before the reservation.
+    /// Single-tasking: the activity the worker had before the reservation, unless it was deleted since.
     fn activity_before(&self, reservation: ReservationSid) -> Option<ActivitySid> {
-        self.workspace.reservation(reservation).and_then(|row| row.previous_activity)
+        let before = self.workspace.reservation(reservation).and_then(|row| row.previous_activity);
+        before.filter(|activity| self.workspace.activities.contains_key(activity))
     }
 
     fn restore_activity(&mut self, reservation: ReservationSid, activity: Option<ActivitySid>) {
@@ -339,12 +355,13 @@ impl Turn<'_> {
     fn after_unaccepted(&mut self, reservation: ReservationSid, ended: Ended) {
         let Some(row) = self.workspace.reservation(reservation) else { return };
         let (task, worker) = (row.task, row.worker);
+        let now = self.now;
         let gap = self.gap_after(task, worker, ended);
-        if !self.workspace.task(task).is_some_and(|row| row.status == TaskStatus::Reserved) {
+        if self.workspace.task(task).is_none_or(|row| row.status != TaskStatus::Reserved) {
             return;
         }
         if !self.open_reservations(task).is_empty() {
-            self.change_task(task, |row| set_back_off(&mut row.back_offs, gap));
+            self.change_task(task, |row| set_back_off(&mut row.back_offs, gap, now));
             return;
         }
         let Some(row) = self.workspace.task(task) else { return };
@@ -352,7 +369,7 @@ impl Turn<'_> {
         let too_often = row.reserved_count >= RESERVED_COUNT_MAX;
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Pending;
-            set_back_off(&mut row.back_offs, gap);
+            set_back_off(&mut row.back_offs, gap, now);
         });
         if let Some(RoutingTarget::Worker(worker)) = target {
             self.cancel_task(task, &format!("RoutingTarget not available for Reservation acceptance: {worker}"));
@@ -446,10 +463,12 @@ impl Turn<'_> {
             let (from, to) = (row.status, ReservationStatus::Canceled);
             return Err(Refusal::ReservationInState { reservation, from, to });
         }
+        // Without connecting it is the assignment callback that failed (D40).
+        let ended = if row.connecting { Ended::ConnectFailed } else { Ended::Unaccepted };
         let before = self.activity_before(reservation);
         self.end_reservation(reservation, ReservationStatus::Canceled, reason_code);
         self.restore_activity(reservation, before);
-        self.after_unaccepted(reservation, Ended::ConnectFailed);
+        self.after_unaccepted(reservation, ended);
         Ok(Reply::Done)
     }
 
@@ -468,8 +487,18 @@ impl Turn<'_> {
     }
 }
 
-fn set_back_off(back_offs: &mut Vec<BackOff>, new: BackOff) {
+/// Enters a gap, and drops those that are over.
+fn set_back_off(back_offs: &mut Vec<BackOff>, new: BackOff, now: Timestamp) {
+    drop_elapsed(back_offs, now);
     back_offs.retain(|back_off| back_off.worker != new.worker);
     let at = back_offs.partition_point(|back_off| back_off.worker < new.worker);
     back_offs.insert(at, new);
+}
+
+/// Drops gaps that are over; counts of failed connects stay.
+pub(super) fn drop_elapsed(back_offs: &mut Vec<BackOff>, now: Timestamp) {
+    back_offs.retain(|back_off| back_off.until > now || back_off.failures > 0);
+    for back_off in back_offs.iter_mut().filter(|back_off| back_off.until <= now) {
+        back_off.until = BackOff::OVER;
+    }
 }

@@ -250,7 +250,7 @@ pub struct Worker {
     pub status_changed_at: Timestamp,
     /// Last reservation on any channel; the creation at first.
     pub last_reserved_at: Timestamp,
-    /// ETag.
+    /// `ETag`.
     pub version: u64,
     /// Creation.
     pub created_at: Timestamp,
@@ -400,7 +400,7 @@ pub struct Task {
     pub reserved_count: u32,
     /// Workers that are not offered it again yet, ordered by worker.
     pub back_offs: Vec<BackOff>,
-    /// ETag.
+    /// `ETag`.
     pub version: u64,
     /// First acceptance.
     pub assigned_at: Option<Timestamp>,
@@ -437,7 +437,7 @@ pub struct Reservation {
     pub previous_activity: Option<ActivitySid>,
     /// Why it was canceled, where known.
     pub canceled_reason_code: Option<i32>,
-    /// ETag.
+    /// `ETag`.
     pub version: u64,
     /// Creation.
     pub created_at: Timestamp,

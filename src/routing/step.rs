@@ -135,13 +135,14 @@ impl Turn<'_> {
         loop {
             next = match next {
                 Next::Stay => return,
-                Next::Filter(from) => match routes.first_match(&self.document_of(task), from) {
-                    Some(filter) => Next::Target(filter, 0),
-                    None => {
+                Next::Filter(from) => {
+                    if let Some(filter) = routes.first_match(&self.document_of(task), from) {
+                        Next::Target(filter, 0)
+                    } else {
                         self.leave_workflow(task, &routes);
                         Next::Stay
                     }
-                },
+                }
                 Next::Target(filter, target) => self.enter_target(task, &routes, filter, target),
             };
         }

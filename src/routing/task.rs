@@ -6,8 +6,9 @@
 use super::EventKind;
 use super::command::{ChannelName, NewTask, Reply, TaskUpdate};
 use super::refusal::Refusal;
+use super::reservation::drop_elapsed;
 use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
-use super::state::{BackOff, ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
+use super::state::{ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
 use super::time::Timestamp;
 use super::turn::{Turn, check_attributes, check_version, merged_attributes};
 use super::workspace::{Deadline, TaskEntry};
@@ -97,12 +98,12 @@ impl Turn<'_> {
         };
         let entry = TaskEntry { row, reservations: Vec::new(), position: None, deadlines: Vec::new() };
         self.workspace.tasks.insert(sid, entry);
+        self.workspace.place_task(sid);
         self.workspace.touched.tasks.insert(sid);
         if routed {
             self.record_task(EventKind::TaskCreated, sid);
             self.enter_workflow(sid);
         } else {
-            self.workspace.place_task(sid);
             self.record_task(EventKind::TaskCreated, sid);
             if queue.is_some() {
                 self.record_task(EventKind::TaskQueueEntered, sid);
@@ -258,7 +259,11 @@ impl Turn<'_> {
             });
             self.record_task(EventKind::TaskUpdated, task);
             if status == TaskStatus::Pending && !ends {
-                self.returning.push((task, attributes_changed));
+                if attributes_changed {
+                    self.returning.push((task, true));
+                } else if channel.is_some() {
+                    self.try_task(task);
+                }
             }
         }
         match update.status {
@@ -306,7 +311,7 @@ impl Turn<'_> {
                 Some(ReservationStatus::Pending) => ReservationStatus::Canceled,
                 _ => ReservationStatus::Completed,
             };
-            self.end_reservation(reservation, status, None);
+            self.close_reservation(reservation, status);
         }
     }
 
@@ -344,7 +349,7 @@ impl Turn<'_> {
         });
         self.record_task(EventKind::TaskCanceled, task);
         for reservation in self.open_reservations(task) {
-            self.end_reservation(reservation, ReservationStatus::Canceled, None);
+            self.close_reservation(reservation, ReservationStatus::Canceled);
         }
         self.let_go_of_version(task);
     }
@@ -426,15 +431,10 @@ impl Turn<'_> {
         }
     }
 
-    /// Drops gaps that are over (counts of failed connects stay) and offers the task again.
+    /// A gap is over: the task is offered again.
     fn end_back_offs(&mut self, task: TaskSid) {
         let now = self.now;
-        self.change_task(task, |row| {
-            row.back_offs.retain(|back_off| back_off.until > now || back_off.failures > 0);
-            for back_off in row.back_offs.iter_mut().filter(|back_off| back_off.until <= now) {
-                back_off.until = BackOff::OVER;
-            }
-        });
+        self.change_task(task, |row| drop_elapsed(&mut row.back_offs, now));
         self.try_task(task);
     }
 }

@@ -49,7 +49,7 @@ impl<'a> Turn<'a> {
     pub(super) fn carry_out(&mut self, command: &Command) -> Result<Reply, Refusal> {
         match command {
             Command::UpdateWorkspace(update) => self.update_workspace(update),
-            Command::DeleteWorkspace => self.delete_workspace(),
+            Command::DeleteWorkspace => Ok(self.delete_workspace()),
             Command::CreateActivity { friendly_name, available } => self.create_activity(friendly_name, *available),
             Command::UpdateActivity { activity, friendly_name } => {
                 self.update_activity(*activity, friendly_name.as_deref())

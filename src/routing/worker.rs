@@ -54,7 +54,8 @@ impl Turn<'_> {
             open: BTreeSet::new(),
             ready: BTreeMap::new(),
         };
-        self.workspace.worker_names.insert(name_key, sid);
+        self.workspace.worker_names.insert(name_key.clone(), sid);
+        self.workspace.newest_stamp = self.workspace.newest_stamp.max(self.now);
         self.workspace.workers.insert(sid, entry);
         let channels: Vec<TaskChannelSid> = self.workspace.task_channels.keys().copied().collect();
         for channel in channels {
@@ -64,6 +65,7 @@ impl Turn<'_> {
         self.workspace.refresh_document(sid);
         self.workspace.refresh_membership(sid);
         self.workspace.refresh_ready(sid);
+        self.workspace.name_taken(&name_key);
         self.record_worker(EventKind::WorkerCreated, sid);
         self.free(sid);
         Ok(Reply::Worker(sid))
@@ -141,8 +143,13 @@ impl Turn<'_> {
         entry.row.version += 1;
         entry.row.updated_at = now;
         if let Some(name) = name {
+            let new_key = name.to_lowercase();
             self.workspace.worker_names.remove(&old_key);
-            self.workspace.worker_names.insert(name.to_lowercase(), worker);
+            self.workspace.worker_names.insert(new_key.clone(), worker);
+            if new_key != old_key {
+                self.workspace.name_given_up(worker);
+                self.workspace.name_taken(&new_key);
+            }
         }
         self.touch_worker(worker, None);
         self.workspace.refresh_document(worker);
@@ -190,18 +197,20 @@ impl Turn<'_> {
             let reason = format!("worker {worker} has accepted or wrapping reservations");
             return Err(Refusal::InUse { reason });
         }
-        self.workspace.clear_ready(worker);
-        // Out of every queue first, so that canceled offers do not come back to this worker.
-        let queues: Vec<TaskQueueSid> =
-            self.workspace.workers.get(&worker).map(|entry| entry.queues.iter().copied().collect()).unwrap_or_default();
-        self.workspace.leave_queues(worker, &queues);
         for reservation in self.pending_reservations_of(worker) {
             self.cancel_pending(reservation);
         }
+        // Before anything is matched again, and after the last change that could make the worker a member anew.
+        self.workspace.clear_ready(worker);
+        let queues: Vec<TaskQueueSid> =
+            self.workspace.workers.get(&worker).map(|entry| entry.queues.iter().copied().collect()).unwrap_or_default();
+        self.workspace.leave_queues(worker, &queues);
         self.record_worker(EventKind::WorkerDeleted, worker);
         let Some(entry) = self.workspace.workers.remove(&worker) else { return Ok(Reply::Done) };
         self.freed.remove(&worker);
         self.workspace.worker_names.remove(&entry.row.friendly_name.to_lowercase());
+        self.workspace.name_given_up(worker);
+        self.workspace.recall_newest_stamp();
         self.workspace.touched.workers.insert(worker);
         for (channel, row) in entry.channels {
             self.workspace.touched.worker_channels.insert(row.sid, (worker, channel));

@@ -143,6 +143,8 @@ pub struct Workspace {
     pub(super) lanes: BTreeMap<LaneKey, Lane>,
     /// Tasks that wait for one named worker and nobody else.
     pub(super) targeted: BTreeMap<WorkerSid, BTreeSet<(TaskKey, TaskSid)>>,
+    /// Tasks that wait for a known worker by a name that nobody bears, by that name in lower case.
+    pub(super) awaited: BTreeMap<String, BTreeSet<TaskSid>>,
     pub(super) deadlines: BTreeSet<(Timestamp, Deadline)>,
     /// Queues whose expression mentions activities or channel figures, so that membership moves with them.
     pub(super) dynamic_queues: BTreeSet<TaskQueueSid>,
@@ -201,6 +203,7 @@ impl Workspace {
             vocabulary: Vocabulary::default(),
             lanes: BTreeMap::new(),
             targeted: BTreeMap::new(),
+            awaited: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             dynamic_queues: BTreeSet::new(),
             newest_stamp: Timestamp(i64::MIN),
@@ -400,7 +403,6 @@ impl Workspace {
         }
         for row in rows.workers {
             workspace.worker_names.insert(row.friendly_name.to_lowercase(), row.sid);
-            workspace.newest_stamp = workspace.newest_stamp.max(row.last_reserved_at);
             let entry = WorkerEntry {
                 sid_text: row.sid.to_string(),
                 document: Document::default(),
@@ -427,16 +429,17 @@ impl Workspace {
             if let Some(task) = workspace.tasks.get_mut(&row.task) {
                 task.reservations.push(row.sid);
             }
-            if row.status.is_open() {
-                if let Some(worker) = workspace.workers.get_mut(&row.worker) {
-                    worker.open.insert(row.sid);
-                }
+            if row.status.is_open()
+                && let Some(worker) = workspace.workers.get_mut(&row.worker)
+            {
+                worker.open.insert(row.sid);
             }
             if let Some(at) = row.deadline {
                 workspace.deadlines.insert((at, Deadline::Reservation(row.sid)));
             }
             workspace.reservations.insert(row.sid, row);
         }
+        workspace.recall_newest_stamp();
         workspace.derive();
         Ok(workspace)
     }

@@ -7,7 +7,7 @@ use super::error::SyntaxErrors;
 use super::names::{Meaning, Operand, Place};
 use super::scope::Scope;
 use super::syntax::{Syntax, Term, parse};
-use super::value::{Operator, compare};
+use super::value::{Operator, compare, compare_stored};
 use super::vocabulary::{Slot, Vocabulary};
 
 /// A boolean expression of TaskRouter, compiled; keeps its text.
@@ -104,7 +104,10 @@ impl Node {
     fn holds(&self, scope: &Scope<'_>) -> bool {
         match self {
             Self::Decided(result) => *result,
-            Self::Comparison(left, operator, right) => compare(left.view(scope), *operator, right.view(scope)),
+            Self::Comparison(left, operator, right) => match (left.stored(scope), right.stored(scope)) {
+                (Some(left), Some(right)) => compare_stored(left, *operator, right),
+                _ => compare(left.view(scope), *operator, right.view(scope)),
+            },
             Self::All(members) => members.iter().all(|member| member.holds(scope)),
             Self::Any(members) => members.iter().any(|member| member.holds(scope)),
         }

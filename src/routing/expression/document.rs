@@ -7,41 +7,50 @@
 use super::value::Value;
 use super::vocabulary::{Slot, Vocabulary};
 
+/// Slots that share one [`Chunk`].
+const CHUNK: usize = 64;
+/// Position of a slot without a value.
+const ABSENT: u8 = u8::MAX;
+
 /// Attribute values by slot. The default is a document without attributes.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
-    /// Which slots have a value: one word for 64 slots.
-    words: Box<[Word]>,
+    /// Where the value of each slot is. A byte a slot keeps documents small under a large vocabulary; bits would be
+    /// smaller still, but counting them took longer than the comparison itself.
+    chunks: Box<[Chunk]>,
     /// The present values in the order of their slots.
     values: Box<[Value]>,
     /// Length of the vocabulary when the attributes were read.
     slots: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Word {
-    present: u64,
-    /// Number of values in the words before.
+#[derive(Clone, Debug)]
+struct Chunk {
+    /// Number of values in the chunks before.
     before: u32,
+    /// Position of each slot's value among those of this chunk, below [`CHUNK`], or [`ABSENT`].
+    positions: [u8; CHUNK],
 }
 
 impl Document {
     /// Reads every value that a path of `vocabulary` leads to.
     pub fn read(vocabulary: &Vocabulary, attributes: &serde_json::Value) -> Self {
-        let mut words = Vec::with_capacity(vocabulary.len().div_ceil(64));
+        let mut chunks = Vec::with_capacity(vocabulary.len().div_ceil(CHUNK));
         let mut values = Vec::new();
-        for paths in vocabulary.paths().chunks(64) {
+        for paths in vocabulary.paths().chunks(CHUNK) {
             let before = u32::try_from(values.len()).expect("there are no more values than slots");
-            let mut present = 0;
-            for (bit, path) in paths.iter().enumerate() {
+            let mut positions = [ABSENT; CHUNK];
+            let mut next = 0;
+            for (position, path) in positions.iter_mut().zip(paths) {
                 if let Some(json) = path.find(attributes) {
-                    present |= 1 << bit;
                     values.push(Value::read(json, false));
+                    *position = next;
+                    next += 1;
                 }
             }
-            words.push(Word { present, before });
+            chunks.push(Chunk { before, positions });
         }
-        Self { words: words.into(), values: values.into(), slots: vocabulary.len() }
+        Self { chunks: chunks.into(), values: values.into(), slots: vocabulary.len() }
     }
 
     /// Says whether the vocabulary has not grown since the attributes were read; paths added later read as missing.
@@ -54,14 +63,14 @@ impl Document {
         Projection(slots.iter().map(|slot| self.value(*slot).cloned()).collect())
     }
 
+    #[inline]
     pub(super) fn value(&self, slot: Slot) -> Option<&Value> {
-        let word = self.words.get(slot.0 as usize / 64)?;
-        let bit = 1_u64 << (slot.0 % 64);
-        if word.present & bit == 0 {
-            return None;
+        let slot = slot.0 as usize;
+        let chunk = self.chunks.get(slot / CHUNK)?;
+        match chunk.positions[slot % CHUNK] {
+            ABSENT => None,
+            position => self.values.get(chunk.before as usize + usize::from(position)),
         }
-        let rank = word.before + (word.present & (bit - 1)).count_ones();
-        self.values.get(rank as usize)
     }
 }
 

@@ -188,14 +188,28 @@ fn count(path: &Path) -> Option<Count> {
     }
 }
 
+/// What a missing attribute is.
+static NULL: Value = Value::Null;
+
 impl Operand {
-    /// Looks the operand up.
+    /// Looks up an operand whose value lies ready as such; none for built-in names.
     #[inline]
+    pub(super) fn stored<'v>(&'v self, scope: &Scope<'v>) -> Option<&'v Value> {
+        let (document, slot) = match self {
+            Self::WorkerAttribute(slot) => (scope.worker, *slot),
+            Self::TaskAttribute(slot) => (scope.task, *slot),
+            Self::Constant(value) => return Some(value),
+            Self::WorkerField(..) | Self::Channel(..) | Self::Count(_) => return None,
+        };
+        Some(document.and_then(|document| document.value(slot)).unwrap_or(&NULL))
+    }
+
+    /// Looks up any operand.
     pub(super) fn view<'v>(&'v self, scope: &Scope<'v>) -> View<'v> {
         match self {
-            Self::Constant(value) => value.view(),
-            Self::TaskAttribute(slot) => task_attribute(scope, *slot),
-            Self::WorkerAttribute(slot) => worker_attribute(scope, *slot),
+            Self::Constant(_) | Self::TaskAttribute(_) | Self::WorkerAttribute(_) => {
+                self.stored(scope).map_or(View::Null, Value::view)
+            }
             Self::WorkerField(field, slot) => match scope.worker.and_then(|worker| worker.value(*slot)) {
                 Some(value) => value.view(),
                 None => scope.names.map_or(View::Null, |names| View::Text(field.of(names))),
@@ -203,7 +217,7 @@ impl Operand {
             Self::Channel(unique_name, figure, slot) => {
                 match scope.names.and_then(|names| names.channels.figures(unique_name)) {
                     Some(values) => figure.of(values),
-                    None => worker_attribute(scope, *slot),
+                    None => scope.worker.and_then(|worker| worker.value(*slot)).map_or(View::Null, Value::view),
                 }
             }
             Self::Count(count) => scope.counts.map_or(View::Null, |counts| {
@@ -215,14 +229,6 @@ impl Operand {
             }),
         }
     }
-}
-
-fn task_attribute<'v>(scope: &Scope<'v>, slot: Slot) -> View<'v> {
-    scope.task.and_then(|task| task.value(slot)).map_or(View::Null, Value::view)
-}
-
-fn worker_attribute<'v>(scope: &Scope<'v>, slot: Slot) -> View<'v> {
-    scope.worker.and_then(|worker| worker.value(slot)).map_or(View::Null, Value::view)
 }
 
 impl Field {

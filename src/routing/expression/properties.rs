@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::syntax::{Syntax, Term, is_keyword, parse};
-use super::value::{Number, Operator, Value};
+use super::value::{Number, Operator, Value, compare, compare_stored};
 use super::vocabulary::{Path, Segment};
 use super::{Document, Expression, KnownWorker, OrderBy, Place, Scope, Vocabulary};
 
@@ -88,6 +88,32 @@ fn literals() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Values as they lie in documents, with many equal pairs.
+fn values() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        literals(),
+        (-2..3_i32).prop_map(|number| Value::Number(Number(number.into()))),
+        "-?[0-2](\\.0)?|[ab]?".prop_map(|text| Value::Text(text.into())),
+        Just(Value::Object),
+    ];
+    prop_oneof![scalar.clone(), prop::collection::vec(scalar, 0..4).prop_map(|elements| Value::List(elements.into())),]
+}
+
+fn operators() -> impl Strategy<Value = Operator> {
+    prop::sample::select(vec![
+        Operator::Equal,
+        Operator::NotEqual,
+        Operator::Greater,
+        Operator::AtLeast,
+        Operator::Less,
+        Operator::AtMost,
+        Operator::Has,
+        Operator::In,
+        Operator::NotIn,
+        Operator::Contains,
+    ])
+}
+
 fn paths() -> impl Strategy<Value = Path> {
     let head = "[a-c_$][a-c0-9_$]{0,2}".prop_filter("a keyword begins no reference", |name| !is_keyword(name));
     let segment = prop_oneof![
@@ -104,20 +130,11 @@ fn trees() -> impl Strategy<Value = Syntax> {
         prop::collection::vec(literals(), 0..4).prop_map(|elements| Term::Constant(Value::List(elements.into()))),
         paths().prop_map(Term::Reference),
     ];
-    let operator = prop::sample::select(vec![
-        Operator::Equal,
-        Operator::NotEqual,
-        Operator::Greater,
-        Operator::AtLeast,
-        Operator::Less,
-        Operator::AtMost,
-        Operator::Has,
-        Operator::In,
-        Operator::NotIn,
-        Operator::Contains,
-    ]);
-    let comparison =
-        (term.clone(), operator, term).prop_map(|(left, operator, right)| Syntax::Comparison { left, operator, right });
+    let comparison = (term.clone(), operators(), term).prop_map(|(left, operator, right)| Syntax::Comparison {
+        left,
+        operator,
+        right,
+    });
     comparison.prop_recursive(4, 24, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 2..4).prop_map(Syntax::Any),
@@ -174,6 +191,14 @@ proptest! {
             let negated = negated.matches(&Scope { task: Some(&one), ..Scope::default() });
             prop_assert!(!(negated && result(&one)));
         }
+    }
+
+    #[test]
+    fn the_short_way_of_comparing_gives_what_the_long_way_gives(
+        left in values(), operator in operators(), right in values(),
+    ) {
+        let long = compare(left.view(), operator, right.view());
+        prop_assert_eq!(compare_stored(&left, operator, &right), long, "{:?} {:?} {:?}", left, operator, right);
     }
 
     #[test]
