@@ -74,8 +74,10 @@ impl Paging {
             Seek::After(cursor) => Some(write_token("PA", cursor)),
             Seek::Before(cursor) => Some(write_token("PB", cursor)),
         };
-        let next =
-            list.after.as_ref().map(|cursor| self.page_url(url, self.number.saturating_add(1), Some(write_token("PA", cursor))));
+        let next = list
+            .after
+            .as_ref()
+            .map(|cursor| self.page_url(url, self.number.saturating_add(1), Some(write_token("PA", cursor))));
         let previous = list
             .before
             .as_ref()
