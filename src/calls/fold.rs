@@ -239,14 +239,14 @@ impl Machine<'_> {
     /// nobody is there to talk to a caller who is led into one.
     fn stale_sighting(&mut self, index: Option<usize>, sighting: &Sighting<'_>) {
         let Some(index) = index.filter(|index| self.is_same_call(*index, sighting)) else { return };
-        match sighting.event {
-            RoomEvent::Joined if index == 0 => self.caller_strayed(sighting.conference),
-            RoomEvent::Left { reason, .. } if index == 0 => {
-                if reason.as_deref() == Some(HUNG_UP) && !self.caller_was_sent() {
-                    self.lose_caller("hangup", true, true);
-                }
+        match (sighting.event, index) {
+            (RoomEvent::Joined, 0) => self.caller_strayed(sighting.conference),
+            (RoomEvent::Left { reason, .. }, 0) if reason.as_deref() == Some(HUNG_UP) && !self.caller_was_sent() => {
+                self.lose_caller("hangup", true, true);
             }
-            RoomEvent::Left { .. } if self.connecting_index() != Some(index) && !self.task.legs[index].accepted => {
+            (RoomEvent::Left { .. }, 1..)
+                if self.connecting_index() != Some(index) && !self.task.legs[index].accepted =>
+            {
                 self.leave_room(index);
             }
             _ => {}

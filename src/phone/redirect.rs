@@ -54,7 +54,7 @@ impl PhoneSystem {
     ) -> Result<PhoneOutcome, Failure> {
         let budget = self.transport.patience.command;
         let sending = self.send(redirect, &mut unclear, last_error);
-        if let Ok(answered) = tokio::time::timeout(budget - budget / LOOK_SHARE, sending).await {
+        if let Ok(answered) = tokio::time::timeout(budget.saturating_sub(budget / LOOK_SHARE), sending).await {
             return answered;
         }
         let found = if unclear { self.look_for_caller(redirect, last_error).await? } else { None };
