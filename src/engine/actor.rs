@@ -87,7 +87,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             cores.tick(now, &mut entropy);
         }
         if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
-            let events = batch.events.clone();
+            let counted: Vec<Counted> = batch.events.iter().filter_map(counted).collect();
             if let Err(error) = around.store.append(batch).await {
                 for (reply, _) in replies {
                     // The one who asked may be gone; nobody else needs to know.
@@ -95,7 +95,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
                 }
                 return Ended::Store(error);
             }
-            count(&events);
+            counted.iter().for_each(count);
             around.outbox.add(cores.sid(), errands);
         }
         for (reply, outcome) in replies {
@@ -119,25 +119,42 @@ async fn sleep_until(deadline: Option<Timestamp>, clock: &Clock) {
     tokio::time::sleep(Duration::from_millis(ms).min(SLEEP_MAX)).await;
 }
 
-/// Counts what operators ask about; no SIDs as labels.
-fn count(events: &[EventRecord]) {
-    for event in events {
-        match event.kind {
-            EventKind::TaskCreated => counter!("taskrouter_tasks_created_total").increment(1),
-            EventKind::TaskCompleted => counter!("taskrouter_tasks_completed_total").increment(1),
-            EventKind::TaskCanceled => {
-                counter!("taskrouter_tasks_canceled_total", "reason" => reason_label(event)).increment(1);
-            }
-            EventKind::ReservationCreated
-            | EventKind::ReservationAccepted
-            | EventKind::ReservationRejected
-            | EventKind::ReservationTimeout
-            | EventKind::ReservationCanceled
-            | EventKind::ReservationRescinded => {
-                let outcome = event.kind.as_str().trim_start_matches("reservation.");
-                counter!("taskrouter_reservations_total", "outcome" => outcome).increment(1);
-            }
-            _ => {}
+/// What the metrics keep of an event; no SIDs as labels.
+#[derive(Debug, Clone, Copy)]
+enum Counted {
+    TaskCreated,
+    TaskCompleted,
+    TaskCanceled { reason: &'static str },
+    Reservation { outcome: &'static str },
+}
+
+/// What operators ask about.
+fn counted(event: &EventRecord) -> Option<Counted> {
+    match event.kind {
+        EventKind::TaskCreated => Some(Counted::TaskCreated),
+        EventKind::TaskCompleted => Some(Counted::TaskCompleted),
+        EventKind::TaskCanceled => Some(Counted::TaskCanceled { reason: reason_label(event) }),
+        EventKind::ReservationCreated
+        | EventKind::ReservationAccepted
+        | EventKind::ReservationRejected
+        | EventKind::ReservationTimeout
+        | EventKind::ReservationCanceled
+        | EventKind::ReservationRescinded => {
+            Some(Counted::Reservation { outcome: event.kind.as_str().trim_start_matches("reservation.") })
+        }
+        _ => None,
+    }
+}
+
+fn count(counted: &Counted) {
+    match counted {
+        Counted::TaskCreated => counter!("taskrouter_tasks_created_total").increment(1),
+        Counted::TaskCompleted => counter!("taskrouter_tasks_completed_total").increment(1),
+        Counted::TaskCanceled { reason } => {
+            counter!("taskrouter_tasks_canceled_total", "reason" => *reason).increment(1);
+        }
+        Counted::Reservation { outcome } => {
+            counter!("taskrouter_reservations_total", "outcome" => *outcome).increment(1);
         }
     }
 }

@@ -9,7 +9,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde_json::Value;
 
 use crate::calls::voice_task::VoiceTask;
-use crate::calls::{CallSid, Calls, ConferenceOptions, Input, Instructable, Output, PhoneCommand, VoiceChange};
+use crate::calls::{
+    CallSid, Calls, ConferenceOptions, Input, Instructable, Output, PhoneCommand, VoiceChange, VoiceState,
+};
 use crate::routing::command::{ChannelName, NewTask, NewWorkspace, ReservationParent};
 use crate::routing::{
     AccountSid, AlertSid, Command, Done, EventKind, EventRecord, Refusal, Reply, Reservation, ReservationSid,
@@ -247,9 +249,11 @@ impl Cores {
         }
         match self.calls.can_instruct(task, reservation) {
             Instructable::Yes => {}
-            // The same instruction again, by a double click or a client's retry (V29).
-            Instructable::AlreadyConnecting => return Ok(Reply::Task(task)),
-            Instructable::OtherConnecting => {
+            // The same instruction again, by a double click or a client's retry (V29); or the same leg's webhook.
+            Instructable::AlreadyConnecting if self.is_same_leg(task, reservation, call) => {
+                return Ok(Reply::Task(task));
+            }
+            Instructable::AlreadyConnecting | Instructable::OtherConnecting => {
                 self.alert(40136, not_pending.to_string(), row_refs(row));
                 return Err(not_pending);
             }
@@ -276,6 +280,14 @@ impl Cores {
         };
         self.run(VecDeque::from([(task, input)]), sids);
         Ok(Reply::Task(task))
+    }
+
+    /// Whether a repeated instruction means the leg that is being connected: any repetition of the REST instruction
+    /// does, a leg of the worker's own phone only if it is that leg.
+    fn is_same_leg(&self, task: TaskSid, reservation: ReservationSid, call: Option<&CallSid>) -> bool {
+        let Some(call) = call else { return true };
+        let leg = self.calls.task(task).and_then(|record| record.worker_leg(reservation));
+        leg.is_some_and(|leg| leg.call.as_ref() == Some(call))
     }
 
     fn contact_uri(&self, worker: WorkerSid) -> Option<String> {
@@ -376,10 +388,13 @@ impl Cores {
     /// Everything to write since the last call, and the phone commands among it; `None` when nothing changed.
     pub(super) fn take_batch(&mut self, sids: &mut dyn SidSource) -> Option<(Batch, Vec<Errand>)> {
         let rows = self.workspace.take_changes();
-        for row in &rows {
-            if let RowChange::TaskDeleted(task) = row {
-                self.calls.forget(*task);
-            }
+        let removed = rows.iter().filter_map(|row| match row {
+            RowChange::TaskDeleted(task) => Some(*task),
+            _ => None,
+        });
+        let removed: Vec<TaskSid> = removed.collect();
+        for task in removed {
+            self.forget_closed(task);
         }
         let errands = std::mem::take(&mut self.errands);
         let mut batch = Batch::empty(self.sid, self.written_sequence);
@@ -399,16 +414,32 @@ impl Cores {
         }
         batch.outbox_added = open.into_values().collect();
         for change in self.calls.take_changes() {
+            if let VoiceChange::Changed(task) = change {
+                self.forget_closed(task);
+            }
             match change {
-                VoiceChange::Changed(task) => batch.voice_tasks.extend(self.voice_row(task)),
-                VoiceChange::Forgotten(task) => batch.voice_tasks_deleted.push(task),
+                VoiceChange::Changed(task) if self.calls.task(task).is_some() => {
+                    batch.voice_tasks.extend(self.voice_row(task));
+                }
+                VoiceChange::Changed(task) | VoiceChange::Forgotten(task) => batch.voice_tasks_deleted.push(task),
             }
         }
+        // What was forgotten in the loop is in the batch already.
+        self.calls.take_changes();
         if batch.is_empty() {
             return None;
         }
         self.written_sequence = self.workspace.settings().last_sequence;
         Some((batch, errands))
+    }
+
+    /// Drops the calls of a task that is gone from the routing core, once no leg of it lives: a caller whose task was
+    /// deleted still has to be let go, and the phone system still asks for documents by the task's SID.
+    fn forget_closed(&mut self, task: TaskSid) {
+        let closed = self.calls.task(task).is_some_and(|record| record.state == VoiceState::Closed);
+        if closed && self.workspace.task(task).is_none() {
+            self.calls.forget(task);
+        }
     }
 
     fn voice_row(&self, task: TaskSid) -> Option<VoiceTaskRow> {
@@ -417,7 +448,7 @@ impl Cores {
             task,
             workspace: self.sid,
             call: Some(record.call.0.clone()),
-            closed: record.state == crate::calls::VoiceState::Closed,
+            closed: record.state == VoiceState::Closed,
             conference: record.conference.clone(),
             state: serde_json::to_string(record).expect("voice tasks have text keys only"),
             updated_at: self.now,

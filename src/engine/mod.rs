@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{counter, gauge};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -97,9 +97,18 @@ impl Engine {
     }
 
     /// Makes a workspace for `account`; it is on disk when this returns.
+    ///
+    /// Runs in a task of its own: a caller who goes away between the commit and the start of the actor must not leave
+    /// a workspace without one.
     pub async fn create_workspace(&self, account: AccountSid, new: NewWorkspace) -> Result<WorkspaceSid, Error> {
+        let engine = self.clone();
+        let made = self.0.tracker.spawn(async move { engine.found(account, &new).await });
+        made.await.unwrap_or(Err(Error::Unavailable))
+    }
+
+    async fn found(&self, account: AccountSid, new: &NewWorkspace) -> Result<WorkspaceSid, Error> {
         let mut entropy = self.0.around.entropy;
-        let mut cores = Cores::create(account, &new, self.0.around.clock.now(), &mut entropy)?;
+        let mut cores = Cores::create(account, new, self.0.around.clock.now(), &mut entropy)?;
         let workspace = cores.sid();
         if let Some((batch, _)) = cores.take_batch(&mut entropy) {
             self.0.around.store.append(batch).await.map_err(|error| {
@@ -151,7 +160,9 @@ impl Engine {
         workspaces.get(&workspace).cloned().ok_or(Error::NoSuchWorkspace)
     }
 
-    /// Whether every workspace has its actor; for the readiness check.
+    /// Whether the engine takes requests, that is, has not been told to stop; for the readiness check.
+    ///
+    /// A single workspace that is being loaded again does not count: the others go on, and its metric tells.
     #[must_use]
     pub fn is_running(&self) -> bool {
         !self.0.around.shutdown.is_cancelled()
@@ -191,6 +202,7 @@ impl Engine {
     async fn keep_running(&self, workspace: WorkspaceSid, cores: Cores, receiver: mpsc::Receiver<Call>) {
         let receiver = Arc::new(Mutex::new(receiver));
         let mut next = Some(cores);
+        let reloading = gauge!("taskrouter_workspaces_reloading");
         let mut pause = RELOAD_PAUSE;
         loop {
             if let Some(cores) = next.take() {
@@ -218,9 +230,14 @@ impl Engine {
                     pause = RELOAD_PAUSE;
                 }
             }
-            tokio::select! {
-                () = self.0.around.shutdown.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+            reloading.increment(1);
+            let stopped = tokio::select! {
+                () = self.0.around.shutdown.cancelled() => true,
+                () = tokio::time::sleep(pause) => false,
+            };
+            reloading.decrement(1);
+            if stopped {
+                return;
             }
             pause = pause.saturating_mul(2).min(RELOAD_PAUSE_MAX);
             match self.load(workspace).await {

@@ -94,7 +94,11 @@ pub(super) async fn run(
                 running.spawn(async move {
                     let done = (errand.task, errand.number);
                     let permit = permits.acquire().await;
-                    let outcome = carry_out(phone.as_ref(), &errand).await;
+                    // In a task of its own: a failure of the client must not keep the task's other commands waiting.
+                    let attempt = errand.clone();
+                    let attempt = tokio::spawn(async move { carry_out(phone.as_ref(), &attempt).await }).await;
+                    let outcome =
+                        attempt.unwrap_or_else(|error| PhoneOutcome::Unavailable { message: error.to_string() });
                     drop(permit);
                     report(&engine, workspace, &errand, outcome).await;
                     done

@@ -360,3 +360,76 @@ async fn outcomes_of_unknown_commands_and_tasks_change_nothing() {
     bench.call(TaskSid::from_bits(7), ended).await;
     assert_eq!(bench.loaded().await.rows, before.rows);
 }
+
+#[tokio::test]
+async fn a_caller_who_goes_away_leaves_no_workspace_without_an_actor() {
+    let bench = Bench::start().await;
+    let account = AccountSid::from_bits(1);
+    let new = NewWorkspace {
+        friendly_name: "Abandoned".to_owned(),
+        event_callback_url: String::new(),
+        events_filter: None,
+        multi_task_enabled: true,
+        prioritize_queue_order: TaskOrder::Fifo,
+        template: Template::None,
+    };
+    for patience in 0..12 {
+        let (engine, new) = (bench.engine.clone(), new.clone());
+        let asked = tokio::spawn(async move { engine.create_workspace(account, new).await });
+        for _ in 0..patience * 4 {
+            tokio::task::yield_now().await;
+        }
+        asked.abort();
+    }
+    bench.engine.create_workspace(account, new).await.unwrap();
+    let store = &bench.engine.0.around.store;
+    let workspaces = store.workspaces().await.unwrap();
+    assert!(workspaces.len() > 2, "some of the abandoned requests were carried out");
+    for workspace in workspaces {
+        let answered = async {
+            while bench.engine.send(workspace, Request::Routing(Command::Tick)).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), answered).await.expect("each workspace on disk has its actor");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_task_keeps_its_call_until_the_caller_is_let_go() {
+    let bench = Bench::start_with_silent_phone().await;
+    let (workflow, _) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    bench.call(task, Input::WaitRequested).await;
+    bench.routing(Command::DeleteTask { task, if_match: None }).await;
+    let loaded = bench.loaded().await;
+    assert!(loaded.rows.tasks.is_empty());
+    assert_eq!(loaded.voice_tasks.len(), 1, "the caller is still at the phone system");
+    let left = Input::Left { result: QueueResult::Hangup, call_ended: true, queue_time_secs: Some(3) };
+    bench.call(task, left).await;
+    // The release that was asked for is answered before the call is closed for good.
+    let number = bench.loaded().await.outbox.first().map(|row| row.number);
+    if let Some(number) = number {
+        bench.call(task, Input::CommandDone { number, outcome: PhoneOutcome::Gone }).await;
+    }
+    assert!(bench.loaded().await.voice_tasks.is_empty(), "nothing is kept of a call that is over");
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn another_leg_does_not_take_over_a_reservation_that_is_being_connected() {
+    let bench = Bench::start_with_silent_phone().await;
+    let (workflow, _) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    bench.call(task, Input::WaitRequested).await;
+    let reservation = bench.reservation_of(task).await.sid;
+    let own_phone = |call: &str| Request::WorkerCall {
+        reservation,
+        call: CallSid(call.to_owned()),
+        options: ConferenceOptions::default(),
+    };
+    bench.engine.send(bench.workspace, own_phone("CA5")).await.unwrap();
+    bench.engine.send(bench.workspace, own_phone("CA5")).await.unwrap();
+    let other = bench.engine.send(bench.workspace, own_phone("CA6")).await;
+    assert!(matches!(other, Err(Error::Refused(_))), "{other:?}");
+}

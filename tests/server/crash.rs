@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use switchhook::clock::Clock;
 use switchhook::routing::Timestamp;
+use switchhook::store::Store;
 
 use crate::programs::{Floor, NUMBER, Programs, text};
 
@@ -15,6 +16,9 @@ const KILLS: u32 = 50;
 
 /// The story takes about this long when nothing goes wrong; kills are spread over it.
 const STORY_MS: u64 = 700;
+
+/// Longest time the server stays away after a kill.
+const DOWNTIME_MS: u64 = 300;
 
 /// What the server acknowledged, and must therefore still know; by task, with the moment it was first seen.
 #[derive(Default)]
@@ -46,21 +50,34 @@ impl Seeded {
 async fn killing_the_server_loses_and_doubles_nothing() {
     let mut programs = Programs::start(20.0).await;
     let floor = programs.furnish().await;
-    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 1500 })).await;
     programs.post(&format!("{}/Workers/{}", floor.base, floor.worker), &[("ActivitySid", &floor.available)]).await;
     let mut seeded = Seeded(0x5eed);
     let mut acknowledged = Acknowledged::default();
     for round in 0..KILLS {
         let instant = Duration::from_millis(seeded.below(STORY_MS));
-        one_round(&mut programs, &floor, instant, &mut acknowledged).await;
+        let downtime = Duration::from_millis(seeded.below(DOWNTIME_MS));
+        // Every third worker's leg ends by itself soon after it was answered.
+        let behaviour = match round % 3 {
+            0 => json!({ "answer_after_ms": 1500, "hang_up_after_ms": 2500 }),
+            _ => json!({ "answer_after_ms": 1500 }),
+        };
+        programs.control(Method::PUT, "/addresses/client:alice", behaviour).await;
+        one_round(&mut programs, &floor, (instant, downtime), &mut acknowledged).await;
         acknowledged.forget_old(Clock::system().now());
         check(&programs, &floor, &acknowledged, round).await;
     }
     assert!(acknowledged.stories > KILLS / 2, "most stories were told to the end");
+    programs.kill_server().await;
+    check_numbers(&programs, &floor).await;
 }
 
 /// One call from ringing to completion, with the server killed and started again on the way.
-async fn one_round(programs: &mut Programs, floor: &Floor, instant: Duration, acknowledged: &mut Acknowledged) {
+async fn one_round(
+    programs: &mut Programs,
+    floor: &Floor,
+    (instant, downtime): (Duration, Duration),
+    acknowledged: &mut Acknowledged,
+) {
     let call = programs.control(Method::POST, "/calls", json!({ "from": "+15551110000", "to": NUMBER })).await;
     let caller = text(&call, "call_sid");
     let kill = tokio::time::sleep(instant);
@@ -80,6 +97,8 @@ async fn one_round(programs: &mut Programs, floor: &Floor, instant: Duration, ac
             None => {
                 killed = true;
                 programs.kill_server().await;
+                // Things go on at the phone system meanwhile.
+                tokio::time::sleep(downtime).await;
                 programs.start_server().await;
             }
             Some(true) if killed => return,
@@ -206,4 +225,19 @@ async fn check(programs: &Programs, floor: &Floor, acknowledged: &Acknowledged, 
         }
     }
     assert!(sequence > 0);
+}
+
+/// The numbers of the events have no gap, from the first to the newest.
+async fn check_numbers(programs: &Programs, floor: &Floor) {
+    let url = format!("sqlite:{}", programs.directory.path().join("switchhook.db").display());
+    let store = Store::open(&url).await.unwrap();
+    let workspace = floor.base.trim_start_matches("/Workspaces/");
+    let (first, newest, count): (i64, i64, i64) =
+        sqlx::query_as("SELECT MIN(sequence), MAX(sequence), COUNT(*) FROM events WHERE workspace_sid = $1")
+            .bind(workspace)
+            .fetch_one(store.read_pool())
+            .await
+            .unwrap();
+    assert_eq!((first, newest), (1, count));
+    store.close().await;
 }
