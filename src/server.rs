@@ -266,3 +266,14 @@ async fn show_metrics(
         None => (StatusCode::NOT_FOUND, "metrics are not recorded\n").into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_application_leaves_time_to_answer_the_phone_system() {
+        let phone_system_waits = Duration::from_secs(15);
+        assert!(APPLICATION_TIMEOUT + Duration::from_secs(5) < phone_system_waits);
+    }
+}

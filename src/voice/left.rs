@@ -27,10 +27,12 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
+    // A caller whom we sent here hears something even if the task is long gone.
+    let unknown = if webhook.get(RELEASED).is_some() { Document::Unavailable } else { Document::Empty };
     let Ok(task) = task.parse::<TaskSid>() else { return state.answer(&Document::Empty) };
     let workspace = match state.workspace_of(webhook.sender, task).await {
         Ok(Some(workspace)) => workspace,
-        Ok(None) => return state.answer(&Document::Empty),
+        Ok(None) => return state.answer(&unknown),
         Err(failed) => return failed,
     };
     let result = result_of(&webhook);
@@ -42,7 +44,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         }
         Err(error) => tracing::info!(task.sid = %task, %error, "a call left the queue of a task that takes no news"),
     }
-    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&Document::Empty) };
+    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&unknown) };
     let next = record.document_after_left(result);
     state.go_on(next, &Context { webhook: &webhook, workspace, record: &record }).await
 }
