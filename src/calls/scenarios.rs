@@ -68,6 +68,7 @@ fn document_text(document: &NextDocument) -> String {
         NextDocument::Application { result, answer_used, .. } => {
             format!("application {}{}", result.as_str(), if *answer_used { "" } else { " unused" })
         }
+        NextDocument::Release => "release".to_owned(),
         NextDocument::AfterEnqueue(verbs) => format!("after {verbs}"),
         NextDocument::Unavailable => "unavailable".to_owned(),
         NextDocument::Empty => "empty".to_owned(),
