@@ -5,6 +5,7 @@
 //! counted in total and per address. This module must not know any route. Start with [`serve`] and [`Limits`].
 
 mod addresses;
+mod public_url;
 mod requests;
 mod stream;
 
@@ -32,6 +33,7 @@ use tracing::{debug, warn};
 use addresses::{AddressPlace, Addresses};
 use stream::{Patience, Progress, TimedStream};
 
+pub use public_url::PublicUrl;
 pub use requests::{RequestId, name_route};
 
 /// How long the accept loop rests after the system refused a connection (out of file descriptors, for instance).

@@ -18,19 +18,20 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, PublicUrl};
+use crate::api;
 use crate::clock::{Clock, Entropy};
 use crate::engine::{self, Engine};
-use crate::http::{self, Limits};
+use crate::http::{self, Limits, PublicUrl};
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
 use crate::store::{self, Account, Store};
 use crate::telemetry::Metrics;
-use crate::voice::{self, Templates};
+use crate::voice::{self, Actions, Templates};
 
-/// An application answers within this time or not at all (Twilio: voice webhooks).
-const APPLICATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
+/// which enough must be left to answer the caller ourselves.
+const APPLICATION_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What the server is started with.
 #[derive(Debug, Clone)]
@@ -41,7 +42,8 @@ pub struct Settings {
     pub database: String,
     /// Base URL under which clients and the phone system reach the server; `http://` and the listener when absent.
     pub public_url: Option<String>,
-    /// Believe `X-Forwarded-…` headers where no public URL is given.
+    /// Believe `X-Forwarded-…` headers where no public URL is given: in URLs of API answers, and for the signatures of
+    /// voice webhooks.
     pub trust_forwarded: bool,
     /// The first account; written when it is not there yet or its token differs.
     pub account: Option<(AccountSid, SecretString)>,
@@ -141,15 +143,6 @@ impl Server {
         let templates = Templates::load(settings.templates_dir.as_deref())?;
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?;
         let store = Store::open(&settings.database).await?;
-        if let Some((sid, auth_token)) = &settings.account {
-            let account = Account {
-                sid: *sid,
-                friendly_name: "first account".to_owned(),
-                auth_token: auth_token.clone(),
-                created_at: clock.now(),
-            };
-            store.create_account(account).await?;
-        }
         let phone = match &settings.phone {
             None => None,
             Some(access) => {
@@ -163,21 +156,38 @@ impl Server {
             }
         };
         let engine = Engine::start(store.clone(), phone, clock.clone(), entropy).await?;
+        // After all that can fail: an account that is made is also announced.
+        if let Some((sid, auth_token)) = &settings.account {
+            let account = Account {
+                sid: *sid,
+                friendly_name: "first account".to_owned(),
+                auth_token: auth_token.clone(),
+                created_at: clock.now(),
+            };
+            store.create_account(account).await?;
+        }
         let public_url = match &settings.public_url {
             Some(url) => PublicUrl::Fixed(url.clone()),
             None => PublicUrl::FromRequest { trust_forwarded: settings.trust_forwarded },
         };
-        let api = api::State { engine: engine.clone(), store: store.clone(), clock: clock.clone(), public_url };
+        let api = api::State {
+            engine: engine.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            public_url: public_url.clone(),
+        };
         let voice = voice::State {
             engine: engine.clone(),
             store: store.clone(),
             clock,
             entropy,
             public_url: public_base,
+            requested_url: public_url,
             phone_tokens: settings.phone.iter().flat_map(PhoneAccess::tokens).collect(),
             insecure_skip_signature: settings.insecure_skip_signature,
             templates: Arc::new(templates),
             outbound,
+            actions: Actions::default(),
         };
         let health =
             Health { engine: engine.clone(), store: store.clone(), metrics, metrics_public: settings.metrics_public };
@@ -254,5 +264,16 @@ async fn show_metrics(
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
         }
         None => (StatusCode::NOT_FOUND, "metrics are not recorded\n").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_application_leaves_time_to_answer_the_phone_system() {
+        let phone_system_waits = Duration::from_secs(15);
+        assert!(APPLICATION_TIMEOUT + Duration::from_secs(5) < phone_system_waits);
     }
 }

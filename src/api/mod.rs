@@ -40,7 +40,7 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::store::Store;
 
-pub use links::PublicUrl;
+pub use crate::http::PublicUrl;
 
 /// What the handlers work with.
 #[derive(Clone)]

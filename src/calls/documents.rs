@@ -28,6 +28,9 @@ pub enum NextDocument {
         /// gets an empty document.
         answer_used: bool,
     },
+    /// A redirect to the document of released callers, which [`VoiceTask::document_after_left`] gives for
+    /// [`QueueResult::Leave`]: the phone system may run this answer or its own redirect there, both lead to the same.
+    Release,
     /// The verbs that stood after `<Enqueue>`.
     AfterEnqueue(String),
     /// The document that says that nobody can take the call.
@@ -68,20 +71,23 @@ pub struct RoomSettings {
 }
 
 impl VoiceTask {
-    /// The answer to the `<Enqueue>` action (`spec/voice.md` 2.8, "Answer of /left by state of the task").
+    /// The answer to the `<Enqueue>` action (`spec/voice.md` 2.8, "Answer of /left by state of the task"). A caller whom
+    /// we released comes with [`QueueResult::Leave`]; the action that tells of that redirect comes with another result
+    /// and must not ask the application too.
     #[must_use]
     pub fn document_after_left(&self, result: QueueResult) -> NextDocument {
         match result {
             QueueResult::Hangup => self.application(result, false).unwrap_or(NextDocument::Empty),
             QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
-                self.onward(result, NextDocument::Empty)
+                let otherwise = if self.released { NextDocument::Unavailable } else { NextDocument::Empty };
+                self.onward(result, otherwise)
             }
             QueueResult::Redirected
             | QueueResult::RedirectedFromBridged
             | QueueResult::Bridged
             | QueueResult::BridgingInProcess => {
                 if self.released {
-                    self.onward(QueueResult::Leave, NextDocument::Unavailable)
+                    NextDocument::Release
                 } else if self.cancel_reason.as_deref() == Some(QueueResult::Redirected.as_str()) {
                     self.application(QueueResult::Redirected, false).unwrap_or(NextDocument::Empty)
                 } else if self.caller_end.is_some() {
@@ -104,7 +110,7 @@ impl VoiceTask {
             return NextDocument::Empty;
         }
         if self.released {
-            return self.onward(QueueResult::Leave, NextDocument::Unavailable);
+            return NextDocument::Release;
         }
         if self.is_accepted() {
             return self.onward(QueueResult::Bridged, NextDocument::Empty);

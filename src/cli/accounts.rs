@@ -24,17 +24,43 @@ pub(super) async fn create(config: &Config, friendly_name: String) -> anyhow::Re
     Ok(Outcome::Done)
 }
 
-/// The account that the server is to make sure of: the one in the settings, or a new one when the database has none
-/// and only this machine can reach the listener.
-pub(super) async fn first(config: &Config) -> anyhow::Result<Option<(AccountSid, SecretString)>> {
+/// The account that the server is to make sure of.
+pub(super) enum First {
+    /// The one in the settings.
+    Given(AccountSid, SecretString),
+    /// A new one, because the database has none and only this machine can reach the listener.
+    New(AccountSid, SecretString),
+    /// The database has accounts.
+    None,
+}
+
+impl First {
+    /// SID and token.
+    pub(super) fn credentials(&self) -> Option<(AccountSid, SecretString)> {
+        match self {
+            Self::Given(sid, auth_token) | Self::New(sid, auth_token) => Some((*sid, auth_token.clone())),
+            Self::None => None,
+        }
+    }
+
+    /// Prints a new account; it must have been written.
+    pub(super) fn announce(&self) -> anyhow::Result<()> {
+        let Self::New(sid, auth_token) = self else { return Ok(()) };
+        say("Made the first account; its auth token is not shown again:")?;
+        show(*sid, auth_token)
+    }
+}
+
+/// Finds out which account it is.
+pub(super) async fn first(config: &Config) -> anyhow::Result<First> {
     if let (Some(sid), Some(auth_token)) = (config.account_sid, &config.auth_token) {
-        return Ok(Some((sid, auth_token.clone())));
+        return Ok(First::Given(sid, auth_token.clone()));
     }
     let store = Store::open_shared(&config.database).await.context("cannot open the database")?;
     let accounts = store.accounts().await;
     store.close().await;
     if !accounts.context("cannot read the accounts")?.is_empty() {
-        return Ok(None);
+        return Ok(First::None);
     }
     if !config.is_loopback() {
         bail!(
@@ -44,9 +70,7 @@ pub(super) async fn first(config: &Config) -> anyhow::Result<Option<(AccountSid,
         );
     }
     let (sid, auth_token) = generate();
-    say("Made the first account; its auth token is not shown again:")?;
-    show(sid, &auth_token)?;
-    Ok(Some((sid, auth_token)))
+    Ok(First::New(sid, auth_token))
 }
 
 /// A new SID and a token of 128 random bits.

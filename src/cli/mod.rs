@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::config::{Config, Log, Sources};
+use crate::outbound::InvalidCidr;
 use crate::telemetry;
 
 use arguments::{Command, Parsed};
@@ -68,9 +69,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, mut sources: Sources) 
         Ok(Outcome::GaveUp) => GAVE_UP.into(),
         Err(error) => {
             complain(&error);
-            FAILED.into()
+            if is_misuse(&error) { MISUSED.into() } else { FAILED.into() }
         }
     }
+}
+
+/// Whether a setting is to blame whose grammar only its user knows.
+fn is_misuse(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.is::<InvalidCidr>() || matches!(cause.downcast_ref(), Some(telemetry::Error::Filter(_))))
 }
 
 fn carry_out(command: Command, config: &Config) -> anyhow::Result<Outcome> {

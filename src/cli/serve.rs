@@ -14,6 +14,7 @@ use crate::outbound::Rules;
 use crate::server::{PhoneAccess, Server, Settings};
 use crate::telemetry::Metrics;
 
+use super::accounts::First;
 use super::signals::Signals;
 use super::{Outcome, accounts, say};
 
@@ -25,9 +26,13 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
     let mut signals = Signals::listen()?;
     let metrics = Metrics::install()?;
     tokio::spawn(metrics.clone().upkeep());
-    let settings = settings(config).await?;
+    // Before the database is touched: wrong settings do nothing.
+    let outbound = outbound_rules(config)?;
+    let first_account = accounts::first(config).await?;
+    let settings = settings(config, &first_account, outbound);
     let server =
         Server::start(settings, Some(metrics), Clock::system(), Entropy).await.context("cannot start the server")?;
+    first_account.announce()?;
     say(&format!("Switchhook listens on http://{}", server.address()))?;
     if config.phone.url.is_none() {
         warn!("no phone system is set (phone.url): calls can be queued but not connected");
@@ -53,7 +58,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-async fn settings(config: &Config) -> anyhow::Result<Settings> {
+fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings {
     let phone = &config.phone;
     let access = match (&phone.url, &phone.account_sid, &phone.auth_token) {
         (Some(url), Some(account_sid), Some(auth_token)) => Some(PhoneAccess {
@@ -64,19 +69,19 @@ async fn settings(config: &Config) -> anyhow::Result<Settings> {
         }),
         _ => None,
     };
-    Ok(Settings {
+    Settings {
         listen: config.listen,
         database: config.database.clone(),
         public_url: config.public_url.clone(),
         trust_forwarded: config.trust_forwarded,
-        account: accounts::first(config).await?,
+        account: first_account.credentials(),
         phone: access,
         templates_dir: config.voice.templates_dir.clone(),
         insecure_skip_signature: config.voice.insecure_skip_signature,
-        outbound: outbound_rules(config)?,
+        outbound,
         limits: config.limits.for_listener(),
         metrics_public: config.metrics_public,
-    })
+    }
 }
 
 /// Which addresses users' URLs may lead to.

@@ -125,13 +125,28 @@ pub(super) fn merge(sources: &Sources) -> Result<Config, Error> {
         let setting = settings::by_key(key).expect("options are made from the table of settings");
         layers.add_text(setting, text, format!("option --{}", setting.option))?;
     }
-    let origins = layers.origins;
-    serde_path_to_error::deserialize(Value::Table(layers.table)).map_err(|error| {
+    let Layers { table, origins } = layers;
+    serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
         let path = error.path().to_string();
         let key = origins.keys().filter(|key| path.starts_with(key.as_str())).max_by_key(|key| key.len());
         let origin = key.map_or_else(|| format!("`{path}`"), |key| origins[key].clone());
-        Error::Value { origin, message: error.into_inner().to_string().trim().to_owned() }
+        let setting = settings::by_key(key.unwrap_or(&path));
+        Error::Value { origin, message: expectation(&error.into_inner(), setting, &table) }
     })
+}
+
+/// One line that says what was expected; a text that does not parse is shown, unlike a secret, which always does.
+fn expectation(error: &toml::de::Error, setting: Option<&Setting>, table: &Table) -> String {
+    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = setting.and_then(|setting| {
+        let value =
+            setting.key.split('.').try_fold(Value::Table(table.clone()), |value, name| value.get(name).cloned());
+        Some((setting.value_name, value?.as_str()?.to_owned()))
+    });
+    match text {
+        Some((form, text)) if !message.contains("expected") => format!("expected {form}, found {text:?}: {message}"),
+        _ => message,
+    }
 }
 
 fn file_of(sources: &Sources) -> Result<Option<PathBuf>, Error> {

@@ -100,7 +100,14 @@ fn a_wrong_value_is_named_with_its_place() {
         let error = given.error();
         assert!(error.contains(expected), "{error}");
     };
-    check(Given::default().file("listen = 'here'"), ": key `listen`: ");
+    check(
+        Given::default().file("listen = 'here'"),
+        ": key `listen`: expected ADDRESS:PORT, found \"here\": invalid socket address syntax",
+    );
+    check(
+        Given::default().option("phone_server.listen", "x y"),
+        "option --phone-listen: expected ADDRESS:PORT, found \"x y\": ",
+    );
     check(Given::default().file("listen = 5"), ": key `listen`: ");
     check(Given::default().file("phone = 5"), ": key `phone`: expected a section");
     check(Given::default().file("[phone_server.numbers]\n'+1' = 7"), ": key `phone_server.numbers`: ");
@@ -116,6 +123,15 @@ fn a_wrong_value_is_named_with_its_place() {
         "option --limits-connections: expected a whole number",
     );
     check(Given::default().option("account_sid", "AC1"), "option --account-sid: ");
+    for error in [
+        Given::default().option("listen", "here").error(),
+        Given::default().option("account_sid", "AC1").error(),
+        Given::default().option("log.format", "xml").error(),
+        Given::default().file("listen = 5").error(),
+        Given::default().file("[limits]\nconnections = 'x'").error(),
+    ] {
+        assert!(error.contains("expected") && !error.contains('\n'), "{error}");
+    }
 }
 
 #[test]

@@ -181,10 +181,12 @@ impl Turn<'_> {
         self.push_task(kind, task, fields);
     }
 
+    /// The queue and the priority that a task has left, and why; the queue's name is there until the queue is deleted.
     fn previous_fields(&self, before: TaskQueueSid, priority: i32, cause: Cause, fields: &mut Fields) {
         fields.push(("previous_task_queue_sid", before.to_string()));
-        let name = self.workspace.task_queues.get(&before).map(|entry| entry.row.friendly_name.clone());
-        fields.push(("previous_task_queue_name", name.unwrap_or_default()));
+        if let Some(entry) = self.workspace.task_queues.get(&before) {
+            fields.push(("previous_task_queue_name", entry.row.friendly_name.clone()));
+        }
         fields.push(("previous_task_priority", priority.to_string()));
         if let Some(reason) = cause.target_changed {
             fields.push(("target_changed_reason", reason.to_owned()));

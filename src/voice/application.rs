@@ -7,7 +7,7 @@
 use axum::http::Method;
 use secrecy::ExposeSecret as _;
 
-use super::request::{Sender, Webhook};
+use super::request::{RELEASED, Sender, Webhook};
 use super::{State, xml};
 use crate::outbound;
 use crate::routing::{AccountSid, WorkspaceSid};
@@ -15,7 +15,7 @@ use crate::signature;
 
 /// Parameters of our own URLs, which are nothing to the application.
 const OWN_PARAMETERS: [&str; 8] =
-    ["released", "Attempt", "Task", "Twiml", "Action", "ActionMethod", "WaitUrl", "WaitMethod"];
+    [RELEASED, "Attempt", "Task", "Twiml", "Action", "ActionMethod", "WaitUrl", "WaitMethod"];
 
 /// What to ask.
 #[derive(Debug)]

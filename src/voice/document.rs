@@ -31,6 +31,8 @@ pub(super) enum Document<'a> {
     Silence,
     /// `busy.xml`: try again in a moment.
     Busy { url: &'a str },
+    /// `redirect.xml`: go on at a URL.
+    Redirect { url: &'a str },
     /// `unavailable.xml`: nobody takes this call.
     Unavailable,
     /// `error.xml`: something is broken.
@@ -52,7 +54,7 @@ pub(super) struct Room<'a> {
 }
 
 /// File names of all templates.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 12] = [
     "park.xml",
     "wait.xml",
     "join_customer.xml",
@@ -64,6 +66,7 @@ pub(super) const NAMES: [&str; 11] = [
     "worker_unavailable.xml",
     "empty.xml",
     "silence.xml",
+    "redirect.xml",
 ];
 
 impl Document<'_> {
@@ -81,6 +84,7 @@ impl Document<'_> {
             Self::WorkerUnavailable => NAMES[8],
             Self::Empty => NAMES[9],
             Self::Silence => NAMES[10],
+            Self::Redirect { .. } => NAMES[11],
         }
     }
 
@@ -112,7 +116,7 @@ impl Document<'_> {
                 left_url => *left_url,
                 callback_url => *callback_url,
             },
-            Self::Play { url } | Self::Busy { url } => context! { url => *url },
+            Self::Play { url } | Self::Busy { url } | Self::Redirect { url } => context! { url => *url },
             Self::Unavailable | Self::Error | Self::WorkerUnavailable | Self::Empty | Self::Silence => context! {},
         }
     }
@@ -132,6 +136,7 @@ impl Document<'_> {
             Document::WorkerUnavailable,
             Document::Empty,
             Document::Silence,
+            Document::Redirect { url: text },
         ]
     }
 }

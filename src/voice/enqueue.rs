@@ -1,8 +1,8 @@
 //! A call comes in to be enqueued: by redirect with parameters (mode B) or with a TwiML document (mode C) of
 //! `spec/voice.md` 0.1.
 //!
-//! Whatever is wrong with the request, the caller is not lost: the application's `action`, the verbs after `<Enqueue>`,
-//! or an announcement follow. Must not make the task itself: the engine does, and gives the same task to a repeated
+//! Whatever is wrong with the request, the caller is not lost: the task is made from what can be read, or the
+//! application's `action`, the verbs after `<Enqueue>`, or an announcement follow. Must not make the task itself: the engine does, and gives the same task to a repeated
 //! webhook of the same call. Start with [`enqueue`].
 
 use std::ops::RangeInclusive;
@@ -18,7 +18,7 @@ use super::alerts::{
 use super::application::{Question, Reply, with_query};
 use super::attributes;
 use super::document::Document;
-use super::enqueue_document::EnqueueDocument;
+use super::enqueue_document::{EnqueueDocument, Problem, trimmed};
 use super::next::verbs;
 use super::request::{self, Webhook};
 use super::{State, twiml};
@@ -50,15 +50,21 @@ async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> R
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
+    let named = workflow.or_else(|| webhook.get("WorkflowSid").map(ToOwned::to_owned));
     let text = webhook.xml.as_deref().or_else(|| webhook.get("Twiml"));
     let verb = match text.map_or_else(|| Ok(of_parameters(&webhook)), EnqueueDocument::parse) {
         Ok(verb) => verb,
         Err(problem) => {
             state.complain(webhook.sender, Complaint::new(problem.code(), problem.to_string())).await;
-            return state.answer(&Document::Error);
+            match (problem, text) {
+                // The application wants no queue for this caller; its document is what the call goes on with.
+                (Problem::NoEnqueue, Some(document)) => return twiml(trimmed(document).to_owned()),
+                (_, _) if named.is_some() => of_parameters(&webhook),
+                (_, _) => return state.answer(&Document::Error),
+            }
         }
     };
-    let named = verb.workflow.clone().or(workflow).or_else(|| webhook.get("WorkflowSid").map(ToOwned::to_owned));
+    let named = verb.workflow.clone().or(named);
     let mut wish = Wish { webhook, verb, workflow: named, workspace: None, park: Park::default() };
     wish.park = state.park_of(&wish).await;
     match state.make_task(&mut wish).await {

@@ -72,11 +72,15 @@ impl EnqueueDocument {
         if text.len() > SIZE_LIMIT {
             return Err(Problem::Malformed(format!("expected at most {SIZE_LIMIT} bytes")));
         }
-        let text = text.trim_start_matches('\u{feff}').trim();
-        let mut reading = Reading::new(text);
+        let mut reading = Reading::new(trimmed(text));
         while reading.step()? {}
         reading.chosen()
     }
+}
+
+/// The document itself: nothing may stand before an XML declaration.
+pub(super) fn trimmed(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim()
 }
 
 /// A document that is being read.

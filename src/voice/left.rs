@@ -1,5 +1,8 @@
 //! The call left the queue: `action` of our `<Enqueue>`, and the document of a caller who was let go.
 //!
+//! A phone system that is told to release a caller asks twice: the action tells of the redirect, then the redirect's
+//! document is fetched. Only the latter, which has `released` in its query, asks the application.
+//!
 //! Start with [`answer`].
 
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use super::alerts::{CANNOT_CLEAN_UP, Complaint};
 use super::application::with_query;
 use super::document::Document;
 use super::next::Context;
-use super::request::{self, Webhook};
+use super::request::{self, RELEASED, Webhook};
 use crate::calls::{Input, QueueResult};
 use crate::engine;
 use crate::routing::{TaskSid, WorkspaceSid};
@@ -24,10 +27,12 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
+    // A caller whom we sent here hears something even if the task is long gone.
+    let unknown = if webhook.get(RELEASED).is_some() { Document::Unavailable } else { Document::Empty };
     let Ok(task) = task.parse::<TaskSid>() else { return state.answer(&Document::Empty) };
     let workspace = match state.workspace_of(webhook.sender, task).await {
         Ok(Some(workspace)) => workspace,
-        Ok(None) => return state.answer(&Document::Empty),
+        Ok(None) => return state.answer(&unknown),
         Err(failed) => return failed,
     };
     let result = result_of(&webhook);
@@ -39,14 +44,18 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         }
         Err(error) => tracing::info!(task.sid = %task, %error, "a call left the queue of a task that takes no news"),
     }
-    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&Document::Empty) };
+    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&unknown) };
     let next = record.document_after_left(result);
     state.go_on(next, &Context { webhook: &webhook, workspace, record: &record }).await
 }
 
 /// `QueueResult`; a document that is fetched without one was reached by a redirect, or by nobody any more.
 fn result_of(webhook: &Webhook) -> QueueResult {
-    let absent = if webhook.call_ended() { QueueResult::Hangup } else { QueueResult::Redirected };
+    let absent = match (webhook.call_ended(), webhook.get(RELEASED)) {
+        (true, _) => QueueResult::Hangup,
+        (false, Some(_)) => return QueueResult::Leave,
+        (false, None) => QueueResult::Redirected,
+    };
     QueueResult::from_text(webhook.text("QueueResult")).unwrap_or(absent)
 }
 
@@ -67,6 +76,7 @@ impl State {
         }
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut pairs = vec![pair("QueueResult", result.as_str())];
+        pairs.extend(webhook.get(RELEASED).map(|released| pair(RELEASED, released)));
         pairs.extend(webhook.get("QueueTime").map(|secs| pair("QueueTime", secs)));
         let url = with_query(&self.url(&format!("/voice/tasks/{task}/left")), &pairs);
         self.answer(&Document::Busy { url: &url })

@@ -5,6 +5,7 @@
 //! module must not decide what a call, room or reservation does to another (that is `calls`), and must not write rows,
 //! alerts excepted. Start with [`router`], then `request`, then `enqueue`.
 
+mod actions;
 mod alerts;
 mod application;
 mod attributes;
@@ -33,9 +34,11 @@ use secrecy::SecretString;
 use crate::calls::VoiceTask;
 use crate::clock::{Clock, Entropy};
 use crate::engine::Engine;
+use crate::http::PublicUrl;
 use crate::outbound::Outbound;
 use crate::routing::{TaskSid, WorkspaceSid};
 use crate::store::Store;
+pub use actions::Actions;
 use document::Document;
 pub use templates::Templates;
 
@@ -50,8 +53,10 @@ pub struct State {
     pub clock: Clock,
     /// SIDs of alerts.
     pub entropy: Entropy,
-    /// Base URL under which the phone system reaches us; signatures are checked against it.
+    /// Base URL under which the phone system reaches us; begins the URLs in documents.
     pub public_url: String,
+    /// Base URL of a single request, which counts for its signature besides `public_url`.
+    pub requested_url: PublicUrl,
     /// Auth tokens of the phone system's account, the primary one first: two while a token is being changed.
     pub phone_tokens: Vec<SecretString>,
     /// Takes webhooks without a signature; for the laboratory only.
@@ -60,6 +65,8 @@ pub struct State {
     pub templates: Arc<Templates>,
     /// Requests to the applications' URLs.
     pub outbound: Outbound,
+    /// What the applications' `action` answered.
+    pub actions: Actions,
 }
 
 /// All endpoints of the voice side; each takes GET and POST.

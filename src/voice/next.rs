@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::alerts::{Complaint, RETRIEVAL_FAILURE};
 use super::application::{Question, Reply};
 use super::document::{Document, Room};
-use super::request::Webhook;
+use super::request::{RELEASED, Webhook};
 use super::{State, twiml};
 use crate::calls::{NextDocument, Role, RoomSettings, VoiceTask};
 use crate::routing::{ReservationSid, TaskSid, WorkspaceSid};
@@ -39,34 +39,47 @@ impl State {
             NextDocument::AfterEnqueue(after) => verbs(&after),
             NextDocument::Unavailable => self.answer(&Document::Unavailable),
             NextDocument::Empty => self.answer(&Document::Empty),
+            NextDocument::Release => self.answer(&Document::Redirect { url: &self.release_url(task) }),
             NextDocument::Application { url, method, result, cancel_reason, answer_used } => {
-                let mut extra = self.facts(context).await;
-                extra.push(("QueueResult".to_owned(), result.as_str().to_owned()));
-                extra.extend(cancel_reason.map(|reason| ("TaskCanceledReason".to_owned(), reason)));
-                let question = Question {
-                    url: &url,
-                    method: &method,
-                    webhook: context.webhook,
-                    extra,
-                    workspace: Some(context.workspace),
+                let asked = async {
+                    let mut extra = self.facts(context).await;
+                    extra.push(("QueueResult".to_owned(), result.as_str().to_owned()));
+                    extra.extend(cancel_reason.map(|reason| ("TaskCanceledReason".to_owned(), reason)));
+                    let (webhook, workspace) = (context.webhook, Some(context.workspace));
+                    self.ask_action(context, &Question { url: &url, method: &method, webhook, extra, workspace }).await
                 };
-                let failure = match self.ask(&question).await {
-                    Ok(_) if !answer_used => return self.answer(&Document::Empty),
-                    Ok(Reply::Document(document)) => return twiml(document),
-                    Ok(Reply::Audio) => return self.answer(&Document::Play { url: &url }),
-                    Err(failure) => failure,
-                };
-                let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("action of Enqueue: {failure}"))
-                    .in_workspace(context.workspace)
-                    .about_task(task);
-                self.complain(context.webhook.sender, complaint).await;
-                match &context.record.park.after_enqueue {
+                match self.actions.once(task, asked).await {
                     _ if !answer_used => self.answer(&Document::Empty),
-                    Some(after) => verbs(after),
-                    None => self.answer(&Document::Unavailable),
+                    Some(Reply::Document(document)) => twiml(document),
+                    Some(Reply::Audio) => self.answer(&Document::Play { url: &url }),
+                    None => context
+                        .record
+                        .park
+                        .after_enqueue
+                        .as_deref()
+                        .map_or_else(|| self.answer(&Document::Unavailable), verbs),
                 }
             }
         }
+    }
+
+    /// The application's answer; a failure leaves an alert.
+    async fn ask_action(&self, context: &Context<'_>, question: &Question<'_>) -> Option<Reply> {
+        match self.ask(question).await {
+            Ok(reply) => Some(reply),
+            Err(failure) => {
+                let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("action of Enqueue: {failure}"))
+                    .in_workspace(context.workspace)
+                    .about_task(context.record.task);
+                self.complain(context.webhook.sender, complaint).await;
+                None
+            }
+        }
+    }
+
+    /// Where a released caller goes on; the phone system is redirected there too.
+    fn release_url(&self, task: TaskSid) -> String {
+        self.url(&format!("/voice/tasks/{task}/left?{RELEASED}=1"))
     }
 
     /// What we know of the task, for the application.

@@ -24,6 +24,9 @@ const CALL_SID_LIMIT: usize = 128;
 /// Accounts whose tokens are tried; each costs two hashes.
 const ACCOUNT_LIMIT: usize = 100;
 
+/// Parameter of the document of a caller whom we let go.
+pub(super) const RELEASED: &str = "released";
+
 /// Who sent a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sender {
@@ -85,8 +88,15 @@ impl Webhook {
 pub(super) async fn read(state: &State, request: Request) -> Result<Webhook, Response> {
     let unchecked = Unchecked::receive(request).await?;
     let Some(sender) = sender(state, &unchecked).await else {
-        let path = unchecked.target.split('?').next();
-        tracing::warn!(path, "refused a voice webhook without a valid signature");
+        // Without the query, in which there may be attributes.
+        let path = unchecked.target.split('?').next().unwrap_or_default();
+        let checked: Vec<String> = state.bases(&unchecked).iter().map(|base| format!("{base}{path}")).collect();
+        tracing::warn!(
+            checked_urls = checked.join(" "),
+            signed = unchecked.headers.contains_key(signature::HEADER),
+            "refused a voice webhook without a valid signature; if the phone system was told another URL, set \
+             SWITCHHOOK_PUBLIC_URL to its beginning"
+        );
         return Err(StatusCode::FORBIDDEN.into_response());
     };
     Ok(unchecked.sent_by(sender))
@@ -159,13 +169,15 @@ async fn sender(state: &State, request: &Unchecked) -> Option<Sender> {
     if let Some(account) = account_of(state, request).await {
         return Some(Sender::Account(account));
     }
-    if state.phone_tokens.iter().any(|token| request.is_signed_with(token, &state.public_url)) {
+    let bases = state.bases(request);
+    let is_signed_with = |token: &SecretString| bases.iter().any(|base| request.is_signed_with(token, base));
+    if state.phone_tokens.iter().any(is_signed_with) {
         return Some(Sender::PhoneSystem);
     }
     if request.headers.contains_key(signature::HEADER) {
         let accounts = state.store.accounts().await.unwrap_or_default();
         let mut signers = accounts.iter().take(ACCOUNT_LIMIT);
-        if let Some(account) = signers.find(|account| request.is_signed_with(&account.auth_token, &state.public_url)) {
+        if let Some(account) = signers.find(|account| is_signed_with(&account.auth_token)) {
             return Some(Sender::Account(account.sid));
         }
     }
@@ -192,6 +204,17 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 impl State {
+    /// The base URLs of which the sender may have signed one: the public one alone where it is set, else the listener's
+    /// and the one the request was addressed to (`spec/voice.md` 1.4, rule 2).
+    fn bases(&self, request: &Unchecked) -> Vec<String> {
+        let mut bases = vec![self.public_url.trim_end_matches('/').to_owned()];
+        let requested = self.requested_url.base(&request.headers);
+        if !bases.contains(&requested) {
+            bases.push(requested);
+        }
+        bases
+    }
+
     /// Whether the sender may touch this workspace.
     pub(super) async fn may_touch(&self, sender: Sender, workspace: WorkspaceSid) -> bool {
         match sender {
@@ -202,10 +225,11 @@ impl State {
         }
     }
 
-    /// The workspace of the task in a path, if the sender may touch it.
+    /// The workspace of the task in a path, if the sender may touch it. The record of the calls core tells it, because it
+    /// outlives a task that was deleted until its caller has been let go.
     pub(super) async fn workspace_of(&self, sender: Sender, task: TaskSid) -> Result<Option<WorkspaceSid>, Response> {
-        match self.store.workspace_of_task(task).await {
-            Ok(Some(workspace)) if self.may_touch(sender, workspace).await => Ok(Some(workspace)),
+        match self.store.voice_task(task).await {
+            Ok(Some(row)) if self.may_touch(sender, row.workspace).await => Ok(Some(row.workspace)),
             Ok(_) => Ok(None),
             Err(error) => {
                 tracing::error!(task.sid = %task, %error, "cannot look up the workspace of a task");

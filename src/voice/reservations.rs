@@ -73,6 +73,10 @@ impl State {
             Err(error @ (engine::Error::NoSuchWorkspace | engine::Error::Refused(Refusal::NotFound))) => {
                 return Err(away(INVALID_RESERVATION, error.to_string()));
             }
+            Err(engine::Error::Refused(Refusal::InstructionNotPending { .. })) => {
+                let message = "the reservation is not pending any more, or another leg is taking it";
+                return Err(away(RESERVATION_NOT_ACCEPTABLE, message.to_owned()));
+            }
             Err(error @ engine::Error::Refused(_)) => {
                 return Err(away(RESERVATION_NOT_ACCEPTABLE, error.to_string()));
             }

@@ -21,6 +21,7 @@ const BUILT_IN: [(&str, &str); NAMES.len()] = [
     ("join_worker.xml", include_str!("../../twiml-templates/join_worker.xml")),
     ("play.xml", include_str!("../../twiml-templates/play.xml")),
     ("busy.xml", include_str!("../../twiml-templates/busy.xml")),
+    ("redirect.xml", include_str!("../../twiml-templates/redirect.xml")),
     ("unavailable.xml", include_str!("../../twiml-templates/unavailable.xml")),
     ("error.xml", include_str!("../../twiml-templates/error.xml")),
     ("worker_unavailable.xml", include_str!("../../twiml-templates/worker_unavailable.xml")),
@@ -71,7 +72,7 @@ impl Templates {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Custom("xml".into()));
-        environment.set_formatter(write_escaped);
+        environment.set_formatter(|output, _, value| write_escaped(output, value).map(drop));
         // Values come in as text and leave as escaped text; nothing may say otherwise.
         for filter in ["safe", "escape", "e"] {
             environment.remove_filter(filter);
@@ -87,8 +88,10 @@ impl Templates {
                 .add_template_owned(name, source)
                 .map_err(|error| Error::Broken { name, reason: reason_of(&error) })?;
         }
-        let templates = Self { environment };
+        let mut templates = Self { environment };
         templates.check()?;
+        // Only what callers sent is counted, not what the check tries.
+        templates.environment.set_formatter(write_and_count);
         Ok(templates)
     }
 
@@ -132,18 +135,33 @@ fn reason_of(error: &minijinja::Error) -> String {
     error.line().map_or_else(|| error.to_string(), |line| format!("{error}, line {line}"))
 }
 
-fn write_escaped(output: &mut Output, _: &mut State, value: &Value) -> Result<(), minijinja::Error> {
+fn write_and_count(output: &mut Output, _: &mut State, value: &Value) -> Result<(), minijinja::Error> {
+    let dropped = write_escaped(output, value)?;
+    if dropped > 0 {
+        metrics::counter!("switchhook_twiml_characters_dropped_total").increment(dropped);
+    }
+    Ok(())
+}
+
+/// Writes a value and returns how many characters XML has no place for.
+fn write_escaped(output: &mut Output, value: &Value) -> Result<u64, minijinja::Error> {
+    let mut dropped = 0;
     let written = match value.kind() {
         ValueKind::Bool => output.write_str(if value.is_true() { "true" } else { "false" }),
         ValueKind::Number => output.write_str(&value.to_string()),
         ValueKind::String if value.is_safe() => output.write_str(value.as_str().unwrap_or_default()),
-        ValueKind::String => output.write_str(&xml::escape(value.as_str().unwrap_or_default())),
+        ValueKind::String => {
+            let escaped;
+            (escaped, dropped) = xml::escape(value.as_str().unwrap_or_default());
+            output.write_str(&escaped)
+        }
         kind => {
             let reason = format!("expected a text, a number or a flag to write, found {kind}");
             return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, reason));
         }
     };
-    written.map_err(|_| minijinja::Error::new(minijinja::ErrorKind::WriteFailure, "cannot write a value"))
+    written.map_err(|_| minijinja::Error::new(minijinja::ErrorKind::WriteFailure, "cannot write a value"))?;
+    Ok(dropped)
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::engine::Request as EngineRequest;
 use crate::outbound::Rules;
-use crate::routing::command::{NewWorker, NewWorkspace, Template};
-use crate::routing::{AccountSid, Command, TaskOrder, Timestamp, WorkspaceRows};
+use crate::routing::command::{NewWorker, NewWorkspace, TaskUpdate, Template};
+use crate::routing::{AccountSid, Command, TaskOrder, TaskStatus, Timestamp, WorkspaceRows};
 use crate::signature;
 use crate::store::Account;
 
@@ -31,6 +31,11 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
+        Self::start_with(PublicUrl::Fixed(BASE.to_owned()), Duration::from_secs(5)).await
+    }
+
+    /// `requested_url` tells what else than [`BASE`] may be signed; applications answer within `patience`.
+    async fn start_with(requested_url: PublicUrl, patience: Duration) -> Self {
         let store = Store::open("sqlite::memory:").await.unwrap();
         let clock = Clock::fixed(Timestamp(1_790_000_000_000));
         for (bits, token) in [(1, OWN_TOKEN), (2, "foreign token")] {
@@ -59,11 +64,12 @@ impl Bench {
             clock,
             entropy: Entropy,
             public_url: BASE.to_owned(),
+            requested_url,
             phone_tokens: vec![SecretString::from("next token"), SecretString::from(PHONE_TOKEN)],
             insecure_skip_signature: false,
             templates: Arc::new(Templates::load(None).unwrap()),
-            outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, Duration::from_secs(5))
-                .unwrap(),
+            outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, patience).unwrap(),
+            actions: Actions::default(),
         };
         Self { router: router(state), engine, store, workspace, workflow }
     }
@@ -242,9 +248,8 @@ async fn what_is_wrong_leaves_an_alert_and_does_not_lose_the_caller() {
         ("/voice/enqueue".to_owned(), ("x", "y"), 14_220, "Nobody can take your call"),
         (bench.target("?Task=nonsense"), ("x", "y"), 14_221, "Nobody can take your call"),
         ("/voice/enqueue".to_owned(), ("Twiml", after.as_str()), 14_221, "<Response><Say>Next</Say></Response>"),
-        (bench.target(""), ("Twiml", "<Response>"), 12_100, "technical problem"),
-        (bench.target(""), ("Twiml", "<html/>"), 12_102, "technical problem"),
-        (bench.target(""), ("Twiml", "<Response/>"), 12_200, "technical problem"),
+        ("/voice/enqueue".to_owned(), ("Twiml", "<Response>"), 12_100, "technical problem"),
+        ("/voice/enqueue".to_owned(), ("Twiml", "<html/>"), 12_102, "technical problem"),
     ] {
         let before = bench.alert_codes().await.len();
         let body = bench.enqueue(&target, &[more]).await;
@@ -254,6 +259,33 @@ async fn what_is_wrong_leaves_an_alert_and_does_not_lose_the_caller() {
         assert!(codes.contains(&code), "{target} {more:?}: {codes:?}");
     }
     assert_eq!(bench.task_count().await, 0);
+}
+
+#[tokio::test]
+async fn a_document_without_enqueue_is_what_the_call_goes_on_with() {
+    let bench = Bench::start().await;
+    let document = "<?xml version=\"1.0\"?>\n<Response><Say>We are closed</Say><!-- so --><Hangup/></Response>";
+    for target in ["/voice/enqueue".to_owned(), bench.target("")] {
+        let body = bench.enqueue(&target, &[("Twiml", &format!("\u{feff}\n{document}\n"))]).await;
+        assert_eq!(body, document, "{target}");
+    }
+    assert_eq!(bench.alert_codes().await, [12_200, 12_200]);
+    assert_eq!(bench.task_count().await, 0);
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_does_not_hide_the_workflow_of_the_url() {
+    let bench = Bench::start().await;
+    let parameter = format!("/voice/enqueue?WorkflowSid={}&Priority=7", bench.workflow);
+    for (target, document, code) in
+        [(bench.target("?Priority=7"), "<Response><Enqueue", 12_100), (parameter, "<html/>", 12_102)]
+    {
+        let call = [("CallSid", document), ("CallStatus", "ringing"), ("Twiml", document)];
+        let (_, body) = bench.post(&target, &call).await;
+        assert!(body.contains("<Enqueue "), "{target}: {body}");
+        assert!(bench.alert_codes().await.contains(&code), "{target}");
+    }
+    assert_eq!(bench.rows().await.tasks.iter().map(|task| task.priority).collect::<Vec<_>>(), [7, 7]);
 }
 
 #[tokio::test]
@@ -302,6 +334,113 @@ async fn a_caller_who_hangs_up_ends_the_task_and_the_application_hears_of_it() {
         assert!(form.contains(part), "{part} in {form}");
     }
     assert!(form.contains(&AccountSid::from_bits(1).to_string()) && !form.contains("ACphone"), "{form}");
+}
+
+/// A waiting caller with an application, whom the API lets go by `command`.
+async fn let_go(bench: &Bench, action: &str, command: impl Fn(TaskSid) -> Command) -> String {
+    let query = serde_urlencoded::to_string([("Action", action)]).unwrap();
+    let task = task_of(&bench.enqueue(&bench.target(&format!("?{query}")), &[]).await);
+    let waiting = [("CallSid", "CAcaller"), ("CallStatus", "in-progress")];
+    bench.post(&format!("/voice/tasks/{task}/wait"), &waiting).await;
+    let request = EngineRequest::Routing(command(task.parse().unwrap()));
+    bench.engine.send(bench.workspace, request).await.unwrap();
+    task
+}
+
+fn canceled(task: TaskSid) -> Command {
+    Command::UpdateTask(task, TaskUpdate { status: Some(TaskStatus::Canceled), ..TaskUpdate::default() })
+}
+
+#[tokio::test]
+async fn the_application_is_asked_once_about_a_caller_who_is_let_go() {
+    let bench = Bench::start().await;
+    let (url, forms) = application("<Response><Say>from the application</Say></Response>").await;
+    let task = let_go(&bench, &url, canceled).await;
+    let asked = || forms.lock().unwrap().len();
+
+    // The queue tells of our own redirect, and whoever runs the answer comes to the redirect's document.
+    let echo = [("CallSid", "CAcaller"), ("CallStatus", "in-progress"), ("QueueResult", "redirected")];
+    let released = format!("/voice/tasks/{task}/left?released=1");
+    for left in ["left", "room-left/customer"] {
+        let (_, answer) = bench.post(&format!("/voice/tasks/{task}/{left}"), &echo).await;
+        let expected = format!("<Response><Redirect method=\"POST\">{BASE}{released}</Redirect></Response>");
+        assert!(answer.ends_with(&expected), "{answer}");
+        assert_eq!(asked(), 0);
+    }
+    for _ in 0..3 {
+        let (_, answer) = bench.post(&released, &[("CallSid", "CAcaller"), ("CallStatus", "in-progress")]).await;
+        assert_eq!(answer, "<Response><Say>from the application</Say></Response>");
+        assert_eq!(asked(), 1);
+    }
+    let form = forms.lock().unwrap()[0].clone();
+    assert!(form.contains("QueueResult=leave") && !form.contains("released"), "{form}");
+}
+
+#[tokio::test]
+async fn a_caller_whose_task_was_deleted_goes_on_with_the_application() {
+    let bench = Bench::start().await;
+    let (url, forms) = application("<Response><Say>from the application</Say></Response>").await;
+    let task = let_go(&bench, &url, |task| Command::DeleteTask { task, if_match: None }).await;
+    assert_eq!(bench.task_count().await, 0);
+    let caller = [("CallSid", "CAcaller"), ("CallStatus", "in-progress")];
+    let (_, answer) = bench.post(&format!("/voice/tasks/{task}/left?released=1"), &caller).await;
+    assert_eq!(answer, "<Response><Say>from the application</Say></Response>");
+    assert_eq!(forms.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_released_caller_of_whom_nothing_is_known_is_told_so() {
+    let bench = Bench::start().await;
+    let caller = [("CallSid", "CAcaller"), ("CallStatus", "in-progress")];
+    let (_, answer) = bench.post("/voice/tasks/WT000000000000000000000000000000ff/left?released=1", &caller).await;
+    assert!(answer.contains("Nobody can take your call"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_application_that_does_not_answer_leaves_an_alert_and_the_caller_with_us() {
+    let bench = Bench::start_with(PublicUrl::Fixed(BASE.to_owned()), Duration::from_millis(100)).await;
+    // Connections are taken by the system and never answered.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let query = serde_urlencoded::to_string([("WaitUrl", &url), ("Action", &url)]).unwrap();
+    let task = task_of(&bench.enqueue(&bench.target(&format!("?{query}")), &[]).await);
+    let caller = [("CallSid", "CAcaller"), ("CallStatus", "in-progress")];
+    let (_, wait) = bench.post(&format!("/voice/tasks/{task}/wait"), &caller).await;
+    assert!(wait.contains("Please hold"), "{wait}");
+    bench.engine.send(bench.workspace, EngineRequest::Routing(canceled(task.parse().unwrap()))).await.unwrap();
+    let (_, left) = bench.post(&format!("/voice/tasks/{task}/left?released=1"), &caller).await;
+    assert!(left.contains("Nobody can take your call"), "{left}");
+    assert_eq!(bench.alert_codes().await, [11_200, 11_200]);
+}
+
+#[tokio::test]
+async fn without_a_public_url_the_address_of_the_request_may_be_signed() {
+    let target = |bench: &Bench| bench.target("");
+    let direct = PublicUrl::FromRequest { trust_forwarded: false };
+    let proxied = PublicUrl::FromRequest { trust_forwarded: true };
+    let fixed = PublicUrl::Fixed(BASE.to_owned());
+    let host = [("host", "localhost:8080")];
+    let forwarded = [("host", "10.0.0.1"), ("x-forwarded-host", "pub.example"), ("x-forwarded-proto", "https")];
+    for (requested_url, headers, signed, taken) in [
+        (&direct, &host[..], "http://localhost:8080", true),
+        (&direct, &host[..], BASE, true),
+        (&direct, &host[..], "http://elsewhere:8080", false),
+        (&direct, &forwarded[..], "https://pub.example", false),
+        (&proxied, &forwarded[..], "https://pub.example", true),
+        (&proxied, &host[..], "http://localhost:8080", true),
+        (&fixed, &host[..], "http://localhost:8080", false),
+        (&fixed, &forwarded[..], "https://pub.example", false),
+        (&fixed, &forwarded[..], BASE, true),
+    ] {
+        let bench = Bench::start_with(requested_url.clone(), Duration::from_secs(5)).await;
+        let signature = signature::sign_form(PHONE_TOKEN, &format!("{signed}{}", target(&bench)), &CALL);
+        let mut request = form(&target(&bench), &CALL, Some((signature::HEADER, &signature)));
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let expected = if taken { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        assert_eq!(bench.send(request).await.0, expected, "{requested_url:?} {headers:?} {signed}");
+    }
 }
 
 #[tokio::test]
@@ -412,11 +551,19 @@ async fn a_worker_who_calls_gets_the_room_and_nobody_else_gets_in() {
     let (_, joined) = bench.post(&format!("/voice/tasks/{task}/join/customer"), &waiting).await;
     assert!(joined.contains("participantLabel=\"customer\"") && joined.contains(&format!(">{task}<")), "{joined}");
 
+    // Another leg of the worker cannot have the same place.
+    let second = [("CallSid", "CAsecond"), ("CallStatus", "in-progress")];
+    let (_, refused) = bench.post(&format!("/voice/reservations/{reservation}"), &second).await;
+    assert!(refused.contains("no longer waiting"), "{refused}");
+
     // The caller hangs up while the worker waits in the room: there is nothing to take any more.
     let gone = [("CallSid", "CAcaller"), ("CallStatus", "completed"), ("QueueResult", "hangup")];
     bench.post(&format!("/voice/tasks/{task}/left"), &gone).await;
     let late = [("CallSid", "CAlate"), ("CallStatus", "in-progress")];
     let (_, refused) = bench.post(&format!("/voice/reservations/{reservation}"), &late).await;
     assert!(refused.contains("no longer waiting"), "{refused}");
-    assert!(bench.alert_codes().await.contains(&14_217));
+    let alerts = bench.store.alerts(AccountSid::from_bits(1), 50).await.unwrap();
+    let refusals: Vec<&str> =
+        alerts.iter().filter(|alert| alert.code == 14_217).map(|alert| alert.message.as_str()).collect();
+    assert_eq!(refusals, ["the reservation is not pending any more, or another leg is taking it"; 2]);
 }

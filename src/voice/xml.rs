@@ -10,8 +10,8 @@ pub(super) const fn is_allowed(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Escapes text for element content and quoted attribute values; forbidden characters are dropped and counted.
-pub(super) fn escape(text: &str) -> String {
+/// Escapes text for element content and quoted attribute values; also returns how many forbidden characters were dropped.
+pub(super) fn escape(text: &str) -> (String, u64) {
     let mut escaped = String::with_capacity(text.len() + text.len() / 8);
     let mut dropped = 0;
     for character in text.chars() {
@@ -29,10 +29,7 @@ pub(super) fn escape(text: &str) -> String {
             _ => dropped += 1,
         }
     }
-    if dropped > 0 {
-        metrics::counter!("switchhook_twiml_characters_dropped_total").increment(dropped);
-    }
-    escaped
+    (escaped, dropped)
 }
 
 /// The character of a predefined or numeric reference; `None` for every other entity.

@@ -109,6 +109,28 @@ fn wrong_arguments_and_settings_are_told_and_end_with_2() {
     let unknown = TempDir::new().unwrap();
     let output = program(unknown.path(), &["migrate"]).env("SWITCHHOOK_LISTNE", "x").output().unwrap();
     check(&output, "unknown environment variable SWITCHHOOK_LISTNE");
+    let with = |arguments: &[&str]| run(unknown.path(), arguments);
+    check(&with(&["serve", "--listen", "here"]), "error: option --listen: expected ADDRESS:PORT, found \"here\"");
+    check(&with(&["serve", "--log", "a=b=c"]), "log.level: expected error, warn, info, debug, trace or a filter");
+    check(
+        &with(&["serve", "--outbound-allow-cidrs", "10.0.0.0/8,x"]),
+        "outbound.allow_cidrs: expected a block of addresses such as 10.0.0.0/8, found \"x\"",
+    );
+    assert_eq!(std::fs::read_dir(unknown.path()).unwrap().count(), 0, "nothing was done");
+}
+
+#[test]
+fn an_account_is_announced_only_when_it_was_made() {
+    let directory = TempDir::new().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = run(directory.path(), &["serve", "--listen", &taken.local_addr().unwrap().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error_of(&output).contains("cannot listen on"), "{}", error_of(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    drop(taken);
+    let server = Serving::start(directory.path());
+    let account = server.account.clone().expect("the first start that succeeds prints an account");
+    assert_eq!(server.get("/v1/Workspaces", Some(&account)).0, 200);
 }
 
 #[test]
@@ -142,6 +164,7 @@ fn a_server_makes_its_first_account_once_and_ends_cleanly() {
     assert_eq!(status, 200);
     let line = "taskrouter_http_requests_total{route=\"/v1/Workspaces\",code=\"200\"} 1";
     assert!(figures.contains(line), "{figures}");
+    assert!(!figures.contains("switchhook_twiml_characters_dropped_total"), "no call yet: {figures}");
 
     let another = run(directory.path(), &["create-account"]);
     let text = String::from_utf8(another.stdout.clone()).unwrap();

@@ -93,6 +93,10 @@ fn documents_are_as_written_down() {
             "<Pause length=\"2\"/><Redirect method=\"POST\">https://r/again</Redirect>".to_owned(),
         ),
         (
+            Document::Redirect { url: "https://r/left?released=1" },
+            "<Redirect method=\"POST\">https://r/left?released=1</Redirect>".to_owned(),
+        ),
+        (
             Document::Unavailable,
             "<Say>We are sorry. Nobody can take your call at the moment. Please call again later.</Say><Hangup/>"
                 .to_owned(),
@@ -241,4 +245,16 @@ fn escaping_cannot_be_switched_off_by_a_template() {
     let templates = Templates::load(Some(directory.path())).unwrap();
     let rendered = templates.render(&Document::Wait { task: "<Dial>", queue_time_secs: 0 });
     assert_eq!(rendered, "<Response><Say>&lt;Dial&gt;</Say></Response>");
+}
+
+#[test]
+fn only_what_is_dropped_from_documents_for_calls_is_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let counted = |text: &str| recorder.handle().render().contains(text);
+    metrics::with_local_recorder(&recorder, || {
+        let templates = Templates::load(None).unwrap();
+        assert!(!counted("dropped"), "loading drops nothing of a caller's");
+        templates.render(&Document::Busy { url: "a\u{0}b\u{1}" });
+        assert!(counted("switchhook_twiml_characters_dropped_total 2"), "{}", recorder.handle().render());
+    });
 }
