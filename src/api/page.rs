@@ -74,8 +74,10 @@ impl Paging {
             Seek::After(cursor) => Some(write_token("PA", cursor)),
             Seek::Before(cursor) => Some(write_token("PB", cursor)),
         };
-        let next =
-            list.after.as_ref().map(|cursor| self.page_url(url, self.number + 1, Some(write_token("PA", cursor))));
+        let next = list
+            .after
+            .as_ref()
+            .map(|cursor| self.page_url(url, self.number.saturating_add(1), Some(write_token("PA", cursor))));
         let previous = list
             .before
             .as_ref()
@@ -242,5 +244,16 @@ mod tests {
         assert_eq!(meta["url"], format!("u?PageSize=2&Page=1&PageToken=PA{SID}.7"));
         assert_eq!(meta["previous_page_url"], format!("u?PageSize=2&Page=0&PageToken=PB{SID}.8"));
         assert_eq!(meta["next_page_url"], Value::Null);
+    }
+
+    #[test]
+    fn the_largest_page_number_has_neighbours_too() {
+        let paging = read(&format!("PageSize=1&Page={}&PageToken=PA{SID}.7", u64::MAX)).unwrap();
+        let cursor = Cursor { sid: SID.to_owned(), keys: vec![8] };
+        let entries = vec![Entry { at: cursor.clone(), row: 3 }];
+        let list = List { entries, before: Some(cursor.clone()), after: Some(cursor) };
+        let meta = &paging.envelope("u", "tasks", &list, |number| json!(number))["meta"];
+        assert_eq!(meta["next_page_url"], format!("u?PageSize=1&Page={}&PageToken=PA{SID}.8", u64::MAX));
+        assert_eq!(meta["previous_page_url"], format!("u?PageSize=1&Page={}&PageToken=PB{SID}.8", u64::MAX - 1));
     }
 }

@@ -40,16 +40,18 @@ impl Machine<'_> {
                     self.room_end_failed(&complaint(outcome));
                 }
             },
+            Errand::EndStrayRoom(conference, tries) => self.stray_room_ended(conference, tries + 1, outcome),
         }
     }
 
     fn participant_added(&mut self, label: &str, outcome: &PhoneOutcome) {
         let Some(index) = self.leg_index(label) else { return };
         let current = self.connecting_index() == Some(index);
-        if let PhoneOutcome::Done { call, conference, .. } = outcome {
+        if let PhoneOutcome::Done { call, conference, status } = outcome {
             let leg = &mut self.task.legs[index];
             leg.call = leg.call.take().or_else(|| call.clone());
             leg.state = leg.state.max(LegState::Queued);
+            let over = status.filter(|status| status.is_final() && leg.call == *call);
             let joined = leg.joined.is_some();
             match conference {
                 Some(sid) if current && !joined => self.task.conference = Some(sid.clone()),
@@ -57,6 +59,10 @@ impl Machine<'_> {
                     self.remember_past_room(sid.clone());
                 }
                 _ => {}
+            }
+            if over.is_some() {
+                // It was found by looking: its callbacks came while nobody listened.
+                self.end_leg(index, over, None);
             }
             return;
         }
@@ -199,7 +205,8 @@ impl Machine<'_> {
             return;
         }
         match status {
-            Some(_) if leg.abort.is_none() => self.end_leg(index, None, None),
+            // The worker's application may have led it elsewhere after the conversation.
+            Some(_) if leg.abort.is_none() && (leg.accepted || leg.own) => self.end_leg(index, None, None),
             Some(_) => {
                 leg.tries += 1;
                 self.hang_up(index);
@@ -207,6 +214,16 @@ impl Machine<'_> {
             None => {
                 leg.tries += 1;
                 self.check_leg_in(index, self.policy.retry_ms);
+            }
+        }
+    }
+
+    fn stray_room_ended(&mut self, conference: String, tries: u32, outcome: &PhoneOutcome) {
+        match outcome {
+            PhoneOutcome::Done { .. } | PhoneOutcome::Gone => {}
+            PhoneOutcome::Unavailable { .. } if tries < self.policy.attempts => self.end_stray_room(conference, tries),
+            PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
+                self.alert(format!("a room with the caller could not be ended: {}", complaint(outcome)), None);
             }
         }
     }

@@ -143,6 +143,18 @@ impl Machine<'_> {
         self.room_ended();
     }
 
+    /// Has a room ended in which the caller must not stay; `tries` attempts at it have failed.
+    pub(super) fn end_stray_room(&mut self, conference: String, tries: u32) {
+        let known = self.task.outstanding.values().any(|errand| match errand {
+            Errand::EndStrayRoom(room, _) => *room == conference,
+            _ => false,
+        });
+        if !known {
+            let command = PhoneCommand::EndRoom { room: conference.clone() };
+            self.phone(Errand::EndStrayRoom(conference, tries), command);
+        }
+    }
+
     fn room_handle(&self) -> String {
         self.task.conference.clone().unwrap_or_else(|| self.task.room.clone())
     }

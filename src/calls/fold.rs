@@ -2,12 +2,12 @@
 //!
 //! A fact may come twice, late, or before what it follows from: a leg only moves forward, joining implies being
 //! answered, being completed implies having left. Nothing is commanded here, except that a second leg with a label that
-//! is taken is to be removed. Start with `fold`.
+//! is taken is to be removed, and that a room into which the caller strayed is to end. Start with `fold`.
 
 use super::interface::{CallSid, CallStatus, Input, QueueResult, Role, RoomEvent};
 use super::machine::Machine;
 use super::policy::MOST_LEGS;
-use super::voice_task::{Abort, CUSTOMER_LABEL, Leg, LegState, Phase, Wish};
+use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 
 /// Reasons of a departure that tell of the end of the whole room.
@@ -36,14 +36,8 @@ impl Machine<'_> {
                 self.task.queue_time_secs = self.task.queue_time_secs.or(*queue_time_secs);
                 self.left_queue(*result, *call_ended);
             }
-            Input::RoomLeft { role: Role::Customer, call_ended, .. } => self.caller_left_room(*call_ended),
-            Input::RoomLeft { reservation, call_ended, .. } => {
-                if let Some(index) = reservation.and_then(|reservation| self.worker_index(reservation)) {
-                    self.leave_room(index);
-                    if *call_ended {
-                        self.end_leg(index, Some(CallStatus::Completed), None);
-                    }
-                }
+            Input::RoomLeft { role, reservation, call, call_ended } => {
+                self.left_by_document(*role, *reservation, call.as_ref(), *call_ended);
             }
             Input::CallerEnded { call } => self.call_ended(call),
             Input::Instruct { reservation, contact_uri, options, .. } => {
@@ -75,6 +69,8 @@ impl Machine<'_> {
                 self.lose_caller("hangup", true, true);
             } else if result == QueueResult::RedirectedFromBridged && self.task.is_accepted() {
                 self.lose_caller(result.as_str(), true, false);
+            } else if result == QueueResult::Leave && self.task.released {
+                self.gone_on();
             }
             return;
         }
@@ -94,12 +90,44 @@ impl Machine<'_> {
         }
     }
 
+    /// The released caller is at the application, whatever becomes of the command that sends it there.
+    fn gone_on(&mut self) {
+        self.leave_room(0);
+        self.task.wish = None;
+        self.task.deadlines.wish = None;
+    }
+
     /// Whether a redirect that the queue tells of is one of ours.
     fn is_echo(&self) -> bool {
         self.caller_was_sent()
             || self.task.wish.is_some()
             || self.is_redirecting()
             || self.task.redirected.is_some_and(|at| self.now.ms_since(at) <= self.policy.redirect_echo_ms)
+    }
+
+    /// A leg's own document tells that it left the room. Another leg may have run the same document: a call that tried
+    /// to take the reservation while the worker's leg was already being connected.
+    fn left_by_document(
+        &mut self,
+        role: Role,
+        reservation: Option<ReservationSid>,
+        call: Option<&CallSid>,
+        call_ended: bool,
+    ) {
+        let index = match role {
+            Role::Customer => Some(0),
+            Role::Worker | Role::External => reservation.and_then(|reservation| self.worker_index(reservation)),
+        };
+        let Some(index) = index.filter(|index| call.is_none() || self.task.legs[*index].call.as_ref() == call) else {
+            return;
+        };
+        if index == 0 {
+            return self.caller_left_room(call_ended);
+        }
+        self.leave_room(index);
+        if call_ended {
+            self.end_leg(index, Some(CallStatus::Completed), None);
+        }
     }
 
     fn caller_left_room(&mut self, call_ended: bool) {
@@ -207,18 +235,32 @@ impl Machine<'_> {
         }
     }
 
-    /// News of an earlier room: they count for the legs of failed attempts, and a hang-up is one in any room.
+    /// News of a room that is not in use: they count for the legs of failed attempts, a hang-up is one in any room, and
+    /// nobody is there to talk to a caller who is led into one.
     fn stale_sighting(&mut self, index: Option<usize>, sighting: &Sighting<'_>) {
-        let (Some(index), RoomEvent::Left { reason, .. }) = (index, sighting.event) else { return };
-        if !self.is_same_call(index, sighting) {
-            return;
-        }
-        if index == 0 {
-            if reason.as_deref() == Some(HUNG_UP) && !self.caller_was_sent() {
-                self.lose_caller("hangup", true, true);
+        let Some(index) = index.filter(|index| self.is_same_call(*index, sighting)) else { return };
+        match sighting.event {
+            RoomEvent::Joined if index == 0 => self.caller_strayed(sighting.conference),
+            RoomEvent::Left { reason, .. } if index == 0 => {
+                if reason.as_deref() == Some(HUNG_UP) && !self.caller_was_sent() {
+                    self.lose_caller("hangup", true, true);
+                }
             }
-        } else if self.connecting_index() != Some(index) && !self.task.legs[index].accepted {
-            self.leave_room(index);
+            RoomEvent::Left { .. } if self.connecting_index() != Some(index) && !self.task.legs[index].accepted => {
+                self.leave_room(index);
+            }
+            _ => {}
+        }
+    }
+
+    /// The caller is in a room where no worker will come: the room ends, so that the call goes on with its next
+    /// document. A redirect to somewhere else that is on its way takes the caller out as well.
+    fn caller_strayed(&mut self, conference: &str) {
+        let called_out = self.task.wish.is_some()
+            || self.is_outstanding(&Errand::ParkCaller)
+            || self.is_outstanding(&Errand::ReleaseCaller);
+        if self.task.connecting.is_none() && !called_out {
+            self.end_stray_room(conference.to_owned(), 0);
         }
     }
 

@@ -290,6 +290,8 @@ pub enum Input {
         role: Role,
         /// The reservation of a worker's leg.
         reservation: Option<ReservationSid>,
+        /// The leg, where the webhook names it; news of a leg that does not belong to the task are ignored.
+        call: Option<CallSid>,
         /// `CallStatus` was final.
         call_ended: bool,
     },
@@ -379,7 +381,7 @@ pub enum PhoneOutcome {
         call: Option<CallSid>,
         /// SID of its conference.
         conference: Option<String>,
-        /// State of the call that was fetched.
+        /// State of the call, where it was looked at.
         status: Option<CallStatus>,
     },
     /// The leg or room does not exist any more (404, or 21220).

@@ -6,14 +6,14 @@
 //! Start with [`run`].
 
 use super::documents::NextDocument;
-use super::interface::{CallStatus, Input, Output, PhoneCommand, Role};
+use super::interface::{CallStatus, Input, Output, PhoneCommand, Role, RoomEvent};
 use super::policy::{ALERT_PHONE_SYSTEM, MOST_PAST_ROOMS, Policy};
 use super::voice_task::{Abort, CallerEnd, Deadlines, Errand, LegState, Phase, VoiceState, VoiceTask};
 use crate::routing::{ReservationSid, Timestamp};
 
 /// Takes one input into `task` and returns what is to be done, in order.
 pub(super) fn run(task: &mut VoiceTask, policy: &Policy, input: &Input, now: Timestamp) -> Vec<Output> {
-    if task.state == VoiceState::Closed {
+    if task.state == VoiceState::Closed && !strays(task, input) {
         return Vec::new();
     }
     let state_before = task.state;
@@ -30,6 +30,12 @@ pub(super) fn run(task: &mut VoiceTask, policy: &Policy, input: &Input, now: Tim
         machine.await_news();
     }
     machine.outputs
+}
+
+/// Whether the caller has come to a room that is not the task's: the one thing that concerns a closed task.
+fn strays(task: &VoiceTask, input: &Input) -> bool {
+    let Input::RoomChanged { conference, event: RoomEvent::Joined, call, .. } = input else { return false };
+    call.as_ref() == Some(&task.call) && task.conference.as_ref() != Some(conference)
 }
 
 /// A voice task in the middle of a step.

@@ -77,8 +77,12 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32
     match dice.roll(24) {
         0 | 1 => Input::WaitRequested,
         2 => Input::Left { result: dice.one(&RESULTS), call_ended: dice.roll(4) == 0, queue_time_secs: None },
-        3 => Input::RoomLeft { role: Role::Customer, reservation: None, call_ended: dice.roll(2) == 0 },
-        4 => Input::RoomLeft { role: Role::Worker, reservation: Some(reservation), call_ended: dice.roll(2) == 0 },
+        3 => Input::RoomLeft { role: Role::Customer, reservation: None, call: None, call_ended: dice.roll(2) == 0 },
+        4 => {
+            let call = (dice.roll(3) > 0).then_some(worker_call);
+            let call_ended = dice.roll(2) == 0;
+            Input::RoomLeft { role: Role::Worker, reservation: Some(reservation), call, call_ended }
+        }
         5 if dice.roll(4) == 0 => Input::CallerEnded { call: caller },
         6 | 7 => Input::Instruct { reservation, worker, contact_uri: Some("client:a".into()), options },
         8 => Input::WorkerCalled { reservation, worker, call: worker_call, options },
@@ -156,7 +160,8 @@ struct Seen {
 
 impl Seen {
     fn take(&mut self, outputs: &[Output], closed_before: bool, history: &str) {
-        assert!(!closed_before || outputs.is_empty(), "output after the end: {history}");
+        let ends_room = |output: &Output| matches!(output, Output::Phone { command: PhoneCommand::EndRoom { .. }, .. });
+        assert!(!closed_before || outputs.iter().all(ends_room), "output after the end: {history}");
         for output in outputs {
             match output {
                 Output::Accept(_) => self.accepts += 1,

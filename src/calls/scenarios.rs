@@ -35,6 +35,7 @@ fn command_text(command: &PhoneCommand) -> String {
         PhoneCommand::HangUp { call } => format!("hang-up {call}"),
         PhoneCommand::HangUpLabel { label, .. } => format!("hang-up-label {}", short(label)),
         PhoneCommand::Kick { leg, .. } => format!("kick {}", short(leg)),
+        PhoneCommand::EndRoom { room } if room.starts_with("CF") && room != "CF1" => format!("end-room {room}"),
         PhoneCommand::EndRoom { .. } => "end-room".to_owned(),
     }
 }
@@ -169,7 +170,7 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
         },
         "room-left" => {
             let (role, reservation) = who();
-            Input::RoomLeft { role, reservation, call_ended: words.has("ended") }
+            Input::RoomLeft { role, reservation, call: words.call(), call_ended: words.has("ended") }
         }
         "caller-ended" => Input::CallerEnded { call: call_sid() },
         "instruct" => Input::Instruct {

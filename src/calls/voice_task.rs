@@ -202,6 +202,8 @@ pub enum Errand {
     HangUpLabel(String),
     Kick(String),
     EndRoom,
+    /// A room that is not the task's room any more, by SID, and the attempts at it that have failed.
+    EndStrayRoom(String, u32),
 }
 
 /// Deadlines of the task itself; those of an attempt and of a leg are kept with them.

@@ -356,7 +356,7 @@ async fn outcomes_of_unknown_commands_and_tasks_change_nothing() {
     let before = bench.loaded().await;
     let outcome = PhoneOutcome::Gone;
     bench.call(TaskSid::from_bits(7), Input::CommandDone { number: 3, outcome }).await;
-    let ended = Input::RoomLeft { role: Role::Customer, reservation: None, call_ended: true };
+    let ended = Input::RoomLeft { role: Role::Customer, reservation: None, call: None, call_ended: true };
     bench.call(TaskSid::from_bits(7), ended).await;
     assert_eq!(bench.loaded().await.rows, before.rows);
 }

@@ -2,12 +2,14 @@
 //!
 //! It must not know routes; it names them by their pattern. Start with [`observe`].
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, debug, error, info_span, warn};
 
 use super::Limits;
 use super::stream::{Expired, TimedBody};
@@ -42,7 +44,14 @@ pub(super) async fn observe(State(limits): State<Limits>, mut request: Request, 
     let mut response = if target_len(&request) > limits.target_bytes {
         StatusCode::URI_TOO_LONG.into_response()
     } else {
-        answer(request, next, &limits).instrument(span.clone()).await
+        // In a task of its own: a client that goes away does not leave its request half done, and a handler that fails
+        // costs an answer, not the connection.
+        let answered = tokio::spawn(answer(request, next, limits.body_time).instrument(span.clone())).await;
+        answered.unwrap_or_else(|failure| {
+            span.in_scope(|| error!(%failure, "the handler of a request failed"));
+            metrics::counter!("taskrouter_invariant_violations_total").increment(1);
+            internal_error()
+        })
     };
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -66,9 +75,16 @@ pub(super) async fn observe(State(limits): State<Limits>, mut request: Request, 
     response
 }
 
-async fn answer(request: Request, next: Next, limits: &Limits) -> Response {
+/// Twilio's error JSON for a failure of ours, without a word about its cause.
+fn internal_error() -> Response {
+    let body = r#"{"code":20500,"message":"Internal server error","more_info":"https://www.twilio.com/docs/errors/20500","status":500}"#;
+    (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], body)
+        .into_response()
+}
+
+async fn answer(request: Request, next: Next, body_time: Duration) -> Response {
     let expired = Expired::default();
-    let request = request.map(|body| Body::new(TimedBody::new(body, limits.body_time, expired.clone())));
+    let request = request.map(|body| Body::new(TimedBody::new(body, body_time, expired.clone())));
     let response = next.run(request).await;
     if expired.is_set() {
         return (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response();

@@ -149,3 +149,35 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     drop(first);
     assert!(second.await.unwrap().starts_with("HTTP/1.1 200"));
 }
+
+#[tokio::test]
+async fn a_handler_that_fails_is_answered_500_and_the_server_goes_on() {
+    let router = echo().route("/fail", get(async || -> String { panic!("a test asked for it") }));
+    let server = start(router, Limits::default()).await;
+    let answer = exchange(server.address, b"GET /fail HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 500") && answer.contains("\"code\":20500"), "{answer}");
+    let answer = exchange(server.address, b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_does_not_leave_its_request_half_done() {
+    let (began, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (go_on, route_began, route_done) = (Arc::new(Notify::new()), Arc::clone(&began), Arc::clone(&done));
+    let waits = Arc::clone(&go_on);
+    let router = Router::new().route(
+        "/slow",
+        get(async move || {
+            route_began.notify_one();
+            waits.notified().await;
+            route_done.notify_one();
+        }),
+    );
+    let server = start(router, Limits::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    began.notified().await;
+    drop(stream);
+    go_on.notify_one();
+    tokio::time::timeout(Duration::from_secs(5), done.notified()).await.expect("the handler runs to its end");
+}

@@ -37,7 +37,10 @@ impl PhoneSystem {
         // Not filtered by StartTime: a call that only rings has none yet. The newest come first.
         let filters = [("To", wanted.to), ("From", wanted.from), ("PageSize", "50")];
         let answer = self.transport.repeat(Method::GET, "Calls.json", &form::pairs(&filters), last_error).await?;
-        Ok(entries(&answer, "calls").find_map(|call| recent_live_call(call, wanted)))
+        let recent: Vec<Leg> = entries(&answer, "calls").filter_map(|call| recent_call(call, wanted)).collect();
+        // A leg that is over already was made all the same: it must not be made again.
+        let live = recent.iter().find(|leg| leg.status.is_some_and(|status| !status.is_final()));
+        Ok(live.or(recent.first()).cloned())
     }
 
     /// Finds the leg with `label` in the live rooms of that name.
@@ -61,7 +64,7 @@ impl PhoneSystem {
                 .map(|participant| text(participant, "call_sid"))
                 .filter(|call| !call.is_empty());
             if let Some(call) = call {
-                return Ok(Some(Leg { call: CallSid(call.to_owned()), conference: Some(conference) }));
+                return Ok(Some(Leg { call: CallSid(call.to_owned()), conference: Some(conference), status: None }));
             }
         }
         Ok(None)
@@ -87,14 +90,15 @@ fn is_conference_sid(text: &str) -> bool {
     text.strip_prefix("CF").is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// A call between the same two that is not over and is not older than the request.
-fn recent_live_call(call: &Value, wanted: &Wanted<'_>) -> Option<Leg> {
-    let is_live = CallStatus::from_text(text(call, "status")).is_some_and(|status| !status.is_final());
+/// A call between the same two that is not older than the request.
+fn recent_call(call: &Value, wanted: &Wanted<'_>) -> Option<Leg> {
+    let status = CallStatus::from_text(text(call, "status"))?;
     let same = text(call, "to") == wanted.to && text(call, "from") == wanted.from;
     let made_at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text(call, "date_created")).ok()?;
     let is_recent = made_at.as_millisecond() >= wanted.requested_at.plus_ms(-CLOCK_SLACK_MS).0;
     let sid = text(call, "sid");
-    (is_live && same && is_recent && !sid.is_empty()).then(|| Leg { call: CallSid(sid.to_owned()), conference: None })
+    let leg = || Leg { call: CallSid(sid.to_owned()), conference: None, status: Some(status) };
+    (same && is_recent && !sid.is_empty()).then(leg)
 }
 
 fn entries<'a>(answer: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {

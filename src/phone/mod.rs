@@ -2,11 +2,12 @@
 //!
 //! Carries out one [`PhoneCommand`] at a time and says how it went. Commands come from the outbox and may come again
 //! after a crash, and an answer may get lost on the way, so a leg is never asked for twice without looking first: its
-//! label is the idempotency key. This module must not decide what follows from an outcome. Start with
+//! label is the idempotency key; nor is the caller redirected twice without looking where it is. This module must not decide what follows from an outcome. Start with
 //! [`PhoneSystem::execute`].
 
 mod form;
 mod look;
+mod redirect;
 mod transport;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome};
 use crate::clock::Entropy;
 use crate::routing::TaskSid;
+use redirect::{Destination, Redirect};
 use transport::{Failure, Transport};
 
 pub use form::dialable;
@@ -89,6 +91,8 @@ pub struct PhoneSystem {
 struct Leg {
     call: CallSid,
     conference: Option<String>,
+    /// State of the call, where it was seen.
+    status: Option<CallStatus>,
 }
 
 impl PhoneSystem {
@@ -128,11 +132,18 @@ impl PhoneSystem {
         repeated: bool,
         last_error: &mut String,
     ) -> PhoneOutcome {
+        let sent = |call, to| Redirect { task: id.task, call, to };
         let done = match command {
             PhoneCommand::AddParticipant { .. } => self.add_participant(id.task, command, repeated, last_error).await,
-            PhoneCommand::MoveCallerToRoom { call } => self.redirect(call, id.task, "join/customer", last_error).await,
-            PhoneCommand::ParkCaller { call } => self.redirect(call, id.task, "park", last_error).await,
-            PhoneCommand::ReleaseCaller { call } => self.redirect(call, id.task, "left?released=1", last_error).await,
+            PhoneCommand::MoveCallerToRoom { call } => {
+                self.redirect(&sent(call, Destination::Room), repeated, last_error).await
+            }
+            PhoneCommand::ParkCaller { call } => {
+                self.redirect(&sent(call, Destination::Queue), repeated, last_error).await
+            }
+            PhoneCommand::ReleaseCaller { call } => {
+                self.redirect(&sent(call, Destination::Application), repeated, last_error).await
+            }
             PhoneCommand::FetchCall { call } => self.fetch(call, last_error).await,
             PhoneCommand::HangUp { call } => self.hang_up(call, last_error).await,
             PhoneCommand::HangUpLabel { room, label, call } => {
@@ -192,29 +203,10 @@ impl PhoneSystem {
         self.look_for_leg(wanted, last_error).await
     }
 
-    async fn redirect(
-        &self,
-        call: &CallSid,
-        task: TaskSid,
-        document: &str,
-        last_error: &mut String,
-    ) -> Result<PhoneOutcome, Failure> {
-        let url = format!("{}/voice/tasks/{task}/{document}", self.public_url);
-        self.update_call(call, &form::pairs(&[("Url", &url), ("Method", "POST")]), last_error).await
-    }
-
     async fn hang_up(&self, call: &CallSid, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
-        self.update_call(call, &form::pairs(&[("Status", "completed")]), last_error).await
-    }
-
-    async fn update_call(
-        &self,
-        call: &CallSid,
-        pairs: &[(String, String)],
-        last_error: &mut String,
-    ) -> Result<PhoneOutcome, Failure> {
         let path = format!("Calls/{}.json", transport::segment(&call.0));
-        let answer = self.transport.repeat(Method::POST, &path, pairs, last_error).await?;
+        let pairs = form::pairs(&[("Status", "completed")]);
+        let answer = self.transport.repeat(Method::POST, &path, &pairs, last_error).await?;
         Ok(PhoneOutcome::Done { call: Some(call.clone()), conference: None, status: status_of(&answer) })
     }
 
@@ -273,7 +265,7 @@ impl PhoneSystem {
 }
 
 fn done(leg: Leg) -> PhoneOutcome {
-    PhoneOutcome::Done { call: Some(leg.call), conference: leg.conference, status: None }
+    PhoneOutcome::Done { call: Some(leg.call), conference: leg.conference, status: leg.status }
 }
 
 fn unreadable(what: &str) -> PhoneOutcome {
@@ -293,7 +285,8 @@ fn outcome_of(failure: Failure) -> PhoneOutcome {
 /// Reads `call_sid` and `conference_sid` of a participant.
 fn leg_of(answer: &serde_json::Value) -> Option<Leg> {
     let text = |name: &str| answer.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
-    Some(Leg { call: CallSid(text("call_sid")?.to_owned()), conference: text("conference_sid").map(ToOwned::to_owned) })
+    let call = CallSid(text("call_sid")?.to_owned());
+    Some(Leg { call, conference: text("conference_sid").map(ToOwned::to_owned), status: None })
 }
 
 fn status_of(answer: &serde_json::Value) -> Option<CallStatus> {

@@ -28,6 +28,8 @@ type Recorded = (String, String, Vec<(String, String)>);
 enum Fault {
     /// Carried out, but the answer breaks off.
     LoseAnswer,
+    /// Carried out, but no answer comes.
+    HoldAnswer,
     /// Not carried out: this status and body, maybe with `Retry-After`.
     Answer(u16, serde_json::Value, Option<&'static str>),
 }
@@ -37,6 +39,10 @@ struct Switch {
     /// Label and state of the legs in the room, if there is a room.
     legs: Vec<(String, &'static str)>,
     room_open: bool,
+    /// The caller's state; ringing when empty.
+    caller: &'static str,
+    /// The caller is in the room as soon as it is redirected there.
+    caller_joins: bool,
     /// Calls that the list shows: SID, status, creation.
     calls: Vec<(&'static str, &'static str, &'static str)>,
     /// Faults of requests that change something, in order.
@@ -69,19 +75,32 @@ async fn answer(State(fake): State<Fake>, request: Request) -> Response {
         serde_urlencoded::from_str(request.uri().query().unwrap_or_default()).unwrap_or_default();
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
     let form: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
+    let (held, answer) = react(&fake, &method, &path, &query, &form);
+    if held { std::future::pending().await } else { answer }
+}
+
+/// The answer, and whether it is held back.
+fn react(
+    fake: &Fake,
+    method: &str,
+    path: &str,
+    query: &[(String, String)],
+    form: &[(String, String)],
+) -> (bool, Response) {
     let mut switch = fake.0.lock().unwrap();
-    switch.requests.push((method.clone(), path.clone(), if method == "POST" { form.clone() } else { query }));
+    let pairs = if method == "POST" { form } else { query };
+    switch.requests.push((method.to_owned(), path.to_owned(), pairs.to_vec()));
     let fault = if method == "GET" { None } else { switch.faults.pop_front() };
     if let Some(Fault::Answer(status, body, retry_after)) = fault {
         let status = StatusCode::from_u16(status).unwrap();
-        let headers = retry_after.map(|value| [("retry-after", value)]);
-        return headers.map_or_else(
-            || (status, axum::Json(body.clone())).into_response(),
-            |headers| (status, headers, axum::Json(body.clone())).into_response(),
-        );
+        return match retry_after {
+            Some(value) => (false, (status, [("retry-after", value)], axum::Json(body)).into_response()),
+            None => (false, (status, axum::Json(body)).into_response()),
+        };
     }
-    let done = carry_out(&mut switch, &method, &path, &form);
-    if matches!(fault, Some(Fault::LoseAnswer)) { Response::new(Body::new(Broken)) } else { done }
+    let done = carry_out(&mut switch, method, path, form);
+    let lost = matches!(fault, Some(Fault::LoseAnswer));
+    (matches!(fault, Some(Fault::HoldAnswer)), if lost { Response::new(Body::new(Broken)) } else { done })
 }
 
 fn carry_out(switch: &mut Switch, method: &str, path: &str, form: &[(String, String)]) -> Response {
@@ -101,7 +120,8 @@ fn carry_out(switch: &mut Switch, method: &str, path: &str, form: &[(String, Str
         }
         ("GET", "Conferences/CF1/Participants.json") => {
             let legs = switch.legs.iter().enumerate().map(|(index, (label, status))| {
-                json!({"call_sid": format!("CA{}", index + 1), "label": label, "status": status})
+                let call = if label == "customer" { "CAcaller".to_owned() } else { format!("CA{}", index + 1) };
+                json!({"call_sid": call, "label": label, "status": status})
             });
             axum::Json(json!({"participants": legs.collect::<Vec<_>>()})).into_response()
         }
@@ -111,7 +131,16 @@ fn carry_out(switch: &mut Switch, method: &str, path: &str, form: &[(String, Str
             });
             axum::Json(json!({"calls": calls.collect::<Vec<_>>()})).into_response()
         }
-        ("GET", "Calls/CAcaller.json") => axum::Json(json!({"sid": "CAcaller", "status": "ringing"})).into_response(),
+        ("GET", "Calls/CAcaller.json") => {
+            let status = if switch.caller.is_empty() { "ringing" } else { switch.caller };
+            axum::Json(json!({"sid": "CAcaller", "status": status})).into_response()
+        }
+        ("POST", "Calls/CAcaller.json") if form.iter().any(|(_, url)| url.ends_with("/join/customer")) => {
+            if switch.caller_joins {
+                switch.legs.push(("customer".to_owned(), "connected"));
+            }
+            axum::Json(json!({"status": "in-progress"})).into_response()
+        }
         ("POST", "Calls/CAcaller.json" | "Calls/CA1.json" | "Conferences/CF1.json") => {
             axum::Json(json!({"status": "in-progress"})).into_response()
         }
@@ -180,6 +209,10 @@ fn leg(call: &str, conference: Option<&str>) -> PhoneOutcome {
         conference: conference.map(ToOwned::to_owned),
         status: None,
     }
+}
+
+fn call_seen(call: &str, status: CallStatus) -> PhoneOutcome {
+    PhoneOutcome::Done { call: Some(CallSid(call.to_owned())), conference: None, status: Some(status) }
 }
 
 #[tokio::test]
@@ -255,20 +288,31 @@ async fn a_repeated_command_adopts_the_leg_with_its_label() {
 }
 
 #[tokio::test]
-async fn a_repeated_command_adopts_only_a_live_call_made_after_the_request() {
+async fn a_repeated_command_adopts_only_a_call_made_after_the_request_and_its_end() {
     for (status, created, adopted) in [
-        ("queued", "Tue, 31 Aug 2010 20:36:28 +0000", true),
-        ("ringing", "Tue, 31 Aug 2010 20:36:40 +0000", true),
-        ("in-progress", "Tue, 31 Aug 2010 20:30:00 +0000", false),
-        ("completed", "Tue, 31 Aug 2010 20:36:40 +0000", false),
-        ("ringing", "not a date", false),
+        ("queued", "Tue, 31 Aug 2010 20:36:28 +0000", Some(CallStatus::Queued)),
+        ("ringing", "Tue, 31 Aug 2010 20:36:40 +0000", Some(CallStatus::Ringing)),
+        ("in-progress", "Tue, 31 Aug 2010 20:30:00 +0000", None),
+        ("completed", "Tue, 31 Aug 2010 20:36:40 +0000", Some(CallStatus::Completed)),
+        ("busy", "Tue, 31 Aug 2010 20:36:40 +0000", Some(CallStatus::Busy)),
+        ("completed", "Tue, 31 Aug 2010 20:30:00 +0000", None),
+        ("ringing", "not a date", None),
     ] {
         let (fake, phone) = Fake::start([]).await;
         fake.0.lock().unwrap().calls = vec![("CAlisted", status, created)];
         let outcome = phone.execute(id(), &add(ConferenceOptions::default()), true).await;
-        let expected = if adopted { leg("CAlisted", None) } else { leg("CA1", Some("CF1")) };
+        let expected = adopted.map_or_else(|| leg("CA1", Some("CF1")), |status| call_seen("CAlisted", status));
         assert_eq!(outcome, expected, "{status} {created}");
     }
+}
+
+#[tokio::test]
+async fn a_live_call_is_adopted_rather_than_a_newer_one_that_is_over() {
+    let created = "Tue, 31 Aug 2010 20:36:40 +0000";
+    let (fake, phone) = Fake::start([]).await;
+    fake.0.lock().unwrap().calls = vec![("CAover", "busy", created), ("CAlive", "ringing", created)];
+    let outcome = phone.execute(id(), &add(ConferenceOptions::default()), true).await;
+    assert_eq!(outcome, call_seen("CAlive", CallStatus::Ringing));
 }
 
 #[tokio::test]
@@ -313,12 +357,87 @@ async fn the_caller_is_redirected_to_our_documents() {
         (PhoneCommand::ParkCaller { call: caller() }, "park"),
         (PhoneCommand::ReleaseCaller { call: caller() }, "left?released=1"),
     ] {
-        let (fake, phone) = Fake::start([Fault::LoseAnswer]).await;
+        let busy = Fault::Answer(429, json!({"code": 20429, "message": "too many"}), None);
+        let (fake, phone) = Fake::start([busy]).await;
         let outcome = phone.execute(id(), &command, false).await;
-        assert!(matches!(outcome, PhoneOutcome::Done { status: Some(CallStatus::InProgress), .. }), "{outcome:?}");
+        assert_eq!(outcome, call_seen("CAcaller", CallStatus::InProgress));
         let url = format!("https://r.example.org/voice/tasks/{ROOM}/{document}");
         let expected = form::pairs(&[("Url", &url), ("Method", "POST")]);
-        assert_eq!(fake.posts(), [expected.clone(), expected], "a lost answer to a redirect is repeated");
+        assert_eq!(fake.posts(), [expected.clone(), expected], "what was not carried out is repeated");
+        assert_eq!(fake.paths().len(), 2, "429 was never carried out, so there is nothing to look for");
+    }
+}
+
+/// What becomes of a redirect that may have been carried out.
+enum Becomes {
+    Done,
+    Gone,
+    Unavailable,
+}
+
+/// `posts` redirects are sent when an earlier one may have been carried out: before a crash, or without an answer.
+async fn check_unclear(
+    command: &PhoneCommand,
+    caller: &'static str,
+    in_room: bool,
+    room_open: bool,
+    posts: usize,
+    becomes: &Becomes,
+) {
+    let labels = [(!in_room).then_some(LABEL), in_room.then_some("customer")];
+    let legs: Vec<_> = labels.into_iter().flatten().map(|label| (label.to_owned(), "connected")).collect();
+    for (repeated, faults) in [(true, vec![]), (false, vec![Fault::LoseAnswer])] {
+        let (fake, phone) = Fake::start(faults).await;
+        {
+            let mut switch = fake.0.lock().unwrap();
+            (switch.caller, switch.room_open, switch.legs) = (caller, room_open, legs.clone());
+        }
+        let outcome = phone.execute(id(), command, repeated).await;
+        let expected = match becomes {
+            Becomes::Done => matches!(outcome, PhoneOutcome::Done { status: Some(CallStatus::InProgress), .. }),
+            Becomes::Gone => outcome == PhoneOutcome::Gone,
+            Becomes::Unavailable => matches!(outcome, PhoneOutcome::Unavailable { .. }),
+        };
+        let case = format!("{command:?}, {caller}, in room {in_room}, repeated {repeated}");
+        assert!(expected, "{case}: {outcome:?}");
+        assert_eq!(fake.posts().len(), posts + usize::from(!repeated), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_that_may_have_been_carried_out_is_sent_only_where_the_caller_still_needs_it() {
+    let moved = || PhoneCommand::MoveCallerToRoom { call: caller() };
+    let parked = || PhoneCommand::ParkCaller { call: caller() };
+    let released = || PhoneCommand::ReleaseCaller { call: caller() };
+    for (command, caller, in_room, room_open, posts, becomes) in [
+        (moved(), "in-progress", true, true, 0, Becomes::Done),
+        (moved(), "in-progress", false, true, 1, Becomes::Done),
+        (moved(), "in-progress", false, false, 0, Becomes::Unavailable),
+        (moved(), "completed", false, true, 0, Becomes::Gone),
+        (parked(), "in-progress", true, true, 1, Becomes::Done),
+        (parked(), "in-progress", false, true, 0, Becomes::Done),
+        (parked(), "completed", false, true, 0, Becomes::Gone),
+        (released(), "in-progress", true, true, 1, Becomes::Done),
+        (released(), "in-progress", false, true, 0, Becomes::Unavailable),
+        (released(), "completed", false, true, 0, Becomes::Gone),
+    ] {
+        check_unclear(&command, caller, in_room, room_open, posts, &becomes).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_lost_after_the_caller_joined_leads_to_exactly_one_redirect() {
+    for fault in [Fault::LoseAnswer, Fault::HoldAnswer] {
+        let (fake, mut phone) = Fake::start([fault.clone()]).await;
+        phone.transport.patience.command = Duration::from_secs(1);
+        {
+            let mut switch = fake.0.lock().unwrap();
+            (switch.caller, switch.room_open, switch.caller_joins) = ("in-progress", true, true);
+        }
+        // An answer that does not come takes all the time there is, except for the last look.
+        let outcome = phone.execute(id(), &PhoneCommand::MoveCallerToRoom { call: caller() }, false).await;
+        assert_eq!(outcome, call_seen("CAcaller", CallStatus::InProgress), "{fault:?}");
+        assert_eq!(fake.posts().len(), 1, "{fault:?}");
     }
 }
 

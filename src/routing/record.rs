@@ -163,8 +163,7 @@ impl Turn<'_> {
         let mut fields = self.task_event_fields(kind, task);
         self.target_fields(task, &mut fields);
         if let Some(before) = before {
-            fields.push(("previous_task_queue_sid", before.to_string()));
-            fields.push(("previous_task_priority", priority.to_string()));
+            self.previous_queue_fields(before, priority, &mut fields);
         }
         self.push_task(kind, task, fields);
     }
@@ -172,11 +171,17 @@ impl Turn<'_> {
     pub(super) fn record_queue_moved(&mut self, task: TaskSid, before: TaskQueueSid, priority: i32) {
         let kind = EventKind::TaskQueueMoved;
         let mut fields = self.task_event_fields(kind, task);
-        fields.push(("previous_task_queue_sid", before.to_string()));
-        let name = self.workspace.task_queues.get(&before).map(|entry| entry.row.friendly_name.clone());
-        fields.push(("previous_task_queue_name", name.unwrap_or_default()));
-        fields.push(("previous_task_priority", priority.to_string()));
+        self.previous_queue_fields(before, priority, &mut fields);
         self.push_task(kind, task, fields);
+    }
+
+    /// The queue and the priority that a task has left; its name is there until the queue is deleted.
+    fn previous_queue_fields(&self, before: TaskQueueSid, priority: i32, fields: &mut Vec<(&'static str, String)>) {
+        fields.push(("previous_task_queue_sid", before.to_string()));
+        if let Some(entry) = self.workspace.task_queues.get(&before) {
+            fields.push(("previous_task_queue_name", entry.row.friendly_name.clone()));
+        }
+        fields.push(("previous_task_priority", priority.to_string()));
     }
 
     /// No reservation could be made for a task with a worker as routing target.

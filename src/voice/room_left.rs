@@ -36,7 +36,7 @@ pub(super) async fn answer(
     };
     let reservation = webhook.text("Reservation").parse().ok();
     let call_ended = webhook.call_ended();
-    let input = Input::RoomLeft { role, reservation, call_ended };
+    let input = Input::RoomLeft { role, reservation, call: webhook.call(), call_ended };
     match state.engine.send(workspace, engine::Request::Call { task, input }).await {
         Ok(_) => {}
         Err(engine::Error::Overloaded | engine::Error::Unavailable) if call_ended => {

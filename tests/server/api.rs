@@ -493,6 +493,37 @@ async fn events_tell_the_story_in_order() {
 }
 
 #[tokio::test]
+async fn events_of_a_move_name_the_queue_that_was_left() {
+    let server = Server::start().await;
+    let workspace = server.workspace().await;
+    let first = server.make(&format!("{workspace}/TaskQueues"), "FriendlyName=First").await;
+    let second = server.make(&format!("{workspace}/TaskQueues"), "FriendlyName=Second").await;
+    let filter = |level: u32, queue: &Value| {
+        let target = json!({ "queue": queue["sid"], "priority": level });
+        json!({ "expression": format!("level == {level}"), "targets": [target] })
+    };
+    let configuration = json!({ "task_routing": { "filters": [filter(1, &first), filter(2, &second)] } }).to_string();
+    let configuration: String = url::form_urlencoded::byte_serialize(configuration.as_bytes()).collect();
+    let form = format!("FriendlyName=Levels&Configuration={configuration}");
+    let workflow = server.make(&format!("{workspace}/Workflows"), &form).await;
+    let form = format!("WorkflowSid={}&Attributes={{\"level\":1}}", text(&workflow["sid"]));
+    let task = server.make(&format!("{workspace}/Tasks"), &form).await;
+    let path = format!("{workspace}/Tasks/{}", text(&task["sid"]));
+    let moved = server.post(&path, "Attributes={\"level\":2}").await;
+    assert_eq!(moved.body["task_queue_friendly_name"], "Second");
+
+    for kind in ["workflow.target-matched", "task-queue.moved"] {
+        let events = server.get(&format!("{workspace}/Events?TaskSid={}&EventType={kind}", text(&task["sid"]))).await;
+        let data = &events.body["events"].as_array().unwrap().last().unwrap()["event_data"];
+        assert_eq!(data["previous_task_queue_sid"], first["sid"], "{kind}");
+        assert_eq!(data["previous_task_queue_name"], "First", "{kind}");
+        assert_eq!(data["previous_task_priority"], "1", "{kind}");
+        assert_eq!(data["task_queue_name"], "Second", "{kind}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn paths_and_methods_that_do_not_exist_are_answered_in_json() {
     let server = Server::start().await;
     let workspace = server.workspace().await;

@@ -1,0 +1,139 @@
+//! Redirects of the caller: into the room, back to waiting, on with the application.
+//!
+//! A redirect cuts what the call is doing, maybe a conversation, so one that may have been carried out is not repeated
+//! before looking where the caller is. Must not decide what follows from that. Start with
+//! [`PhoneSystem::redirect`].
+
+use reqwest::Method;
+
+use super::transport::{Failure, segment};
+use super::{PhoneSystem, form, status_of};
+use crate::calls::voice_task::CUSTOMER_LABEL;
+use crate::calls::{CallSid, CallStatus, PhoneOutcome};
+use crate::routing::TaskSid;
+
+/// The part of a command's time that is kept for a last look: one in so many.
+const LOOK_SHARE: u32 = 5;
+
+/// Where the caller is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// The task's room.
+    Room,
+    /// The wait document.
+    Queue,
+    /// The document of released callers.
+    Application,
+}
+
+impl Destination {
+    const fn document(self) -> &'static str {
+        match self {
+            Self::Room => "join/customer",
+            Self::Queue => "park",
+            Self::Application => "left?released=1",
+        }
+    }
+}
+
+/// The caller of a task and where it is sent.
+#[derive(Debug)]
+pub(super) struct Redirect<'a> {
+    pub(super) task: TaskSid,
+    pub(super) call: &'a CallSid,
+    pub(super) to: Destination,
+}
+
+impl PhoneSystem {
+    /// Redirects the caller once. `unclear` says that an earlier attempt may have been carried out.
+    pub(super) async fn redirect(
+        &self,
+        redirect: &Redirect<'_>,
+        mut unclear: bool,
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        let budget = self.transport.patience.command;
+        let sending = self.send(redirect, &mut unclear, last_error);
+        if let Ok(answered) = tokio::time::timeout(budget - budget / LOOK_SHARE, sending).await {
+            return answered;
+        }
+        let found = if unclear { self.look_for_caller(redirect, last_error).await? } else { None };
+        Ok(found.unwrap_or_else(|| PhoneOutcome::Unavailable { message: last_error.clone() }))
+    }
+
+    async fn send(
+        &self,
+        redirect: &Redirect<'_>,
+        unclear: &mut bool,
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        let path = format!("Calls/{}.json", segment(&redirect.call.0));
+        let url = format!("{}/voice/tasks/{}/{}", self.public_url, redirect.task, redirect.to.document());
+        let pairs = form::pairs(&[("Url", &url), ("Method", "POST")]);
+        let mut attempt = 0;
+        loop {
+            if *unclear && let Some(outcome) = self.look_for_caller(redirect, last_error).await? {
+                return Ok(outcome);
+            }
+            let was_unclear = std::mem::replace(unclear, true);
+            let failure = match self.transport.once(Method::POST, &path, &pairs).await {
+                Ok(answer) => return Ok(done(redirect, status_of(&answer))),
+                Err(failure) if failure.is_refusal() => return Err(failure),
+                Err(failure) => failure,
+            };
+            *unclear = was_unclear || failure.may_have_been_carried_out();
+            self.transport.pause(attempt, &failure, last_error).await;
+            attempt += 1;
+        }
+    }
+
+    /// What a redirect that may have been carried out has come to; `None` when it has to be sent.
+    ///
+    /// Whether a caller who is in no room waits or was sent on cannot be seen here. To wait is what parking wants. For a
+    /// release the outcome is left open: the caller's next request tells, and sending it on twice would cut it off from
+    /// what the application has begun.
+    async fn look_for_caller(
+        &self,
+        redirect: &Redirect<'_>,
+        last_error: &mut String,
+    ) -> Result<Option<PhoneOutcome>, Failure> {
+        let status = match self.fetch(redirect.call, last_error).await? {
+            PhoneOutcome::Done { status, .. } => status,
+            other => return Ok(Some(other)),
+        };
+        if status.is_some_and(CallStatus::is_final) {
+            return Ok(Some(PhoneOutcome::Gone));
+        }
+        let arrived = redirect.to == Destination::Room && self.is_in_room(redirect, last_error).await?;
+        if !arrived {
+            // It may be on its way into the room, or out of it.
+            tokio::time::sleep(self.transport.patience.settle).await;
+        }
+        let in_room = arrived || self.is_in_room(redirect, last_error).await?;
+        let unavailable = |message: &str| Some(PhoneOutcome::Unavailable { message: message.to_owned() });
+        Ok(match (redirect.to, in_room) {
+            (Destination::Room, true) | (Destination::Queue, false) => Some(done(redirect, status)),
+            (Destination::Room, false) if self.live_rooms(&redirect.room(), last_error).await?.is_empty() => {
+                unavailable("expected a room for the caller to join, found none")
+            }
+            (Destination::Application, false) => unavailable("whether the caller was sent on is not known"),
+            (Destination::Room, false) | (Destination::Queue | Destination::Application, true) => None,
+        })
+    }
+
+    async fn is_in_room(&self, redirect: &Redirect<'_>, last_error: &mut String) -> Result<bool, Failure> {
+        let leg = self.look_for_label(&redirect.room(), CUSTOMER_LABEL, last_error).await?;
+        Ok(leg.is_some_and(|leg| leg.call == *redirect.call))
+    }
+}
+
+impl Redirect<'_> {
+    /// A task's room has the name of the task.
+    fn room(&self) -> String {
+        self.task.to_string()
+    }
+}
+
+fn done(redirect: &Redirect<'_>, status: Option<CallStatus>) -> PhoneOutcome {
+    PhoneOutcome::Done { call: Some(redirect.call.clone()), conference: None, status }
+}
