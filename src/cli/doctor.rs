@@ -125,8 +125,8 @@ async fn public_url(config: &Config, client: &reqwest::Client) -> Finding {
             Fine("public URL: none; the listener's address is used, which only this machine can reach".to_owned())
         } else {
             Doubtful(
-                "public URL: none; signatures of voice webhooks fail unless the phone system was told the \
-                 listener's address; set SWITCHHOOK_PUBLIC_URL"
+                "public URL: none; documents lead the phone system to the listener's address, which may be no address for \
+                 it; set SWITCHHOOK_PUBLIC_URL"
                     .to_owned(),
             )
         };

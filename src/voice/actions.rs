@@ -58,8 +58,8 @@ impl Actions {
 mod tests {
     use super::*;
 
-    fn document(text: &str) -> Option<Reply> {
-        Some(Reply::Document(text.to_owned()))
+    fn document(text: &str) -> Reply {
+        Reply::Document(text.to_owned())
     }
 
     #[tokio::test]
@@ -68,12 +68,17 @@ mod tests {
         let task = TaskSid::from_bits(1);
         let slow = async {
             tokio::task::yield_now().await;
-            document("first")
+            Some(document("first"))
         };
-        let (first, second) = tokio::join!(actions.once(task, slow), actions.once(task, async { document("second") }));
-        assert_eq!((first, second), (document("first"), document("first")));
+        let (first, second) =
+            tokio::join!(actions.once(task, slow), actions.once(task, async { Some(document("second")) }));
+        assert_eq!((first, second), (Some(document("first")), Some(document("first"))));
         assert_eq!(actions.once(TaskSid::from_bits(2), async { None }).await, None);
-        assert_eq!(actions.once(TaskSid::from_bits(2), async { document("late") }).await, None, "a failure counts too");
+        assert_eq!(
+            actions.once(TaskSid::from_bits(2), async { Some(document("late")) }).await,
+            None,
+            "a failure counts too"
+        );
     }
 
     #[tokio::test]
