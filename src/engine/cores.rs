@@ -3,7 +3,7 @@
 //! Still pure: no I/O, no clock. The actor calls [`Cores::carry_out`] for each request of a batch and then takes
 //! everything that is to be written with [`Cores::take_batch`]. Start with [`Cores::carry_out`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::Value;
@@ -23,6 +23,9 @@ use super::request::Request;
 
 /// Spacing of the first looks at live calls after a start, in milliseconds.
 const LOOK_SPACING_MS: i64 = 20;
+
+/// How long the calls of a removed task are kept after their end, in seconds: as long as finished tasks.
+const LEFTOVER_SECS: u32 = 300;
 
 /// Rounds of the coupling within one request; each round ends a leg, a reservation or a task, so few are needed.
 const ROUNDS_MAX: usize = 1_000;
@@ -60,6 +63,8 @@ pub(super) struct Cores {
     errands: Vec<Errand>,
     errands_done: Vec<(TaskSid, u32)>,
     alerts: Vec<Alert>,
+    /// Calls of tasks that are gone, and when they are forgotten.
+    leftovers: BTreeSet<(Timestamp, TaskSid)>,
     now: Timestamp,
 }
 
@@ -96,7 +101,12 @@ impl Cores {
             })?;
             errands.push(Errand { task: row.task, number: row.number, command, repeated: true });
         }
-        Ok((Self::around(workspace, Calls::restore(voice_tasks), now), errands))
+        let tasks: Vec<TaskSid> = voice_tasks.iter().map(|task| task.task).collect();
+        let mut cores = Self::around(workspace, Calls::restore(voice_tasks), now);
+        for task in tasks {
+            cores.note_leftover(task);
+        }
+        Ok((cores, errands))
     }
 
     fn around(workspace: Workspace, calls: Calls, now: Timestamp) -> Self {
@@ -111,6 +121,7 @@ impl Cores {
             errands: Vec::new(),
             errands_done: Vec::new(),
             alerts: Vec::new(),
+            leftovers: BTreeSet::new(),
             now,
         }
     }
@@ -136,10 +147,8 @@ impl Cores {
 
     /// When the earliest deadline of either core is.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        match (self.workspace.next_deadline(), self.calls.next_deadline()) {
-            (Some(routing), Some(calls)) => Some(routing.min(calls)),
-            (routing, calls) => routing.or(calls),
-        }
+        let leftovers = self.leftovers.first().map(|(at, _)| *at);
+        [self.workspace.next_deadline(), self.calls.next_deadline(), leftovers].into_iter().flatten().min()
     }
 
     /// Carries out one request; a refusal changes nothing.
@@ -188,6 +197,7 @@ impl Cores {
             let inputs = self.absorb(done, None);
             self.run(inputs, sids);
         }
+        self.drop_leftovers();
         for (task, outputs) in self.calls.tick(now) {
             let mut inputs = VecDeque::new();
             self.carry_out_outputs(task, outputs, &mut inputs, sids);
@@ -388,13 +398,10 @@ impl Cores {
     /// Everything to write since the last call, and the phone commands among it; `None` when nothing changed.
     pub(super) fn take_batch(&mut self, sids: &mut dyn SidSource) -> Option<(Batch, Vec<Errand>)> {
         let rows = self.workspace.take_changes();
-        let removed = rows.iter().filter_map(|row| match row {
-            RowChange::TaskDeleted(task) => Some(*task),
-            _ => None,
-        });
-        let removed: Vec<TaskSid> = removed.collect();
-        for task in removed {
-            self.forget_closed(task);
+        for row in &rows {
+            if let RowChange::TaskDeleted(task) = row {
+                self.note_leftover(*task);
+            }
         }
         let errands = std::mem::take(&mut self.errands);
         let mut batch = Batch::empty(self.sid, self.written_sequence);
@@ -414,18 +421,14 @@ impl Cores {
         }
         batch.outbox_added = open.into_values().collect();
         for change in self.calls.take_changes() {
-            if let VoiceChange::Changed(task) = change {
-                self.forget_closed(task);
-            }
             match change {
-                VoiceChange::Changed(task) if self.calls.task(task).is_some() => {
+                VoiceChange::Changed(task) => {
+                    self.note_leftover(task);
                     batch.voice_tasks.extend(self.voice_row(task));
                 }
-                VoiceChange::Changed(task) | VoiceChange::Forgotten(task) => batch.voice_tasks_deleted.push(task),
+                VoiceChange::Forgotten(task) => batch.voice_tasks_deleted.push(task),
             }
         }
-        // What was forgotten in the loop is in the batch already.
-        self.calls.take_changes();
         if batch.is_empty() {
             return None;
         }
@@ -433,11 +436,23 @@ impl Cores {
         Some((batch, errands))
     }
 
-    /// Drops the calls of a task that is gone from the routing core, once no leg of it lives: a caller whose task was
-    /// deleted still has to be let go, and the phone system still asks for documents by the task's SID.
-    fn forget_closed(&mut self, task: TaskSid) {
+    /// Marks the calls of a task that is gone from the routing core for removal, once no leg of them lives.
+    ///
+    /// They stay for a while: a caller whose task was deleted still has to be let go, and the phone system asks for
+    /// the document of that by the task's SID.
+    fn note_leftover(&mut self, task: TaskSid) {
         let closed = self.calls.task(task).is_some_and(|record| record.state == VoiceState::Closed);
         if closed && self.workspace.task(task).is_none() {
+            self.leftovers.insert((self.now.plus_secs(LEFTOVER_SECS), task));
+        }
+    }
+
+    fn drop_leftovers(&mut self) {
+        while let Some((at, task)) = self.leftovers.first().copied() {
+            if at > self.now {
+                return;
+            }
+            self.leftovers.remove(&(at, task));
             self.calls.forget(task);
         }
     }
