@@ -51,12 +51,12 @@ pub(super) enum Command {
 /// Options of `demo`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DemoOptions {
-    /// How many callers ring in
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
-    pub(super) calls: u32,
-    /// Callers a second
-    #[arg(long, default_value_t = 1.0, value_name = "R", value_parser = rate)]
-    pub(super) rate: f64,
+    /// How many callers ring in [default: demo.calls, 20]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub(super) calls: Option<u32>,
+    /// Callers a second [default: demo.rate, 1]
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub(super) rate: Option<f64>,
     /// Go on until interrupted
     #[arg(long)]
     pub(super) keep_running: bool,
@@ -151,8 +151,7 @@ mod tests {
         let Command::Demo(options) = parsed("switchhook demo --calls 3 --rate 0.5 --keep-running").command else {
             panic!("expected the demo");
         };
-        assert_eq!((options.calls, options.keep_running), (3, true));
-        assert!((options.rate - 0.5).abs() < f64::EPSILON);
+        assert_eq!((options.calls, options.rate, options.keep_running), (Some(3), Some(0.5), true));
         assert!(refused("switchhook demo --calls 0").contains("--calls"));
         assert!(refused("switchhook demo --rate never").contains("expected a number"));
     }

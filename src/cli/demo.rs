@@ -1,6 +1,6 @@
 //! `demo`: starts both sides on free loopback ports with a database that is forgotten, and lets the demo use them.
 //!
-//! Of the settings it takes only those of the log, so that a demo on a production machine touches nothing. Start with
+//! Of the settings it takes only its own and those of the log, so that a demo on a production machine touches nothing. Start with
 //! [`run`].
 
 use anyhow::Context as _;
@@ -31,7 +31,7 @@ pub(super) fn adapt(sources: &mut Sources) {
 }
 
 /// Runs the demo until its calls are over, or until a signal comes.
-pub(super) async fn run(_config: &Config, options: DemoOptions) -> anyhow::Result<Outcome> {
+pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result<Outcome> {
     let mut signals = Signals::listen()?;
     outbound::install_tls();
     let metrics = Metrics::install()?;
@@ -73,7 +73,12 @@ pub(super) async fn run(_config: &Config, options: DemoOptions) -> anyhow::Resul
         Server::start(settings, Some(metrics), Clock::system(), Entropy).await.context("cannot start the server")?;
     let sides =
         Sides { server: server.address(), phone: phone_address, account_sid: account_sid.to_string(), auth_token };
-    let options = Options { calls: options.calls, rate: options.rate, keep_running: options.keep_running };
+    let usual = &config.demo;
+    let options = Options {
+        calls: options.calls.unwrap_or(usual.calls),
+        rate: options.rate.unwrap_or(usual.rate),
+        keep_running: options.keep_running || usual.keep_running,
+    };
 
     let stop = CancellationToken::new();
     let interrupted = stop.clone();

@@ -55,6 +55,8 @@ pub struct Config {
     pub limits: Limits,
     /// `switchhook phone`.
     pub phone_server: PhoneServer,
+    /// `switchhook demo`
+    pub demo: Demo,
 }
 
 /// The phone system and who we are there.
@@ -161,6 +163,18 @@ pub struct PhoneServer {
     pub status_callback: Option<String>,
     /// How much faster than in life time goes by.
     pub speed: f64,
+}
+
+/// `switchhook demo`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demo {
+    /// How many callers ring in.
+    pub calls: u32,
+    /// Callers a second.
+    pub rate: f64,
+    /// Go on until interrupted.
+    pub keep_running: bool,
 }
 
 impl Config {
@@ -272,6 +286,13 @@ impl Config {
         let speed = self.phone_server.speed;
         if !(0.01..=1_000.0).contains(&speed) {
             return contradiction(format!("phone_server.speed: expected 0.01 to 1000, found {speed}"));
+        }
+        let Demo { calls, rate, .. } = self.demo;
+        if !(1..=1_000_000).contains(&calls) {
+            return contradiction(format!("demo.calls: expected 1 to 1000000, found {calls}"));
+        }
+        if !(0.01..=1_000.0).contains(&rate) {
+            return contradiction(format!("demo.rate: expected 0.01 to 1000, found {rate}"));
         }
         Ok(())
     }

@@ -122,6 +122,12 @@ settings! {
         "Told how calls to these numbers go"
     "phone_server.speed" "SWITCHHOOK_PHONE_SPEED" "phone-speed" Number "FACTOR"
         "How much faster than in life rings, prompts and pauses go by"
+    "demo.calls" "SWITCHHOOK_DEMO_CALLS" "demo-calls" Count "N"
+        "How many callers ring in at `switchhook demo`"
+    "demo.rate" "SWITCHHOOK_DEMO_RATE" "demo-rate" Number "R"
+        "Callers a second at `switchhook demo`"
+    "demo.keep_running" "SWITCHHOOK_DEMO_KEEP_RUNNING" "demo-keep-running" Flag "BOOL"
+        "Whether `switchhook demo` goes on until interrupted"
 }
 
 /// The setting with this key.
