@@ -1,7 +1,7 @@
 //! Absolute URLs in answers.
 //!
 //! Clients fetch them verbatim, so they begin with the address the client can reach, which `http::PublicUrl` knows.
-//! Start with [`Place`].
+//! Start with `Place`.
 
 use crate::routing::{AccountSid, WorkspaceSid};
 
