@@ -29,11 +29,22 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 pub(super) enum Call {
     /// Carry this out and answer when it is on disk.
     Change { request: Box<Request>, reply: oneshot::Sender<Result<Reply, Error>> },
-    /// Tell the fingerprint of the state in memory, once all before it is on disk.
-    Fingerprint(oneshot::Sender<u64>),
+    /// Look at the state in memory, once all before it is on disk.
+    Look(Look),
     /// Fail as a broken invariant would.
     #[cfg(test)]
     Panic,
+}
+
+/// A question about both cores, answered by whoever asks; it must be short, because the workspace waits for it.
+pub(super) struct Look(pub(super) Question);
+
+type Question = Box<dyn FnOnce(&Cores, Timestamp) + Send>;
+
+impl std::fmt::Debug for Look {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Look")
+    }
 }
 
 /// Why an actor ended.
@@ -72,13 +83,13 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         }
         let now = around.clock.now();
         let mut replies = Vec::with_capacity(waiting.len());
-        let mut fingerprints = Vec::new();
+        let mut looks = Vec::new();
         for call in waiting.drain(..) {
             match call {
                 Call::Change { request, reply } => {
                     replies.push((reply, cores.carry_out(&request, now, &mut entropy).map_err(Error::Refused)));
                 }
-                Call::Fingerprint(reply) => fingerprints.push(reply),
+                Call::Look(look) => looks.push(look),
                 #[cfg(test)]
                 Call::Panic => panic!("a test asked for it"),
             }
@@ -101,8 +112,8 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         for (reply, outcome) in replies {
             let _ = reply.send(outcome);
         }
-        for reply in fingerprints {
-            let _ = reply.send(cores.fingerprint());
+        for Look(look) in looks {
+            look(&cores, now);
         }
         if cores.is_deleted() {
             return Ended::Deleted;

@@ -130,6 +130,11 @@ impl Cores {
         self.sid
     }
 
+    /// The routing core, to look at.
+    pub(super) fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
     /// Fingerprint of everything that is also on disk: equal for equal rows, whenever and wherever it is computed.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

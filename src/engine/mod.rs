@@ -23,10 +23,10 @@ use tokio_util::task::TaskTracker;
 use crate::clock::{Clock, Entropy};
 use crate::phone::PhoneSystem;
 use crate::routing::command::NewWorkspace;
-use crate::routing::{AccountSid, Reply, WorkspaceSid};
+use crate::routing::{AccountSid, Reply, Timestamp, Workspace, WorkspaceSid};
 use crate::store::{Error as StoreError, Store};
 
-use actor::{Call, Ended, Surroundings};
+use actor::{Call, Ended, Look, Surroundings};
 use cores::Cores;
 use outbox::Outbox;
 
@@ -149,10 +149,34 @@ impl Engine {
         Err(Error::Overloaded)
     }
 
+    /// Asks a workspace in memory; what `question` sees is on disk.
+    ///
+    /// The workspace waits meanwhile, so a question looks at indices and answers at once; whatever takes longer is read
+    /// from the store.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        workspace: WorkspaceSid,
+        question: impl FnOnce(&Workspace, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.look_at_cores(workspace, |cores, now| question(cores.workspace(), now)).await
+    }
+
+    async fn look_at_cores<T: Send + 'static>(
+        &self,
+        workspace: WorkspaceSid,
+        question: impl FnOnce(&Cores, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let look = move |cores: &Cores, now: Timestamp| {
+            // The one who asked may be gone.
+            let _ = reply.send(question(cores, now));
+        };
+        hand_over(&self.sender(workspace)?, Call::Look(Look(Box::new(look))))?;
+        answer.await.map_err(|_| Error::Unavailable)
+    }
+
     async fn fingerprint(&self, workspace: WorkspaceSid) -> Result<u64, Error> {
-        let (reply, fingerprint) = oneshot::channel();
-        hand_over(&self.sender(workspace)?, Call::Fingerprint(reply))?;
-        fingerprint.await.map_err(|_| Error::Unavailable)
+        self.look_at_cores(workspace, |cores, _| cores.fingerprint()).await
     }
 
     fn sender(&self, workspace: WorkspaceSid) -> Result<mpsc::Sender<Call>, Error> {

@@ -437,3 +437,13 @@ async fn another_leg_does_not_take_over_a_reservation_that_is_being_connected() 
     let other = bench.engine.send(bench.workspace, own_phone("CA6")).await;
     assert!(matches!(other, Err(Error::Refused(_))), "{other:?}");
 }
+
+#[tokio::test]
+async fn a_look_sees_what_was_acknowledged() {
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    let seen =
+        bench.engine.look(bench.workspace, move |workspace, now| workspace.task(task).map(|row| row.created_at <= now));
+    assert_eq!(seen.await, Ok(Some(true)));
+}
