@@ -3,12 +3,16 @@
 CARGO ?= cargo
 CALLS ?= 20
 RATE ?= 2
+SEED ?= 1
+STEPS ?= 1000000
+KEEP ?=
+DEFECT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test bench
+.PHONY: help run phone demo build check fmt lint doc tidy test test-simulation sim sim-defects bench
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: cargo ## Start the server on 127.0.0.1:8080
 	$(CARGO) run --release -- serve
@@ -30,6 +34,7 @@ fmt: tools
 # Warnings are denied as an argument of clippy, not in RUSTFLAGS: those would build every dependency a second time.
 lint: tools
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --package switchhook-simulation --all-targets --all-features -- -D warnings
 
 doc: cargo
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --lib
@@ -39,6 +44,21 @@ tidy: cargo
 
 test: cargo ## All tests; needs Rust and a C compiler, nothing else
 	$(CARGO) test --locked
+	$(MAKE) test-simulation
+
+# The simulation is a package of its own, built with the known defects in it; all of them are off unless one is asked for.
+SIMULATION = $(CARGO) run --locked --quiet --profile simulation --package switchhook-simulation \
+  --features seeded-defects --bin simulation --
+
+test-simulation: cargo ## Ten million random steps against the cores, and the known defects
+	$(SIMULATION) continuous-integration
+	$(SIMULATION) defects
+
+sim: cargo ## Random steps against the cores (SEED=1 STEPS=1000000, or KEEP=1-3,7 to play some steps again)
+	$(SIMULATION) run --seed $(SEED) --steps $(STEPS) --keep "$(KEEP)" --defect "$(DEFECT)"
+
+sim-defects: cargo ## Whether the simulation finds each known defect
+	$(SIMULATION) defects
 
 bench: cargo ## Benchmarks
 	$(CARGO) bench --locked

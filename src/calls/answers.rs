@@ -5,6 +5,7 @@
 use super::interface::{CallStatus, PhoneOutcome};
 use super::machine::Machine;
 use super::voice_task::{Abort, Errand, LegState, Phase, Wish};
+use crate::routing::defect::defect;
 
 fn complaint(outcome: &PhoneOutcome) -> String {
     match outcome {
@@ -19,6 +20,9 @@ impl Machine<'_> {
     /// A command was answered; a second answer to the same command is ignored.
     pub(super) fn command_done(&mut self, number: u32, outcome: &PhoneOutcome) {
         let Some(errand) = self.task.outstanding.remove(&number) else { return };
+        if defect!(AnswerNotNoted) {
+            self.task.outstanding.insert(number, errand.clone());
+        }
         match errand {
             Errand::AddParticipant(label) => self.participant_added(&label, outcome),
             Errand::MoveCaller => self.caller_moved(outcome),

@@ -11,6 +11,7 @@ use super::machine::Machine;
 use super::policy::{ALERT_FROM_MISSING, ALERT_TO_MISSING, CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS};
 use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
+use crate::routing::defect::defect;
 
 fn failure_code(leg: &Leg) -> Option<i32> {
     match leg.end_cause {
@@ -131,7 +132,8 @@ impl Machine<'_> {
     pub(super) fn settle_acceptance(&mut self) {
         let Some(index) = self.connecting_index() else { return };
         self.tell_attributes(index);
-        if !self.caller_was_sent() || self.task.caller().joined.is_none() || self.task.legs[index].joined.is_none() {
+        let caller_joined = self.task.caller().joined.is_some() || defect!(AcceptedWithoutCaller);
+        if !self.caller_was_sent() || !caller_joined || self.task.legs[index].joined.is_none() {
             return;
         }
         let Some(connecting) = self.task.connecting.take() else { return };

@@ -7,6 +7,7 @@ use super::interface::{Output, PhoneCommand, Role};
 use super::machine::Machine;
 use super::voice_task::{Abort, Errand, LegState, Wish};
 use crate::routing::ReservationSid;
+use crate::routing::defect::defect;
 
 impl Machine<'_> {
     /// Before acceptance: the caller is gone, so the task is canceled; a departure from the room waits a little for the
@@ -22,7 +23,7 @@ impl Machine<'_> {
             return;
         }
         self.task.caller_told = true;
-        if !self.task.task_ended {
+        if !self.task.task_ended && !defect!(CallerEndUntold) {
             self.task.cancel_reason = Some(end.reason.clone());
             self.outputs.push(Output::EndCaller { reason: end.reason });
         }
@@ -77,7 +78,8 @@ impl Machine<'_> {
         for leg in &mut self.task.legs {
             if leg.accepted && !leg.wrapped && (over || !leg.is_live()) {
                 leg.wrapped = true;
-                if let (Some(reservation), false) = (leg.reservation, self.task.task_ended) {
+                if let (Some(reservation), false) = (leg.reservation, self.task.task_ended || defect!(EndOfWorkUntold))
+                {
                     self.outputs.push(Output::EndWork(reservation));
                 }
             }

@@ -9,6 +9,7 @@ use super::documents::NextDocument;
 use super::interface::{CallStatus, Input, Output, PhoneCommand, Role, RoomEvent};
 use super::policy::{ALERT_PHONE_SYSTEM, MOST_PAST_ROOMS, Policy};
 use super::voice_task::{Abort, CallerEnd, Deadlines, Errand, LegState, Phase, VoiceState, VoiceTask};
+use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, Timestamp};
 
 /// Takes one input into `task` and returns what is to be done, in order.
@@ -269,7 +270,7 @@ impl Machine<'_> {
     /// The leg is not wanted any more.
     pub(super) fn give_up_leg(&mut self, index: usize) {
         let leg = &mut self.task.legs[index];
-        if leg.is_live() && leg.abort.is_none() {
+        if leg.is_live() && leg.abort.is_none() && !defect!(LegLeftRinging) {
             leg.abort = Some(Abort::Wanted);
         }
     }

@@ -28,6 +28,7 @@ pub use interface::{
 pub use policy::Policy;
 pub use voice_task::{Leg, LegState, VoiceState, VoiceTask};
 
+use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, TaskSid, Timestamp};
 
 /// Whether the conference instruction, or a call of the worker's own phone, can be taken for a reservation.
@@ -97,7 +98,9 @@ impl Calls {
         let mut after = before.clone();
         let outputs = machine::run(&mut after, &self.policy, input, now);
         if after != before {
-            self.unindex(&before);
+            if !defect!(CallDeadlineKept) {
+                self.unindex(&before);
+            }
             self.index(&after);
             self.changed.insert(task, VoiceChange::Changed(task));
         }

@@ -1,6 +1,6 @@
 //! Both pure cores of one workspace, coupled: what one decides becomes input of the other, within one commit.
 //!
-//! Still pure: no I/O, no clock. The actor calls [`Cores::carry_out`] for each request of a batch and then takes
+//! Still pure: no I/O, no clock; public so that simulations can drive it. The actor calls [`Cores::carry_out`] for each request of a batch and then takes
 //! everything that is to be written with [`Cores::take_batch`]. Start with [`Cores::carry_out`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,6 +13,7 @@ use crate::calls::{
     CallSid, Calls, ConferenceOptions, Input, Instructable, Output, PhoneCommand, VoiceChange, VoiceState,
 };
 use crate::routing::command::{ChannelName, Instruction, NewTask, NewWorkspace, ReservationParent};
+use crate::routing::defect::defect;
 use crate::routing::{
     AccountSid, AlertSid, Command, Done, EventKind, EventRecord, Refusal, Reply, Reservation, ReservationSid,
     ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, Workspace, WorkspaceSid,
@@ -32,27 +33,45 @@ const ROUNDS_MAX: usize = 1_000;
 
 /// A stored workspace that cannot be rebuilt.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
+    /// An expression or a configuration does not compile.
     #[error("a stored expression or configuration does not compile: {0}")]
     Routing(#[from] Refusal),
+    /// The state of a voice task is not what the calls core writes.
     #[error("the stored state of voice task {task} cannot be read: {error}")]
-    VoiceTask { task: TaskSid, error: serde_json::Error },
+    VoiceTask {
+        /// Which.
+        task: TaskSid,
+        /// What is wrong with it.
+        error: serde_json::Error,
+    },
+    /// A command to the phone system is not what the calls core writes.
     #[error("the stored phone command {number} of task {task} cannot be read: {error}")]
-    PhoneCommand { task: TaskSid, number: u32, error: serde_json::Error },
+    PhoneCommand {
+        /// Of which task.
+        task: TaskSid,
+        /// Which.
+        number: u32,
+        /// What is wrong with it.
+        error: serde_json::Error,
+    },
 }
 
 /// A command to the phone system that is on disk, or about to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Errand {
-    pub(super) task: TaskSid,
-    pub(super) number: u32,
-    pub(super) command: PhoneCommand,
+pub struct Errand {
+    /// The task it belongs to.
+    pub task: TaskSid,
+    /// Its number within the task.
+    pub number: u32,
+    /// What to do.
+    pub command: PhoneCommand,
     /// It was on disk before this start: an earlier attempt may have reached the phone system.
-    pub(super) repeated: bool,
+    pub repeated: bool,
 }
 
 /// Both cores of one workspace.
-pub(super) struct Cores {
+pub struct Cores {
     workspace: Workspace,
     calls: Calls,
     sid: WorkspaceSid,
@@ -70,7 +89,7 @@ pub(super) struct Cores {
 
 impl Cores {
     /// A new workspace, not on disk yet.
-    pub(super) fn create(
+    pub fn create(
         account: AccountSid,
         new: &NewWorkspace,
         now: Timestamp,
@@ -84,7 +103,7 @@ impl Cores {
     }
 
     /// A workspace as it was on disk, with the phone commands that are still open.
-    pub(super) fn restore(loaded: Loaded, now: Timestamp) -> Result<(Self, Vec<Errand>), Unreadable> {
+    pub fn restore(loaded: Loaded, now: Timestamp) -> Result<(Self, Vec<Errand>), Unreadable> {
         let workspace = Workspace::restore(loaded.rows)?;
         let mut voice_tasks = Vec::with_capacity(loaded.voice_tasks.len());
         for row in loaded.voice_tasks {
@@ -99,7 +118,7 @@ impl Cores {
                 number: row.number,
                 error,
             })?;
-            errands.push(Errand { task: row.task, number: row.number, command, repeated: true });
+            errands.push(Errand { task: row.task, number: row.number, command, repeated: !defect!(RepeatedBlindly) });
         }
         let tasks: Vec<TaskSid> = voice_tasks.iter().map(|task| task.task).collect();
         let mut cores = Self::around(workspace, Calls::restore(voice_tasks), now);
@@ -126,17 +145,23 @@ impl Cores {
         }
     }
 
-    pub(super) fn sid(&self) -> WorkspaceSid {
+    /// The workspace.
+    pub fn sid(&self) -> WorkspaceSid {
         self.sid
     }
 
     /// The routing core, to look at.
-    pub(super) fn workspace(&self) -> &Workspace {
+    pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }
 
+    /// The calls core, to look at.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
     /// Fingerprint of everything that is also on disk: equal for equal rows, whenever and wherever it is computed.
-    pub(super) fn fingerprint(&self) -> u64 {
+    pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.workspace.rows().hash(&mut hasher);
         for task in self.calls.tasks() {
@@ -146,23 +171,18 @@ impl Cores {
     }
 
     /// After a start: has every live call looked at, because callbacks may have been missed.
-    pub(super) fn look_at_calls(&mut self, now: Timestamp) {
+    pub fn look_at_calls(&mut self, now: Timestamp) {
         self.calls.look_at_all(now, LOOK_SPACING_MS);
     }
 
     /// When the earliest deadline of either core is.
-    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+    pub fn next_deadline(&self) -> Option<Timestamp> {
         let leftovers = self.leftovers.first().map(|(at, _)| *at);
         [self.workspace.next_deadline(), self.calls.next_deadline(), leftovers].into_iter().flatten().min()
     }
 
     /// Carries out one request; a refusal changes nothing.
-    pub(super) fn carry_out(
-        &mut self,
-        request: &Request,
-        now: Timestamp,
-        sids: &mut dyn SidSource,
-    ) -> Result<Reply, Refusal> {
+    pub fn carry_out(&mut self, request: &Request, now: Timestamp, sids: &mut dyn SidSource) -> Result<Reply, Refusal> {
         self.now = now;
         match request {
             Request::Routing(Command::Tick) => {
@@ -194,7 +214,7 @@ impl Cores {
     }
 
     /// Lets both cores do what has become due.
-    pub(super) fn tick(&mut self, now: Timestamp, sids: &mut dyn SidSource) {
+    pub fn tick(&mut self, now: Timestamp, sids: &mut dyn SidSource) {
         self.now = now;
         if self.workspace.next_deadline().is_some_and(|at| at <= now)
             && let Ok(done) = self.workspace.handle(&Command::Tick, now, sids)
@@ -406,7 +426,7 @@ impl Cores {
     }
 
     /// Everything to write since the last call, and the phone commands among it; `None` when nothing changed.
-    pub(super) fn take_batch(&mut self, sids: &mut dyn SidSource) -> Option<(Batch, Vec<Errand>)> {
+    pub fn take_batch(&mut self, sids: &mut dyn SidSource) -> Option<(Batch, Vec<Errand>)> {
         let rows = self.workspace.take_changes();
         for row in &rows {
             if let RowChange::TaskDeleted(task) = row {
@@ -481,7 +501,7 @@ impl Cores {
     }
 
     /// Whether the workspace was deleted.
-    pub(super) fn is_deleted(&self) -> bool {
+    pub fn is_deleted(&self) -> bool {
         self.workspace.is_deleted()
     }
 }

@@ -4,7 +4,7 @@
 //! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects).
 
 mod actor;
-mod cores;
+pub mod cores;
 mod outbox;
 pub mod request;
 

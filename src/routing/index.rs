@@ -3,6 +3,7 @@
 //! Every change of a record is followed by the matching `refresh_…` here. Nothing is decided and no record changes.
 //! Start with [`Workspace::place_task`] and [`Workspace::refresh_ready`].
 
+use super::defect::defect;
 use super::expression::{ChannelFigures, ChannelValues, Document, KnownWorkerValue, Scope, WorkerNames};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, Rule, TaskKey};
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid};
@@ -73,7 +74,9 @@ impl Workspace {
         if !self.settings.multi_task_enabled {
             return worker.open.is_empty();
         }
-        worker.channels.get(&channel).is_some_and(|row| row.available && row.used < row.configured_capacity)
+        worker.channels.get(&channel).is_some_and(|row| {
+            row.available && row.used < row.configured_capacity + u32::from(defect!(CapacityOffByOne))
+        })
     }
 
     /// Under which key the worker stands ready on a channel; longest idle over all channels unless the channel says
@@ -237,7 +240,7 @@ impl Workspace {
     pub(super) fn move_member(&mut self, worker: WorkerSid, from: super::sid::ActivitySid) {
         let Some(entry) = self.workers.get(&worker) else { return };
         for queue in &entry.queues {
-            if let Some(queue) = self.task_queues.get_mut(queue) {
+            if let Some(queue) = self.task_queues.get_mut(queue).filter(|_| !defect!(MembersNotMoved)) {
                 discount(&mut queue.members_in, &from);
                 *queue.members_in.entry(entry.row.activity).or_insert(0) += 1;
             }
@@ -305,7 +308,7 @@ impl Workspace {
     pub(super) fn place_task(&mut self, task: TaskSid) {
         let Some(entry) = self.tasks.get(&task) else { return };
         let row = &entry.row;
-        let deadlines = self.deadlines_of(row, &entry.reservations);
+        let deadlines = self.deadlines_of(row, &entry.open);
         let position = (row.status == TaskStatus::Pending).then(|| self.position_of(row));
         if let Some((Position::Plain(lane, _) | Position::Ruled(lane, ..) | Position::Known(lane, ..), _)) = &position {
             let lane = *lane;
@@ -404,6 +407,9 @@ impl Workspace {
         if !matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) || row.transfer.is_some() {
             return;
         }
+        if defect!(FollowersDrift) && !placed && row.status == TaskStatus::Reserved {
+            return;
+        }
         let Some(workflow) = row.workflow else { return };
         if let Some(version) = self.versions.get_mut(&(workflow, row.workflow_version)) {
             version.followers = if placed { version.followers + 1 } else { version.followers.saturating_sub(1) };
@@ -439,7 +445,7 @@ impl Workspace {
         }
     }
 
-    fn deadlines_of(&self, row: &Task, reservations: &[super::sid::ReservationSid]) -> Vec<(Timestamp, Deadline)> {
+    fn deadlines_of(&self, row: &Task, open: &[super::sid::ReservationSid]) -> Vec<(Timestamp, Deadline)> {
         let mut deadlines = Vec::new();
         // Once accepted it is not the time to live that counts, also while the task is handed on.
         if row.transfer.is_some() || matches!(row.status, TaskStatus::Assigned | TaskStatus::Wrapping) {
@@ -462,11 +468,11 @@ impl Workspace {
                 }
             }
             TaskStatus::Reserved if row.transfer.is_none() => {
-                let connecting = reservations
+                let connecting = open
                     .iter()
                     .filter_map(|sid| self.reservations.get(sid))
                     .any(|reservation| reservation.status == ReservationStatus::Pending && reservation.connecting);
-                if !connecting {
+                if !connecting || defect!(LifeNotPaused) {
                     deadlines.push((row.created_at.plus_secs(row.timeout_secs), Deadline::TaskLife(row.sid)));
                 }
             }

@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::defect::defect;
 use super::expression::{Document, Projection};
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
 use super::state::{Step, Task, TaskOrder};
@@ -28,6 +29,13 @@ pub(super) enum TaskKey {
 impl TaskKey {
     pub(super) fn of(task: &Task, order: TaskOrder) -> Self {
         match order {
+            TaskOrder::Fifo if defect!(PriorityIgnored) => {
+                Self::Fifo(Reverse(0), task.virtual_start_at, task.created_at, task.sid)
+            }
+            TaskOrder::Fifo if defect!(TieBrokenWrongly) => {
+                let younger_first = Timestamp(-task.created_at.0);
+                Self::Fifo(Reverse(task.priority), task.virtual_start_at, younger_first, task.sid)
+            }
             TaskOrder::Fifo => Self::Fifo(Reverse(task.priority), task.virtual_start_at, task.created_at, task.sid),
             TaskOrder::Lifo => Self::Lifo(Reverse(task.virtual_start_at), Reverse(task.created_at), Reverse(task.sid)),
         }

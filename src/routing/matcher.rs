@@ -42,8 +42,7 @@ impl Workspace {
     /// Whether the worker has an open reservation of the task other than the one that initiated the transfer.
     fn holds_besides(&self, task: TaskSid, worker: WorkerSid, transfer: TransferSid) -> bool {
         let initiating = self.transfers.get(&transfer).map(|transfer| transfer.initiating_reservation);
-        self.reservations_of_task(task)
-            .any(|row| row.worker == worker && row.status.is_open() && Some(row.sid) != initiating)
+        self.open_reservations_of_task(task).any(|row| row.worker == worker && Some(row.sid) != initiating)
     }
 
     /// The workers a pending task is offered to now, best first, at most as many as its queue allows.

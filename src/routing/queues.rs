@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::EventKind;
 use super::alert::DOUBTFUL_EXPRESSION;
 use super::command::{NewTaskQueue, NewWorkflow, Reply, TaskQueueUpdate, WorkflowUpdate};
+use super::defect::defect;
 use super::expression::Expression;
 use super::refusal::Refusal;
 use super::sid::{TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
@@ -125,7 +126,7 @@ impl Turn<'_> {
             return Ok(Reply::Done);
         }
         row.updated_at = self.now;
-        let reorders = row.task_order != before.task_order;
+        let reorders = row.task_order != before.task_order && !defect!(ReorderForgotten);
         let waiting = if reorders { self.tasks_in(queue) } else { Vec::new() };
         for task in &waiting {
             self.workspace.lift_task(*task);
@@ -177,7 +178,8 @@ impl Turn<'_> {
         }
         for ((workflow, version), entry) in &self.workspace.versions {
             let current = self.workspace.workflows.get(workflow).is_some_and(|row| row.version == *version);
-            if (current || entry.followers > 0) && entry.routes.leads_to(queue) {
+            let followed = entry.followers > 0 && !defect!(FollowersOverlooked);
+            if (current || followed) && entry.routes.leads_to(queue) {
                 let which = if current { "" } else { "an older version, still followed by tasks, of " };
                 return Err(Refusal::InUse { reason: format!("{which}workflow {workflow} leads to the task queue") });
             }

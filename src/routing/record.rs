@@ -3,6 +3,7 @@
 //! Records are made at the moment of the change, after it, from the records as they are then. Nothing is decided here.
 //! Start with [`Turn::record_task`].
 
+use super::defect::defect;
 use super::event::{About, EventKind, EventRecord};
 use super::sid::{
     ActivitySid, EventSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid, WorkflowSid,
@@ -24,7 +25,7 @@ impl Turn<'_> {
         mut fields: Fields,
     ) {
         let settings = &mut self.workspace.settings;
-        settings.last_sequence += 1;
+        settings.last_sequence += 1 + u64::from(defect!(NumberSkipped) && kind == EventKind::WorkerDeleted);
         self.workspace.touched.settings = true;
         let mut data: Fields = Vec::with_capacity(fields.len() + 2);
         data.push(("workspace_sid", settings.sid.to_string()));

@@ -5,6 +5,7 @@
 
 use super::EventKind;
 use super::command::{Instruction, Reply, ReservationChange, ReservationParent};
+use super::defect::defect;
 use super::refusal::Refusal;
 use super::sid::{ActivitySid, ReservationSid, TaskChannelSid, TaskSid, WorkerSid};
 use super::state::{BackOff, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferStatus};
@@ -96,16 +97,18 @@ impl Turn<'_> {
         if let Some(entry) = self.workspace.tasks.get_mut(&task) {
             // Within one moment by SID, as a restored workspace has them.
             let rows = &self.workspace.reservations;
-            let at = entry.reservations.partition_point(|other| {
-                rows.get(other).is_some_and(|row| (row.created_at, row.sid) < (self.now, sid))
-            });
-            entry.reservations.insert(at, sid);
+            let older =
+                |other: &ReservationSid| rows.get(other).is_some_and(|row| (row.created_at, row.sid) < (self.now, sid));
+            entry.reservations.insert(entry.reservations.partition_point(older), sid);
+            entry.open.insert(entry.open.partition_point(older), sid);
         }
         let stamp = self.idle_stamp();
         let now = self.now;
         if let Some(entry) = self.workspace.workers.get_mut(&worker) {
             entry.open.insert(sid);
-            entry.row.last_reserved_at = stamp;
+            if !defect!(IdleOrderKept) {
+                entry.row.last_reserved_at = stamp;
+            }
             entry.row.version += 1;
             entry.row.updated_at = now;
             if let Some(row) = entry.channels.get_mut(&channel) {
@@ -152,7 +155,7 @@ impl Turn<'_> {
             row.connecting = false;
         }
         let (status, deadline) = (row.status, row.deadline);
-        let (worker, channel) = (row.worker, row.channel);
+        let (task, worker, channel) = (row.task, row.worker, row.channel);
         if before.1 != deadline {
             if let Some(at) = before.1 {
                 self.workspace.deadlines.remove(&(at, Deadline::Reservation(reservation)));
@@ -165,14 +168,21 @@ impl Turn<'_> {
         if before.0 == status {
             return;
         }
+        if !status.is_open()
+            && let Some(entry) = self.workspace.tasks.get_mut(&task)
+        {
+            entry.open.retain(|other| *other != reservation);
+        }
         if let Some(entry) = self.workspace.workers.get_mut(&worker) {
             if let Some(row) = entry.channels.get_mut(&channel) {
                 match (before.0 == ReservationStatus::Accepted, status == ReservationStatus::Accepted) {
                     (false, true) => row.assigned_tasks += 1,
+                    (true, false) if defect!(AssignedCountDrifts) => {}
                     (true, false) => row.assigned_tasks = row.assigned_tasks.saturating_sub(1),
                     _ => {}
                 }
-                if before.0.is_open() && !status.is_open() {
+                let wraps = defect!(WrappingFreesCapacity) && status == ReservationStatus::Wrapping;
+                if before.0.is_open() && (!status.is_open() || wraps) {
                     row.used = row.used.saturating_sub(1);
                 }
                 row.updated_at = now;
@@ -312,7 +322,7 @@ impl Turn<'_> {
         for sibling in self.open_reservations(task) {
             let pending =
                 self.workspace.reservation(sibling).is_some_and(|row| row.status == ReservationStatus::Pending);
-            if sibling != chosen && pending {
+            if sibling != chosen && pending && !defect!(SiblingsKept) {
                 self.close_reservation(sibling, ReservationStatus::Rescinded);
             }
         }
@@ -341,7 +351,9 @@ impl Turn<'_> {
         let Some(row) = self.workspace.reservation(reservation) else { return };
         let worker = row.worker;
         self.end_reservation(reservation, ReservationStatus::Timeout, None);
-        self.move_worker(worker, self.workspace.settings.timeout_activity);
+        if !defect!(TimeoutKeepsActivity) {
+            self.move_worker(worker, self.workspace.settings.timeout_activity);
+        }
         self.after_unaccepted(reservation, Ended::Unaccepted);
     }
 
@@ -368,7 +380,7 @@ impl Turn<'_> {
             return;
         }
         let others_pending =
-            self.workspace.reservations_of_task(task).any(|row| row.status == ReservationStatus::Pending);
+            self.workspace.open_reservations_of_task(task).any(|row| row.status == ReservationStatus::Pending);
         if others_pending {
             self.change_task(task, |row| set_back_off(&mut row.back_offs, gap, now));
         }
@@ -402,6 +414,7 @@ impl Turn<'_> {
             .and_then(|row| row.back_offs.iter().find(|back_off| back_off.worker == worker))
             .map_or(0, |back_off| back_off.failures);
         match ended {
+            Ended::Unaccepted if defect!(GapForgotten) => BackOff { worker, until: self.now, failures: 0 },
             Ended::Unaccepted => BackOff { worker, until: self.now.plus_ms(RE_OFFER_GAP_MS), failures: 0 },
             Ended::ConnectFailed => {
                 let doubled = CONNECT_BACK_OFF_MS.saturating_mul(1 << failures.min(16));
@@ -414,7 +427,7 @@ impl Turn<'_> {
     fn wrap_one(&mut self, task: TaskSid, reservation: ReservationSid) {
         let last = self
             .workspace
-            .reservations_of_task(task)
+            .open_reservations_of_task(task)
             .all(|row| row.sid == reservation || row.status != ReservationStatus::Accepted);
         let assigned = self.workspace.task(task).is_some_and(|row| row.status == TaskStatus::Assigned);
         if last && assigned {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::EventKind;
 use super::alert::{KNOWN_WORKER_ELSEWHERE, KNOWN_WORKER_INVALID, KNOWN_WORKER_NOT_IN_QUEUE, NOTHING_MATCHES};
+use super::defect::defect;
 use super::expression::{Document, Scope, WorkerCounts};
 use super::index::{KnownWorkerProblem, attributes_of};
 use super::sid::{ActivitySid, TaskQueueSid, TaskSid};
@@ -43,6 +44,11 @@ impl Counts<'_> {
 
 impl WorkerCounts for Counts<'_> {
     fn available(&self) -> u32 {
+        if defect!(SkipCountsIdleWorkers) {
+            let workers = self.queue.members.iter().filter_map(|worker| self.workspace.workers.get(worker));
+            let idle = workers.filter(|entry| self.workspace.is_available(entry) && entry.open.is_empty());
+            return u32::try_from(idle.count()).unwrap_or(u32::MAX);
+        }
         self.count(true)
     }
 
@@ -157,6 +163,9 @@ impl Turn<'_> {
         }
         match (matched, current) {
             (Some(matched), Some((filter, target))) if matched == filter => {
+                if defect!(StepClockRestarted) {
+                    self.restart_clock(task);
+                }
                 self.walk(task, Next::Target(filter, target), cause);
             }
             (Some(matched), _) => {
@@ -263,7 +272,7 @@ impl Turn<'_> {
     /// No further filter matches: the default filter, if it is still open (D18), else the task is canceled.
     fn leave_workflow(&mut self, task: TaskSid, routes: &Arc<Routes>, cause: Cause) {
         let timed_out = self.workspace.task(task).is_some_and(|row| row.filter_timed_out);
-        if !timed_out && routes.default.is_some() {
+        if (!timed_out || defect!(DefaultAfterTimeout)) && routes.default.is_some() {
             self.enter_default(task, routes, cause);
             return;
         }

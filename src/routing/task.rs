@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::EventKind;
 use super::command::{ChannelName, NewTask, Reply, TaskUpdate};
+use super::defect::defect;
 use super::refusal::Refusal;
 use super::reservation::drop_elapsed;
 use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
@@ -104,6 +105,7 @@ impl Turn<'_> {
         let entry = TaskEntry {
             row,
             reservations: Vec::new(),
+            open: Vec::new(),
             transfers: BTreeSet::new(),
             position: None,
             deadlines: Vec::new(),
@@ -271,7 +273,7 @@ impl Turn<'_> {
             });
             self.record_task(EventKind::TaskUpdated, task);
             if status == TaskStatus::Pending && !ends {
-                if attributes_changed {
+                if attributes_changed && !defect!(AttributesNotEvaluated) {
                     self.look_again(task, Again::StepOver);
                 } else if channel.is_some() {
                     self.try_task(task);
@@ -334,7 +336,7 @@ impl Turn<'_> {
 
     /// The task's pending, accepted and wrapping reservations, oldest first.
     pub(super) fn open_reservations(&self, task: TaskSid) -> Vec<ReservationSid> {
-        self.workspace.reservations_of_task(task).filter(|row| row.status.is_open()).map(|row| row.sid).collect()
+        self.workspace.tasks.get(&task).map(|entry| entry.open.clone()).unwrap_or_default()
     }
 
     /// Takes a task, its reservations and transfers out of memory and out of the store, without an event.

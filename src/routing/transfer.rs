@@ -6,6 +6,7 @@
 
 use super::EventKind;
 use super::command::{NewTransfer, Reply};
+use super::defect::defect;
 use super::refusal::Refusal;
 use super::reservation::{RESERVED_COUNT_MAX, set_back_off};
 use super::sid::{ReservationSid, TaskSid, TransferSid, WorkerSid};
@@ -70,7 +71,7 @@ impl Turn<'_> {
     /// (D50).
     fn may_hand_on(&self, task: &Task, from: &Reservation) -> bool {
         let held =
-            || self.workspace.reservations_of_task(task.sid).any(|row| row.status == ReservationStatus::Accepted);
+            || self.workspace.open_reservations_of_task(task.sid).any(|row| row.status == ReservationStatus::Accepted);
         task.status == TaskStatus::Assigned
             && match from.status {
                 ReservationStatus::Accepted => true,
@@ -86,10 +87,8 @@ impl Turn<'_> {
             .workers
             .get(&worker)
             .ok_or_else(|| Refusal::UnknownReference { parameter: "To", value: worker.to_string() })?;
-        let holds = self
-            .workspace
-            .reservations_of_task(task.sid)
-            .any(|row| row.worker == worker && row.status.is_open() && row.sid != from);
+        let holds =
+            self.workspace.open_reservations_of_task(task.sid).any(|row| row.worker == worker && row.sid != from);
         if holds || !self.workspace.is_reservable(entry, task.channel) {
             let reason = format!("worker {worker} is not available");
             return Err(Refusal::Invalid { parameter: "To", reason });
@@ -162,7 +161,9 @@ impl Turn<'_> {
         if row.status != TransferStatus::Initiated {
             return Err(Refusal::TransferOver { transfer, status: row.status });
         }
-        self.cancel_offers(task);
+        if !defect!(TransferOffersKept) {
+            self.cancel_offers(task);
+        }
         self.take_back(task);
         self.end_transfer(transfer, TransferStatus::Canceled, None);
         self.record_task(EventKind::TaskUpdated, task);

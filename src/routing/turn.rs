@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::alert::Alert;
 use super::command::{Command, Reply};
+use super::defect::defect;
 use super::event::EventRecord;
 use super::index::attributes_of;
 use super::refusal::Refusal;
@@ -125,7 +126,7 @@ impl<'a> Turn<'a> {
         let now = self.now;
         self.change_task(task, |row| {
             change(row);
-            row.version += 1;
+            row.version += u64::from(!defect!(TaskVersionKept));
             row.updated_at = now;
         });
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::EventKind;
 use super::command::{ChannelName, NewWorker, Reply, WorkerUpdate};
+use super::defect::defect;
 use super::expression::Document;
 use super::refusal::Refusal;
 use super::sid::{ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerChannelSid, WorkerSid};
@@ -194,6 +195,9 @@ impl Turn<'_> {
         let active =
             entry.open.iter().any(|sid| self.workspace.reservation(*sid).is_some_and(|row| row.status.is_active()));
         if active {
+            if defect!(RefusalChanges) {
+                self.workspace.clear_ready(worker);
+            }
             let reason = format!("worker {worker} has accepted or wrapping reservations");
             return Err(Refusal::InUse { reason });
         }
@@ -292,7 +296,9 @@ impl Turn<'_> {
         if available.is_some() {
             self.record_channel(EventKind::WorkerChannelAvailabilityUpdate, worker, channel, None);
         }
-        self.free(worker);
+        if !defect!(RaisedCapacityUnused) {
+            self.free(worker);
+        }
         Ok(Reply::Done)
     }
 

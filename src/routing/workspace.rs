@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::alert::Alert;
 use super::change::{RowChange, WorkspaceRows};
 use super::command::{Command, NewWorkspace, Reply, Template};
+use super::defect::defect;
 use super::event::EventRecord;
 use super::expression::{Document, Expression, Place, Vocabulary};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
@@ -79,6 +80,8 @@ pub(super) struct TaskEntry {
     pub(super) row: Task,
     /// All reservations, oldest first.
     pub(super) reservations: Vec<ReservationSid>,
+    /// The pending, accepted and wrapping ones, oldest first: few, while a task may have had a thousand.
+    pub(super) open: Vec<ReservationSid>,
     /// All transfers.
     pub(super) transfers: BTreeSet<TransferSid>,
     /// Where it waits; `None` unless pending and placed.
@@ -273,6 +276,12 @@ impl Workspace {
             .filter_map(|sid| self.reservations.get(sid))
     }
 
+    /// The pending, accepted and wrapping reservations of a task, oldest first.
+    pub fn open_reservations_of_task(&self, task: TaskSid) -> impl Iterator<Item = &Reservation> {
+        let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.open.iter());
+        sids.filter_map(|sid| self.reservations.get(sid))
+    }
+
     /// A transfer, also one that is over.
     pub fn transfer(&self, transfer: TransferSid) -> Option<&Transfer> {
         self.transfers.get(&transfer)
@@ -448,6 +457,7 @@ impl Workspace {
         for row in rows.tasks {
             let entry = TaskEntry {
                 reservations: Vec::new(),
+                open: Vec::new(),
                 transfers: BTreeSet::new(),
                 position: None,
                 deadlines: Vec::new(),
@@ -460,13 +470,16 @@ impl Workspace {
         for row in reservations {
             if let Some(task) = workspace.tasks.get_mut(&row.task) {
                 task.reservations.push(row.sid);
+                if row.status.is_open() {
+                    task.open.push(row.sid);
+                }
             }
             if row.status.is_open()
                 && let Some(worker) = workspace.workers.get_mut(&row.worker)
             {
                 worker.open.insert(row.sid);
             }
-            if let Some(at) = row.deadline {
+            if let Some(at) = row.deadline.filter(|_| !defect!(TimerLostOnRestart)) {
                 workspace.deadlines.insert((at, Deadline::Reservation(row.sid)));
             }
             workspace.reservations.insert(row.sid, row);

@@ -9,12 +9,11 @@ mod crash;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
-mod random_routing;
-#[cfg(test)]
-mod routing_watch;
-#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+#[path = "../watch/mod.rs"]
+mod watch;

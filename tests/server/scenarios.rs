@@ -1,11 +1,12 @@
 //! Reads scenario files and plays them against the routing core.
 //!
 //! The files are in `tests/scenarios/routing`; `README.md` there explains their words to whoever writes one. After each
-//! command everything in `routing_watch` is checked too. This module must not know any rule of routing: what should
+//! command everything in `watch` is checked too. This module must not know any rule of routing: what should
 //! happen is in the files. Start with [`Stage::play`].
 
 mod expectations;
 mod text;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -22,7 +23,7 @@ use switchhook::routing::{
     Workspace,
 };
 
-use crate::routing_watch::{Depth, Sids, Watch};
+use crate::watch::{Depth, Sids, Watch};
 use text::{Args, Scenario, Word, duration, number, seconds, split, words, yes};
 
 /// Second 0 of every scenario.
@@ -64,7 +65,7 @@ fn play(scenario: &Scenario) -> Result<(), Failure> {
     let (first_line, opening) = opening.map_or((0, "workspace"), |line| (line.number, line.text.as_str()));
     let mut stage = words(opening).and_then(|words| Stage::open(&words)).map_err(|text| fail(first_line, text))?;
     for line in scenario.lines.iter().filter(|line| line.number != first_line) {
-        stage.depth = if line.repeated { Depth::Events } else { Depth::All };
+        stage.depth = if line.repeated { Depth::Touched } else { Depth::All };
         words(&line.text).and_then(|words| stage.play(&words)).map_err(|text| fail(line.number, text))?;
     }
     Ok(())
@@ -125,11 +126,11 @@ impl Stage {
             template,
         };
         args.done()?;
-        let mut sids = Sids::ascending();
+        let mut sids = Sids::ASCENDING;
         let account = AccountSid::from_bits(1);
         let (mut workspace, done) =
             Workspace::create(account, &new, START, &mut sids).map_err(|refusal| refusal.to_string())?;
-        let watch = Watch::new(&mut workspace, &done, START)?;
+        let watch = watched::begin(&mut workspace, &done, START)?;
         let mut stage = Self {
             workspace,
             watch,
@@ -198,9 +199,8 @@ impl Stage {
     }
 
     fn carry_out(&mut self, command: &Command, name: Option<&str>) -> Result<Result<(), String>, String> {
-        let outcome = self
-            .watch
-            .carry_out(&mut self.workspace, command, self.now, &mut self.sids, self.depth)
+        let (watch, workspace, sids) = (&mut self.watch, &mut self.workspace, &mut self.sids);
+        let outcome = watched::carry_out(watch, workspace, command, self.now, sids, self.depth)
             .map_err(|broken| format!("{broken} ({}s)", self.now.secs_since(START)))?;
         Ok(match outcome {
             Ok(done) => {

@@ -543,6 +543,37 @@ fn the_modules_have_no_cycle() {
     assert_eq!(cycle(&graph), None, "modules that use each other in a circle cannot be understood one by one");
 }
 
+/// Where a known defect may stand: in what decides, which the simulation drives.
+const DEFECTIVE: &[&str] = &["src/routing/", "src/calls/", "src/engine/cores.rs"];
+
+#[test]
+fn known_defects_are_in_the_cores_only_and_never_in_the_server() {
+    let files = package();
+    let place = "src/routing/defect.rs";
+    let (_, listed) = files.iter().find(|(path, _)| path == place).expect("the list of defects is there");
+    let mut used = BTreeSet::new();
+    for (path, text) in files.iter().filter(|(path, _)| is_rust(path) && path != place && path.starts_with("src/")) {
+        for (at, mark) in text.match_indices("defect!(") {
+            let name: String = text[at + mark.len()..].chars().take_while(|letter| letter.is_alphanumeric()).collect();
+            assert!(DEFECTIVE.iter().any(|place| path.starts_with(place)), "{path} must not have the defect {name}");
+            assert!(listed.contains(&format!("        {name},\n")), "{place} does not list {name} of {path}");
+            used.insert(name);
+        }
+    }
+    assert!(used.len() >= 15, "only {} defects are left", used.len());
+    let listed = listed.lines().filter(|line| line.starts_with("        ") && line.trim_end().ends_with(','));
+    let listed = listed.filter(|line| line.trim().chars().all(|letter| letter.is_alphanumeric() || letter == ','));
+    for name in listed.map(|line| line.trim().trim_end_matches(',')) {
+        assert!(used.contains(name), "{place} lists {name}, which stands nowhere");
+    }
+    let manifest = |path: &str| files.iter().find(|(other, _)| other == path).map_or("", |(_, text)| text.as_str());
+    let feature = |path: &str| manifest(path).lines().any(|line| line.starts_with("seeded-defects ="));
+    assert!(!feature("Cargo.toml"), "the server must not be buildable with the known defects");
+    assert!(feature("tests/simulation/Cargo.toml"), "the simulation can switch the known defects on");
+    let default = manifest("tests/simulation/Cargo.toml").lines().find(|line| line.starts_with("default"));
+    assert_eq!(default, None, "no known defect is in the simulation unless it is asked for");
+}
+
 #[test]
 fn every_top_level_module_has_its_rule() {
     let library = include_str!("../../src/lib.rs");

@@ -1,0 +1,6 @@
+//! What is written in one commit; the rest of the server's `store` does I/O.
+
+#[path = "../../../src/store/batch.rs"]
+mod batch;
+
+pub use batch::{Account, Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};

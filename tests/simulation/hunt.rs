@@ -1,0 +1,250 @@
+//! Runs workspaces until one breaks an invariant, then looks for the shortest story that does.
+//!
+//! A run is a seed and a number of steps; after [`STEPS_OF_A_RUN`] steps everything comes to rest and the next seed
+//! begins with a new workspace. Start with [`play`].
+
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::say;
+use crate::world::World;
+
+/// Steps of one workspace.
+pub(crate) const STEPS_OF_A_RUN: u32 = 20_000;
+
+/// Steps of continuous integration, and its first seed.
+const STEPS_OF_INTEGRATION: u64 = 10_000_000;
+const SEED_OF_INTEGRATION: u64 = 1_000;
+
+/// How long a shorter story is looked for.
+const SHORTENING: Duration = Duration::from_secs(20);
+
+/// Lines of a story that are shown.
+const LINES_SHOWN: usize = 60;
+
+/// An invariant does not hold.
+pub(crate) struct Broken {
+    /// After so many steps; one more than there were when it is at rest.
+    pub(crate) at: u32,
+    pub(crate) what: String,
+}
+
+impl Broken {
+    /// The same without identifiers and numbers, which differ from play to play.
+    fn shape(&self) -> String {
+        let words = self
+            .what
+            .split_whitespace()
+            .map(|word| if word.bytes().any(|byte| byte.is_ascii_digit()) { "#" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What came of a run in which nothing broke.
+pub(crate) struct Played {
+    /// Stands for everything that happened.
+    digest: u64,
+    /// Steps and the ticks between them.
+    happenings: u64,
+}
+
+/// Plays steps 1 to `steps`, or those of them that are kept, and the end.
+pub(crate) fn play(
+    seed: u64,
+    steps: u32,
+    keep: Option<&[u32]>,
+    mut story: Option<&mut Vec<String>>,
+) -> Result<Played, Broken> {
+    let broken = |at: u32, what: String| Broken { at, what };
+    let mut world = World::new(seed, story.is_some()).map_err(|what| broken(0, what))?;
+    let mut one = |world: &mut World, number: u32| {
+        let outcome = world.step(number);
+        if let Some(story) = story.as_deref_mut() {
+            story.extend(world.told().into_iter().map(|line| format!("step {number}: {line}")));
+        }
+        outcome.map_err(|what| broken(number, what))
+    };
+    match keep {
+        None => (1..=steps).try_for_each(|number| one(&mut world, number))?,
+        Some(keep) => keep.iter().try_for_each(|number| one(&mut world, *number))?,
+    }
+    let outcome = world.come_to_rest();
+    if let Some(story) = story {
+        story.extend(world.told().into_iter().map(|line| format!("end: {line}")));
+    }
+    outcome.map_err(|what| broken(steps.saturating_add(1), what))?;
+    let played = keep.map_or(u64::from(steps), |keep| keep.len() as u64);
+    Ok(Played { digest: world.digest, happenings: played + world.ticks })
+}
+
+/// One run of `steps` steps over as many workspaces as it takes, beginning with `seed`.
+pub(crate) fn run(seed: u64, steps: u64, keep: Option<&str>, defect: Option<&str>) -> Result<(), String> {
+    crate::defects::switch_on(defect)?;
+    if let Some(keep) = keep {
+        let keep = numbers(keep)?;
+        let last = keep.last().copied().unwrap_or(0);
+        return play(seed, last, Some(&keep), None)
+            .map(|_| say("nothing broke"))
+            .map_err(|broken| tell(seed, &broken, &keep));
+    }
+    let began = now();
+    let (mut done, mut happenings) = (0, 0);
+    while done < steps {
+        let in_this = u32::try_from((steps - done).min(u64::from(STEPS_OF_A_RUN))).unwrap_or(STEPS_OF_A_RUN);
+        let seed = seed + done / u64::from(STEPS_OF_A_RUN);
+        happenings += play(seed, in_this, None, None).map_err(|broken| report(seed, in_this, &broken))?.happenings;
+        done += u64::from(in_this);
+    }
+    say(&format!("seed {seed}: {}", rate(steps, happenings, began.elapsed(), 1)));
+    Ok(())
+}
+
+/// Fixed seeds, ten million steps, on all processors; the first seed twice with equal outcomes.
+pub(crate) fn continuous_integration() -> Result<(), String> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let began = now();
+    let next = AtomicU64::new(0);
+    let runs = STEPS_OF_INTEGRATION / u64::from(STEPS_OF_A_RUN);
+    let happenings = AtomicU64::new(0);
+    let failures: Mutex<Vec<(u64, Broken)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|next| *next < runs) {
+                    let seed = SEED_OF_INTEGRATION + seed;
+                    match play(seed, STEPS_OF_A_RUN, None, None) {
+                        Ok(played) => _ = happenings.fetch_add(played.happenings, Ordering::Relaxed),
+                        Err(broken) => {
+                            failures.lock().expect("nobody panics with the lock").push((seed, broken));
+                            next.store(runs, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("nobody panics with the lock");
+    if let Some((seed, broken)) = failures.first() {
+        return Err(report(*seed, STEPS_OF_A_RUN, broken));
+    }
+    say(&format!(
+        "seeds {SEED_OF_INTEGRATION} and on: {}",
+        rate(STEPS_OF_INTEGRATION, happenings.into_inner(), began.elapsed(), threads)
+    ));
+    twice_the_same(SEED_OF_INTEGRATION, STEPS_OF_A_RUN)
+}
+
+/// The same seed gives the same run.
+fn twice_the_same(seed: u64, steps: u32) -> Result<(), String> {
+    let mut stories = [Vec::new(), Vec::new()];
+    let mut digests = Vec::new();
+    for story in &mut stories {
+        let played = play(seed, steps, None, Some(story)).map_err(|broken| report(seed, steps, &broken))?;
+        digests.push(played.digest);
+    }
+    let [first, second] = stories;
+    if let Some((left, right)) = first.iter().zip(&second).find(|(left, right)| left != right) {
+        return Err(format!("seed {seed} is not played twice the same:\n  {left}\n  {right}"));
+    }
+    if digests.first() != digests.last() || first.len() != second.len() {
+        return Err(format!("seed {seed} is not played twice the same"));
+    }
+    say(&format!("seed {seed} played twice: {} lines, the same", first.len()));
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "only the rate is measured; the simulated clock is another one")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn rate(steps: u64, happenings: u64, took: Duration, threads: usize) -> String {
+    let per_second = u128::from(happenings) * 1_000 / took.as_millis().max(1);
+    let threads = if threads == 1 { String::new() } else { format!(" on {threads} threads") };
+    let ticks = happenings.saturating_sub(steps);
+    format!("{steps} steps and {ticks} ticks in {:.1} s{threads}, {per_second} a second", took.as_secs_f64())
+}
+
+/// The shortest story found that breaks the same invariant, and how to play it again.
+fn report(seed: u64, steps: u32, broken: &Broken) -> String {
+    say(&format!("seed {seed}, step {}: {}; looking for a shorter story", broken.at, broken.what));
+    let keep = shorten(seed, steps, broken);
+    let last = keep.last().copied().unwrap_or(0);
+    match play(seed, last, Some(&keep), None) {
+        Ok(_) => tell(seed, broken, &keep),
+        Err(shorter) => tell(seed, &shorter, &keep),
+    }
+}
+
+fn tell(seed: u64, broken: &Broken, keep: &[u32]) -> String {
+    let mut story = Vec::new();
+    let _ = play(seed, keep.last().copied().unwrap_or(0), Some(keep), Some(&mut story));
+    let mut text = format!("seed {seed}, step {}: {}\n", broken.at, broken.what);
+    let hidden = story.len().saturating_sub(LINES_SHOWN);
+    if hidden > 0 {
+        let _ = writeln!(text, "  ({hidden} lines before)");
+    }
+    for line in story.iter().skip(hidden) {
+        let _ = writeln!(text, "  {line}");
+    }
+    let _ = write!(text, "again: make sim SEED={seed} KEEP={}", ranges(keep));
+    text
+}
+
+/// Drops chunks of steps, smaller and smaller ones, as long as the same invariant breaks.
+fn shorten(seed: u64, steps: u32, broken: &Broken) -> Vec<u32> {
+    let began = now();
+    let shape = broken.shape();
+    let breaks = |keep: &[u32]| {
+        let last = keep.last().copied().unwrap_or(0);
+        play(seed, last, Some(keep), None).err().filter(|other| other.shape() == shape)
+    };
+    let mut keep: Vec<u32> = (1..=broken.at.min(steps)).collect();
+    let mut chunk = keep.len().div_ceil(2);
+    while chunk > 0 && began.elapsed() < SHORTENING {
+        let mut from = keep.len();
+        let mut dropped = false;
+        while from > 0 && began.elapsed() < SHORTENING {
+            from = from.saturating_sub(chunk);
+            let mut fewer = keep.clone();
+            fewer.drain(from..(from + chunk).min(keep.len()));
+            if let Some(other) = breaks(&fewer) {
+                fewer.retain(|number| *number <= other.at);
+                keep = fewer;
+                from = from.min(keep.len());
+                dropped = true;
+            }
+        }
+        if !dropped || chunk > 1 {
+            chunk /= 2;
+        }
+    }
+    keep
+}
+
+/// `1-3,7` for 1, 2, 3 and 7.
+fn ranges(numbers: &[u32]) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let text =
+        ranges.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
+    text.collect::<Vec<_>>().join(",")
+}
+
+fn numbers(ranges: &str) -> Result<Vec<u32>, String> {
+    let read =
+        |text: &str| text.parse::<u32>().map_err(|_| format!("expected step numbers such as 1-3,7, found {text:?}"));
+    let mut numbers = Vec::new();
+    for range in ranges.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        numbers.extend(read(first)?..=read(last)?);
+    }
+    Ok(numbers)
+}

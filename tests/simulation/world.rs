@@ -1,0 +1,320 @@
+//! One workspace with everything around it: both cores, the store, the phone system, people, the clock.
+//!
+//! A step lets some time pass, lets the cores tick (not always in time), and does one thing that somebody or something
+//! does; then everything is checked. Steps are numbered and each has dice of its own, so that a run can be played again
+//! without some of its steps. Who does what is in `people`, `admins` and `faults`; how a run ends is in `ending`. Start
+//! with [`World::step`].
+
+mod admins;
+mod calls;
+mod ending;
+mod faults;
+mod people;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use switchhook::calls::CallSid;
+use switchhook::engine::Request;
+use switchhook::engine::cores::{Cores, Errand};
+use switchhook::routing::command::{NewWorkspace, Template};
+use switchhook::routing::{AccountSid, Command, EventKind, EventRecord, Refusal, Reply, TaskOrder, TaskSid, Timestamp};
+use switchhook::store::Batch;
+
+use crate::dice::Dice;
+use crate::disk::Disk;
+use crate::phone::{Message, Phone};
+use crate::watch::{Depth, Sids, Watch, mix};
+
+/// Everything is looked at after so many steps.
+const LOOK_AT_ALL_EVERY: u32 = 500;
+
+/// Deadlines that one step may meet before they count as endless.
+const TICKS_MAX: u32 = 5_000;
+
+/// What waits for a commit: it goes on when that is done, or does not when it is lost.
+enum Waiting {
+    /// A call whose webhook is to be answered: it is parked.
+    Enqueued { call: CallSid, task: TaskSid },
+    /// The webhook of a call, whose document is looked up when its news is on disk.
+    Asked(Message),
+    /// A worker's own leg is to be led into the room.
+    OwnLeg { call: CallSid, task: TaskSid },
+    /// The outcome of a phone command.
+    Answered { task: TaskSid, number: u32, message: Message },
+}
+
+/// A workspace in its simulated surroundings.
+pub(crate) struct World {
+    seed: u64,
+    now: Timestamp,
+    cores: Cores,
+    sids: Sids,
+    watch: Watch,
+    disk: Disk,
+    phone: Phone,
+    waiting: Vec<Waiting>,
+    /// Calls whose webhook got no answer and comes again.
+    again: Vec<CallSid>,
+    /// Commands that are on disk, in order for each task, and which are under way.
+    lanes: BTreeMap<TaskSid, VecDeque<Errand>>,
+    running: BTreeSet<TaskSid>,
+    known: BTreeSet<(TaskSid, u32)>,
+    /// Steps whose batch was not taken yet.
+    gathered: u32,
+    /// Stands for everything that happened: equal for equal runs.
+    pub(crate) digest: u64,
+    /// Deadlines that were met on the way.
+    pub(crate) ticks: u64,
+    /// What happened in the present step, when somebody wants to read it.
+    tell: Option<Vec<String>>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, tell: bool) -> Result<Self, String> {
+        let now = Timestamp(1_790_000_000_000);
+        let mut dice = Dice::new(seed, 0);
+        let new = NewWorkspace {
+            friendly_name: "Simulated".to_owned(),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: !dice.one_in(5),
+            prioritize_queue_order: dice.one([TaskOrder::Fifo, TaskOrder::Lifo]),
+            template: Template::Fifo,
+        };
+        let mut sids = Sids::shuffled(seed);
+        let cores =
+            Cores::create(AccountSid::from_bits(1), &new, now, &mut sids).map_err(|refusal| refusal.to_string())?;
+        let mut settings = cores.workspace().settings().clone();
+        settings.last_sequence = 0;
+        let mut world = Self {
+            seed,
+            now,
+            cores,
+            sids,
+            watch: Watch::new(settings),
+            disk: Disk::default(),
+            phone: Phone::faulty(),
+            waiting: Vec::new(),
+            again: Vec::new(),
+            lanes: BTreeMap::new(),
+            running: BTreeSet::new(),
+            known: BTreeSet::new(),
+            gathered: 0,
+            digest: seed,
+            ticks: 0,
+            tell: tell.then(Vec::new),
+        };
+        world.take(Depth::All)?;
+        world.commit(&mut dice);
+        Ok(world)
+    }
+
+    /// What was told since the last time.
+    pub(crate) fn told(&mut self) -> Vec<String> {
+        self.tell.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn say(&mut self, what: impl FnOnce() -> String) {
+        if let Some(told) = &mut self.tell {
+            told.push(format!("{} {}", self.now.0 - 1_790_000_000_000, what()));
+        }
+    }
+
+    /// One thing happens; then everything that concerns it is checked.
+    pub(crate) fn step(&mut self, number: u32) -> Result<(), String> {
+        let mut dice = Dice::new(self.seed, number);
+        if self.disk.has_written() && !dice.one_in(3) {
+            self.commit(&mut dice);
+        }
+        self.pass_time(&mut dice)?;
+        let all = number.is_multiple_of(LOOK_AT_ALL_EVERY);
+        match dice.below(1_000) {
+            0 => self.crash(&mut dice)?,
+            1 | 2 => self.lose_batch(&mut dice)?,
+            3..100 => self.new_task(&mut dice)?,
+            100..210 => self.change_task(&mut dice)?,
+            210..400 => self.answer_offer(&mut dice)?,
+            400..450 => self.hand_on(&mut dice)?,
+            450..590 => self.change_worker(&mut dice)?,
+            590..625 => self.change_configuration(&mut dice)?,
+            625..660 => self.somebody_hangs_up(&mut dice),
+            _ => {
+                if !self.phone_goes_on(&mut dice)? {
+                    self.answer_offer(&mut dice)?;
+                }
+            }
+        }
+        if all {
+            self.take(Depth::All)?;
+            self.everything_agrees()?;
+        }
+        Ok(())
+    }
+
+    /// Some time passes; deadlines on the way are met, mostly when they are due.
+    fn pass_time(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let pause = match dice.below(4_000) {
+            0..2_200 => 0,
+            2_200..3_400 => dice.small(1, 1_500),
+            3_400..3_980 => dice.small(1_500, 12_000),
+            3_980..3_999 => dice.small(12_000, 400_000),
+            // The machine slept, or its clock was set.
+            _ => 90_000_000,
+        };
+        let until = self.now.plus_ms(i64::from(pause));
+        // After a long sleep everything is due at once.
+        let punctual = pause < 1_000_000 && !dice.one_in(10);
+        if punctual {
+            self.tick_until(until)?;
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    fn tick_until(&mut self, until: Timestamp) -> Result<(), String> {
+        let mut ticks = 0;
+        while let Some(at) = self.cores.next_deadline().filter(|at| *at <= until) {
+            ticks += 1;
+            if ticks > TICKS_MAX {
+                return Err("the deadlines do not end".to_owned());
+            }
+            self.now = self.now.max(at);
+            self.say(|| "tick".to_owned());
+            self.ticks += 1;
+            self.cores.tick(self.now, &mut self.sids);
+            self.take(Depth::Touched)?;
+        }
+        Ok(())
+    }
+
+    /// Sends one request to the cores; the outcome is the cores' own.
+    fn request(&mut self, request: &Request, dice: &mut Dice) -> Result<Result<Reply, Refusal>, String> {
+        self.request_at(request, dice, Depth::Touched)
+    }
+
+    fn command(&mut self, command: Command, dice: &mut Dice) -> Result<Result<Reply, Refusal>, String> {
+        self.request(&Request::Routing(command), dice)
+    }
+
+    fn request_at(
+        &mut self,
+        request: &Request,
+        dice: &mut Dice,
+        depth: Depth,
+    ) -> Result<Result<Reply, Refusal>, String> {
+        let before = self.cores.next_deadline();
+        let copy = if self.gathered == 0 && dice.one_in(2_000) { Some(self.copy()?) } else { None };
+        let outcome = self.cores.carry_out(request, self.now, &mut self.sids);
+        self.say(|| match &outcome {
+            Ok(_) => format!("{request:?}"),
+            Err(refusal) => format!("{request:?} refused: {refusal}"),
+        });
+        let refused = outcome.as_ref().err();
+        if let Some(refusal) = refused
+            && self.cores.next_deadline() != before
+        {
+            return Err(format!("refused ({refusal}), but a deadline changed"));
+        }
+        if let Some((mut copy, mut sids)) = copy {
+            let again = copy.carry_out(request, self.now, &mut sids);
+            if again != outcome {
+                return Err(format!("a restored workspace answers {again:?} instead of {outcome:?}"));
+            }
+            let batch = copy.take_batch(&mut sids);
+            return self.take_and_compare(batch.map(|(batch, _)| batch)).map(|()| outcome);
+        }
+        if refused.is_some() {
+            if self.gathered == 0 {
+                self.refusal_changed_nothing()?;
+            }
+        } else if dice.one_in(8) {
+            // A batch of several requests.
+            self.gathered += 1;
+        } else {
+            self.take(depth)?;
+        }
+        Ok(outcome)
+    }
+
+    fn refusal_changed_nothing(&mut self) -> Result<(), String> {
+        let Some((batch, errands)) = self.cores.take_batch(&mut self.sids) else { return Ok(()) };
+        // A refused instruction leaves a line in the alert log.
+        if batch.rows.is_empty() && batch.events.is_empty() && batch.voice_tasks.is_empty() && errands.is_empty() {
+            return Ok(());
+        }
+        Err(format!("refused, but {} rows are to be written", batch.row_count()))
+    }
+
+    /// Takes what the cores have to write, and checks it.
+    fn take(&mut self, depth: Depth) -> Result<(), String> {
+        self.gathered = 0;
+        match self.cores.take_batch(&mut self.sids) {
+            Some((batch, errands)) => self.write(batch, errands, depth),
+            None if depth == Depth::All => {
+                self.watch.look(Vec::new(), &[], self.cores.workspace(), self.now, depth).map(|_| ())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn take_and_compare(&mut self, again: Option<Batch>) -> Result<(), String> {
+        self.gathered = 0;
+        let Some((batch, errands)) = self.cores.take_batch(&mut self.sids) else {
+            return again
+                .map_or(Ok(()), |_| Err("a restored workspace writes what the running one does not".to_owned()));
+        };
+        let again = again.unwrap_or_else(|| Batch::empty(batch.workspace, batch.expected_sequence));
+        let same = batch.rows == again.rows
+            && batch.events == again.events
+            && batch.outbox_added == again.outbox_added
+            && batch.voice_tasks == again.voice_tasks;
+        if !same {
+            let (left, right) = (format!("{batch:#?}"), format!("{again:#?}"));
+            return Err(format!("a restored workspace differs: {}", crate::watch::first_difference(&left, &right)));
+        }
+        self.write(batch, errands, Depth::Touched)
+    }
+
+    fn write(&mut self, mut batch: Batch, errands: Vec<Errand>, depth: Depth) -> Result<(), String> {
+        if batch.expected_sequence != self.watch.stored.settings.last_sequence {
+            let (expected, found) = (batch.expected_sequence, self.watch.stored.settings.last_sequence);
+            return Err(format!("the batch follows event {expected}, on disk is {found}"));
+        }
+        let rows = std::mem::take(&mut batch.rows);
+        self.note(&batch.events, rows.len(), errands.len());
+        let undo = self.watch.look(rows, &batch.events, self.cores.workspace(), self.now, depth)?;
+        self.calls_hold(&batch)?;
+        for event in batch.events.iter().filter(|event| event.kind == EventKind::ReservationAccepted) {
+            self.both_were_in_the_room(event)?;
+        }
+        for task in &batch.voice_tasks_deleted {
+            self.phone.forget(*task);
+        }
+        self.disk.write(batch, undo, errands)
+    }
+
+    fn note(&mut self, events: &[EventRecord], rows: usize, errands: usize) {
+        for event in events {
+            let about = event.about.task.map_or(0, |task| task.bits()) ^ event.about.worker.map_or(0, |sid| sid.bits());
+            let low = u64::try_from(about & u128::from(u64::MAX)).unwrap_or(0);
+            self.digest = mix(self.digest ^ event.sequence ^ low ^ ((event.kind as u64) << 48));
+        }
+        self.digest = mix(self.digest ^ (rows as u64) ^ ((errands as u64) << 32));
+    }
+
+    /// What was written is on disk: whoever waited for it goes on.
+    fn commit(&mut self, dice: &mut Dice) {
+        for errand in self.disk.commit() {
+            self.hand_over(errand);
+        }
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.go_on(waiting, dice);
+        }
+    }
+
+    fn hand_over(&mut self, errand: Errand) {
+        if self.known.insert((errand.task, errand.number)) {
+            self.lanes.entry(errand.task).or_default().push_back(errand);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The outbox and the phone system: commands leave after their commit, callbacks and webhooks come in.
+
+use switchhook::calls::{CallSid, Input, LegState, NextDocument, QueueResult, Role, VoiceState, VoiceTask};
+use switchhook::engine::Request;
+use switchhook::routing::{EventRecord, TaskSid};
+use switchhook::store::Batch;
+
+use super::{Waiting, World};
+use crate::dice::Dice;
+use crate::phone::{Ask, Message};
+
+impl World {
+    /// The outbox or the phone system does something; false when neither has anything to do now.
+    pub(super) fn phone_goes_on(&mut self, dice: &mut Dice) -> Result<bool, String> {
+        if dice.one_in(2) && self.carry_out_errand(dice)? {
+            return Ok(true);
+        }
+        match self.phone.next(self.now, dice) {
+            Some(message) => self.receive(message, dice).map(|()| true),
+            None => self.carry_out_errand(dice),
+        }
+    }
+
+    /// The first command of some task that has none under way.
+    fn carry_out_errand(&mut self, dice: &mut Dice) -> Result<bool, String> {
+        let idle: Vec<TaskSid> = self.lanes.keys().filter(|task| !self.running.contains(task)).copied().collect();
+        let Some(task) = dice.pick(&idle) else { return Ok(false) };
+        let Some(lane) = self.lanes.get_mut(task) else { return Ok(false) };
+        let errand = lane.pop_front();
+        if lane.is_empty() {
+            self.lanes.remove(task);
+        }
+        let Some(errand) = errand else { return Ok(false) };
+        self.running.insert(*task);
+        self.say(|| format!("phone: {errand:?}"));
+        self.phone.execute(&errand, self.now, dice)?;
+        Ok(true)
+    }
+
+    fn receive(&mut self, message: Message, dice: &mut Dice) -> Result<(), String> {
+        match &message {
+            Message::Progress(call) => self.phone.progress(call, self.now, dice),
+            Message::News { task, input } => self.tell(*task, input.clone(), dice)?,
+            Message::Answer { task, number, outcome } => {
+                let (task, number) = (*task, *number);
+                let input = Input::CommandDone { number, outcome: outcome.clone() };
+                self.waiting.push(Waiting::Answered { task, number, message });
+                self.tell(task, input, dice)?;
+            }
+            Message::Asks { task, call, ask, .. } => {
+                let input = match ask {
+                    Ask::Wait => Some(Input::WaitRequested),
+                    Ask::Left { result, ended, .. } => {
+                        Some(Input::Left { result: *result, call_ended: *ended, queue_time_secs: None })
+                    }
+                    Ask::RoomLeft { role, reservation, ended } => Some(Input::RoomLeft {
+                        role: *role,
+                        reservation: *reservation,
+                        call: Some(call.clone()),
+                        call_ended: *ended,
+                    }),
+                    Ask::Join | Ask::Park => None,
+                };
+                let task = *task;
+                self.waiting.push(Waiting::Asked(message));
+                if let Some(input) = input {
+                    self.tell(task, input, dice)?;
+                }
+                if !self.disk.has_written() {
+                    self.commit(dice);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, task: TaskSid, input: Input, dice: &mut Dice) -> Result<(), String> {
+        // Facts are never refused.
+        self.request(&Request::Call { task, input }, dice)?.map(|_| ()).map_err(|refusal| format!("refused: {refusal}"))
+    }
+
+    /// Goes on with what waited for the commit.
+    pub(super) fn go_on(&mut self, waiting: Waiting, dice: &mut Dice) {
+        match waiting {
+            Waiting::Enqueued { call, task } => self.phone.enqueued(&call, task, self.now, dice),
+            Waiting::Answered { task, number, .. } => {
+                self.running.remove(&task);
+                self.known.remove(&(task, number));
+            }
+            Waiting::OwnLeg { call, task } => {
+                if let Some(record) = self.cores.calls().task(task).cloned() {
+                    self.phone.own_leg_joins(&call, &record, self.now, dice);
+                }
+            }
+            Waiting::Asked(Message::Asks { task, call, ask, redirects }) => {
+                if let Some(next) = next_document(self.cores.calls().task(task), &ask) {
+                    self.phone.run(&call, next, redirects, self.now, dice);
+                }
+            }
+            Waiting::Asked(_) => {}
+        }
+    }
+
+    /// The calls core keeps its own promises: one deadline index, numbered commands, and no task that waits for nothing.
+    pub(super) fn calls_hold(&self, batch: &Batch) -> Result<(), String> {
+        if batch.voice_tasks.is_empty() && batch.voice_tasks_deleted.is_empty() {
+            return Ok(());
+        }
+        let calls = self.cores.calls();
+        let earliest = calls.tasks().filter_map(VoiceTask::next_deadline).min();
+        if calls.next_deadline() != earliest {
+            return Err(format!("the next deadline of the calls is {:?}, not {earliest:?}", calls.next_deadline()));
+        }
+        for row in &batch.voice_tasks {
+            let Some(record) = calls.task(row.task) else { continue };
+            if record.state != VoiceState::Closed && record.next_deadline().is_none() && record.outstanding.is_empty() {
+                return Err(format!("the call of {} waits for nothing in {:?}", row.task, record.state));
+            }
+            if record.legs.iter().filter(|leg| leg.accepted && leg.state < LegState::Left).count() > 1 {
+                return Err(format!("two workers talk to the caller of {}", row.task));
+            }
+        }
+        for row in &batch.outbox_added {
+            let newest = calls.task(row.task).map_or(u32::MAX, |record| record.last_number);
+            if row.number > newest {
+                return Err(format!("phone command {} of {} after {newest}", row.number, row.task));
+            }
+        }
+        Ok(())
+    }
+
+    /// A reservation that was connected is accepted when both legs have been in the room.
+    pub(super) fn both_were_in_the_room(&self, event: &EventRecord) -> Result<(), String> {
+        let (Some(task), Some(reservation)) = (event.about.task, event.about.reservation) else { return Ok(()) };
+        let Some(record) = self.cores.calls().task(task) else { return Ok(()) };
+        let Some(leg) = record.worker_leg(reservation).filter(|leg| leg.accepted) else { return Ok(()) };
+        let was_in = |call: &CallSid| self.phone.calls.get(call).is_some_and(|call| call.was_in_room);
+        if was_in(&record.call) && leg.call.as_ref().is_some_and(was_in) {
+            return Ok(());
+        }
+        Err(format!("{reservation} was accepted although the two have not met"))
+    }
+}
+
+/// The document that answers a webhook; none when the phone system does not run it.
+fn next_document(record: Option<&VoiceTask>, ask: &Ask) -> Option<NextDocument> {
+    Some(match (ask, record) {
+        (Ask::Wait, _) | (Ask::Left { runs: false, .. }, _) | (Ask::RoomLeft { ended: true, .. }, _) => return None,
+        (Ask::RoomLeft { role: Role::Worker | Role::External, .. }, _) => return None,
+        (_, None) => NextDocument::Unavailable,
+        (Ask::Left { result, .. }, Some(record)) => record.document_after_left(*result),
+        (Ask::Join, Some(_)) => NextDocument::JoinRoom,
+        (Ask::Park, Some(record)) => record.document_after_left(QueueResult::Redirected),
+        (Ask::RoomLeft { role, .. }, Some(record)) => record.document_after_room(*role),
+    })
+}

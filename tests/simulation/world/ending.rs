@@ -1,0 +1,137 @@
+//! The end of a run: faults stop, everybody hangs up and goes home, and everything must come to rest.
+
+use switchhook::calls::VoiceState;
+use switchhook::routing::command::{WorkerUpdate, WorkspaceUpdate};
+use switchhook::routing::{Command, TaskStatus};
+
+use super::World;
+use crate::dice::Dice;
+use crate::phone::Call;
+use crate::watch::Depth;
+
+/// Things that may still happen before rest counts as endless unrest.
+const HAPPENINGS_MAX: u32 = 20_000;
+
+/// How long calls may take to come to an end when nothing goes wrong any more, in milliseconds.
+const CALLS_END_MS: i64 = 3_600_000;
+
+impl World {
+    /// Nothing goes wrong any more: calls and tasks end, and nothing is left.
+    pub(crate) fn come_to_rest(&mut self) -> Result<(), String> {
+        let mut dice = Dice::new(self.seed, u32::MAX);
+        self.say(|| "the end begins".to_owned());
+        self.phone.faults = false;
+        self.take(Depth::All)?;
+        self.commit(&mut dice);
+        self.everybody_goes_home(&mut dice)?;
+        let until = self.now.plus_ms(CALLS_END_MS);
+        let mut left = HAPPENINGS_MAX;
+        while self.go_on_quietly(&mut dice)? {
+            left -= 1;
+            if left == 0 {
+                return Err("calls and tasks do not come to rest".to_owned());
+            }
+            if self.now > until {
+                self.calls_are_over()?;
+                break;
+            }
+        }
+        while self.go_on_quietly(&mut dice)? {
+            left -= 1;
+            if left == 0 {
+                return Err("calls and tasks do not come to rest".to_owned());
+            }
+        }
+        self.calls_are_over()?;
+        self.nothing_is_left()
+    }
+
+    /// No worker is available, so nothing new is offered; offers that nobody connects are given up, callers hang up.
+    fn everybody_goes_home(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let offline = self.watch.stored.activities.values().find(|row| !row.available).map(|row| row.sid);
+        let update = WorkspaceUpdate { timeout_activity: offline, ..WorkspaceUpdate::default() };
+        self.quietly(Command::UpdateWorkspace(update), dice)?;
+        let workers: Vec<_> = self.watch.stored.workers.keys().copied().collect();
+        for worker in workers {
+            let update = WorkerUpdate { activity: offline, ..WorkerUpdate::default() };
+            self.quietly(Command::UpdateWorker(worker, update), dice)?;
+        }
+        let connecting: Vec<_> = self
+            .watch
+            .stored
+            .reservations
+            .values()
+            .filter(|row| row.connecting && self.cores.calls().task(row.task).is_none())
+            .map(|row| row.sid)
+            .collect();
+        for reservation in connecting {
+            self.quietly(Command::FailConnecting { reservation, reason_code: None }, dice)?;
+        }
+        let callers: Vec<_> =
+            self.phone.calls.iter().filter(|(_, call)| call.is_caller()).map(|(sid, _)| sid.clone()).collect();
+        for call in callers {
+            self.phone.hang_up(&call, self.now, dice);
+        }
+        Ok(())
+    }
+
+    fn quietly(&mut self, command: Command, dice: &mut Dice) -> Result<(), String> {
+        // Refused when what it is about has ended meanwhile.
+        let _ = self.command(command, dice)?;
+        self.take(Depth::Touched)?;
+        self.commit(dice);
+        Ok(())
+    }
+
+    /// The next thing that is under way or due; false when there is none.
+    fn go_on_quietly(&mut self, dice: &mut Dice) -> Result<bool, String> {
+        let done = self.phone_goes_on(dice)?;
+        self.take(Depth::Touched)?;
+        self.commit(dice);
+        if done {
+            return Ok(true);
+        }
+        let next = [self.cores.next_deadline(), self.phone.next_arrival()].into_iter().flatten().min();
+        let Some(at) = next else { return Ok(false) };
+        self.now = self.now.max(at);
+        if self.cores.next_deadline().is_some_and(|at| at <= self.now) {
+            self.say(|| "tick".to_owned());
+            self.cores.tick(self.now, &mut self.sids);
+            self.take(Depth::Touched)?;
+            self.commit(dice);
+        }
+        Ok(true)
+    }
+
+    /// Callers have hung up, so their calls are closed and nobody is reserved or busy for them.
+    fn calls_are_over(&self) -> Result<(), String> {
+        if let Some(open) = self.cores.calls().tasks().find(|task| task.state != VoiceState::Closed) {
+            return Err(format!("the call of {} is {:?} although everybody hung up", open.task, open.state));
+        }
+        for record in self.cores.calls().tasks() {
+            let status = self.watch.stored.tasks.get(&record.task).map(|row| row.status);
+            if let Some(status @ (TaskStatus::Pending | TaskStatus::Reserved | TaskStatus::Assigned)) = status {
+                return Err(format!("{} is {status} although its caller hung up", record.task));
+            }
+        }
+        match self.phone.calls.iter().find(|(_, call)| Call::is_ours_to_end(call)) {
+            None => Ok(()),
+            Some((sid, call)) => Err(format!("{sid}, a leg of {}, goes on although everybody hung up", call.task)),
+        }
+    }
+
+    fn nothing_is_left(&self) -> Result<(), String> {
+        let stored = &self.watch.stored;
+        let left = [
+            ("tasks", stored.tasks.len()),
+            ("reservations", stored.reservations.len()),
+            ("transfers", stored.transfers.len()),
+            ("calls", self.disk.voice_tasks().count()),
+            ("phone commands", self.disk.outbox().count()),
+        ];
+        match left.iter().find(|(_, count)| *count > 0) {
+            None => Ok(()),
+            Some((what, count)) => Err(format!("{count} {what} are left although nothing is due any more")),
+        }
+    }
+}

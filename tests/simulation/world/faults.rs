@@ -1,0 +1,100 @@
+//! Crashes, lost batches, restarts; and what a restored workspace must have in common with the running one.
+
+use switchhook::engine::cores::Cores;
+
+use super::{Waiting, World};
+use crate::dice::Dice;
+use crate::watch::{Depth, Sids};
+
+impl World {
+    /// The process dies: what was not committed is lost, and so is whatever waited for it.
+    pub(super) fn crash(&mut self, dice: &mut Dice) -> Result<(), String> {
+        self.say(|| "crash".to_owned());
+        self.lanes.clear();
+        self.running.clear();
+        self.known.clear();
+        self.phone.lose_connections(dice);
+        self.lose(dice);
+        if dice.one_in(3) {
+            self.now = self.now.plus_ms(i64::from(dice.small(1_000, 600_000)));
+        }
+        self.restart()
+    }
+
+    /// A commit fails: the workspace is loaded again, the rest of the process goes on.
+    pub(super) fn lose_batch(&mut self, dice: &mut Dice) -> Result<(), String> {
+        self.say(|| "the batch is lost".to_owned());
+        self.lose(dice);
+        self.restart()
+    }
+
+    fn lose(&mut self, dice: &mut Dice) {
+        // What the cores had not handed out yet is lost too.
+        let _ = self.cores.take_batch(&mut self.sids);
+        self.gathered = 0;
+        self.disk.lose(&mut self.watch);
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                // The webhook got no answer: it comes again, or the caller has had enough.
+                Waiting::Enqueued { call, .. } => {
+                    if dice.one_in(2) {
+                        self.again.push(call);
+                    }
+                }
+                Waiting::Asked(message) => self.phone.send(self.now.plus_ms(1_000), message),
+                Waiting::OwnLeg { call, .. } => self.phone.hang_up(&call, self.now, dice),
+                // Reported again until it is on disk, as long as the process lives.
+                Waiting::Answered { task, message, .. } => {
+                    if self.running.contains(&task) {
+                        self.phone.send(self.now.plus_ms(200), message);
+                    }
+                }
+            }
+        }
+    }
+
+    fn restart(&mut self) -> Result<(), String> {
+        let loaded = self.disk.load(&self.watch);
+        let (mut cores, errands) = Cores::restore(loaded, self.now).map_err(|error| format!("cannot load: {error}"))?;
+        if cores.workspace().rows() != self.watch.stored.rows() {
+            return Err("a loaded workspace has other rows than the disk".to_owned());
+        }
+        let open: Vec<_> = errands.iter().map(|errand| (errand.task, errand.number)).collect();
+        if !self.disk.outbox().map(|row| (row.task, row.number)).eq(open) {
+            return Err("a loaded workspace has other phone commands than the disk".to_owned());
+        }
+        cores.look_at_calls(self.now);
+        self.cores = cores;
+        for errand in errands {
+            self.hand_over(errand);
+        }
+        self.take(Depth::All)
+    }
+
+    /// A second copy of the cores, made of the rows written so far, and the SIDs they would be given next.
+    pub(super) fn copy(&mut self) -> Result<(Cores, Sids), String> {
+        let loaded = self.disk.load(&self.watch);
+        let (copy, _) = Cores::restore(loaded, self.now).map_err(|error| format!("cannot load: {error}"))?;
+        Ok((copy, self.sids.clone()))
+    }
+
+    /// What is in memory is what the rows make of it.
+    pub(super) fn everything_agrees(&mut self) -> Result<(), String> {
+        let (copy, _) = self.copy()?;
+        if copy.fingerprint() != self.cores.fingerprint() {
+            return Err("memory and rows differ".to_owned());
+        }
+        // How long calls without a task are kept begins anew with a start.
+        let due = |cores: &Cores| (cores.workspace().next_deadline(), cores.calls().next_deadline());
+        if due(&copy) != due(&self.cores) {
+            let (there, here) = (due(&copy), due(&self.cores));
+            return Err(format!("restored deadline is {there:?} instead of {here:?}"));
+        }
+        for row in self.disk.outbox() {
+            if !self.disk.voice_tasks().any(|task| task.task == row.task) {
+                return Err(format!("phone command {} belongs to no call", row.number));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! Callers, workers and applications: new tasks, answers to offers, changes of activity, hanging up.
+
+use switchhook::calls::{ConferenceOptions, Park};
+use switchhook::engine::Request;
+use switchhook::routing::command::{
+    ChannelName, Instruction, NewTask, NewTransfer, NewWorker, ReservationChange, ReservationParent, TaskUpdate,
+    WorkerUpdate,
+};
+use switchhook::routing::{
+    Command, Reply, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferMode, TransferStatus,
+    TransferTarget,
+};
+
+use super::{Waiting, World};
+use crate::dice::Dice;
+
+/// Tasks that are not finished at one time.
+const LIVE_TASKS_MAX: usize = 24;
+
+/// Workers beyond this number are made seldom.
+const WORKERS_FEW: usize = 4;
+
+impl World {
+    pub(super) fn attributes(&self, dice: &mut Dice) -> String {
+        let kind = dice.one(["a", "b", "c"]);
+        let level = dice.below(4);
+        let worker = dice.pick_of(&self.watch.stored.workers).map_or("nobody".to_owned(), |row| row.sid.to_string());
+        let name = dice.one(["w0", "w1", "w2", "W3", "w9"]);
+        format!(r#"{{"kind":"{kind}","level":{level},"sid":"{worker}","name":"{name}"}}"#)
+    }
+
+    fn worker_attributes(&self, dice: &mut Dice) -> String {
+        let contact = if dice.one_in(12) { "" } else { r#","contact_uri":"client:w""# };
+        let mut text = self.attributes(dice);
+        text.pop();
+        format!("{text}{contact}}}")
+    }
+
+    pub(super) fn channel(dice: &mut Dice) -> ChannelName {
+        ChannelName::Unique(dice.one(["default", "voice", "chat"]).to_owned())
+    }
+
+    pub(super) fn new_task(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let stored = &self.watch.stored;
+        let live = stored.tasks.values().filter(|task| !task.status.is_final()).count();
+        if live >= LIVE_TASKS_MAX
+            && let Some(task) = dice.pick_of(&stored.tasks).map(|row| row.sid)
+        {
+            return self.command(Command::DeleteTask { task, if_match: None }, dice).map(|_| ());
+        }
+        if let Some(call) = self.again.pop() {
+            return self.enqueue(call, dice);
+        }
+        if dice.one_in(3) {
+            let call = self.phone.fresh_call();
+            return self.enqueue(call, dice);
+        }
+        let target = match dice.below(12) {
+            0 => dice.pick_of(&stored.workers).map(|row| RoutingTarget::Worker(row.sid)),
+            1 => dice.pick_of(&stored.task_queues).map(|row| RoutingTarget::TaskQueue(row.sid)),
+            2 => dice.pick_of(&stored.workflows).map(|row| RoutingTarget::Workflow(row.sid)),
+            _ => None,
+        };
+        let start = match dice.below(10) {
+            0 | 1 => Some(self.now.plus_ms(-1_000)),
+            // Equal ones: what was created first comes first.
+            2 | 3 => Some(switchhook::routing::Timestamp(1_789_000_000_000)),
+            _ => None,
+        };
+        let command = Command::CreateTask(NewTask {
+            workflow: dice.pick_of(&stored.workflows).map(|row| row.sid),
+            channel: Some(Self::channel(dice)),
+            priority: i32::try_from(dice.below(3)).ok(),
+            timeout_secs: if dice.one_in(3) { Some(dice.small(1, 100)) } else { None },
+            virtual_start_at: start,
+            routing_target: target,
+            ignore_capacity: if dice.one_in(2) { Some(false) } else { None },
+            ..NewTask::with_attributes(self.attributes(dice))
+        });
+        self.command(command, dice).map(|_| ())
+    }
+
+    /// A voice webhook, and sometimes its repetition: one task comes of both.
+    fn enqueue(&mut self, call: switchhook::calls::CallSid, dice: &mut Dice) -> Result<(), String> {
+        let Some(workflow) = dice.pick_of(&self.watch.stored.workflows).map(|row| row.sid) else { return Ok(()) };
+        let park = Park {
+            action: if dice.one_in(2) { Some("https://example.com/after".to_owned()) } else { None },
+            ..Park::default()
+        };
+        let request = Request::EnqueueCall {
+            workflow,
+            call: call.clone(),
+            from: "+15550001".to_owned(),
+            to: if dice.one_in(20) { String::new() } else { "+15550002".to_owned() },
+            attributes: self.attributes(dice),
+            priority: i32::try_from(dice.below(3)).ok(),
+            timeout_secs: if dice.one_in(3) { Some(dice.small(1, 100)) } else { None },
+            park,
+        };
+        let Ok(Reply::Task(task)) = self.request(&request, dice)? else { return Ok(()) };
+        self.waiting.push(Waiting::Enqueued { call, task });
+        if dice.one_in(10) {
+            let again = self.request(&request, dice)?;
+            let ended = self.cores.calls().task(task).is_none_or(|record| !record.holds_caller());
+            if again != Ok(Reply::Task(task)) && !ended {
+                return Err(format!("a repeated webhook got {again:?} instead of {task}"));
+            }
+            if let Ok(Reply::Task(other)) = again
+                && other != task
+            {
+                // The first task had ended within its creation.
+                self.waiting.pop();
+                if let Request::EnqueueCall { call, .. } = request {
+                    self.waiting.push(Waiting::Enqueued { call, task: other });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_task(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let Some(row) = dice.pick_of(&self.watch.stored.tasks) else { return Ok(()) };
+        let (task, version) = (row.sid, row.version);
+        let mut update = TaskUpdate { if_match: dice.one_in(8).then_some(version), ..TaskUpdate::default() };
+        match dice.below(16) {
+            0..5 => update.attributes = Some(self.attributes(dice)),
+            5..7 => update.priority = i32::try_from(dice.below(5)).ok(),
+            7..9 => update.virtual_start_at = Some(self.now.plus_ms(-5_000)),
+            9..11 => update.channel = Some(Self::channel(dice)),
+            11..13 => {
+                update.status = Some(dice.one([TaskStatus::Canceled, TaskStatus::Wrapping, TaskStatus::Completed]));
+                update.reason = Some("over".to_owned());
+            }
+            13 if self.cores.calls().task(task).is_none() => {
+                let reason = "hangup".to_owned();
+                return self.command(Command::EndCaller { task, reason }, dice).map(|_| ());
+            }
+            13 => {}
+            _ => {
+                let if_match = if dice.one_in(2) { Some(3) } else { None };
+                return self.command(Command::DeleteTask { task, if_match }, dice).map(|_| ());
+            }
+        }
+        self.command(Command::UpdateTask(task, update), dice).map(|_| ())
+    }
+
+    /// A worker answers an offer, or goes on with what it has accepted; now and then one that is over.
+    pub(super) fn answer_offer(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let stored = &self.watch.stored;
+        let any = dice.one_in(15);
+        let chosen: Vec<&Reservation> =
+            stored.reservations.values().filter(|row| any || row.status.is_open()).collect();
+        let Some(row) = dice.pick(&chosen) else { return Ok(()) };
+        let (reservation, task, status) = (row.sid, row.task, row.status);
+        let is_call = self.cores.calls().task(task).is_some();
+        let parent = match dice.below(4) {
+            0 => ReservationParent::Worker(row.worker),
+            1 => ReservationParent::Task(task),
+            _ => ReservationParent::Any,
+        };
+        if is_call && status == ReservationStatus::Pending && !dice.one_in(4) {
+            return self.take_call(parent, reservation, dice);
+        }
+        let activity = dice.pick_of(&stored.activities).map(|row| row.sid);
+        let change = match dice.below(12) {
+            0..3 => ReservationChange::Accept,
+            3 => ReservationChange::Reject { activity: None },
+            4 => ReservationChange::Reject { activity },
+            5 => ReservationChange::Wrap,
+            6..8 => ReservationChange::Complete,
+            _ if is_call => ReservationChange::Complete,
+            8 => {
+                let command = Command::BeginConnecting { reservation, instruction: Instruction::Conference };
+                return self.command(command, dice).map(|_| ());
+            }
+            9 => return self.command(Command::AcceptConnected(reservation), dice).map(|_| ()),
+            10 => {
+                let command = Command::FailConnecting { reservation, reason_code: Some(31_486) };
+                return self.command(command, dice).map(|_| ());
+            }
+            _ => return self.command(Command::EndWork(reservation), dice).map(|_| ()),
+        };
+        let command = Command::UpdateReservation { parent, reservation, change, if_match: None };
+        self.command(command, dice).map(|_| ())
+    }
+
+    /// The conference instruction, or a call of the worker's own phone.
+    fn take_call(
+        &mut self,
+        parent: ReservationParent,
+        reservation: switchhook::routing::ReservationSid,
+        dice: &mut Dice,
+    ) -> Result<(), String> {
+        let options = ConferenceOptions {
+            to: if dice.one_in(3) { Some("+15550003".to_owned()) } else { None },
+            timeout_secs: dice.small(5, 30),
+            end_conference_on_exit: dice.one_in(2),
+            end_conference_on_customer_exit: dice.one_in(3),
+            ..ConferenceOptions::default()
+        };
+        if !dice.one_in(4) {
+            return self.request(&Request::Conference { parent, reservation, options }, dice).map(|_| ());
+        }
+        let Some(task) = self.watch.stored.reservations.get(&reservation).map(|row| row.task) else { return Ok(()) };
+        let call = self.phone.own_leg(task, reservation);
+        let request = Request::WorkerCall { reservation, call: call.clone(), options };
+        match self.request(&request, dice)? {
+            Ok(_) => self.waiting.push(Waiting::OwnLeg { call, task }),
+            Err(_) => self.phone.hang_up(&call, self.now, dice),
+        }
+        Ok(())
+    }
+
+    /// Hands a task on, mostly one that is held, or takes a transfer back.
+    pub(super) fn hand_on(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let stored = &self.watch.stored;
+        let initiated: Vec<_> =
+            stored.transfers.values().filter(|row| row.status == TransferStatus::Initiated).collect();
+        if dice.one_in(4)
+            && let Some(row) = dice.pick(&initiated)
+        {
+            let (worker, task, transfer) = (row.initiating_worker, row.task, row.sid);
+            return self.command(Command::CancelTransfer { worker, task, transfer }, dice).map(|_| ());
+        }
+        let held: Vec<&Reservation> = stored
+            .reservations
+            .values()
+            .filter(|row| row.status == ReservationStatus::Accepted || (row.transfer.is_some() && row.version > 1))
+            .collect();
+        let Some(row) = dice.pick(&held) else { return Ok(()) };
+        let (worker, task, reservation) = (row.worker, row.task, row.sid);
+        let to = if dice.one_in(2) {
+            dice.pick_of(&stored.workers).map(|row| TransferTarget::Worker(row.sid))
+        } else {
+            dice.pick_of(&stored.task_queues).map(|row| TransferTarget::TaskQueue(row.sid))
+        };
+        let Some(to) = to else { return Ok(()) };
+        let mode = dice.one([TransferMode::Warm, TransferMode::Cold]);
+        let attributes = if dice.one_in(3) { Some(self.attributes(dice)) } else { None };
+        let priority = if dice.one_in(3) { Some(7) } else { None };
+        let new = NewTransfer { worker, task, reservation, to, mode, attributes, priority };
+        self.command(Command::CreateTransfer(new), dice).map(|_| ())
+    }
+
+    pub(super) fn change_worker(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let stored = &self.watch.stored;
+        if stored.workers.len() < WORKERS_FEW || dice.one_in(40) {
+            let friendly_name = format!("w{}", dice.below(7));
+            let activity = dice.pick_of(&stored.activities).map(|row| row.sid);
+            let attributes = self.worker_attributes(dice);
+            return self
+                .command(Command::CreateWorker(NewWorker { friendly_name, attributes, activity }), dice)
+                .map(|_| ());
+        }
+        let Some(row) = dice.pick_of(&stored.workers) else { return Ok(()) };
+        let (worker, version) = (row.sid, row.version);
+        let mut update = WorkerUpdate { if_match: dice.one_in(8).then_some(version), ..WorkerUpdate::default() };
+        match dice.below(20) {
+            0 => return self.command(Command::DeleteWorker { worker, if_match: None }, dice).map(|_| ()),
+            1 => update.friendly_name = Some(format!("w{}", dice.below(7))),
+            2 | 3 => update.attributes = Some(self.worker_attributes(dice)),
+            4..9 => {
+                let channel = Self::channel(dice);
+                let capacity = if dice.one_in(3) { None } else { Some(dice.small(0, 3)) };
+                let available = if dice.one_in(3) { Some(!dice.one_in(3)) } else { None };
+                let command = Command::UpdateWorkerChannel { worker, channel, capacity, available };
+                return self.command(command, dice).map(|_| ());
+            }
+            _ => {
+                let available: Vec<_> = stored.activities.values().filter(|row| row.available).collect();
+                update.activity = if dice.one_in(4) {
+                    dice.pick_of(&stored.activities).map(|row| row.sid)
+                } else {
+                    dice.pick(&available).map(|row| row.sid)
+                };
+                update.reject_pending_reservations = dice.one_in(6);
+            }
+        }
+        self.command(Command::UpdateWorker(worker, update), dice).map(|_| ())
+    }
+
+    pub(super) fn somebody_hangs_up(&mut self, dice: &mut Dice) {
+        if let Some(call) = self.phone.any_live_call(dice) {
+            self.say(|| format!("{call} hangs up"));
+            self.phone.hang_up(&call, self.now, dice);
+        }
+    }
+}

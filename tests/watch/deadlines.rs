@@ -1,0 +1,92 @@
+//! When something is due, by the rows alone: the next deadline of the core must be the earliest of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use switchhook::routing::{BackOff, ReservationStatus, TaskSid, TaskStatus, Timestamp};
+
+use super::Watch;
+
+/// Everything that is due some time.
+#[derive(Default)]
+pub(super) struct Due {
+    all: BTreeSet<(Timestamp, TaskSid, &'static str)>,
+    of_task: BTreeMap<TaskSid, Vec<(Timestamp, &'static str)>>,
+}
+
+impl Due {
+    fn set(&mut self, task: TaskSid, due: Vec<(Timestamp, &'static str)>) {
+        for (at, what) in self.of_task.remove(&task).unwrap_or_default() {
+            self.all.remove(&(at, task, what));
+        }
+        for (at, what) in &due {
+            self.all.insert((*at, task, *what));
+        }
+        if !due.is_empty() {
+            self.of_task.insert(task, due);
+        }
+    }
+}
+
+impl Watch {
+    /// Works out anew when something is due with a task and its reservations.
+    pub(super) fn refresh_due(&mut self, task: TaskSid) {
+        let due = self.due_of(task);
+        self.due.set(task, due);
+    }
+
+    fn due_of(&self, task: TaskSid) -> Vec<(Timestamp, &'static str)> {
+        let mut due = Vec::new();
+        let Some(task) = self.stored.tasks.get(&task) else { return due };
+        let since = |at: Option<Timestamp>| at.unwrap_or(Timestamp(i64::MIN));
+        let mut connecting = false;
+        for row in self.stored.open_of_task(task.sid).filter(|row| row.status == ReservationStatus::Pending) {
+            connecting |= row.connecting;
+            if !row.connecting {
+                due.push((row.created_at.plus_secs(row.timeout_secs), "reservation"));
+            }
+        }
+        if task.transfer.is_some() || matches!(task.status, TaskStatus::Assigned | TaskStatus::Wrapping) {
+            due.push((since(task.assigned_at).plus_secs(86_400), "24 hours"));
+        }
+        let life_ends = task.created_at.plus_secs(task.timeout_secs);
+        match task.status {
+            TaskStatus::Pending => {
+                if task.transfer.is_none() {
+                    due.push((life_ends, "time to live"));
+                }
+                if let Some(target) = self.reading.target_of(task).filter(|target| target.timeout_secs.is_some()) {
+                    due.push((task.base_at.plus_secs(target.ends_after_secs), "step"));
+                }
+                let gaps = task.back_offs.iter().map(|back_off| back_off.until);
+                due.extend(gaps.filter(|until| *until != BackOff::OVER).min().map(|until| (until, "gap")));
+            }
+            TaskStatus::Reserved if task.transfer.is_none() && !connecting => due.push((life_ends, "time to live")),
+            TaskStatus::Reserved | TaskStatus::Assigned | TaskStatus::Wrapping => {}
+            TaskStatus::Completed | TaskStatus::Canceled => {
+                due.push((since(task.finished_at).plus_secs(300), "removal"));
+            }
+        }
+        due
+    }
+
+    /// The next deadline is the earliest of everything that is due some time.
+    pub(super) fn due_is_next(&self, next: Option<Timestamp>) -> Result<(), String> {
+        let earliest = self.due.all.first();
+        if earliest.map(|(at, ..)| *at) == next {
+            return Ok(());
+        }
+        Err(format!("next deadline is {next:?}, but the earliest is {earliest:?}"))
+    }
+
+    /// The index of deadlines is that of all rows.
+    pub(super) fn due_adds_up(&self) -> Result<(), String> {
+        let tasks: BTreeSet<TaskSid> = self.stored.tasks.keys().chain(self.due.of_task.keys()).copied().collect();
+        for task in tasks {
+            let known = self.due.of_task.get(&task).cloned().unwrap_or_default();
+            if known != self.due_of(task) {
+                return Err(format!("the deadlines of {task} changed although nothing touched it"));
+            }
+        }
+        Ok(())
+    }
+}

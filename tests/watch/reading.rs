@@ -1,0 +1,96 @@
+//! Compiled texts: expressions, workflow configurations and attributes, each read once.
+//!
+//! Compiling is the core's own; what is done with the result is not.
+
+use std::collections::{BTreeMap, HashMap};
+
+use switchhook::routing::expression::{Document, Expression, Place, Vocabulary};
+use switchhook::routing::workflow::{Routes, Target};
+use switchhook::routing::{Step, Task, WorkflowSid};
+
+use super::Stored;
+
+/// Attribute texts that are kept.
+const DOCUMENTS_MAX: usize = 2_000;
+
+#[derive(Default)]
+pub(super) struct Reading {
+    vocabulary: Vocabulary,
+    expressions: HashMap<String, Option<Expression>>,
+    routes: BTreeMap<(WorkflowSid, u32), Routes>,
+    documents: HashMap<String, Document>,
+    empty: Document,
+}
+
+impl Reading {
+    /// Reads everything that is new among the rows.
+    pub(super) fn learn(&mut self, stored: &Stored, configured: bool) {
+        if configured {
+            for queue in stored.task_queues.values() {
+                self.learn_expression(&queue.target_workers);
+            }
+            let current = stored.workflows.values().map(|row| (row.sid, row.version, &row.configuration));
+            let older = stored.versions.values().map(|row| (row.workflow, row.version, &row.configuration));
+            for (workflow, version, text) in current.chain(older) {
+                if !self.routes.contains_key(&(workflow, version)) {
+                    let routes = Routes::compile(text, &mut self.vocabulary, &|_| true).expect("it was saved");
+                    self.routes.insert((workflow, version), routes);
+                }
+            }
+        }
+    }
+
+    pub(super) fn forget_routes(&mut self) {
+        self.routes.clear();
+    }
+
+    pub(super) fn learn_expression(&mut self, text: &str) {
+        if !self.expressions.contains_key(text) {
+            let compiled = Expression::compile(text, Place::Worker, &mut self.vocabulary).ok();
+            self.expressions.insert(text.to_owned(), compiled);
+        }
+    }
+
+    pub(super) fn learn_attributes(&mut self, text: &str) {
+        if self.documents.get(text).is_some_and(|document| document.is_current(&self.vocabulary)) {
+            return;
+        }
+        if self.documents.len() >= DOCUMENTS_MAX {
+            self.documents.clear();
+        }
+        let json = serde_json::from_str(text).unwrap_or_default();
+        self.documents.insert(text.to_owned(), Document::read(&self.vocabulary, &json));
+    }
+
+    pub(super) fn expression(&self, text: &str) -> Option<&Expression> {
+        self.expressions.get(text)?.as_ref()
+    }
+
+    /// Attributes that were learned.
+    pub(super) fn document(&self, text: &str) -> &Document {
+        self.documents.get(text).unwrap_or(&self.empty)
+    }
+
+    pub(super) fn routes(&self, workflow: WorkflowSid, version: u32) -> Option<&Routes> {
+        self.routes.get(&(workflow, version))
+    }
+
+    pub(super) fn routes_of(&self, task: &Task) -> Option<&Routes> {
+        self.routes(task.workflow?, task.workflow_version)
+    }
+
+    /// The step a task stands in; none when it was placed without filters or is being transferred.
+    pub(super) fn target_of(&self, task: &Task) -> Option<&Target> {
+        if task.transfer.is_some() {
+            return None;
+        }
+        let routes = self.routes_of(task)?;
+        match task.step {
+            Step::Target { filter, target } => {
+                routes.filters.get(usize::try_from(filter).ok()?)?.targets.get(usize::try_from(target).ok()?)
+            }
+            Step::Default => routes.default.as_ref(),
+            Step::Direct => None,
+        }
+    }
+}
