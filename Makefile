@@ -34,7 +34,7 @@ fmt: tools
 # Warnings are denied as an argument of clippy, not in RUSTFLAGS: those would build every dependency a second time.
 lint: tools
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --package switchhook-simulation --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --package switchhook-simulation --lib --bins --all-features -- -D warnings
 
 doc: cargo
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --lib

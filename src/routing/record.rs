@@ -15,22 +15,30 @@ use super::turn::Turn;
 
 type Fields = Vec<(&'static str, String)>;
 
+/// Room for the fields of the longest events.
+const FIELDS_MAX: usize = 40;
+
 impl Turn<'_> {
+    /// The fields that every event begins with.
+    fn fields(&self) -> Fields {
+        let settings = &self.workspace.settings;
+        let mut fields = Vec::with_capacity(FIELDS_MAX);
+        fields.push(("workspace_sid", settings.sid.to_string()));
+        fields.push(("workspace_name", settings.friendly_name.clone()));
+        fields
+    }
+
     fn push(
         &mut self,
         kind: EventKind,
         description: String,
         resource: (&'static str, String),
         about: About,
-        mut fields: Fields,
+        data: Fields,
     ) {
         let settings = &mut self.workspace.settings;
         settings.last_sequence += 1 + u64::from(defect!(NumberSkipped) && kind == EventKind::WorkerDeleted);
         self.workspace.touched.settings = true;
-        let mut data: Fields = Vec::with_capacity(fields.len() + 2);
-        data.push(("workspace_sid", settings.sid.to_string()));
-        data.push(("workspace_name", settings.friendly_name.clone()));
-        data.append(&mut fields);
         self.events.push(EventRecord {
             sequence: settings.last_sequence,
             sid: EventSid::fresh(self.sids, self.now),
@@ -47,16 +55,17 @@ impl Turn<'_> {
     pub(super) fn record_workspace(&mut self, kind: EventKind) {
         let sid = self.workspace.settings.sid.to_string();
         let description = sentence("Workspace", &sid, kind);
-        self.push(kind, description, ("workspace", sid), About::default(), Vec::new());
+        self.push(kind, description, ("workspace", sid), About::default(), self.fields());
     }
 
     pub(super) fn record_activity(&mut self, kind: EventKind, activity: ActivitySid) {
         let Some(entry) = self.workspace.activities.get(&activity) else { return };
-        let fields = vec![
+        let mut fields = self.fields();
+        fields.extend([
             ("activity_sid", entry.sid_text.clone()),
             ("activity_name", entry.row.friendly_name.clone()),
             ("activity_available", entry.row.available.to_string()),
-        ];
+        ]);
         let sid = entry.sid_text.clone();
         let about = About { activity: Some(activity), ..About::default() };
         self.push(kind, sentence("Activity", &sid, kind), ("activity", sid), about, fields);
@@ -65,18 +74,19 @@ impl Turn<'_> {
     pub(super) fn record_task_channel(&mut self, kind: EventKind, channel: TaskChannelSid) {
         let Some(row) = self.workspace.task_channels.get(&channel) else { return };
         let sid = channel.to_string();
-        let fields = vec![
+        let mut fields = self.fields();
+        fields.extend([
             ("task_channel_sid", sid.clone()),
             ("task_channel_name", row.friendly_name.clone()),
             ("task_channel_unique_name", row.unique_name.clone()),
             ("task_channel_optimized_routing", row.channel_optimized_routing.to_string()),
-        ];
+        ]);
         let about = About { channel: Some(channel), ..About::default() };
         self.push(kind, sentence("TaskChannel", &sid, kind), ("taskchannel", sid), about, fields);
     }
 
     pub(super) fn record_queue(&mut self, kind: EventKind, queue: TaskQueueSid) {
-        let mut fields = Vec::new();
+        let mut fields = self.fields();
         self.queue_fields(queue, &mut fields);
         let sid = queue.to_string();
         let expression = self.workspace.task_queues.get(&queue).map_or("", |entry| entry.row.target_workers.as_str());
@@ -89,7 +99,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn record_workflow(&mut self, kind: EventKind, workflow: WorkflowSid) {
-        let mut fields = Vec::new();
+        let mut fields = self.fields();
         self.workflow_fields(Some(workflow), &mut fields);
         let sid = workflow.to_string();
         let about = About { workflow: Some(workflow), ..About::default() };
@@ -105,7 +115,7 @@ impl Turn<'_> {
             _ => sentence("Worker", &sid, kind),
         };
         let about = About { worker: Some(worker), activity: Some(entry.row.activity), ..About::default() };
-        let mut fields = Vec::new();
+        let mut fields = self.fields();
         self.worker_fields(worker, &mut fields);
         self.push(kind, description, ("worker", sid), about, fields);
     }
@@ -118,7 +128,7 @@ impl Turn<'_> {
         };
         let description = format!("Worker {} updated to {} Activity", entry.row.friendly_name, name_of(activity));
         let sid = entry.sid_text.clone();
-        let mut fields = Vec::new();
+        let mut fields = self.fields();
         self.worker_fields(worker, &mut fields);
         fields.push(("worker_previous_activity_sid", before.to_string()));
         fields.push(("worker_previous_activity_name", name_of(before)));
@@ -145,7 +155,7 @@ impl Turn<'_> {
             channel_fields.push(("worker_channel_previous_capacity", previous.to_string()));
         }
         let sid = worker.to_string();
-        let mut fields = Vec::new();
+        let mut fields = self.fields();
         self.worker_fields(worker, &mut fields);
         fields.append(&mut channel_fields);
         self.task_channel_fields(channel, &mut fields);
@@ -253,7 +263,7 @@ impl Turn<'_> {
     }
 
     fn task_event_fields(&self, kind: EventKind, task: TaskSid) -> Fields {
-        let mut fields = Vec::new();
+        let mut fields = self.fields();
         self.task_fields(task, &mut fields);
         let Some(row) = self.workspace.task(task) else { return fields };
         // Before the first queue there is none to name.

@@ -31,6 +31,18 @@ fn parse_bits(text: &str, prefix: &'static str) -> Result<u128, InvalidSid> {
     u128::from_str_radix(digits, 16).map_err(|_| InvalidSid { prefix })
 }
 
+/// Prefix and digits, without the general machinery of formatting: events are full of SIDs.
+fn text_of<'a>(prefix: &str, bits: u128, text: &'a mut [u8; 34]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let (letters, digits) = text.split_at_mut(2);
+    letters.copy_from_slice(&prefix.as_bytes()[..2]);
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bits.to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    }
+    std::str::from_utf8(text).unwrap_or_default()
+}
+
 macro_rules! sid {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -61,7 +73,7 @@ macro_rules! sid {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, concat!($prefix, "{:032x}"), self.0)
+                formatter.write_str(text_of($prefix, self.0, &mut [0; 34]))
             }
         }
 

@@ -23,14 +23,11 @@ mod seeded {
 
     use switchhook::routing::defect::{Defect, seed};
 
-    use crate::hunt::{STEPS_OF_A_RUN, play};
+    use crate::hunt::{SEED_OF_INTEGRATION, STEPS_OF_A_RUN, play};
     use crate::say;
 
     /// Workspaces in which a defect is looked for.
     const SEEDS: u64 = 20;
-
-    /// First seed of the search.
-    const FIRST_SEED: u64 = 500;
 
     pub(crate) fn switch_on(defect: Option<&str>) -> Result<(), String> {
         let Some(name) = defect else { return Ok(()) };
@@ -69,7 +66,8 @@ mod seeded {
 
     fn look_for() -> Option<String> {
         let mut before = 0;
-        for seed in FIRST_SEED..FIRST_SEED + SEEDS {
+        // Seeds on which nothing breaks without a defect.
+        for seed in SEED_OF_INTEGRATION..SEED_OF_INTEGRATION + SEEDS {
             if let Err(broken) = play(seed, STEPS_OF_A_RUN, None, None) {
                 let steps = before + u64::from(broken.at);
                 return Some(format!("seed {seed} {steps:>7} steps: {}", broken.what));

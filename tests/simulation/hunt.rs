@@ -16,13 +16,14 @@ pub(crate) const STEPS_OF_A_RUN: u32 = 20_000;
 
 /// Steps of continuous integration, and its first seed.
 const STEPS_OF_INTEGRATION: u64 = 10_000_000;
-const SEED_OF_INTEGRATION: u64 = 1_000;
+pub(crate) const SEED_OF_INTEGRATION: u64 = 1_000;
 
 /// How long a shorter story is looked for.
 const SHORTENING: Duration = Duration::from_secs(20);
 
-/// Lines of a story that are shown.
-const LINES_SHOWN: usize = 60;
+/// Lines of a long story that are shown: the last ones, and the last of those that name what broke.
+const LINES_SHOWN: usize = 20;
+const LINES_ABOUT_SHOWN: usize = 60;
 
 /// An invariant does not hold.
 pub(crate) struct Broken {
@@ -182,11 +183,14 @@ fn tell(seed: u64, broken: &Broken, keep: &[u32]) -> String {
     let mut story = Vec::new();
     let _ = play(seed, keep.last().copied().unwrap_or(0), Some(keep), Some(&mut story));
     let mut text = format!("seed {seed}, step {}: {}\n", broken.at, broken.what);
-    let hidden = story.len().saturating_sub(LINES_SHOWN);
-    if hidden > 0 {
-        let _ = writeln!(text, "  ({hidden} lines before)");
+    let named: Vec<&str> = broken.what.split_whitespace().filter(|word| word.len() == 34).collect();
+    let (before, last) = story.split_at(story.len().saturating_sub(LINES_SHOWN));
+    let about: Vec<&String> = before.iter().filter(|line| named.iter().any(|name| line.contains(name))).collect();
+    let shown = &about[about.len().saturating_sub(LINES_ABOUT_SHOWN)..];
+    if shown.len() < before.len() {
+        let _ = writeln!(text, "  ({} lines not shown)", before.len() - shown.len());
     }
-    for line in story.iter().skip(hidden) {
+    for line in shown.iter().copied().chain(last) {
         let _ = writeln!(text, "  {line}");
     }
     let _ = write!(text, "again: make sim SEED={seed} KEEP={}", ranges(keep));

@@ -95,7 +95,7 @@ pub(crate) enum Message {
     /// How a command went.
     Answer { task: TaskSid, number: u32, outcome: PhoneOutcome },
     /// A callback.
-    News { task: TaskSid, input: Input },
+    News { task: TaskSid, input: Box<Input> },
     /// A webhook of this call.
     Asks { task: TaskSid, call: CallSid, ask: Ask, redirects: u32 },
     /// A leg goes on: it is dialled, rings, is answered or not.
@@ -221,11 +221,11 @@ impl Phone {
     fn spare(&mut self, command: &PhoneCommand) {
         for (sid, call) in &mut self.calls {
             let meant = match command {
-                PhoneCommand::HangUp { call } => sid == call,
-                PhoneCommand::HangUpLabel { label, .. } => call.label == *label,
+                PhoneCommand::HangUp { call } | PhoneCommand::FetchCall { call } => sid == call,
+                PhoneCommand::HangUpLabel { label, .. } | PhoneCommand::AddParticipant { label, .. } => {
+                    call.label == *label
+                }
                 PhoneCommand::Kick { leg, .. } => call.label == *leg || sid.0 == *leg,
-                PhoneCommand::AddParticipant { label, .. } => call.label == *label,
-                PhoneCommand::FetchCall { call } => sid == call,
                 PhoneCommand::EndRoom { room } => {
                     matches!(&call.place, Place::Room(sid) if sid == room) || call.task.to_string() == *room
                 }
@@ -345,7 +345,7 @@ impl Phone {
 
     fn tell(&mut self, task: TaskSid, input: Input, now: Timestamp, dice: &mut Dice) {
         let at = Self::soon(now, dice);
-        self.send(at, Message::News { task, input });
+        self.send(at, Message::News { task, input: Box::new(input) });
     }
 
     /// The live room of that name, made when there is none.

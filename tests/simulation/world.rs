@@ -17,7 +17,9 @@ use switchhook::calls::CallSid;
 use switchhook::engine::Request;
 use switchhook::engine::cores::{Cores, Errand};
 use switchhook::routing::command::{NewWorkspace, Template};
-use switchhook::routing::{AccountSid, Command, EventKind, EventRecord, Refusal, Reply, TaskOrder, TaskSid, Timestamp};
+use switchhook::routing::{
+    AccountSid, Command, EventKind, EventRecord, Refusal, Reply, TaskOrder, TaskSid, Timestamp, WorkerSid,
+};
 use switchhook::store::Batch;
 
 use crate::dice::Dice;
@@ -26,7 +28,7 @@ use crate::phone::{Message, Phone};
 use crate::watch::{Depth, Sids, Watch, mix};
 
 /// Everything is looked at after so many steps.
-const LOOK_AT_ALL_EVERY: u32 = 500;
+const LOOK_AT_ALL_EVERY: u32 = 1_000;
 
 /// Deadlines that one step may meet before they count as endless.
 const TICKS_MAX: u32 = 5_000;
@@ -129,9 +131,9 @@ impl World {
         self.pass_time(&mut dice)?;
         let all = number.is_multiple_of(LOOK_AT_ALL_EVERY);
         match dice.below(1_000) {
-            0 => self.crash(&mut dice)?,
-            1 | 2 => self.lose_batch(&mut dice)?,
-            3..100 => self.new_task(&mut dice)?,
+            0 if dice.one_in(2) => self.crash(&mut dice)?,
+            0 => self.lose_batch(&mut dice)?,
+            1..100 => self.new_task(&mut dice)?,
             100..210 => self.change_task(&mut dice)?,
             210..400 => self.answer_offer(&mut dice)?,
             400..450 => self.hand_on(&mut dice)?,
@@ -295,7 +297,7 @@ impl World {
 
     fn note(&mut self, events: &[EventRecord], rows: usize, errands: usize) {
         for event in events {
-            let about = event.about.task.map_or(0, |task| task.bits()) ^ event.about.worker.map_or(0, |sid| sid.bits());
+            let about = event.about.task.map_or(0, TaskSid::bits) ^ event.about.worker.map_or(0, WorkerSid::bits);
             let low = u64::try_from(about & u128::from(u64::MAX)).unwrap_or(0);
             self.digest = mix(self.digest ^ event.sequence ^ low ^ ((event.kind as u64) << 48));
         }

@@ -33,7 +33,7 @@ impl Watch {
                 && let Some(worker) = self.stored.workers.get(&row.worker)
             {
                 let (task, worker, channel) = (task.sid, worker.sid, row.channel);
-                if self.goes_to_one_worker(row) || self.changed_after(step, at, worker) {
+                if self.goes_to_one_worker(row) || Self::changed_after(step, at, worker, task) {
                     continue;
                 }
                 self.learn(task, worker);
@@ -59,11 +59,12 @@ impl Watch {
         }
     }
 
-    /// Whether the worker changed within the command after the offer: it was another one then.
-    fn changed_after(&self, step: &Step<'_>, at: usize, worker: WorkerSid) -> bool {
-        let changes = |event: &&EventRecord| {
-            event.about.worker == Some(worker)
-                && !matches!(event.kind, EventKind::ReservationCreated | EventKind::TaskTransferInitiated)
+    /// Whether worker or task changed within the batch after the offer: they were others then.
+    fn changed_after(step: &Step<'_>, at: usize, worker: WorkerSid, task: TaskSid) -> bool {
+        let changes = |event: &&EventRecord| match event.kind {
+            EventKind::ReservationCreated | EventKind::TaskTransferInitiated => false,
+            EventKind::TaskUpdated => event.about.task == Some(task),
+            _ => event.about.worker == Some(worker),
         };
         step.events.iter().skip(at + 1).any(|event| changes(&event))
     }

@@ -49,7 +49,10 @@ impl Watch {
         }
         for event in step.events {
             match event.kind {
-                EventKind::ReservationCreated => self.may_be_reserved(event, step)?,
+                EventKind::ReservationCreated => {
+                    self.may_be_reserved(event, step)?;
+                    self.went_to_the_end_of_the_line(event)?;
+                }
                 EventKind::ReservationTimeout => self.timeout_moved_the_worker(event, step)?,
                 _ => {}
             }
@@ -161,6 +164,18 @@ impl Watch {
         }
     }
 
+    /// An offer makes its worker the one who was reserved last, whatever becomes of it (routing.md 6.3).
+    fn went_to_the_end_of_the_line(&self, event: &EventRecord) -> Result<(), String> {
+        let (Some(worker), Some(channel)) = (event.about.worker, event.about.channel) else { return Ok(()) };
+        let Some(row) = self.stored.workers.get(&worker) else { return Ok(()) };
+        let on_channel =
+            self.stored.worker_channel(worker, channel).map_or(row.last_reserved_at, |row| row.last_reserved_at);
+        if row.last_reserved_at < event.at || on_channel < event.at {
+            return Err(format!("{worker} was reserved and is first in line still"));
+        }
+        Ok(())
+    }
+
     fn is_of_transfer(&self, reservation: ReservationSid) -> bool {
         self.stored.reservations.get(&reservation).is_some_and(|row| row.transfer.is_some())
     }
@@ -202,13 +217,12 @@ impl Watch {
             .events
             .iter()
             .filter(|other| other.kind == EventKind::WorkerActivityUpdate && other.about.worker == Some(worker));
-        let mut moves = moves.map(|other| other.about.activity).peekable();
-        let moved = if moves.peek().is_some() {
-            moves.any(|activity| activity.is_some() && wanted.contains(&activity))
-        } else {
-            self.stored.workers.get(&worker).is_none_or(|row| wanted.contains(&Some(row.activity)))
-        };
-        if moved { Ok(()) } else { Err(format!("{worker} did not answer and was not moved")) }
+        // The event shows where the worker was before.
+        let was = event.data.iter().find(|(name, _)| *name == "worker_activity_sid");
+        let was = was.and_then(|(_, sid)| sid.parse().ok());
+        let mut activities = moves.map(|other| other.about.activity).chain([was]);
+        let is_there = activities.any(|activity| activity.is_some() && wanted.contains(&activity));
+        if is_there { Ok(()) } else { Err(format!("{worker} did not answer and was not moved")) }
     }
 
     /// Whether a task waits for one worker only.

@@ -107,7 +107,9 @@ impl Watch {
                 continue;
             }
             let attributes: Vec<String> = self.stored.workers.values().map(|row| row.attributes.clone()).collect();
-            attributes.iter().for_each(|text| self.reading.learn_attributes(text));
+            for text in &attributes {
+                self.reading.learn_attributes(text);
+            }
             let Some(row) = self.stored.tasks.get(&task) else { continue };
             let Some(routes) = self.reading.routes_of(row) else { continue };
             let Place::Target { filter, target } = row.step else { continue };
@@ -117,7 +119,8 @@ impl Watch {
             let at = usize::try_from(target).unwrap_or(usize::MAX);
             let skipped =
                 event.data.iter().any(|(name, value)| *name == "target_changed_reason" && value == "Target skipped");
-            let left = at.checked_sub(1).and_then(|at| filter.targets.get(at)).filter(|_| skipped);
+            // Not the target before: those whose time is over are passed by on the way.
+            let left = step.task_before(task).filter(|_| skipped).and_then(|before| self.reading.target_of(before));
             if left.is_some_and(|left| !self.skips(row, left)) {
                 return Err(format!("{task} skipped a target whose skip_if is false"));
             }

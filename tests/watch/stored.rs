@@ -119,16 +119,16 @@ impl Stored {
                     self.open_of.entry(row.worker).or_default().insert(row.sid);
                     self.open_of_task.entry(row.task).or_default().insert(row.sid);
                 } else {
-                    drop_from(&mut self.open_of_task, row.task, row.sid);
-                    drop_from(&mut self.open_of, row.worker, row.sid);
+                    drop_from(&mut self.open_of_task, &row.task, &row.sid);
+                    drop_from(&mut self.open_of, &row.worker, &row.sid);
                 }
                 put!(reservations, row.sid, row, Reservation, ReservationDeleted)
             }
             RowChange::ReservationDeleted(sid) => {
                 if let Some(row) = self.reservations.get(&sid) {
-                    drop_from(&mut self.of_task, row.task, sid);
-                    drop_from(&mut self.open_of_task, row.task, sid);
-                    drop_from(&mut self.open_of, row.worker, sid);
+                    drop_from(&mut self.of_task, &row.task, &sid);
+                    drop_from(&mut self.open_of_task, &row.task, &sid);
+                    drop_from(&mut self.open_of, &row.worker, &sid);
                 }
                 take!(reservations, sid, Reservation, ReservationDeleted)
             }
@@ -138,7 +138,7 @@ impl Stored {
             }
             RowChange::TransferDeleted(sid) => {
                 if let Some(row) = self.transfers.get(&sid) {
-                    drop_from(&mut self.transfers_of, row.task, sid);
+                    drop_from(&mut self.transfers_of, &row.task, &sid);
                 }
                 take!(transfers, sid, Transfer, TransferDeleted)
             }
@@ -193,11 +193,11 @@ impl Stored {
     }
 }
 
-fn drop_from<K: Ord, S: Ord>(lists: &mut BTreeMap<K, BTreeSet<S>>, key: K, sid: S) {
-    if let Some(list) = lists.get_mut(&key) {
-        list.remove(&sid);
+fn drop_from<K: Ord, S: Ord>(lists: &mut BTreeMap<K, BTreeSet<S>>, key: &K, sid: &S) {
+    if let Some(list) = lists.get_mut(key) {
+        list.remove(sid);
         if list.is_empty() {
-            lists.remove(&key);
+            lists.remove(key);
         }
     }
 }

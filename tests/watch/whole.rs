@@ -26,7 +26,7 @@ impl Watch {
         self.versions_add_up()?;
         self.due_adds_up()?;
         self.nobody_waits_in_vain()?;
-        restores(rows, workspace.next_deadline(), now)
+        restores(&rows, workspace.next_deadline(), now)
     }
 
     fn nothing_is_orphaned(&self) -> Result<(), String> {
@@ -50,10 +50,10 @@ impl Watch {
 }
 
 /// Rows give the same workspace again, and in it too nobody waits in vain.
-fn restores(rows: WorkspaceRows, next: Option<Timestamp>, now: Timestamp) -> Result<(), String> {
+fn restores(rows: &WorkspaceRows, next: Option<Timestamp>, now: Timestamp) -> Result<(), String> {
     let first_channel = rows.task_channels.first().map(|row| (row.sid, row.channel_optimized_routing));
     let mut copy = Workspace::restore(rows.clone()).map_err(|refusal| format!("cannot restore: {refusal}"))?;
-    if copy.rows() != rows {
+    if copy.rows() != *rows {
         return Err("restored rows differ".to_owned());
     }
     if copy.next_deadline() != next {

@@ -220,7 +220,7 @@ impl Phone {
     }
 
     /// A call runs the document that a webhook was answered with, unless it has been redirected since.
-    pub(crate) fn run(&mut self, sid: &CallSid, next: NextDocument, redirects: u32, now: Timestamp, dice: &mut Dice) {
+    pub(crate) fn run(&mut self, sid: &CallSid, next: &NextDocument, redirects: u32, now: Timestamp, dice: &mut Dice) {
         let Some(call) = self.calls.get_mut(sid).filter(|call| call.is_live() && call.redirects == redirects) else {
             return;
         };

@@ -2,7 +2,7 @@
 
 use switchhook::calls::{CallSid, Input, LegState, NextDocument, QueueResult, Role, VoiceState, VoiceTask};
 use switchhook::engine::Request;
-use switchhook::routing::{EventRecord, TaskSid};
+use switchhook::routing::{EventRecord, ReservationStatus, TaskSid};
 use switchhook::store::Batch;
 
 use super::{Waiting, World};
@@ -40,7 +40,7 @@ impl World {
     fn receive(&mut self, message: Message, dice: &mut Dice) -> Result<(), String> {
         match &message {
             Message::Progress(call) => self.phone.progress(call, self.now, dice),
-            Message::News { task, input } => self.tell(*task, input.clone(), dice)?,
+            Message::News { task, input } => self.tell(*task, (**input).clone(), dice)?,
             Message::Answer { task, number, outcome } => {
                 let (task, number) = (*task, *number);
                 let input = Input::CommandDone { number, outcome: outcome.clone() };
@@ -94,7 +94,7 @@ impl World {
             }
             Waiting::Asked(Message::Asks { task, call, ask, redirects }) => {
                 if let Some(next) = next_document(self.cores.calls().task(task), &ask) {
-                    self.phone.run(&call, next, redirects, self.now, dice);
+                    self.phone.run(&call, &next, redirects, self.now, dice);
                 }
             }
             Waiting::Asked(_) => {}
@@ -118,6 +118,12 @@ impl World {
             }
             if record.legs.iter().filter(|leg| leg.accepted && leg.state < LegState::Left).count() > 1 {
                 return Err(format!("two workers talk to the caller of {}", row.task));
+            }
+            for leg in record.legs.iter().filter(|leg| leg.accepted && leg.wrapped && !record.task_ended) {
+                let reservation = leg.reservation.and_then(|sid| self.watch.stored.reservations.get(&sid));
+                if reservation.is_some_and(|row| row.status == ReservationStatus::Accepted) {
+                    return Err(format!("a conversation of {} is over, its worker is not told", row.task));
+                }
             }
         }
         for row in &batch.outbox_added {
@@ -145,8 +151,13 @@ impl World {
 /// The document that answers a webhook; none when the phone system does not run it.
 fn next_document(record: Option<&VoiceTask>, ask: &Ask) -> Option<NextDocument> {
     Some(match (ask, record) {
-        (Ask::Wait, _) | (Ask::Left { runs: false, .. }, _) | (Ask::RoomLeft { ended: true, .. }, _) => return None,
-        (Ask::RoomLeft { role: Role::Worker | Role::External, .. }, _) => return None,
+        (
+            Ask::Wait
+            | Ask::Left { runs: false, .. }
+            | Ask::RoomLeft { ended: true, .. }
+            | Ask::RoomLeft { role: Role::Worker | Role::External, .. },
+            _,
+        ) => return None,
         (_, None) => NextDocument::Unavailable,
         (Ask::Left { result, .. }, Some(record)) => record.document_after_left(*result),
         (Ask::Join, Some(_)) => NextDocument::JoinRoom,
