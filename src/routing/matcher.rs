@@ -189,13 +189,14 @@ impl Workspace {
 
     fn first_targeted(&self, worker: WorkerSid, now: Timestamp) -> Option<GlobalKey> {
         let entry = self.workers.get(&worker)?;
-        let mut open = self.targeted.get(&worker)?.iter().filter(|(_, task)| {
+        let open = self.targeted.get(&worker)?.iter().filter(|(_, task)| {
             self.tasks.get(task).is_some_and(|task| {
                 (task.row.ignore_capacity || self.is_reservable(entry, task.row.channel))
                     && !self.is_barred(&task.row, worker, now)
             })
         });
-        open.next().map(|(key, _)| self.global_key(*key))
+        // They are kept by key, but tasks of both kinds of queues are among them.
+        open.map(|(key, _)| self.global_key(*key)).min()
     }
 
     fn first_open<'a>(
