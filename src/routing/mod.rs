@@ -10,16 +10,20 @@ pub mod command;
 mod configuration;
 pub mod event;
 pub mod expression;
+pub mod fact;
 mod index;
 mod lane;
 mod matcher;
 mod queues;
+pub mod real_time;
 mod record;
 pub mod refusal;
 mod reservation;
+pub mod rollup;
 pub mod sid;
 pub mod state;
 mod step;
+mod tally;
 mod task;
 pub mod time;
 mod transfer;
@@ -32,6 +36,7 @@ pub use alert::Alert;
 pub use change::{RowChange, WorkspaceRows};
 pub use command::{Command, Reply};
 pub use event::{About, EventKind, EventRecord};
+pub use fact::{ActivityPeriod, Fact, FactKind};
 pub use refusal::Refusal;
 pub use sid::{
     AccountSid, ActivitySid, AlertSid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid,
