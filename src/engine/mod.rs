@@ -1,7 +1,8 @@
 //! Drives both pure cores: one actor per workspace, batches, group commit, outbox.
 //!
 //! It must not know HTTP requests, TwiML or JSON shapes of the API. [`Engine`] is the handle of the outer layers; start
-//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects).
+//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects), `retention`
+//! (what is kept for a limited time).
 
 mod actor;
 mod cores;

@@ -447,3 +447,52 @@ async fn a_look_sees_what_was_acknowledged() {
         bench.engine.look(bench.workspace, move |workspace, now| workspace.task(task).map(|row| row.created_at <= now));
     assert_eq!(seen.await, Ok(Some(true)));
 }
+
+#[tokio::test]
+async fn events_and_statistics_are_kept_for_thirty_days() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let around = &bench.engine.0.around;
+    for _ in 0..3 {
+        for _ in 0..20 {
+            let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+            let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
+            bench.routing(Command::DeleteTask { task, if_match: None }).await;
+        }
+        bench.clock.advance(DAY);
+    }
+    let kept = async || {
+        let span = crate::store::pages::Span { seek: crate::store::pages::Seek::First, limit: 1_000 };
+        let filter = crate::store::pages::EventFilter {
+            event_type: Some("task.created".to_owned()),
+            ..crate::store::pages::EventFilter::default()
+        };
+        let events = around.store.events(bench.workspace, &filter, span).await.unwrap();
+        events.entries.len()
+    };
+    let created = async |from: Timestamp| {
+        let question = crate::store::statistics::Question {
+            workspace: bench.workspace,
+            of: vec![crate::routing::rollup::FiguresOf::Workspace(bench.workspace)],
+            window: crate::routing::rollup::Stretch { from, until: around.clock.now() },
+            channel: None,
+            split: false,
+        };
+        let answers = around.store.cumulative(&question).await.unwrap();
+        answers.into_values().map(|answer| answer.figures.count(crate::routing::FactKind::TasksCreated)).sum::<i64>()
+    };
+    let sweep = async || retention::sweep(around, Duration::ZERO).await.unwrap();
+    // The first day's events are 30 days old to the moment.
+    bench.clock.advance(27 * DAY);
+    assert_eq!((sweep().await, kept().await), (0, 60));
+    assert_eq!(created(START).await, 60);
+    bench.clock.advance(Duration::from_secs(3_601));
+    assert!(sweep().await > 0);
+    assert_eq!((sweep().await, kept().await), (0, 40));
+    assert_eq!(created(START).await, 40);
+    bench.clock.advance(DAY);
+    sweep().await;
+    assert_eq!((kept().await, created(START).await), (20, 20));
+    bench.assert_agrees().await;
+}

@@ -11,10 +11,16 @@ mod programs;
 #[cfg(test)]
 mod random_routing;
 #[cfg(test)]
+mod recount;
+#[cfg(test)]
 mod routing_watch;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod story;
+#[cfg(test)]
+mod tallies;
 #[cfg(test)]
 mod tidy;

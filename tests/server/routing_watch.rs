@@ -177,6 +177,7 @@ impl Watch {
         self.tasks_add_up(&rows)?;
         states_agree(&rows, &self.offers_max)?;
         figures_agree(&rows)?;
+        crate::tallies::agree(workspace, &rows, now)?;
         self.nobody_waits_in_vain(&rows)?;
         self.earliest_is_next(&rows, workspace.next_deadline())?;
         restores(&rows, workspace.next_deadline(), now)

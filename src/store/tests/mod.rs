@@ -3,6 +3,7 @@
 mod commits;
 mod opening;
 mod records;
+mod statistics;
 
 use records::*;
 use secrecy::ExposeSecret as _;
