@@ -8,6 +8,7 @@ pub mod alert;
 pub mod change;
 pub mod command;
 mod configuration;
+mod deadline;
 pub mod event;
 pub mod expression;
 pub mod fact;
