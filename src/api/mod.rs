@@ -17,6 +17,8 @@ pub mod links;
 mod page;
 mod reservations;
 mod scope;
+mod search;
+mod selection;
 mod sift;
 mod task_channels;
 mod task_queues;

@@ -12,6 +12,7 @@ pub mod event;
 pub mod expression;
 mod index;
 mod lane;
+mod listing;
 mod matcher;
 mod queues;
 mod record;
