@@ -17,6 +17,8 @@ pub mod links;
 mod page;
 mod reservations;
 mod scope;
+mod search;
+mod selection;
 mod sift;
 mod statistics;
 mod task_channels;

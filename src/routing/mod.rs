@@ -14,6 +14,7 @@ pub mod expression;
 pub mod fact;
 mod index;
 mod lane;
+mod listing;
 mod matcher;
 mod queues;
 pub mod real_time;

@@ -9,6 +9,7 @@ mod batch;
 mod error;
 mod fields;
 mod files;
+pub mod lists;
 mod load;
 mod lookups;
 mod migrations;
