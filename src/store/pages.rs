@@ -12,8 +12,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
 use super::views::{
-    ActivityView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, View, WorkerChannelView,
-    WorkerView, WorkflowView, WorkspaceView, under,
+    ActivityView, ApiKeyView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, View,
+    WorkerChannelView, WorkerView, WorkflowView, WorkspaceView, under,
 };
 use super::{Error, Store};
 use crate::routing::command::{ChannelName, ReservationParent};
@@ -363,6 +363,12 @@ impl Store {
     ) -> Result<List<WorkspaceView>, Error> {
         let select = Select::new().filter("s.account_sid = ?", account);
         select.filter_some("s.friendly_name = ?", friendly_name).page(self.read_pool(), span).await
+    }
+
+    /// API keys of an account, or of all, oldest first.
+    pub async fn api_keys(&self, account: Option<AccountSid>, span: Span) -> Result<List<ApiKeyView>, Error> {
+        let select = Select::new().filter_some("p.account_sid = ?", account);
+        select.order("p.created_at", Direction::Ascending).page(self.read_pool(), span).await
     }
 
     /// Activities of a workspace, oldest first.
