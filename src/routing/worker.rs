@@ -65,7 +65,7 @@ impl Turn<'_> {
         }
         self.touch_worker(sid, None);
         self.workspace.refresh_document(sid);
-        self.workspace.refresh_membership(sid);
+        self.workspace.refresh_membership(sid, |_| true);
         self.workspace.refresh_ready(sid);
         self.workspace.name_taken(&name_key);
         self.record_worker(EventKind::WorkerCreated, sid);
@@ -154,8 +154,9 @@ impl Turn<'_> {
             }
         }
         self.touch_worker(worker, None);
-        self.workspace.refresh_document(worker);
-        self.workspace.refresh_membership(worker);
+        let changed = self.workspace.refresh_document(worker);
+        let renamed = name.is_some();
+        self.workspace.refresh_membership(worker, |queue| renamed || queue.reads(&changed));
         self.workspace.refresh_ready(worker);
         self.record_worker(EventKind::WorkerAttributesUpdate, worker);
         self.free(worker);

@@ -18,7 +18,7 @@ pub(super) struct Table {
     pub(super) columns: &'static [&'static str],
     /// How many leading columns make the primary key.
     pub(super) key_columns: usize,
-    /// Columns that keep their value when a row is written again.
+    /// Columns that keep their value when a row is written again; indices on them alone need no update then.
     pub(super) kept: &'static [&'static str],
     /// Rows are added and never written again; a repeated key is an error.
     pub(super) append_only: bool,
@@ -68,7 +68,9 @@ macro_rules! tables {
 
 tables! {
     ACCOUNTS = "accounts", key 1, kept ["created_at"], append_only false,
-        ["sid", "friendly_name", "auth_token", "created_at"];
+        ["sid", "friendly_name", "auth_token", "auth_token_key", "created_at"];
+    API_KEYS = "api_keys", key 1, kept ["created_at"], append_only false,
+        ["sid", "account_sid", "friendly_name", "secret", "secret_key", "created_at", "updated_at"];
     WORKSPACES = "workspaces", key 1, kept ["last_sequence"], append_only false,
         ["sid", "account_sid", "friendly_name", "default_activity_sid", "timeout_activity_sid", "event_callback_url",
          "events_filter", "multi_task_enabled", "prioritize_queue_order", "last_sequence", "created_at", "updated_at"];
@@ -85,18 +87,19 @@ tables! {
          "fallback_assignment_callback_url", "task_reservation_timeout_secs", "created_at", "updated_at"];
     WORKFLOW_VERSIONS = "workflow_versions", key 2, kept [], append_only false,
         ["workflow_sid", "version", "workspace_sid", "configuration"];
-    WORKERS = "workers", key 1, kept [], append_only false,
+    WORKERS = "workers", key 1, kept ["workspace_sid", "created_at"], append_only false,
         ["sid", "workspace_sid", "friendly_name", "name_key", "attributes", "activity_sid", "status_changed_at",
          "last_reserved_at", "version", "created_at", "updated_at"];
-    WORKER_CHANNELS = "worker_channels", key 1, kept [], append_only false,
+    WORKER_CHANNELS = "worker_channels", key 1,
+        kept ["workspace_sid", "worker_sid", "task_channel_sid", "created_at"], append_only false,
         ["sid", "workspace_sid", "worker_sid", "task_channel_sid", "configured_capacity", "available",
          "assigned_tasks", "used", "last_reserved_at", "created_at", "updated_at"];
-    TASKS = "tasks", key 1, kept [], append_only false,
+    TASKS = "tasks", key 1, kept ["workspace_sid", "workflow_sid", "routing_target", "created_at"], append_only false,
         ["sid", "workspace_sid", "attributes", "status", "priority", "timeout_secs", "reason", "task_channel_sid",
          "task_queue_sid", "queue_entered_at", "workflow_sid", "workflow_version", "step", "base_at",
          "filter_timed_out", "virtual_start_at", "routing_target", "ignore_capacity", "reserved_count", "back_offs",
          "version", "assigned_at", "finished_at", "created_at", "updated_at", "transfer_sid", "attributes_changed"];
-    RESERVATIONS = "reservations", key 1, kept [], append_only false,
+    RESERVATIONS = "reservations", key 1, kept ["workspace_sid", "task_sid", "worker_sid", "created_at"], append_only false,
         ["sid", "workspace_sid", "task_sid", "worker_sid", "worker_name", "task_channel_sid", "status",
          "timeout_secs", "deadline", "connecting", "previous_activity_sid", "canceled_reason_code", "version",
          "created_at", "updated_at", "transfer_sid"];

@@ -211,13 +211,13 @@ async fn see(scope: &Scope, asked: &Asked, subject: Subject) -> Result<Seen, Api
                 (TaskFigures::default(), workspace.worker_figures(&everybody), Some(vec![worker]))
             }
             Subject::Workers(mut conditions) => {
-                if let Some(queue) = conditions.queue.filter(|queue| !workspace.has_task_queue(*queue)) {
+                if let Some(queue) = conditions.queue.filter(|queue| workspace.task_queue(*queue).is_none()) {
                     return Err(Missing::TaskQueue(queue));
                 }
                 let mut contradicts = false;
                 if let Some(name) = queue_name {
                     // A name that nobody bears finds nobody.
-                    let named = workspace.task_queue_named(&name);
+                    let named = workspace.all_task_queues().find(|row| row.friendly_name == name).map(|row| row.sid);
                     contradicts = named.is_none() || conditions.queue.is_some_and(|queue| Some(queue) != named);
                     conditions.queue = conditions.queue.or(named);
                 }

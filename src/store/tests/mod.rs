@@ -3,6 +3,7 @@
 mod commits;
 mod opening;
 mod records;
+mod secrets;
 mod statistics;
 
 use records::*;
@@ -10,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::Row as _;
 use tempfile::TempDir;
 
-use super::{Batch, Error, Store};
+use super::{Batch, Error, KeySource, Store};
 use crate::routing::*;
 
 fn url_in(directory: &TempDir) -> String {
