@@ -11,11 +11,15 @@ use crate::phone::{Patience, PhoneSettings};
 use crate::routing::command::{
     NewTask, NewTaskQueue, NewWorker, NewWorkflow, ReservationChange, ReservationParent, Template, WorkerUpdate,
 };
+use crate::routing::rollup::{FiguresOf, Stretch};
 use crate::routing::{
-    ActivitySid, Command, ReservationSid, ReservationStatus, TaskOrder, TaskSid, TaskStatus, Timestamp, WorkerSid,
-    WorkflowSid,
+    ActivitySid, Command, FactKind, ReservationSid, ReservationStatus, TaskOrder, TaskSid, TaskStatus, Timestamp,
+    WorkerSid, WorkflowSid,
 };
 use crate::store::Loaded;
+use crate::store::lists::EventFilter;
+use crate::store::pages::{Seek, Span};
+use crate::store::statistics::Question;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -463,24 +467,20 @@ async fn events_and_statistics_are_kept_for_thirty_days() {
         bench.clock.advance(DAY);
     }
     let kept = async || {
-        let span = crate::store::pages::Span { seek: crate::store::pages::Seek::First, limit: 1_000 };
-        let filter = crate::store::pages::EventFilter {
-            event_type: Some("task.created".to_owned()),
-            ..crate::store::pages::EventFilter::default()
-        };
-        let events = around.store.events(bench.workspace, &filter, span).await.unwrap();
-        events.entries.len()
+        let filter = EventFilter { event_type: Some("task.created".to_owned()), ..EventFilter::default() };
+        let span = Span { seek: Seek::First, limit: 1_000 };
+        around.store.events(bench.workspace, &filter, span).await.unwrap().entries.len()
     };
     let created = async |from: Timestamp| {
-        let question = crate::store::statistics::Question {
+        let question = Question {
             workspace: bench.workspace,
-            of: vec![crate::routing::rollup::FiguresOf::Workspace(bench.workspace)],
-            window: crate::routing::rollup::Stretch { from, until: around.clock.now() },
+            of: vec![FiguresOf::Workspace(bench.workspace)],
+            window: Stretch { from, until: around.clock.now() },
             channel: None,
             split: false,
         };
         let answers = around.store.cumulative(&question).await.unwrap();
-        answers.into_values().map(|answer| answer.figures.count(crate::routing::FactKind::TasksCreated)).sum::<i64>()
+        answers.into_values().map(|answer| answer.figures.count(FactKind::TasksCreated)).sum::<i64>()
     };
     let sweep = async || retention::sweep(around, Duration::ZERO).await.unwrap();
     // The first day's events are 30 days old to the moment.

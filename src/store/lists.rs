@@ -13,8 +13,8 @@ use crate::routing::{
 
 use super::pages::{Direction, List, Seek, Select, Span};
 use super::views::{
-    ActivityView, ApiKeyView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, View, WorkerChannelView,
-    WorkerView, WorkflowView, WorkspaceView, under,
+    ActivityView, ApiKeyView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, View,
+    WorkerChannelView, WorkerView, WorkflowView, WorkspaceView, under,
 };
 use super::{Error, Store};
 
