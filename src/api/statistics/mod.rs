@@ -306,7 +306,9 @@ async fn cumulative(scope: &Scope, asked: &Asked, subject: &Subject, seen: &Seen
         return Ok(members);
     }
     let mut figures = Figures::default();
-    answers.values().for_each(|answer| figures.add(&answer.figures));
+    for answer in answers.values() {
+        figures.add(&answer.figures);
+    }
     shapes::reservations(&mut members, &figures);
     let of = match &seen.restricted_to {
         Some(_) => StaysOf::Workers(question.of),

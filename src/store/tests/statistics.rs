@@ -118,6 +118,8 @@ async fn write_events(store: &Store, dice: &mut Dice, count: u64, length: i64) -
         both.0.unwrap();
         both.1.unwrap();
     }
+    // The one that came with the workspace.
+    events.insert(0, event(1, 1));
     events
 }
 
