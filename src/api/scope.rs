@@ -13,7 +13,7 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::links::Place;
 use crate::clock::Entropy;
-use crate::engine::Request;
+use crate::engine::{self, Request};
 use crate::routing::command::ChannelName;
 use crate::routing::{AlertSid, Command, Reply, ReservationSid, Workspace, WorkspaceSid};
 use crate::store::Alert;
@@ -132,7 +132,12 @@ impl Scope {
     /// Carries out any request.
     pub(super) async fn send(&self, request: Request) -> Result<Reply, ApiError> {
         let reply = self.state.engine.send(self.sid(), request).await;
-        reply.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
+        reply.map_err(|error| self.engine_error(error))
+    }
+
+    /// The answer when the engine could not do what was asked.
+    pub(super) fn engine_error(&self, error: engine::Error) -> ApiError {
+        ApiError::of_engine(error, Some(&self.place), &self.path)
     }
 }
 

@@ -14,9 +14,11 @@ mod load;
 mod lookups;
 mod migrations;
 pub mod pages;
+mod retention;
 mod rows;
 mod sqlite;
 mod statements;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 pub mod views;

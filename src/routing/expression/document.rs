@@ -63,6 +63,17 @@ impl Document {
         self.slots == vocabulary.len()
     }
 
+    /// The same for a worker's document, of which only some paths are read.
+    pub fn is_current_for_worker(&self, vocabulary: &Vocabulary) -> bool {
+        self.slots >= vocabulary.worker_slots()
+    }
+
+    /// Returns the slots at which two documents have different values, in ascending order.
+    pub fn difference(&self, other: &Self) -> Vec<Slot> {
+        let slots = u32::try_from(self.slots.max(other.slots)).expect("slots are numbered in 32 bits");
+        (0..slots).map(Slot).filter(|slot| self.value(*slot) != other.value(*slot)).collect()
+    }
+
     /// Returns the values of `slots`. An expression that reads only these treats documents of equal projection alike.
     pub fn project(&self, slots: &[Slot]) -> Projection {
         Projection(slots.iter().map(|slot| self.value(*slot).cloned()).collect())
