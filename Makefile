@@ -6,10 +6,10 @@ RATE ?= 2
 PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test bench bench-load
+.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-clients bench bench-load
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: cargo ## Start the server on 127.0.0.1:8080
 	$(CARGO) run --release -- serve
@@ -38,11 +38,17 @@ doc: cargo
 tidy: cargo
 	$(CARGO) test --locked --quiet --test server tidy::
 
-test: cargo ## All tests; needs Rust and a C compiler, nothing else
+test: test-cargo test-clients ## All tests
+
+test-cargo: cargo ## Tests that need Rust and a C compiler, nothing else
 	$(CARGO) test --locked
 
+test-clients: cargo ## The official Python and Node libraries against a running server
+	$(CARGO) build --locked --bin switchhook
+	SWITCHHOOK_BIN=$(CURDIR)/target/debug/switchhook tests/clients/run.sh
+
 bench: cargo ## Benchmarks
-	$(CARGO) bench --locked --bench matching --bench engine --bench expressions
+	$(CARGO) bench --locked --bench matching --bench engine --bench expressions --bench lists
 
 bench-load: cargo ## Latency, memory and restart with 100,000 waiting tasks (PARTS="memory restart")
 	$(CARGO) bench --locked --bench load -- $(PARTS)
