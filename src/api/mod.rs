@@ -5,6 +5,7 @@
 //! [`router`], then `tasks`.
 
 mod activities;
+mod api_keys;
 mod auth;
 mod conference;
 mod cors;
@@ -44,6 +45,7 @@ use crate::engine::Engine;
 use crate::store::Store;
 
 pub use crate::http::PublicUrl;
+pub use api_keys::API_KEY_NAME_LIMIT;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -60,11 +62,11 @@ pub struct State {
 
 /// Makes the list of routes and the router that serves them from one table.
 macro_rules! routes {
-    ($($method:ident $path:literal => $handler:path,)+) => {
-        /// Methods and paths that are served, below `/v1`.
-        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+    ($(#[$doc:meta])* $routes:ident, $table:ident: $($method:ident $path:literal => $handler:path,)+) => {
+        $(#[$doc])*
+        pub const $routes: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
 
-        fn table() -> Router<State> {
+        fn $table() -> Router<State> {
             Router::new()$(.route($path, routes!(@ $method)($handler)))+
         }
     };
@@ -74,6 +76,8 @@ macro_rules! routes {
 }
 
 routes! {
+    /// Methods and paths of TaskRouter, below `/v1`.
+    ROUTES, table:
     GET "/Workspaces" => workspaces::list,
     POST "/Workspaces" => workspaces::create,
     GET "/Workspaces/{WorkspaceSid}" => workspaces::fetch,
@@ -139,15 +143,32 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
 }
 
-/// Serves everything below `/v1`; can be merged with routers of other paths.
+routes! {
+    /// Methods and paths of Twilio's 2010 API, below `/2010-04-01`; clients add `.json`.
+    ROUTES_2010, table_2010:
+    GET "/Accounts/{AccountSid}/Keys" => api_keys::list,
+    POST "/Accounts/{AccountSid}/Keys" => api_keys::create,
+    GET "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::fetch,
+    POST "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::update,
+    DELETE "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::delete,
+}
+
+/// Serves everything below `/v1` and `/2010-04-01`; can be merged with routers of other paths.
 pub fn router(state: State) -> Router {
     let routes = table()
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))
         .layer(axum::middleware::from_fn(crate::http::name_route))
+        .with_state(state.clone());
+    let routes_2010 = table_2010()
+        .fallback(api_keys::unknown_path)
+        .method_not_allowed_fallback(error::unknown_method)
+        .layer(axum::middleware::from_fn(crate::http::name_route))
         .with_state(state);
-    Router::new().nest_service("/v1", MapRequestLayer::new(without_json_suffix).layer(routes))
+    Router::new()
+        .nest_service("/v1", MapRequestLayer::new(without_json_suffix).layer(routes))
+        .nest_service("/2010-04-01", MapRequestLayer::new(without_json_suffix).layer(routes_2010))
 }
 
 /// `/Workspaces.json` means `/Workspaces`; nothing else that is served ends so.

@@ -41,8 +41,8 @@ pub use event::{About, EventKind, EventRecord};
 pub use fact::{ActivityPeriod, Fact, FactKind};
 pub use refusal::Refusal;
 pub use sid::{
-    AccountSid, ActivitySid, AlertSid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid,
-    TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
+    AccountSid, ActivitySid, AlertSid, ApiKeySid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid,
+    TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 pub use state::{
     Activity, BackOff, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder, TaskQueue,

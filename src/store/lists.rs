@@ -13,7 +13,7 @@ use crate::routing::{
 
 use super::pages::{Direction, List, Seek, Select, Span};
 use super::views::{
-    ActivityView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, View, WorkerChannelView,
+    ActivityView, ApiKeyView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, View, WorkerChannelView,
     WorkerView, WorkflowView, WorkspaceView, under,
 };
 use super::{Error, Store};
@@ -343,6 +343,12 @@ impl Store {
         span: Span,
     ) -> Result<List<WorkspaceView>, Error> {
         workspaces(account, friendly_name).page(self.read_pool(), span).await
+    }
+
+    /// API keys of an account, or of all, oldest first.
+    pub async fn api_keys(&self, account: Option<AccountSid>, span: Span) -> Result<List<ApiKeyView>, Error> {
+        let select = Select::new().filter_some("p.account_sid = ?", account);
+        select.order("p.created_at", Direction::Ascending).page(self.read_pool(), span).await
     }
 
     /// Activities of a workspace, oldest first.

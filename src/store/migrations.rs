@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0001_foundation"),
     migration!("0002_transfers"),
     migration!("0003_statistics"),
+    migration!("0004_keys"),
     migration!("0005_list_indices"),
 ];
 

@@ -2,14 +2,13 @@
 //!
 //! It must not know SQL or connections. The way back is in `fields`. Start with [`change_of`].
 
-use secrecy::ExposeSecret as _;
-
+use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ACTIVITY_PERIODS, ALERTS, EVENTS, OUTBOX, RESERVATIONS, STATISTIC_FACTS, STATISTIC_ROLLUPS,
-    TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, Value, WORKER_CHANNELS, WORKERS,
-    WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ACTIVITY_PERIODS, ALERTS, API_KEYS, EVENTS, OUTBOX, RESERVATIONS, STATISTIC_FACTS,
+    STATISTIC_ROLLUPS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, Value, WORKER_CHANNELS,
+    WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Account, Alert, OutboxRow, VoiceTaskRow};
+use super::{Alert, OutboxRow, VoiceTaskRow};
 use crate::routing::rollup::{Rollup, Waits};
 use crate::routing::{
     Activity, ActivityPeriod, BackOff, EventRecord, Fact, FactKind, Reservation, RowChange, Step, Task, TaskChannel,
@@ -393,14 +392,31 @@ pub(super) fn alert_change(record: Alert) -> Change {
 }
 
 /// An account.
-pub(super) fn account_change(record: Account) -> Change {
+pub(super) fn account_change(record: AccountRow) -> Change {
     Change::write(
         &ACCOUNTS,
         vec![
             Value::of(record.sid),
             record.friendly_name.into(),
-            record.auth_token.expose_secret().to_owned().into(),
+            record.auth_token.into(),
+            record.auth_token_key.into(),
             record.created_at.into(),
+        ],
+    )
+}
+
+/// An API key.
+pub(super) fn api_key_change(record: ApiKeyRow) -> Change {
+    Change::write(
+        &API_KEYS,
+        vec![
+            Value::of(record.sid),
+            Value::of(record.account),
+            record.friendly_name.into(),
+            record.secret.into(),
+            record.secret_key.into(),
+            record.created_at.into(),
+            record.updated_at.into(),
         ],
     )
 }

@@ -68,7 +68,9 @@ macro_rules! tables {
 
 tables! {
     ACCOUNTS = "accounts", key 1, kept ["created_at"], append_only false,
-        ["sid", "friendly_name", "auth_token", "created_at"];
+        ["sid", "friendly_name", "auth_token", "auth_token_key", "created_at"];
+    API_KEYS = "api_keys", key 1, kept ["created_at"], append_only false,
+        ["sid", "account_sid", "friendly_name", "secret", "secret_key", "created_at", "updated_at"];
     WORKSPACES = "workspaces", key 1, kept ["last_sequence"], append_only false,
         ["sid", "account_sid", "friendly_name", "default_activity_sid", "timeout_activity_sid", "event_callback_url",
          "events_filter", "multi_task_enabled", "prioritize_queue_order", "last_sequence", "created_at", "updated_at"];

@@ -7,13 +7,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::rows::{
-    Change, account_change, alert_change, change_of, event_change, fact_change, outbox_change, period_change,
-    rollup_change, voice_task_change,
+    Change, account_change, alert_change, api_key_change, change_of, event_change, fact_change, outbox_change,
+    period_change, rollup_change, voice_task_change,
 };
-use super::statements::{OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES};
-use super::{Account, Alert, Batch, Error};
+use super::secrets::{AccountRow, ApiKeyRow};
+use super::statements::{API_KEYS, OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES};
+use super::{Alert, Batch, Error};
 use crate::routing::rollup::Rollup;
-use crate::routing::{ActivityPeriod, Fact, RowChange};
+use crate::routing::{ActivityPeriod, ApiKeySid, Fact, RowChange};
 
 /// One thing to write as a whole.
 #[derive(Debug, Default)]
@@ -24,6 +25,15 @@ pub(super) struct Work {
     pub(super) removes_workspace: bool,
     /// Rows in the order of the changes.
     pub(super) changes: Vec<Change>,
+    /// Changes of columns of a row that may be gone meanwhile, and then stays so.
+    pub(super) update: Option<Update>,
+}
+
+/// One `UPDATE` and its values.
+#[derive(Debug)]
+pub(super) struct Update {
+    pub(super) sql: &'static str,
+    pub(super) values: Vec<Value>,
 }
 
 /// The compare-and-advance of a workspace's sequence number.
@@ -93,17 +103,27 @@ impl Work {
         changes.extend(batch.events.into_iter().map(|event| event_change(workspace, event)));
         changes.extend(batch.alerts.into_iter().map(alert_change));
         let fence = Fence { workspace: workspace.to_string(), expected: batch.expected_sequence, advanced, new_row };
-        Ok(Self { fence: Some(fence), removes_workspace, changes })
+        Ok(Self { fence: Some(fence), removes_workspace, changes, update: None })
     }
 
     /// Prepares an account.
-    pub(super) fn of_account(account: Account) -> Self {
+    pub(super) fn of_account(account: AccountRow) -> Self {
         Self { changes: vec![account_change(account)], ..Self::default() }
     }
 
     /// Prepares the removal of rows by their keys.
     pub(super) fn of_removals(changes: Vec<Change>) -> Self {
         Self { changes, ..Self::default() }
+    }
+
+    /// Prepares an API key.
+    pub(super) fn of_api_key(api_key: ApiKeyRow) -> Self {
+        Self { changes: vec![api_key_change(api_key)], ..Self::default() }
+    }
+
+    /// Prepares the end of an API key.
+    pub(super) fn revoking(api_key: ApiKeySid) -> Self {
+        Self { changes: vec![Change::delete(&API_KEYS, vec![Value::of(api_key)])], ..Self::default() }
     }
 
     /// Prepares a line of the alert log.
