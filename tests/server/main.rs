@@ -11,6 +11,8 @@ mod programs;
 #[cfg(test)]
 mod random_routing;
 #[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod routing_watch;
 #[cfg(test)]
 mod scenarios;
