@@ -171,10 +171,19 @@ async fn measure() {
         );
     }
     for (what, query) in [
-        ("one of all tasks by an expression", format!("/Tasks?EvaluateTaskAttributes=call_sid+%3D%3D+%27CA{:032x}%27", rows / 2)),
+        (
+            "one of all tasks by an expression",
+            format!("/Tasks?EvaluateTaskAttributes=call_sid+%3D%3D+%27CA{:032x}%27", rows / 2),
+        ),
         ("none of all tasks by an expression", "/Tasks?EvaluateTaskAttributes=lang+%3D%3D+%27xx%27".to_owned()),
-        ("one of 10,000 workers by an expression", format!("/Workers?TargetWorkersExpression=call_sid+%3D%3D+%27CA{:032x}%27", rows + 7)),
-        ("no worker by the figures of a channel", "/Workers?TargetWorkersExpression=worker.channel.voice.assigned_tasks+%3E+3".to_owned()),
+        (
+            "one of 10,000 workers by an expression",
+            format!("/Workers?TargetWorkersExpression=call_sid+%3D%3D+%27CA{:032x}%27", rows + 7),
+        ),
+        (
+            "no worker by the figures of a channel",
+            "/Workers?TargetWorkersExpression=worker.channel.voice.assigned_tasks+%3E+3".to_owned(),
+        ),
         ("workers by queue", format!("/Workers?TaskQueueSid={queue}")),
         ("workers by availability", "/Workers?Available=true".to_owned()),
         ("queues by attributes", "/TaskQueues?EvaluateWorkerAttributes=%7B%22a%22%3A1%7D".to_owned()),

@@ -114,8 +114,8 @@ fn narrow<S: PartialEq>(wanted: &mut Option<Vec<S>>, among: Vec<S>) -> bool {
     nothing
 }
 
-/// The order of the list; creation and virtual start time exclude each other (TaskRouter: Task). Tasks of one priority
-/// are ordered by creation, in the same direction, unless told otherwise.
+/// The order of the list; creation and virtual start time exclude each other (TaskRouter: Task). With
+/// nothing but a priority, the most urgent come first and among them the oldest, or all the other way round.
 fn task_keys(query: &Parameters) -> Result<Vec<(TaskKey, Direction)>, ApiError> {
     let named = ordering(query, &["DateCreated", "Priority", "VirtualStartTime"])?;
     let is_named = |key: &str| named.iter().any(|(name, _)| *name == key);
@@ -130,7 +130,7 @@ fn task_keys(query: &Parameters) -> Result<Vec<(TaskKey, Direction)>, ApiError> 
     let mut keys: Vec<_> = keys.collect();
     match keys.as_slice() {
         [] => keys.push((TaskKey::DateCreated, Direction::Ascending)),
-        [(TaskKey::Priority, direction)] => keys.push((TaskKey::DateCreated, *direction)),
+        [(TaskKey::Priority, direction)] => keys.push((TaskKey::DateCreated, direction.reversed(true))),
         _ => {}
     }
     Ok(keys)

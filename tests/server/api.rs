@@ -70,7 +70,14 @@ impl Server {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    pub(crate) async fn call(&self, account: &str, method: Method, path: &str, form: &str, if_match: Option<&str>) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        account: &str,
+        method: Method,
+        path: &str,
+        form: &str,
+        if_match: Option<&str>,
+    ) -> Answer {
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{TOKEN}"));
         let path = path.strip_prefix(BASE).unwrap_or(path);
         let mut request = Request::builder()

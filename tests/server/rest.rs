@@ -58,7 +58,11 @@ async fn every_filter_with_a_wrong_value_is_refused_by_name() {
         let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair(parameter, value).finish();
         let answer = server.get(&format!("{workspace}/{list}?{query}")).await;
         assert_eq!((answer.status.as_u16(), &answer.body["code"]), (400, &json!(20001)), "{list} {query}");
-        assert!(text(&answer.body["message"]).starts_with(&format!("Invalid {parameter}: ")), "{query}: {}", answer.body);
+        assert!(
+            text(&answer.body["message"]).starts_with(&format!("Invalid {parameter}: ")),
+            "{query}: {}",
+            answer.body
+        );
         // An empty value is no filter.
         let empty = server.get(&format!("{workspace}/{list}?{parameter}=")).await;
         assert_eq!(empty.status, StatusCode::OK, "{list} {parameter}");
@@ -282,7 +286,8 @@ async fn moments_are_understood_with_fractions_and_offsets_and_told_in_whole_sec
         let task = server.make(&format!("{workspace}/Tasks"), &format!("VirtualStartTime={given}")).await;
         assert_eq!(task["virtual_start_time"], told, "{given}");
     }
-    for (given, expected) in [("2027-02-03T04:05:06Z", "future"), ("1899-12-31T23:59:59Z", "1900"), ("soon", "moment")] {
+    for (given, expected) in [("2027-02-03T04:05:06Z", "future"), ("1899-12-31T23:59:59Z", "1900"), ("soon", "moment")]
+    {
         let answer = server.post(&format!("{workspace}/Tasks"), &format!("VirtualStartTime={given}")).await;
         assert_eq!((answer.status.as_u16(), &answer.body["code"]), (400, &json!(20001)), "{given}");
         assert!(text(&answer.body["message"]).contains(expected), "{given}: {}", answer.body);
@@ -296,7 +301,10 @@ async fn an_empty_text_clears_urls_and_filters() {
     let workspace = server.workspace().await;
     let set = "EventCallbackUrl=https://example.org/e&EventsFilter=task.created";
     let changed = server.post(&workspace, set).await.body;
-    assert_eq!((&changed["event_callback_url"], &changed["events_filter"]), (&json!("https://example.org/e"), &json!("task.created")));
+    assert_eq!(
+        (&changed["event_callback_url"], &changed["events_filter"]),
+        (&json!("https://example.org/e"), &json!("task.created"))
+    );
     let cleared = server.post(&workspace, "EventCallbackUrl=&EventsFilter=").await.body;
     assert_eq!((&cleared["event_callback_url"], &cleared["events_filter"]), (&json!(""), &Value::Null));
     let list = server.get(&format!("{workspace}/Workflows")).await.body;
@@ -304,7 +312,10 @@ async fn an_empty_text_clears_urls_and_filters() {
     let set = "AssignmentCallbackUrl=https://example.org/a&FallbackAssignmentCallbackUrl=https://example.org/f";
     assert_eq!(server.post(&workflow, set).await.body["assignment_callback_url"], "https://example.org/a");
     let cleared = server.post(&workflow, "AssignmentCallbackUrl=&FallbackAssignmentCallbackUrl=").await.body;
-    assert_eq!((&cleared["assignment_callback_url"], &cleared["fallback_assignment_callback_url"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&cleared["assignment_callback_url"], &cleared["fallback_assignment_callback_url"]),
+        (&Value::Null, &Value::Null)
+    );
     server.stop().await;
 }
 
@@ -312,7 +323,9 @@ async fn an_empty_text_clears_urls_and_filters() {
 async fn a_workspace_holds_no_more_activities_and_channels_than_it_may() {
     let server = Server::start().await;
     let workspace = server.workspace().await;
-    for (list, built_in, limit, kind) in [("Activities", 3, 100, "activities"), ("TaskChannels", 5, 15, "task channels")] {
+    for (list, built_in, limit, kind) in
+        [("Activities", 3, 100, "activities"), ("TaskChannels", 5, 15, "task channels")]
+    {
         let path = format!("{workspace}/{list}");
         for number in built_in..limit {
             server.make(&path, &format!("FriendlyName=n{number}&UniqueName=n{number}")).await;
