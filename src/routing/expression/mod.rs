@@ -25,6 +25,7 @@ mod names;
 mod order;
 mod scope;
 mod syntax;
+mod time_of_day;
 mod value;
 mod vocabulary;
 
