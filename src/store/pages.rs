@@ -12,14 +12,14 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
 use super::views::{
-    ActivityView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, View, WorkerChannelView,
-    WorkerView, WorkflowView, WorkspaceView, under,
+    ActivityView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, TransferView, View,
+    WorkerChannelView, WorkerView, WorkflowView, WorkspaceView, under,
 };
 use super::{Error, Store};
 use crate::routing::command::{ChannelName, ReservationParent};
 use crate::routing::{
     AccountSid, ActivitySid, EventSid, ReservationSid, ReservationStatus, RoutingTarget, TaskQueueSid, TaskSid,
-    TaskStatus, Timestamp, WorkerSid, WorkflowSid, WorkspaceSid,
+    TaskStatus, Timestamp, TransferStatus, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 
 /// The place of one row in the order of its list.
@@ -513,6 +513,23 @@ impl Store {
             .filter_some("r.status = ?", filter.reservation_status)
             .filter_some("r.worker_sid = ?", filter.worker);
         select.order("r.created_at", Direction::Ascending).page(self.read_pool(), span).await
+    }
+
+    /// Transfers that a worker initiated, oldest first.
+    pub async fn transfers(
+        &self,
+        workspace: WorkspaceSid,
+        worker: WorkerSid,
+        task: Option<TaskSid>,
+        status: Option<TransferStatus>,
+        span: Span,
+    ) -> Result<List<TransferView>, Error> {
+        let select = Select::new()
+            .filter("x.workspace_sid = ?", workspace)
+            .filter("x.initiating_worker_sid = ?", worker)
+            .filter_some("x.task_sid = ?", task)
+            .filter_some("x.status = ?", status);
+        select.order("x.created_at", Direction::Ascending).page(self.read_pool(), span).await
     }
 
     /// Events of a workspace, oldest first.
