@@ -289,6 +289,11 @@ impl Workspace {
         self.transfers.get(&transfer)
     }
 
+    /// How many tasks wait or are offered under any version of the workflow.
+    pub fn followers_of(&self, workflow: WorkflowSid) -> usize {
+        self.versions.range((workflow, 0)..=(workflow, u32::MAX)).map(|(_, entry)| entry.followers).sum()
+    }
+
     /// The transfers of a task, by SID.
     pub fn transfers_of_task(&self, task: TaskSid) -> impl Iterator<Item = &Transfer> {
         let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.transfers.iter());
