@@ -67,11 +67,7 @@ pub(super) fn split(text: &str) -> Vec<Scenario> {
 }
 
 /// The lines that are being read: of the newest scenario, or those given for all that follow.
-fn written<'a>(
-    scenarios: &'a mut [Scenario],
-    given: &'a mut Vec<Line>,
-    is_given: bool,
-) -> Option<&'a mut Vec<Line>> {
+fn written<'a>(scenarios: &'a mut [Scenario], given: &'a mut Vec<Line>, is_given: bool) -> Option<&'a mut Vec<Line>> {
     if is_given { Some(given) } else { scenarios.last_mut().map(|scenario| &mut scenario.lines) }
 }
 
