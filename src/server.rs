@@ -57,6 +57,8 @@ pub struct Settings {
     pub insecure_skip_signature: bool,
     /// Which addresses users' URLs may lead to.
     pub outbound: outbound::Rules,
+    /// Calls that may wait for one workflow.
+    pub waiting_calls_max: u32,
     /// Bounds of the listener.
     pub limits: Limits,
     /// Shows `/metrics` to other machines too.
@@ -157,7 +159,8 @@ impl Server {
                 Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
             }
         };
-        let engine = Engine::start(store.clone(), phone, clock.clone(), entropy).await?;
+        let limits = engine::Limits { waiting_calls: settings.waiting_calls_max };
+        let engine = Engine::start_within(limits, store.clone(), phone, clock.clone(), entropy).await?;
         // After all that can fail: an account that is made is also announced.
         if let Some((sid, auth_token)) = &settings.account {
             let account = Account {

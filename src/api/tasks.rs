@@ -26,12 +26,13 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
     let keys = task_keys(&query)?;
     let paging = Paging::read(&query, keys.len())?;
     let expression = query.filled("EvaluateTaskAttributes");
-    let expression = expression.map(|text| TaskExpression::compile("EvaluateTaskAttributes", text)).transpose()?;
+    let now = scope.state.clock.now();
+    let compiled = |text| TaskExpression::compile("EvaluateTaskAttributes", text, now);
+    let expression = expression.map(compiled).transpose()?;
     let list = match filter(&scope, &query).await? {
         Some(filter) => search::tasks(&scope, TaskQuery { filter, keys, expression }, paging.span()).await?,
         None => List::empty(),
     };
-    let now = scope.state.clock.now();
     Ok(paging.answer(&scope.place.url("/Tasks"), "tasks", &list, |row| render(&scope.place, row, now)))
 }
 

@@ -1,5 +1,7 @@
 //! The REST API over a real engine and a real database: statuses, bodies, paging, versions, refusals.
 
+mod transfers;
+
 use std::time::Duration;
 
 use axum::Router;

@@ -253,7 +253,7 @@ async fn pages_of_tasks_are_those_of_a_plain_reading() {
                 let expected = sorted(expected, &directions);
                 let what = format!("{filter:?} by {keys:?} with {text:?}");
                 check(&what, &expected, async |span: Span| {
-                    let expression = text.map(|text| TaskExpression::compile("X", text).unwrap());
+                    let expression = text.map(|text| TaskExpression::compile("X", text, Timestamp(0)).unwrap());
                     let query = TaskQuery { filter: filter.clone(), keys: keys.clone(), expression };
                     tasks(&floor.scope, query, span).await.unwrap()
                 })
