@@ -19,7 +19,7 @@ use crate::routing::{Command, Reply, RoutingTarget, TaskSid, TaskStatus, Timesta
 use crate::store::pages::{Direction, TaskFilter, TaskKey};
 use crate::store::views::TaskView;
 
-const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
+pub(super) const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let keys = task_keys(&query)?;

@@ -1,0 +1,123 @@
+"""What the tests find on the server: a workspace for each kind of use, and fresh things to delete or to answer.
+
+Made through the API, as an application would. Start with `Floor`.
+"""
+
+import json
+import threading
+
+import requests
+
+FORM_SIDS = {
+    "ActivitySid": "activity",
+    "DefaultActivitySid": "activity",
+    "TimeoutActivitySid": "activity",
+    "ReservationActivitySid": "activity",
+    "AssignmentActivitySid": "activity",
+    "WorkerActivitySid": "activity",
+    "WorkflowSid": "workflow",
+    "TaskQueueSid": "task_queue",
+    "WorkerSid": "worker",
+    "TaskSid": "task",
+    "ReservationSid": "reservation",
+}
+
+# What is made anew to be deleted, and of what.
+FRESH = {
+    "Workspaces": {"FriendlyName": "{name}"},
+    "Activities": {"FriendlyName": "{name}"},
+    "TaskChannels": {"FriendlyName": "{name}", "UniqueName": "{name}"},
+    "TaskQueues": {"FriendlyName": "{name}"},
+    "Workflows": {"FriendlyName": "{name}", "Configuration": "{configuration}"},
+    "Workers": {"FriendlyName": "{name}"},
+    "Tasks": {"WorkflowSid": "{workflow}"},
+}
+
+
+class Floor:
+    """A workspace with one of each resource, and another one where offers are made and answered."""
+
+    def __init__(self, base, account, token):
+        self.base = base
+        self.session = requests.Session()
+        self.session.auth = (account, token)
+        self.lock = threading.Lock()
+        self.number = 0
+        self.one = self.furnish("Playground")
+        self.offers = self.furnish("Offers")
+        workspace = self.offers["workspace"]
+        worker = self.make(workspace, "Workers", FriendlyName="eli", ActivitySid=self.offers["available"])["sid"]
+        for channel in ("default", "voice"):
+            self.post(f"/Workspaces/{workspace}/Workers/{worker}/Channels/{channel}", Capacity=50)
+
+    def furnish(self, name):
+        """One of each resource, by kind."""
+        workspace = self.post("/Workspaces", FriendlyName=name, EventsFilter="")["sid"]
+        activities = {row["friendly_name"]: row["sid"] for row in self.list(workspace, "Activities", "activities")}
+        queue = self.make(workspace, "TaskQueues", FriendlyName="Everybody", TargetWorkers="1==1")["sid"]
+        configuration = json.dumps({"task_routing": {"filters": [], "default_filter": {"queue": queue}}})
+        workflow = self.make(workspace, "Workflows", FriendlyName="Inbound", Configuration=configuration)["sid"]
+        worker = self.make(workspace, "Workers", FriendlyName="dana", Attributes='{"skills":["billing"]}')["sid"]
+        task = self.make(workspace, "Tasks", Attributes='{"language":"de"}')["sid"]
+        channel = self.make(workspace, "TaskChannels", FriendlyName="Letters", UniqueName="letters")["sid"]
+        worker_channel = self.list(workspace, f"Workers/{worker}/Channels", "channels")[0]["sid"]
+        event = self.list(workspace, "Events", "events")[0]["sid"]
+        return {
+            "workspace": workspace, "activity": activities["Unavailable"], "available": activities["Available"],
+            "task_queue": queue, "workflow": workflow, "worker": worker, "task": task, "task_channel": channel,
+            "worker_channel": worker_channel, "event": event, "configuration": configuration,
+        }
+
+    def offer(self, by_call=False):
+        """A pending reservation, of a call or of another task."""
+        return self.try_offer(by_call) or self.after_work(by_call)
+
+    def try_offer(self, by_call):
+        workspace = self.offers["workspace"]
+        if by_call:
+            name = f"CA_{self.name()}"
+            form = {"CallSid": name, "From": "+15550100", "To": "+15550199", "CallStatus": "in-progress"}
+            self.session.post(f"{self.base}/voice/enqueue/{self.offers['workflow']}", data=form).raise_for_status()
+            query = f"Tasks?EvaluateTaskAttributes=call_sid=='{name}'"
+            task = self.list(workspace, query, "tasks")[0]["sid"]
+        else:
+            task = self.make(workspace, "Tasks", Timeout=600)["sid"]
+        rows = self.list(workspace, f"Tasks/{task}/Reservations", "reservations")
+        return rows[0] if rows else None
+
+    def after_work(self, by_call):
+        """The worker is full: ends everything first."""
+        workspace = self.offers["workspace"]
+        for task in self.list(workspace, "Tasks?PageSize=1000", "tasks"):
+            self.session.delete(f"{self.base}/v1/Workspaces/{workspace}/Tasks/{task['sid']}")
+        offer = self.try_offer(by_call)
+        if offer is None:
+            raise RuntimeError("the available worker gets no reservation")
+        return offer
+
+    def fresh(self, kind):
+        """Something that nobody else uses, to be deleted."""
+        workspace, name = self.one["workspace"], self.name()
+        if kind == "Workspaces":
+            return self.post("/Workspaces", FriendlyName=name)["sid"]
+        form = {field: value.format(name=name, **self.one) for field, value in FRESH[kind].items()}
+        return self.make(workspace, kind, **form)["sid"]
+
+    def name(self):
+        with self.lock:
+            self.number += 1
+            return f"fresh_{self.number}"
+
+    def post(self, path, **form):
+        answer = self.session.post(self.base + "/v1" + path, data=form)
+        if not answer.ok:
+            raise RuntimeError(f"POST {path} {form}: {answer.status_code} {answer.text}")
+        return answer.json()
+
+    def make(self, workspace, collection, **form):
+        return self.post(f"/Workspaces/{workspace}/{collection}", **form)
+
+    def list(self, workspace, collection, key):
+        answer = self.session.get(f"{self.base}/v1/Workspaces/{workspace}/{collection}")
+        answer.raise_for_status()
+        return answer.json()[key]
