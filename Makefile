@@ -3,12 +3,14 @@
 CARGO ?= cargo
 CALLS ?= 20
 RATE ?= 2
+CASES ?= 5000
+SEED ?= 42
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test bench
+.PHONY: help run phone demo build check fmt lint doc tidy test test-schemathesis schemathesis bench
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: cargo ## Start the server on 127.0.0.1:8080
 	$(CARGO) run --release -- serve
@@ -37,14 +39,21 @@ doc: cargo
 tidy: cargo
 	$(CARGO) test --locked --quiet --test server tidy::
 
-test: cargo ## All tests; needs Rust and a C compiler, nothing else
+test: cargo python ## All tests; needs Rust, a C compiler and Python
 	$(CARGO) test --locked
+	$(MAKE) test-schemathesis
+
+test-schemathesis: cargo python ## Generated requests, by our description and by the contract (CASES=5000 SEED=42)
+	$(CARGO) build --locked
+	python3 tests/schemathesis/run.py --cases $(CASES) --seed $(SEED)
+
+schemathesis: test-schemathesis ## The same for as long as you like (CASES=1000000)
 
 bench: cargo ## Benchmarks
 	$(CARGO) bench --locked
 
 # Say exactly what is missing.
-.PHONY: cargo tools
+.PHONY: cargo tools python
 cargo:
 	@command -v $(CARGO) >/dev/null || { echo "cargo was not found. Install Rust: https://rustup.rs"; exit 1; }
 	@command -v $${CC:-cc} >/dev/null || { \
@@ -54,3 +63,10 @@ cargo:
 tools: cargo
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || { \
 	  echo "rustfmt or clippy is missing: rustup component add rustfmt clippy"; exit 1; }
+
+python:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer was not found. Debian and Ubuntu: apt-get install python3 python3-venv;" \
+	       "Fedora: dnf install python3; macOS: brew install python"; exit 1; }
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv is missing. Debian and Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -191,10 +191,8 @@ impl Server {
         };
         let health =
             Health { engine: engine.clone(), store: store.clone(), metrics, metrics_public: settings.metrics_public };
-        let router = api::router(api)
-            .merge(api::openapi::router())
-            .merge(voice::router(voice))
-            .merge(health_router(health));
+        let router =
+            api::router(api).merge(api::openapi::router()).merge(voice::router(voice)).merge(health_router(health));
         let shutdown = CancellationToken::new();
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
         Ok(Self { address, engine, store, shutdown, listener })

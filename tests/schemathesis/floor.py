@@ -33,6 +33,9 @@ FRESH = {
     "Tasks": {"WorkflowSid": "{workflow}"},
 }
 
+# Requests after which everything is made anew.
+USES = 60
+
 
 class Floor:
     """A workspace with one of each resource, and another one where offers are made and answered."""
@@ -43,12 +46,24 @@ class Floor:
         self.session.auth = (account, token)
         self.lock = threading.Lock()
         self.number = 0
+        self.one, self.offers, self.used = {}, {}, 0
+        self.renew()
+
+    def renew(self):
+        """Makes everything anew: generated requests also rename, change and delete what they find in answers."""
         self.one = self.furnish("Playground")
         self.offers = self.furnish("Offers")
         workspace = self.offers["workspace"]
         worker = self.make(workspace, "Workers", FriendlyName="eli", ActivitySid=self.offers["available"])["sid"]
         for channel in ("default", "voice"):
             self.post(f"/Workspaces/{workspace}/Workers/{worker}/Channels/{channel}", Capacity=50)
+        self.used = 0
+
+    def use(self):
+        """Counts a use; after so many everything is made anew."""
+        self.used += 1
+        if self.used >= USES:
+            self.renew()
 
     def furnish(self, name):
         """One of each resource, by kind."""
@@ -70,38 +85,43 @@ class Floor:
 
     def offer(self, by_call=False):
         """A pending reservation, of a call or of another task."""
-        return self.try_offer(by_call) or self.after_work(by_call)
+        offer = self.try_offer(by_call)
+        if offer is None:
+            # The worker is full, or is not what it was.
+            self.renew()
+            offer = self.try_offer(by_call)
+        if offer is None:
+            raise RuntimeError("an available worker gets no reservation")
+        return offer
 
     def try_offer(self, by_call):
         workspace = self.offers["workspace"]
         if by_call:
             name = f"CA_{self.name()}"
             form = {"CallSid": name, "From": "+15550100", "To": "+15550199", "CallStatus": "in-progress"}
-            self.session.post(f"{self.base}/voice/enqueue/{self.offers['workflow']}", data=form).raise_for_status()
-            query = f"Tasks?EvaluateTaskAttributes=call_sid=='{name}'"
-            task = self.list(workspace, query, "tasks")[0]["sid"]
+            answer = self.session.post(f"{self.base}/voice/enqueue/{self.offers['workflow']}", data=form)
+            answer.raise_for_status()
+            query = {"EvaluateTaskAttributes": f"call_sid=='{name}'"}
+            tasks = self.find(workspace, "Tasks", "tasks", query)
         else:
-            task = self.make(workspace, "Tasks", Timeout=600)["sid"]
-        rows = self.list(workspace, f"Tasks/{task}/Reservations", "reservations")
-        return rows[0] if rows else None
-
-    def after_work(self, by_call):
-        """The worker is full: ends everything first."""
-        workspace = self.offers["workspace"]
-        for task in self.list(workspace, "Tasks?PageSize=1000", "tasks"):
-            self.session.delete(f"{self.base}/v1/Workspaces/{workspace}/Tasks/{task['sid']}")
-        offer = self.try_offer(by_call)
-        if offer is None:
-            raise RuntimeError("the available worker gets no reservation")
-        return offer
+            answer = self.session.post(f"{self.base}/v1/Workspaces/{workspace}/Tasks", data={"Timeout": 600})
+            tasks = [answer.json()] if answer.ok else []
+        for task in tasks[:1]:
+            rows = self.find(workspace, f"Tasks/{task['sid']}/Reservations", "reservations")
+            return rows[0] if rows else None
+        return None
 
     def fresh(self, kind):
         """Something that nobody else uses, to be deleted."""
-        workspace, name = self.one["workspace"], self.name()
-        if kind == "Workspaces":
-            return self.post("/Workspaces", FriendlyName=name)["sid"]
+        name = self.name()
         form = {field: value.format(name=name, **self.one) for field, value in FRESH[kind].items()}
-        return self.make(workspace, kind, **form)["sid"]
+        path = "/Workspaces" if kind == "Workspaces" else f"/Workspaces/{self.one['workspace']}/{kind}"
+        answer = self.session.post(self.base + "/v1" + path, data=form)
+        if answer.ok:
+            return answer.json()["sid"]
+        # The workspace is full, or is not what it was.
+        self.renew()
+        return self.fresh(kind)
 
     def name(self):
         with self.lock:
@@ -121,3 +141,8 @@ class Floor:
         answer = self.session.get(f"{self.base}/v1/Workspaces/{workspace}/{collection}")
         answer.raise_for_status()
         return answer.json()[key]
+
+    def find(self, workspace, collection, key, query=None):
+        """The same; nothing when the workspace is gone."""
+        answer = self.session.get(f"{self.base}/v1/Workspaces/{workspace}/{collection}", params=query)
+        return answer.json()[key] if answer.ok else []

@@ -40,11 +40,15 @@ def main():
     print(f"schemathesis: {arguments.cases} cases, seed {arguments.seed}")
     with tempfile.TemporaryDirectory() as directory, Server(pathlib.Path(directory)) as server:
         own = round(arguments.cases * OWN_SHARE)
-        by_own = Run("our description", f"{server.url}/openapi.json", [])
+        by_own = Run(
+            "our description",
+            f"{server.url}/openapi.json",
+            ["--checks", "all", "--exclude-checks", "negative_data_rejection,positive_data_acceptance"],
+        )
         by_contract = Run(
             "the contract",
             str(CONTRACT),
-            ["--url", server.url, "--mode", "positive", "--checks", "not_a_server_error,success_is_as_described"],
+            ["--url", server.url, "--mode", "positive", "--checks", "not_a_server_error,response_schema_conformance"],
         )
         begun = time.monotonic()
         total = by_own.drive(schemathesis, server, own, arguments.seed)
@@ -83,7 +87,7 @@ class Run:
                 print(log.read_text())
                 print(server.log.read_text()[-4000:])
                 fail(f"schemathesis found something by {self.name}; again: tests/schemathesis/run.py --seed {seed}")
-            generated = count(report)
+            generated = json.loads(report.read_text())["test_cases"]["generated"]
             if generated == 0:
                 fail(f"schemathesis generated nothing by {self.name}:\n{log.read_text()}")
             done += generated
@@ -135,12 +139,12 @@ class Server:
 
 
 def binary():
-    """The release program if there is one, else the debug one."""
-    for profile in ("release", "debug"):
-        path = ROOT / "target" / profile / "switchhook"
-        if path.exists():
-            return path
-    return fail("there is no program to test: cargo build")
+    """The program that was built last: a release that is older than the debug one may be of another state."""
+    built = [ROOT / "target" / profile / "switchhook" for profile in ("release", "debug")]
+    built = [path for path in built if path.exists()]
+    if not built:
+        fail("there is no program to test: cargo build")
+    return max(built, key=lambda path: path.stat().st_mtime)
 
 
 def install():

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use jsonschema::Validator;
 use serde_json::{Value, json};
+use switchhook::api;
 use switchhook::api::openapi::{self, Described, shape};
-use switchhook::api::{self};
 use switchhook::{server, voice};
 
 use super::api::{Answer, Server, text};
@@ -217,10 +217,11 @@ static ANSWERS: LazyLock<Vec<Answers>> = LazyLock::new(|| {
     let answers = |described: Described| {
         let mut by_status = BTreeMap::new();
         for (status, response) in described.operation["responses"].as_object().unwrap() {
-            let validator = response.get("content").and_then(|content| content.get("application/json")).map(|content| {
-                let schema = json!({ "components": schemas, "allOf": [content["schema"]] });
-                jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
-            });
+            let validator =
+                response.get("content").and_then(|content| content.get("application/json")).map(|content| {
+                    let schema = json!({ "components": schemas, "allOf": [content["schema"]] });
+                    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+                });
             by_status.insert(status.parse().unwrap(), validator);
         }
         Answers { described, by_status }
@@ -248,8 +249,10 @@ pub(crate) fn check_answer(method: &Method, path: &str, answer: &Answer) {
     };
     match validator {
         Some(validator) => {
-            let errors: Vec<_> =
-                validator.iter_errors(&answer.body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            let errors: Vec<_> = validator
+                .iter_errors(&answer.body)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
             assert!(errors.is_empty(), "{id} {}: {}\n{:#}", answer.status, errors.join("\n"), answer.body);
         }
         None => assert_eq!(answer.body, Value::Null, "{id} {}", answer.status),
@@ -266,14 +269,15 @@ pub(crate) fn check_answer(method: &Method, path: &str, answer: &Answer) {
 #[test]
 #[should_panic(expected = "which is not described")]
 fn an_undescribed_status_is_found() {
-    let answer = Answer { status: axum::http::StatusCode::IM_A_TEAPOT, headers: Default::default(), body: json!({}) };
+    let answer = Answer { status: axum::http::StatusCode::IM_A_TEAPOT, headers: HeaderMap::default(), body: json!({}) };
     check_answer(&Method::GET, "/v1/Workspaces", &answer);
 }
 
 #[test]
 #[should_panic(expected = "workspaces")]
 fn a_missing_key_is_found() {
-    let answer = Answer { status: axum::http::StatusCode::OK, headers: Default::default(), body: json!({ "meta": {} }) };
+    let answer =
+        Answer { status: axum::http::StatusCode::OK, headers: HeaderMap::default(), body: json!({ "meta": {} }) };
     check_answer(&Method::GET, "/v1/Workspaces", &answer);
 }
 
@@ -328,9 +332,9 @@ async fn every_operation_succeeds_as_described() {
     story.get(&at(&format!("Events/{event}"))).await;
     story.delete(&workspace).await;
 
-    let served = ANSWERS.iter().filter(|answers| answers.described.path.starts_with("/v1/"));
-    let untold: Vec<_> = served.map(|answers| answers.described.id).filter(|id| !story.told.contains(id)).collect();
-    assert!(untold.is_empty(), "add them to the story: {untold:?}");
+    let below = ANSWERS.iter().filter(|answers| answers.described.path.starts_with("/v1/"));
+    let left_out: Vec<_> = below.map(|answers| answers.described.id).filter(|id| !story.told.contains(id)).collect();
+    assert!(left_out.is_empty(), "add them to the story: {left_out:?}");
     server.stop().await;
 }
 
@@ -343,17 +347,17 @@ struct Story<'a> {
 impl Story<'_> {
     async fn get(&mut self, path: &str) -> Value {
         let answer = self.server.get(path).await;
-        self.tell(Method::GET, path, answer)
+        self.tell(&Method::GET, path, answer)
     }
 
     async fn post(&mut self, path: &str, form: &str) -> Value {
         let answer = self.server.post(path, form).await;
-        self.tell(Method::POST, path, answer)
+        self.tell(&Method::POST, path, answer)
     }
 
     async fn delete(&mut self, path: &str) {
         let answer = self.server.delete(path).await;
-        self.tell(Method::DELETE, path, answer);
+        self.tell(&Method::DELETE, path, answer);
     }
 
     /// Makes, lists, fetches, changes and deletes one resource.
@@ -366,10 +370,10 @@ impl Story<'_> {
         self.delete(&path).await;
     }
 
-    fn tell(&mut self, method: Method, path: &str, answer: Answer) -> Value {
+    fn tell(&mut self, method: &Method, path: &str, answer: Answer) -> Value {
         assert!(answer.status.is_success(), "{method} {path}: {} {}", answer.status, answer.body);
         let path = format!("/v1{}", path.split('?').next().unwrap());
-        let answers = described_at(&method, &path).unwrap_or_else(|| panic!("{method} {path} is not described"));
+        let answers = described_at(method, &path).unwrap_or_else(|| panic!("{method} {path} is not described"));
         self.told.insert(answers.described.id);
         answer.body
     }

@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 use super::WORKSPACE_PATH;
 use super::operation::{Operation, Resource};
-use super::schema::{
-    address, channel, constant, count, date, minutes, moment, nullable, object, own_sid, sid, text,
-};
+use super::schema::{address, channel, constant, count, date, minutes, moment, nullable, object, own_sid, sid, text};
 
 const EVENT: Resource = Resource { name: "Event", sid: || sid("EV"), versioned: false };
 

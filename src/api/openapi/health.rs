@@ -12,14 +12,15 @@ pub(super) fn operations() -> Vec<Operation> {
     let get = |id, path, summary| Operation::new("GET", id, path, TAG, summary).open();
     vec![
         get("FetchLiveness", "/livez", "Whether the process turns").answers(200, "it does", plain()),
-        get("FetchReadiness", "/readyz", "Whether requests can be served")
-            .answers(200, "they can", plain())
-            .error(503),
+        get("FetchReadiness", "/readyz", "Whether requests can be served").answers(200, "they can", plain()).error(503),
         get("FetchMetrics", "/metrics", "Figures for Prometheus; to this machine only unless the settings say so")
             .answers(200, "the figures", plain())
             .error(403)
             .error(404),
-        get("FetchDescription", "/openapi.json", "This document")
-            .answers(200, "an OpenAPI description", Some(("application/json", json!({ "type": "object" })))),
+        get("FetchDescription", "/openapi.json", "This document").answers(
+            200,
+            "an OpenAPI description",
+            Some(("application/json", json!({ "type": "object" }))),
+        ),
     ]
 }

@@ -169,7 +169,9 @@ impl Operation {
 
     /// A parameter of the query; empty means absent.
     pub(super) fn query(mut self, name: &str, schema: Value) -> Self {
-        self.parameters.push(json!({ "name": name, "in": "query", "allowEmptyValue": true, "schema": schema }));
+        let mut parameter = json!({ "name": name, "in": "query", "allowEmptyValue": true });
+        parameter["schema"] = schema;
+        self.parameters.push(parameter);
         self.error(400)
     }
 

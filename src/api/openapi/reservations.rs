@@ -74,7 +74,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .paged(1),
         RESERVATION.fetch("FetchTaskReservation", one_of_task, "One reservation of a task"),
         update("UpdateTaskReservation", one_of_task).field("SupervisorMode", text()).field("Supervisor", text()),
-        CONFERENCE.fetch("FetchTaskReservationConference", &format!("{one_of_task}/Conference"), "The room of its call"),
+        CONFERENCE.fetch(
+            "FetchTaskReservationConference",
+            &format!("{one_of_task}/Conference"),
+            "The room of its call",
+        ),
         RESERVATION
             .list("ListWorkerReservation", of_worker, "reservations", "Reservations of a worker")
             .query("ReservationStatus", words(&STATUSES))

@@ -148,8 +148,7 @@ pub(super) fn address() -> Value {
 
 /// Names and absolute URLs; those of `sometimes` lead somewhere only at times.
 pub(super) fn links(always: &[&str], sometimes: &[&str]) -> Value {
-    let properties: Map<_, _> =
-        always.iter().chain(sometimes).map(|name| ((*name).to_owned(), address())).collect();
+    let properties: Map<_, _> = always.iter().chain(sometimes).map(|name| ((*name).to_owned(), address())).collect();
     json!({ "type": "object", "properties": properties, "required": always, "additionalProperties": false })
 }
 
@@ -162,11 +161,11 @@ pub(super) fn object<const N: usize>(keys: [(&str, Value); N]) -> Value {
 }
 
 /// An object with the keys of both.
-pub(super) fn merged(mut one: Value, other: Value) -> Value {
-    if let (Some(properties), Value::Object(more)) = (one["properties"].as_object_mut(), other["properties"].clone()) {
+pub(super) fn merged(mut one: Value, mut other: Value) -> Value {
+    if let (Some(properties), Value::Object(more)) = (one["properties"].as_object_mut(), other["properties"].take()) {
         properties.extend(more);
     }
-    if let (Some(required), Value::Array(more)) = (one["required"].as_array_mut(), other["required"].clone()) {
+    if let (Some(required), Value::Array(more)) = (one["required"].as_array_mut(), other["required"].take()) {
         required.extend(more);
     }
     one
@@ -174,7 +173,9 @@ pub(super) fn merged(mut one: Value, other: Value) -> Value {
 
 /// A list of such values.
 pub(super) fn array(items: Value) -> Value {
-    json!({ "type": "array", "items": items })
+    let mut schema = json!({ "type": "array" });
+    schema["items"] = items;
+    schema
 }
 
 /// A schema of the document's components.

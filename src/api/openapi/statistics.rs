@@ -199,8 +199,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     ]);
     let of_worker = merged(worker_head, object([("cumulative", workers.cumulative())]));
     schemas.push(("WorkerStatistics", of_worker));
-    let queue =
-        all([object([("task_queue_sid", own_sid("WQ"))]), task_tally(), eligible_workers(), activity_tally()]);
+    let queue = all([object([("task_queue_sid", own_sid("WQ"))]), task_tally(), eligible_workers(), activity_tally()]);
     let bulk = object([
         ("account_sid", own_sid("AC")),
         ("workspace_sid", own_sid("WS")),

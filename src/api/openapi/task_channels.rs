@@ -4,9 +4,7 @@ use serde_json::Value;
 
 use super::WORKSPACE_PATH;
 use super::operation::{Operation, Resource};
-use super::schema::{
-    address, boolean, channel, date, flag, links, name, object, own_sid, text, unique_name,
-};
+use super::schema::{address, boolean, channel, date, flag, links, name, object, own_sid, text, unique_name};
 
 const TASK_CHANNEL: Resource = Resource { name: "TaskChannel", sid: channel, versioned: false };
 

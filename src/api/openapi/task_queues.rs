@@ -65,9 +65,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .query("WorkerSid", sid("WK"))
             .query("Ordering", ordering(&["DateUpdated"]))
             .paged(1),
-        fields(
-            TASK_QUEUE.create("CreateTaskQueue", all, "Makes a task queue").required("FriendlyName", name()),
-        ),
+        fields(TASK_QUEUE.create("CreateTaskQueue", all, "Makes a task queue").required("FriendlyName", name())),
         TASK_QUEUE.fetch("FetchTaskQueue", one, "One task queue"),
         fields(TASK_QUEUE.update("UpdateTaskQueue", one, "Changes a task queue").field("FriendlyName", name())),
         TASK_QUEUE.delete("DeleteTaskQueue", one, "Deletes a task queue that no task and no workflow can reach"),

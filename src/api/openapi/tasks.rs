@@ -13,8 +13,7 @@ use crate::api::tasks::STATUSES;
 const TASK: Resource = Resource { name: "Task", sid: || sid("WT"), versioned: true };
 const PRIORITY: std::ops::RangeInclusive<i64> = 0..=i32::MAX as i64;
 /// Creation and virtual start time exclude each other.
-const ORDERING: &str =
-    "^((DateCreated|VirtualStartTime)(:(asc|desc))?(,Priority(:(asc|desc))?)?|Priority(:(asc|desc))?(,(DateCreated|VirtualStartTime)(:(asc|desc))?)?)$";
+const ORDERING: &str = "^((DateCreated|VirtualStartTime)(:(asc|desc))?(,Priority(:(asc|desc))?)?|Priority(:(asc|desc))?(,(DateCreated|VirtualStartTime)(:(asc|desc))?)?)$";
 
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let task = object([
