@@ -5,9 +5,10 @@ CALLS ?= 20
 RATE ?= 2
 CASES ?= 5000
 SEED ?= 42
+PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test test-schemathesis schemathesis bench
+.PHONY: help run phone demo build check fmt lint doc tidy test test-schemathesis schemathesis bench bench-load
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +51,10 @@ test-schemathesis: cargo python ## Generated requests, by our description and by
 schemathesis: test-schemathesis ## The same for as long as you like (CASES=1000000)
 
 bench: cargo ## Benchmarks
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench matching --bench engine --bench expressions
+
+bench-load: cargo ## Latency, memory and restart with 100,000 waiting tasks (PARTS="memory restart")
+	$(CARGO) bench --locked --bench load -- $(PARTS)
 
 # Say exactly what is missing.
 .PHONY: cargo tools python

@@ -31,6 +31,7 @@ FRESH = {
     "Workflows": {"FriendlyName": "{name}", "Configuration": "{configuration}"},
     "Workers": {"FriendlyName": "{name}"},
     "Tasks": {"WorkflowSid": "{workflow}"},
+    "Keys": {},
 }
 
 # Requests after which everything is made anew.
@@ -44,6 +45,8 @@ class Floor:
         self.base = base
         self.session = requests.Session()
         self.session.auth = (account, token)
+        self.keys = f"{base}/2010-04-01/Accounts/{account}/Keys.json"
+        self.account = account
         self.lock = threading.Lock()
         self.number = 0
         self.one, self.offers, self.used = {}, {}, 0
@@ -51,13 +54,18 @@ class Floor:
 
     def renew(self):
         """Makes everything anew: generated requests also rename, change and delete what they find in answers."""
-        self.one = self.furnish("Playground")
+        self.one = self.furnish("Playground") | {"account": self.account, "key": self.key()}
         self.offers = self.furnish("Offers")
         workspace = self.offers["workspace"]
         worker = self.make(workspace, "Workers", FriendlyName="eli", ActivitySid=self.offers["available"])["sid"]
         for channel in ("default", "voice"):
             self.post(f"/Workspaces/{workspace}/Workers/{worker}/Channels/{channel}", Capacity=50)
         self.used = 0
+
+    def key(self):
+        answer = self.session.post(self.keys, data={"FriendlyName": "Desk"})
+        answer.raise_for_status()
+        return answer.json()["sid"]
 
     def use(self):
         """Counts a use; after so many everything is made anew."""
@@ -113,6 +121,8 @@ class Floor:
 
     def fresh(self, kind):
         """Something that nobody else uses, to be deleted."""
+        if kind == "Keys":
+            return self.key()
         name = self.name()
         form = {field: value.format(name=name, **self.one) for field, value in FRESH[kind].items()}
         path = "/Workspaces" if kind == "Workspaces" else f"/Workspaces/{self.one['workspace']}/{kind}"

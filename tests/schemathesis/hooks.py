@@ -76,12 +76,14 @@ def before_load_schema(context, raw_schema):
 
 PATH_SIDS = {
     "WorkspaceSid": "workspace", "TaskQueueSid": "task_queue", "WorkflowSid": "workflow", "WorkerSid": "worker",
-    "TaskSid": "task",
+    "TaskSid": "task", "AccountSid": "account",
 }
 COLLECTIONS = {
     "Workspaces": "workspace", "Activities": "activity", "TaskChannels": "task_channel", "TaskQueues": "task_queue", "Workflows": "workflow",
     "Workers": "worker", "Channels": "worker_channel", "Tasks": "task", "Events": "event",
+    "Keys": "key",
 }
+API = ("/v1/", "/2010-04-01/")
 SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 WORD = re.compile(r"[A-Za-z0-9_$]+")
 
@@ -96,7 +98,7 @@ def is_json(text):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Three of four requests meet a resource that exists; deletions get one of their own."""
-    if case.meta is None or case.meta.phase.name.value == "stateful" or not case.path.startswith("/v1/"):
+    if case.meta is None or case.meta.phase.name.value == "stateful" or not case.path.startswith(API):
         return
     names = case.path_parameters or {}
     if case.meta.is_negative_at(ParameterLocation.PATH):
@@ -139,7 +141,7 @@ OF_STATE = [
     re.compile(pattern)
     for pattern in [
         r" does not exist in this workspace$",
-        r" is not a (worker|task queue) of this workspace$",
+        r" is not a (worker|task queue|task channel) of this workspace$",
         r" already exists",
         r"^Cannot (delete|cancel|wrap up|complete|transfer) ",
         r"^A task cannot be set to ",
@@ -151,6 +153,8 @@ OF_STATE = [
         r"^MultiTaskEnabled cannot be set to false ",
         r"^WorkflowSid field is required$",
         r"^Invalid PageToken\.$",
+        r"^Invalid StartDate: expected a moment before EndDate$",
+        r"^StartDate is older than 30 days$",
         r"^At most [0-9]+ ",
         r"^Invalid TaskChannel: can be changed only while the task is pending$",
         r"^Invalid Instruction: the task has no call_sid$",
@@ -167,7 +171,7 @@ def valid_data_is_accepted(ctx, response, case):
     """A well-formed request fails only for the state it meets."""
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != 400:
         return
-    if not case.path.startswith("/v1/"):
+    if not case.path.startswith(API):
         return
     message = response.json()["message"]
     if not any(pattern.search(message) for pattern in OF_STATE):
@@ -190,7 +194,7 @@ def invalid_data_is_rejected(ctx, response, case):
             mutation.parameter for mutation in getattr(case.meta.phase.data, "mutations", None) or []
         }:
             return
-    if not case.path.startswith("/v1/"):
+    if not case.path.startswith(API):
         # A webhook never fails for what is in it: a caller is on the line.
         return
     negative_data_rejection(ctx, response, case)

@@ -6,6 +6,7 @@
 //! resource, a few lines each. Start with [`document`], then `activities`.
 
 mod activities;
+mod api_keys;
 mod events;
 mod health;
 mod operation;
@@ -26,13 +27,15 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
-use super::ROUTES;
+use super::{ROUTES, ROUTES_2010};
 use operation::Operation;
 
 /// Where everything of one workspace is.
 const WORKSPACE_PATH: &str = "/v1/Workspaces/{WorkspaceSid}";
 /// Where TaskRouter begins.
 const API: &str = "/v1";
+/// Where Twilio's 2010 API begins.
+const API_2010: &str = "/2010-04-01";
 
 /// Serves the description, to anybody.
 pub fn router() -> Router {
@@ -122,6 +125,7 @@ fn operations() -> Vec<Operation> {
         transfers::operations(),
         events::operations(),
         statistics::operations(),
+        api_keys::operations(),
         webhooks::operations(),
         health::operations(),
     ]
@@ -145,6 +149,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             transfers::schemas(),
             events::schemas(),
             statistics::schemas(),
+            api_keys::schemas(),
         ]
         .into_iter()
         .flatten(),
@@ -175,15 +180,19 @@ fn page_meta() -> Value {
     ])
 }
 
-/// Whether a route below `/v1` serves it; what is elsewhere has its routes elsewhere.
+/// Whether a route serves it, below the paths whose tables are here; what is elsewhere has its routes elsewhere.
 fn is_served(operation: &Operation) -> bool {
-    let Some(path) = operation.path.strip_prefix(API) else { return true };
-    let shape = shape(path);
-    ROUTES.iter().any(|(method, route)| *method == operation.method && self::shape(route) == shape)
+    let tables = [(API, ROUTES), (API_2010, ROUTES_2010)];
+    let Some((prefix, routes)) = tables.into_iter().find(|(prefix, _)| operation.path.starts_with(prefix)) else {
+        return true;
+    };
+    let path = shape(&operation.path[prefix.len()..]);
+    routes.iter().any(|(method, route)| *method == operation.method && shape(route) == path)
 }
 
-/// A path without the names of its parameters, which router and contract give differently.
+/// A path without the names of its parameters, which router and contract give differently, and without `.json`.
 pub fn shape(path: &str) -> String {
+    let path = path.strip_suffix(".json").unwrap_or(path);
     path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
 }
 

@@ -167,6 +167,14 @@ impl Operation {
         self
     }
 
+    /// Its success has another body than its resource's.
+    pub(super) fn shown_as(mut self, schema: Value) -> Self {
+        if let Some(content) = self.successes.first_mut().and_then(|success| success.content.as_mut()) {
+            content.1 = schema;
+        }
+        self
+    }
+
     /// A parameter of the query; empty means absent.
     pub(super) fn query(mut self, name: &str, schema: Value) -> Self {
         let mut parameter = json!({ "name": name, "in": "query", "allowEmptyValue": true });
@@ -177,7 +185,7 @@ impl Operation {
 
     /// The three parameters of pages of a list that is ordered by `keys` values before the SID.
     pub(super) fn paged(self, keys: usize) -> Self {
-        let token = format!("^P[AB][A-Za-z0-9]{{34}}(\\.-?[0-9]{{1,18}}){{{keys}}}$");
+        let token = format!("^P[AB][A-Z]{{2}}[0-9a-f]{{32}}(\\.-?[0-9]{{1,18}}){{{keys}}}$");
         self.query("PageSize", json!({ "type": "integer", "minimum": 1 }))
             .query("Page", json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }))
             .query("PageToken", schema::pattern(&token))

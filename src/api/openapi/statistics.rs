@@ -13,8 +13,8 @@ use super::schema::{
 };
 use crate::api::tasks::STATUSES;
 
-/// Seconds, separated by commas.
-const THRESHOLDS: &str = "^[0-9]+(,[0-9]+)*$";
+/// Up to 100 numbers of seconds, separated by commas.
+const THRESHOLDS: &str = "^[0-9]{1,9}(,[0-9]{1,9}){0,99}$";
 
 fn task_tally() -> Value {
     let by_status = json!({
@@ -237,8 +237,8 @@ pub(super) fn operations() -> Vec<Operation> {
     let sids = json!({ "type": "array", "items": sid("WQ"), "minItems": 1, "maxItems": 50 });
     let bulk = json!({
         "type": "object",
-        "properties": { "queueSids": sids, "QueueSids": sids, "TaskQueueSids": sids, "TaskChannel": channel() },
-        "anyOf": [{ "required": ["queueSids"] }, { "required": ["QueueSids"] }, { "required": ["TaskQueueSids"] }],
+        "properties": { "queueSids": sids, "QueueSids": sids, "TaskQueueSids": sids, "TaskChannel": nullable(channel()) },
+        "oneOf": [{ "required": ["queueSids"] }, { "required": ["QueueSids"] }, { "required": ["TaskQueueSids"] }],
     });
     let bulk_answer = Some(("application/json", component("TaskQueueBulkRealTimeStatistics")));
     vec![
