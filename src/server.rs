@@ -196,7 +196,8 @@ impl Server {
         };
         let health =
             Health { engine: engine.clone(), store: store.clone(), metrics, metrics_public: settings.metrics_public };
-        let router = api::router(api).merge(voice::router(voice)).merge(health_router(health));
+        let router =
+            api::router(api).merge(api::openapi::router()).merge(voice::router(voice)).merge(health_router(health));
         let shutdown = CancellationToken::new();
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
         Ok(Self { address, engine, store, shutdown, listener })
@@ -230,12 +231,15 @@ impl Server {
     }
 }
 
-/// `/livez`, `/readyz` and `/metrics`.
+/// Paths about the server itself, each for GET.
+pub const HEALTH_ROUTES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 fn health_router(health: Health) -> Router {
+    let [live, ready_to_serve, metrics] = HEALTH_ROUTES;
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(show_metrics))
+        .route(live, get(|| async { "ok\n" }))
+        .route(ready_to_serve, get(ready))
+        .route(metrics, get(show_metrics))
         .with_state(health)
 }
 

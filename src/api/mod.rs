@@ -15,6 +15,7 @@ mod expressions;
 mod form;
 mod json;
 pub mod links;
+pub mod openapi;
 mod page;
 mod reservations;
 mod scope;

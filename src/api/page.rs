@@ -15,7 +15,7 @@ use super::json;
 use crate::store::pages::{Cursor, Direction, List, Seek, Span};
 
 const DEFAULT_SIZE: u32 = 50;
-const LARGEST_SIZE: u32 = 1000;
+pub(super) const LARGEST_SIZE: u32 = 1000;
 const PAGING: [&str; 3] = ["PageSize", "Page", "PageToken"];
 
 /// Which page of a list is asked for.

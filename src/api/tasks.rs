@@ -20,7 +20,7 @@ use crate::store::lists::{TaskFilter, TaskKey};
 use crate::store::pages::{Direction, List};
 use crate::store::views::TaskView;
 
-const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
+pub(super) const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let keys = task_keys(&query)?;

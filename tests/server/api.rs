@@ -25,7 +25,7 @@ pub(crate) const BASE: &str = "https://calls.example/v1";
 
 pub(crate) struct Server {
     router: Router,
-    engine: Engine,
+    pub(crate) engine: Engine,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
 }
@@ -64,12 +64,16 @@ impl Server {
         self.store.close().await;
     }
 
+    /// Every answer has to be as the description says.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 1 << 24).await.unwrap();
         let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        Answer { status: parts.status, headers: parts.headers, body }
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        super::contract::check_answer(&method, &path, &answer);
+        answer
     }
 
     pub(crate) async fn call(
@@ -84,7 +88,7 @@ impl Server {
         let path = path.strip_prefix(BASE).unwrap_or(path);
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("/v1{path}"))
+            .uri(rooted(path))
             .header("authorization", format!("Basic {credentials}"))
             .header("content-type", "application/x-www-form-urlencoded");
         if let Some(version) = if_match {
@@ -131,8 +135,27 @@ impl Server {
         let form = format!("FriendlyName={name}&ActivitySid={activity}");
         text(&self.make(&format!("{workspace}/Workers"), &form).await["sid"]).to_owned()
     }
+
+    /// A call comes in.
+    pub(crate) async fn enqueue_call(&self, workspace: &str, workflow: &str) {
+        let request = switchhook::engine::Request::EnqueueCall {
+            workflow: workflow.parse().unwrap(),
+            call: switchhook::calls::CallSid("CA1".to_owned()),
+            from: "+15550100".to_owned(),
+            to: "+15550199".to_owned(),
+            attributes: "{}".to_owned(),
+            priority: None,
+            timeout_secs: None,
+            park: switchhook::calls::Park::default(),
+        };
+        let sid = workspace.rsplit('/').next().unwrap().parse().unwrap();
+        self.engine.send(sid, request).await.unwrap();
+    }
 }
 
+    /// Every answer has to be as the description says.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
@@ -342,18 +365,7 @@ async fn a_call_has_a_room_under_its_reservation() {
     let workspace = server.workspace().await;
     let worker = server.worker(&workspace, "dana").await;
     let workflow = server.get(&format!("{workspace}/Workflows")).await.body["workflows"][0]["sid"].clone();
-    let request = switchhook::engine::Request::EnqueueCall {
-        workflow: text(&workflow).parse().unwrap(),
-        call: switchhook::calls::CallSid("CA1".to_owned()),
-        from: "+15550100".to_owned(),
-        to: "+15550199".to_owned(),
-        attributes: "{}".to_owned(),
-        priority: None,
-        timeout_secs: None,
-        park: switchhook::calls::Park::default(),
-    };
-    let sid = workspace.rsplit('/').next().unwrap().parse().unwrap();
-    server.engine.send(sid, request).await.unwrap();
+    server.enqueue_call(&workspace, text(&workflow)).await;
     let list = server.get(&format!("{workspace}/Workers/{worker}/Reservations")).await;
     let reservation = &list.body["reservations"][0];
     let room = server.get(&format!("{}/Conference", text(&reservation["url"]))).await;

@@ -5,6 +5,8 @@ mod api;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod programs;
