@@ -5,6 +5,8 @@ mod api;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod programs;
@@ -12,6 +14,8 @@ mod programs;
 mod random_routing;
 #[cfg(test)]
 mod recount;
+#[cfg(test)]
+mod rest;
 #[cfg(test)]
 mod routing_watch;
 #[cfg(test)]

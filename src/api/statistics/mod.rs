@@ -421,7 +421,11 @@ fn bulk(body: &[u8]) -> Result<(Vec<TaskQueueSid>, Option<String>), ApiError> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| ApiError::invalid(format!("Invalid body: expected a JSON object: {error}")))?;
     let members = value.as_object().ok_or_else(|| ApiError::invalid("Invalid body: expected a JSON object"))?;
-    let list = KEYS.iter().find_map(|key| members.get(*key)).ok_or_else(|| ApiError::missing("QueueSids"))?;
+    let mut lists = KEYS.iter().filter_map(|key| members.get(*key));
+    let list = lists.next().ok_or_else(|| ApiError::missing("QueueSids"))?;
+    if lists.next().is_some() {
+        return Err(ApiError::invalid("Invalid QueueSids: given under more than one name"));
+    }
     let list = list.as_array().ok_or_else(|| ApiError::invalid("Invalid QueueSids: expected a list of SIDs"))?;
     if list.is_empty() || list.len() > BULK_MAX {
         return Err(ApiError::invalid(format!("Invalid QueueSids: expected 1 to {BULK_MAX} SIDs")));
@@ -472,6 +476,7 @@ mod tests {
             json!({ "queueSids": ["WK00000000000000000000000000000001"] }),
             json!({ "queueSids": [1] }),
             json!({ "queueSids": [ONE], "TaskChannel": 1 }),
+            json!({ "queueSids": [ONE], "TaskQueueSids": [ONE] }),
         ] {
             let error = bulk(body.to_string().as_bytes()).unwrap_err();
             assert_eq!((error.status, error.code), (StatusCode::BAD_REQUEST, 20001), "{body}");
