@@ -536,7 +536,7 @@ async fn a_look_sees_what_was_acknowledged() {
 
 #[tokio::test]
 async fn events_and_statistics_are_kept_for_thirty_days() {
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: Duration = Duration::from_hours(24);
     let bench = Bench::start().await;
     let (workflow, _) = bench.furnish().await;
     let around = &bench.engine.0.around;
