@@ -27,6 +27,7 @@ pub mod config;
 pub mod demo;
 pub mod engine;
 pub mod http;
+pub mod notify;
 pub mod outbound;
 pub mod phone;
 pub mod routing;

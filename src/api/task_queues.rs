@@ -17,6 +17,7 @@ use super::sift::Sieve;
 use super::workspaces::order;
 use crate::routing::command::{NewTaskQueue, TaskQueueUpdate};
 use crate::routing::{Command, Reply, TaskOrder, TaskQueueSid, WorkerSid};
+use crate::store::pages::{List, Span};
 use crate::store::views::TaskQueueView;
 
 /// Serves every worker (TaskRouter: Create a `TaskQueue`).
@@ -24,14 +25,20 @@ const EVERY_WORKER: &str = "1==1";
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let paging = Paging::read(&query, 1)?;
-    let by_date_updated = ordering(&query, &["DateUpdated"])?.first().map(|(_, direction)| *direction);
+    let list = find(&scope, &query, paging.span()).await?;
+    Ok(paging.answer(&scope.place.url("/TaskQueues"), "task_queues", &list, |row| render(&scope.place, row)))
+}
+
+/// The piece of the list that `span` names, of the queues that the parameters ask for.
+pub(super) async fn find(scope: &Scope, query: &Parameters, span: Span) -> Result<List<TaskQueueView>, ApiError> {
+    let by_date_updated = ordering(query, &["DateUpdated"])?.first().map(|(_, direction)| *direction);
     let store = &scope.state.store;
     let name = query.filled("FriendlyName");
-    let candidates = candidates(&scope, &query).await?;
-    let list = if candidates.is_empty() {
-        store.task_queues(scope.sid(), name, by_date_updated, paging.span()).await?
+    let candidates = candidates(scope, query).await?;
+    if candidates.is_empty() {
+        Ok(store.task_queues(scope.sid(), name, by_date_updated, span).await?)
     } else {
-        let mut sieve = Sieve::new(paging.span());
+        let mut sieve = Sieve::new(span);
         while let Some(span) = sieve.next_chunk() {
             let list = store.task_queues(scope.sid(), name, by_date_updated, span).await?;
             let mut verdicts = vec![true; list.entries.len()];
@@ -40,9 +47,8 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
             }
             sieve.take(list, verdicts);
         }
-        sieve.finish()
-    };
-    Ok(paging.answer(&scope.place.url("/TaskQueues"), "task_queues", &list, |row| render(&scope.place, row)))
+        Ok(sieve.finish())
+    }
 }
 
 /// Those whom the queues of the list must take.

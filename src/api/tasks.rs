@@ -19,7 +19,7 @@ use crate::routing::{Command, Reply, RoutingTarget, TaskSid, TaskStatus, Timesta
 use crate::store::pages::{Direction, TaskFilter, TaskKey};
 use crate::store::views::TaskView;
 
-const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
+pub(super) const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let keys = task_keys(&query)?;
@@ -131,12 +131,17 @@ fn routing_target(form: &Parameters, place: &Place) -> Result<Option<RoutingTarg
             Some("WQ") => "TaskQueueSid",
             _ => "WorkflowSid",
         };
-        let shown: String = value.chars().take(100).collect();
-        ApiError::invalid(format!(
-            "Value '{shown}' provided for {kind} as RoutingTarget has an invalid format. WorkspaceSid: {}, AccountSid: {}",
-            place.workspace, place.account
-        ))
+        routing_target_error(value, kind, place)
     })
+}
+
+/// The error of a routing target that is no SID (message of the real service).
+pub(super) fn routing_target_error(value: &str, kind: &str, place: &Place) -> ApiError {
+    let shown: String = value.chars().take(100).collect();
+    ApiError::invalid(format!(
+        "Value '{shown}' provided for {kind} as RoutingTarget has an invalid format. WorkspaceSid: {}, AccountSid: {}",
+        place.workspace, place.account
+    ))
 }
 
 pub(super) fn render(place: &Place, row: &TaskView, now: Timestamp) -> Value {

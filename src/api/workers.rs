@@ -21,23 +21,25 @@ use crate::store::views::WorkerView;
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let paging = Paging::read(&query, 1)?;
+    let list = find(&scope, &query, paging.span()).await?;
+    Ok(paging.answer(&scope.place.url("/Workers"), "workers", &list, |row| render(&scope.place, row)))
+}
+
+/// The piece of the list that `span` names, of the workers that the parameters ask for.
+pub(super) async fn find(scope: &Scope, query: &Parameters, span: Span) -> Result<List<WorkerView>, ApiError> {
     let filter = WorkerFilter {
         activity_name: query.filled("ActivityName").map(str::to_owned),
         activity: query.sid("ActivitySid")?,
         available: query.truthy("Available"),
         friendly_name: query.filled("FriendlyName").map(str::to_owned),
     };
-    let by_status_changed = ordering(&query, &["DateStatusChanged"])?.first().map(|(_, direction)| *direction);
-    let Some(expressions) = expressions(&scope, &query).await? else {
-        return Ok(
-            paging.answer(&scope.place.url("/Workers"), "workers", &List::empty(), |row| render(&scope.place, row))
-        );
-    };
+    let by_status_changed = ordering(query, &["DateStatusChanged"])?.first().map(|(_, direction)| *direction);
+    let Some(expressions) = expressions(scope, query).await? else { return Ok(List::empty()) };
     let store = &scope.state.store;
-    let list = if expressions.is_empty() {
-        store.workers(scope.sid(), &filter, by_status_changed, paging.span()).await?
+    if expressions.is_empty() {
+        Ok(store.workers(scope.sid(), &filter, by_status_changed, span).await?)
     } else {
-        let mut sieve = Sieve::new(paging.span());
+        let mut sieve = Sieve::new(span);
         while let Some(span) = sieve.next_chunk() {
             let list = store.workers(scope.sid(), &filter, by_status_changed, span).await?;
             let sids: Vec<_> = list.entries.iter().map(|entry| entry.row.sid.as_str()).collect();
@@ -46,9 +48,8 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
             let verdicts = expressions.verdicts(&list, &channels);
             sieve.take(list, verdicts);
         }
-        sieve.finish()
-    };
-    Ok(paging.answer(&scope.place.url("/Workers"), "workers", &list, |row| render(&scope.place, row)))
+        Ok(sieve.finish())
+    }
 }
 
 /// What workers must satisfy beyond plain values; none if a queue is named that does not exist.

@@ -7,6 +7,7 @@ mod actor;
 mod cores;
 mod outbox;
 pub mod request;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +30,10 @@ use crate::store::{Error as StoreError, Store};
 use actor::{Call, Ended, Look, Surroundings};
 use cores::Cores;
 use outbox::Outbox;
+use witness::Witnesses;
 
 pub use request::{Error, Request};
+pub use witness::Witness;
 
 /// Requests that may wait for one workspace.
 const QUEUE_MAX: usize = 4_096;
@@ -79,7 +82,8 @@ impl Engine {
         entropy: Entropy,
     ) -> Result<Self, StartError> {
         let (outbox, committed) = Outbox::new();
-        let around = Surroundings { store, clock, entropy, outbox, shutdown: CancellationToken::new() };
+        let witnesses = Witnesses::default();
+        let around = Surroundings { store, clock, entropy, outbox, witnesses, shutdown: CancellationToken::new() };
         let engine = Self(Arc::new(Inner {
             around,
             workspaces: RwLock::new(BTreeMap::new()),
@@ -147,6 +151,11 @@ impl Engine {
             }
         }
         Err(Error::Overloaded)
+    }
+
+    /// Has `witness` told of every commit from now on.
+    pub fn add_witness(&self, witness: Arc<dyn Witness>) {
+        self.0.around.witnesses.add(witness);
     }
 
     /// Asks a workspace in memory; what `question` sees is on disk.
