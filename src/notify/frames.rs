@@ -165,7 +165,9 @@ fn payload(workspace: &Workspace, event: &EventRecord, now: Timestamp) -> Option
         | EventKind::TaskUpdated
         | EventKind::TaskCanceled
         | EventKind::TaskWrapup
-        | EventKind::TaskCompleted => Some(shapes::task(workspace, workspace.task_or_departed(event.about.task?)?, now)),
+        | EventKind::TaskCompleted => {
+            Some(shapes::task(workspace, workspace.task_or_departed(event.about.task?)?, now))
+        }
         EventKind::TaskTransferInitiated
         | EventKind::TaskTransferAttemptFailed
         | EventKind::TaskTransferFailed

@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 
 use crate::routing::{
-    Activity, Reservation, Task, TaskChannelSid, Timestamp, Transfer, TransferStatus, Worker,
-    WorkerChannel, WorkerSid, Workspace,
+    Activity, Reservation, Task, TaskChannelSid, Timestamp, Transfer, TransferStatus, Worker, WorkerChannel, WorkerSid,
+    Workspace,
 };
 
 /// Which account and workspace an object belongs to.
@@ -119,9 +119,9 @@ pub(crate) fn reservation(workspace: &Workspace, row: &Reservation, now: Timesta
     if let Some(row) = row.transfer.and_then(|sid| workspace.transfer(sid)) {
         object["task_transfer"] = transfer(workspace, row);
     }
-    let outgoing = workspace.transfers_of_task(row.task).find(|transfer| {
-        transfer.initiating_reservation == row.sid && transfer.status == TransferStatus::Initiated
-    });
+    let outgoing = workspace
+        .transfers_of_task(row.task)
+        .find(|transfer| transfer.initiating_reservation == row.sid && transfer.status == TransferStatus::Initiated);
     if let Some(outgoing) = outgoing {
         object["active_outgoing_task_transfer"] = transfer(workspace, outgoing);
     }

@@ -30,7 +30,7 @@ impl Asked {
     pub(super) async fn worker_channels(&self, worker: WorkerSid) -> Result<Value, ApiError> {
         self.worker(worker).await?;
         self.listed("WorkerChannelSid", move |workspace, _| {
-            let mut rows: Vec<_> = workspace.channels_of_worker(worker).collect();
+            let mut rows: Vec<_> = workspace.channels_of_worker(worker).map(|(_, row)| row).collect();
             rows.sort_by_key(|row| row.sid);
             rows.into_iter().map(|row| (row.sid.to_string(), shapes::worker_channel(workspace, row))).collect()
         })

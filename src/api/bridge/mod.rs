@@ -29,7 +29,7 @@ use super::json::answer;
 use super::links::Place;
 use super::scope::Scope;
 use crate::notify::token::{self, Grant, Unverified};
-use crate::routing::{AccountSid, Timestamp, WorkerSid, Workspace};
+use crate::routing::{AccountSid, ApiKeySid, Timestamp, WorkerSid, Workspace};
 
 pub(super) use open::open;
 
@@ -107,10 +107,15 @@ async fn verified(state: &State, token: &str) -> Result<Grant, ApiError> {
     let token = Unverified::read(token).map_err(ApiError::of_token)?;
     let issuer = token.issuer().to_owned();
     let invalid = || ApiError::of_token(token::Error::Invalid);
-    let account: AccountSid = issuer.parse().map_err(|_| invalid())?;
-    let row = state.store.account(account).await?.ok_or_else(invalid)?;
-    let secret = row.auth_token.expose_secret().as_bytes();
-    token.verify(secret, account, state.clock.now()).map_err(ApiError::of_token)
+    // API keys sign access tokens, accounts sign capability tokens.
+    let (account, secret) = if let Ok(sid) = issuer.parse::<ApiKeySid>() {
+        let key = state.store.api_key(sid).await?.ok_or_else(invalid)?;
+        (key.account, key.secret)
+    } else {
+        let sid: AccountSid = issuer.parse().map_err(|_| invalid())?;
+        (sid, state.store.account(sid).await?.ok_or_else(invalid)?.auth_token)
+    };
+    token.verify(secret.expose_secret().as_bytes(), account, state.clock.now()).map_err(ApiError::of_token)
 }
 
 /// The supervisor's SDK sends the version of its own worker with changes of others, so that it means nothing there.

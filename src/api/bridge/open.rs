@@ -29,9 +29,9 @@ pub(in crate::api) async fn open(
     if !rights::may_connect(&grant, worker) {
         return Err(ApiError::forbidden("The token does not permit a socket"));
     }
-    let known = state.engine.look(grant.workspace, move |workspace, _| {
-        (workspace.settings().account, workspace.worker(worker).is_some())
-    });
+    let known = state
+        .engine
+        .look(grant.workspace, move |workspace, _| (workspace.settings().account, workspace.worker(worker).is_some()));
     match known.await {
         Ok((account, true)) if account == grant.account => {}
         Ok(_) | Err(crate::engine::Error::NoSuchWorkspace) => {

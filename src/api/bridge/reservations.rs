@@ -11,11 +11,7 @@ use crate::routing::{ReservationSid, ReservationStatus, TaskSid, WorkerSid};
 
 impl Asked {
     /// In full, with the task.
-    pub(super) async fn reservation(
-        &self,
-        worker: WorkerSid,
-        reservation: ReservationSid,
-    ) -> Result<Value, ApiError> {
+    pub(super) async fn reservation(&self, worker: WorkerSid, reservation: ReservationSid) -> Result<Value, ApiError> {
         self.see(move |workspace, now| {
             let row = workspace.reservation(reservation).filter(|row| row.worker == worker)?;
             Some(shapes::reservation(workspace, row, now))

@@ -40,13 +40,7 @@ pub(super) fn may_connect(grant: &Grant, worker: WorkerSid) -> bool {
 }
 
 /// Workers act for themselves; supervisors and administrators for others too.
-fn role_allows(
-    role: Role,
-    own: Option<WorkerSid>,
-    method: Method,
-    rest: &[&str],
-    parameters: &Parameters,
-) -> bool {
+fn role_allows(role: Role, own: Option<WorkerSid>, method: Method, rest: &[&str], parameters: &Parameters) -> bool {
     let is_own = |sid: &str| own.is_some_and(|own| sid.parse() == Ok(own));
     let leads = matches!(role, Role::Supervisor | Role::Admin);
     match (method, rest) {
@@ -137,7 +131,9 @@ mod tests {
     #[test]
     fn what_no_policy_allows_is_denied() {
         let policy = |text: &str| serde_json::from_str::<Policy>(text).unwrap();
-        let set = policy(r#"{"url":"https://t/w","method":"POST","allow":true,"post_filter":{"ActivitySid":{"required":true}}}"#);
+        let set = policy(
+            r#"{"url":"https://t/w","method":"POST","allow":true,"post_filter":{"ActivitySid":{"required":true}}}"#,
+        );
         let deny = policy(r#"{"url":"https://t/x","method":"GET","allow":false}"#);
         let policies = [set, deny];
         let of = |text: &str| Parameters::parse(text.as_bytes());

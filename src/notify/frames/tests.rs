@@ -52,11 +52,8 @@ impl Floor {
     }
 
     fn worker(&mut self, name: &str) -> WorkerSid {
-        let new = NewWorker {
-            friendly_name: name.to_owned(),
-            attributes: "{}".to_owned(),
-            activity: Some(self.available),
-        };
+        let new =
+            NewWorker { friendly_name: name.to_owned(), attributes: "{}".to_owned(), activity: Some(self.available) };
         match self.commit(&Command::CreateWorker(new)).0 {
             Reply::Worker(worker) => worker,
             other => panic!("{other:?}"),

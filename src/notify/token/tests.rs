@@ -131,9 +131,24 @@ fn claims_must_be_there_once_and_agree() {
         change(&mut claims);
         assert_eq!(verify(&signed(HS256, &claims.to_string(), SECRET)), Err(expected), "{claims}");
     };
-    check(&|claims| { claims.as_object_mut().unwrap().remove("exp"); }, Error::Invalid);
-    check(&|claims| { claims.as_object_mut().unwrap().remove("sub"); }, Error::Invalid);
-    check(&|claims| { claims.as_object_mut().unwrap().remove("grants"); }, Error::Invalid);
+    check(
+        &|claims| {
+            claims.as_object_mut().unwrap().remove("exp");
+        },
+        Error::Invalid,
+    );
+    check(
+        &|claims| {
+            claims.as_object_mut().unwrap().remove("sub");
+        },
+        Error::Invalid,
+    );
+    check(
+        &|claims| {
+            claims.as_object_mut().unwrap().remove("grants");
+        },
+        Error::Invalid,
+    );
     check(&|claims| claims["sub"] = json!(AccountSid::from_bits(9)), Error::Invalid);
     check(&|claims| claims["exp"] = json!("1770095106"), Error::Invalid);
     check(&|claims| claims["exp"] = json!(1_770_091_445), Error::Expired);
