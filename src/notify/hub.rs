@@ -21,8 +21,8 @@ use crate::routing::{EventKind, EventRecord, ReservationSid, Timestamp, WorkerSi
 /// Most bytes that wait for one socket.
 pub(crate) const QUEUED_BYTES_MAX: usize = 256 * 1024;
 
-/// Open sockets of one worker.
-pub(crate) const SOCKETS_PER_WORKER_MAX: usize = 10;
+/// Open sockets of one worker. Pages that are left open add up; the limit is for what goes wrong.
+pub(crate) const SOCKETS_PER_WORKER_MAX: usize = 256;
 
 /// Displaced tokens that are remembered.
 const DISPLACED_MAX: usize = 100_000;
