@@ -17,7 +17,7 @@ use switchhook::{server, voice};
 use super::api::{ACCOUNT, Answer, Server, rooted, text};
 
 /// Operations that are described, of the contract or of our own, and that no route serves as yet.
-const NOT_SERVED_YET: &[&str] = &["CreateTransfer", "FetchTransfer", "ListTransfer", "UpdateTransfer"];
+const NOT_SERVED_YET: &[&str] = &[];
 
 /// Parameters of ours that the contract's operations do not have: operation and name.
 const EXTRA_PARAMETERS: &[(&str, &str)] = &[];
@@ -316,6 +316,14 @@ async fn every_operation_succeeds_as_described() {
     story.get(&format!("{of_task}/{reservation}")).await;
     story.get(&format!("{of_worker}/{reservation}")).await;
     story.post(&format!("{of_task}/{reservation}"), "ReservationStatus=accepted").await;
+
+    let eve = server.worker(&workspace, "eve").await;
+    let transfers = at(&format!("Workers/{worker}/Transfers"));
+    let form = format!("TaskSid={task}&ReservationSid={reservation}&To={eve}");
+    let transfer = text_of(&story.post(&transfers, &form).await["sid"]);
+    story.get(&transfers).await;
+    story.get(&format!("{transfers}/{transfer}")).await;
+    story.post(&format!("{transfers}/{transfer}"), &format!("TaskSid={task}&TransferStatus=canceled")).await;
     story.post(&format!("{of_worker}/{reservation}"), "ReservationStatus=completed").await;
 
     server.enqueue_call(&workspace, &workflow).await;
