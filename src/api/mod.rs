@@ -163,10 +163,17 @@ routes! {
     DELETE "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::delete,
 }
 
+routes! {
+    /// Methods and paths of the agents' SDK, below `/v1`; its tokens take the place of credentials.
+    AGENT_ROUTES, agent_table:
+    GET "/wschannels" => bridge::open,
+    POST "/wschannels" => bridge::ask,
+}
+
 /// Serves everything below `/v1` and `/2010-04-01`; can be merged with routers of other paths.
 pub fn router(state: State) -> Router {
     let routes = table()
-        .route("/wschannels", axum::routing::get(bridge::open).post(bridge::ask))
+        .merge(agent_table())
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))

@@ -193,15 +193,11 @@ impl Hub {
     }
 
     /// The worker's browser was answered with its open reservations: it knows these now, and may get what was held.
-    pub(crate) fn reservations_were_read(
-        &self,
-        worker: WorkerSid,
-        reservations: impl IntoIterator<Item = ReservationSid> + Clone,
-    ) {
+    pub(crate) fn reservations_were_read(&self, worker: WorkerSid, reservations: &[ReservationSid]) {
         let soon = self.0.clock.instant() + self.0.push_delay;
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
         for open in sockets.get(&worker).into_iter().flat_map(BTreeMap::values) {
-            open.known.lock().unwrap_or_else(PoisonError::into_inner).extend(reservations.clone());
+            open.known.lock().unwrap_or_else(PoisonError::into_inner).extend(reservations);
             let mut hold = open.holding.lock().unwrap_or_else(PoisonError::into_inner);
             hold.until = hold.until.min(soon);
         }

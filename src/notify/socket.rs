@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -86,7 +87,7 @@ async fn serve(
                     return None;
                 }
                 write(socket, " ".to_owned()).await?;
-                timeout(WRITE_TIME, socket.send(Message::Ping(Default::default()))).await.ok()?.ok()?;
+                timeout(WRITE_TIME, socket.send(Message::Ping(Bytes::new()))).await.ok()?.ok()?;
             }
             received = socket.recv() => {
                 match received {

@@ -81,7 +81,7 @@ PATH_SIDS = {
 COLLECTIONS = {
     "Workspaces": "workspace", "Activities": "activity", "TaskChannels": "task_channel", "TaskQueues": "task_queue", "Workflows": "workflow",
     "Workers": "worker", "Channels": "worker_channel", "Tasks": "task", "Events": "event",
-    "Keys": "key",
+    "Keys": "key", "Transfers": "transfer",
 }
 API = ("/v1/", "/2010-04-01/")
 SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
@@ -108,7 +108,17 @@ def before_call(context, case, kwargs):
     if any(not WORD.fullmatch(value) if name == "Sid" else not SID.fullmatch(value) for name, value in names.items()):
         return
     FLOOR.use()
-    if "Reservations" in case.path and "Sid" in names:
+    if "Transfers" in case.path:
+        offer = FLOOR.accepted()
+        real = {"WorkspaceSid": offer["workspace_sid"], "WorkerSid": offer["worker_sid"]}
+        if "Sid" in names:
+            real["Sid"] = FLOOR.transfer(offer)
+        if isinstance(case.body, dict):
+            known = {"TaskSid": offer["task_sid"], "ReservationSid": offer["sid"], "To": FLOOR.offers["task_queue"]}
+            for name, sid in known.items():
+                if isinstance(case.body.get(name), str) and SID.fullmatch(case.body[name]):
+                    case.body[name] = sid
+    elif "Reservations" in case.path and "Sid" in names:
         offer = FLOOR.offer(by_call=case.path.endswith("/Conference"))
         real = {"WorkspaceSid": offer["workspace_sid"], "TaskSid": offer["task_sid"],
                 "WorkerSid": offer["worker_sid"], "Sid": offer["sid"]}
@@ -146,6 +156,7 @@ OF_STATE = [
         r"^Cannot (delete|cancel|wrap up|complete|transfer) ",
         r"^A task cannot be set to ",
         r"^Reservation WR\S+ is already in state ",
+        r"^Transfer TT\S+ is already ",
         r"^Unable to execute \w+ instruction\. ",
         r"^Unable to reject pending reservations ",
         r"^No filter of the workflow matches ",

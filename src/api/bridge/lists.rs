@@ -55,7 +55,7 @@ impl Asked {
         let read = page["contents"].as_array().into_iter().flatten();
         let read: Vec<ReservationSid> = read.filter_map(|row| row["sid"].as_str()?.parse().ok()).collect();
         if self.grant.worker == Some(worker) {
-            self.scope.state.hub.reservations_were_read(worker, read);
+            self.scope.state.hub.reservations_were_read(worker, &read);
         }
         Ok(page)
     }
@@ -85,7 +85,7 @@ impl Asked {
                 Some(Value::Array(rows.map(|row| shapes::worker(workspace, row)).collect()))
             })
             .await?;
-        Ok(page.answer(contents, list.after.as_ref()))
+        Ok(page.answer(&contents, list.after.as_ref()))
     }
 
     pub(super) async fn task_queues(&self) -> Result<Value, ApiError> {
@@ -102,7 +102,7 @@ impl Asked {
         };
         let list = task_queues::find(&self.scope, &self.parameters, Span { seek, limit: page.size }).await?;
         let contents = list.entries.iter().map(|entry| self.queue_shape(&entry.row)).collect();
-        Ok(page.answer(Value::Array(contents), list.after.as_ref()))
+        Ok(page.answer(&Value::Array(contents), list.after.as_ref()))
     }
 
     pub(super) async fn task_queue(&self, queue: TaskQueueSid) -> Result<Value, ApiError> {
@@ -159,8 +159,7 @@ impl Asked {
         if seen.is_null() {
             return Err(invalid("AfterSid", self.parameters.text("AfterSid").unwrap_or_default(), name));
         }
-        let after = seen["after_sid"].as_str().map(str::to_owned);
-        Ok(envelope(&seen["contents"], after, None))
+        Ok(envelope(&seen["contents"], seen["after_sid"].as_str(), None))
     }
 }
 
@@ -194,16 +193,16 @@ impl Page {
         Ok(Self { from, size, ordered })
     }
 
-    fn answer(&self, contents: Value, after: Option<&Cursor>) -> Value {
+    fn answer(&self, contents: &Value, after: Option<&Cursor>) -> Value {
         if self.ordered {
-            envelope(&contents, None, after.map(|cursor| write_token("PA", cursor)))
+            envelope(contents, None, after.map(|cursor| write_token("PA", cursor)))
         } else {
-            envelope(&contents, after.map(|cursor| cursor.sid.clone()), None)
+            envelope(contents, after.map(|cursor| cursor.sid.as_str()), None)
         }
     }
 }
 
-fn envelope(contents: &Value, after_sid: Option<String>, next_token: Option<String>) -> Value {
+fn envelope(contents: &Value, after_sid: Option<&str>, next_token: Option<String>) -> Value {
     let mut meta = json!({ "list_key": "contents" });
     if let Some(token) = next_token {
         meta["next_token"] = token.into();

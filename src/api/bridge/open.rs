@@ -2,6 +2,7 @@
 
 use axum::extract::State as Extract;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
 use sha2::{Digest as _, Sha256};
 
@@ -20,7 +21,7 @@ const RECEIVED_BYTES_MAX: usize = 16 * 1024;
 pub(in crate::api) async fn open(
     Extract(state): Extract<State>,
     query: Query,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let token = query.required("token")?;
     let grant = verified(&state, &token).await?;
@@ -39,6 +40,7 @@ pub(in crate::api) async fn open(
         }
         Err(error) => return Err(ApiError::of_engine(error, None, "/wschannels")),
     }
+    let upgrade = upgrade.map_err(|rejection| ApiError::invalid(format!("Expected a WebSocket: {rejection}")))?;
     let arrival = Arrival {
         workspace: grant.workspace,
         worker,

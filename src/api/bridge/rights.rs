@@ -44,9 +44,8 @@ fn role_allows(role: Role, own: Option<WorkerSid>, method: Method, rest: &[&str]
     let is_own = |sid: &str| own.is_some_and(|own| sid.parse() == Ok(own));
     let leads = matches!(role, Role::Supervisor | Role::Admin);
     match (method, rest) {
-        (Method::Get, ["Workers", worker, _, ..]) => is_own(worker) || leads,
+        (Method::Get, ["Workers", worker, _, ..]) | (Method::Post, ["Workers", worker]) => is_own(worker) || leads,
         (Method::Get, _) => true,
-        (Method::Post, ["Workers", worker]) => is_own(worker) || leads,
         (Method::Post, ["Workers", worker, ..]) => is_own(worker),
         (Method::Post, ["Tasks"]) => parameters.filled("RoutingTarget").is_some_and(is_own),
         // Whether the worker holds the task is seen when the task is.
