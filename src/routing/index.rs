@@ -316,6 +316,9 @@ impl Workspace {
                 Position::Plain(lane, _) | Position::Ruled(lane, ..) | Position::Known(lane, ..) => {
                     if let Some(lane) = self.lanes.get_mut(lane) {
                         lane.add(&position, || document.unwrap_or_default());
+                        if let Some(moment) = self.moment {
+                            lane.pace.note(true, moment);
+                        }
                     }
                 }
                 Position::Targeted(worker, key) => {
@@ -349,6 +352,9 @@ impl Workspace {
             Some(position @ (Position::Plain(lane, _) | Position::Ruled(lane, ..) | Position::Known(lane, ..))) => {
                 if let Some(lane) = self.lanes.get_mut(&lane) {
                     lane.remove(&position);
+                    if let Some(moment) = self.moment {
+                        lane.pace.note(lane.len() > 0, moment);
+                    }
                 }
             }
             Some(Position::Targeted(worker, key)) => {

@@ -8,7 +8,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::estimate::Pace;
 use super::expression::{Document, Projection};
+use super::line::Line;
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
 use super::state::{Step, Task, TaskOrder};
 use super::time::Timestamp;
@@ -69,20 +71,24 @@ pub(super) struct Rule {
 pub(super) struct Class {
     /// The values the target expression sees.
     pub(super) document: Document,
-    pub(super) tasks: BTreeSet<TaskKey>,
+    pub(super) tasks: Line<TaskKey>,
 }
 
 /// One queue's tasks and workers on one channel.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Tasks that any ready worker may take.
-    pub(super) plain: BTreeSet<TaskKey>,
+    pub(super) plain: Line<TaskKey>,
     /// Tasks whose target has an expression.
     pub(super) ruled: BTreeMap<Rule, Class>,
     /// Tasks that wait for one known worker.
     pub(super) known: BTreeMap<WorkerSid, BTreeMap<Rule, Class>>,
+    /// All ruled and known tasks in one order, so that a place can be told.
+    choosy: Line<TaskKey>,
     /// Members that could be reserved now.
     pub(super) ready: BTreeSet<ReadyKey>,
+    /// How fast tasks leave.
+    pub(super) pace: Pace,
 }
 
 /// Where a pending task waits.
@@ -103,13 +109,35 @@ pub(super) enum Position {
 }
 
 impl Lane {
+    /// Tasks that wait here.
+    pub(super) const fn len(&self) -> usize {
+        self.plain.len() + self.choosy.len()
+    }
+
+    /// Tasks that wait here and are handed out before `key`.
+    pub(super) fn ahead_of(&self, key: &TaskKey) -> usize {
+        self.plain.rank(key) + self.choosy.rank(key)
+    }
+
+    /// Tasks that wait here, in hand-out order.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = TaskKey> {
+        let (mut plain, mut choosy) = (self.plain.iter().peekable(), self.choosy.iter().peekable());
+        std::iter::from_fn(move || match (plain.peek(), choosy.peek()) {
+            (Some(first), Some(second)) if first < second => plain.next().copied(),
+            (Some(_), None) => plain.next().copied(),
+            _ => choosy.next().copied(),
+        })
+    }
+
     pub(super) fn add(&mut self, position: &Position, document: impl FnOnce() -> Document) {
         match position {
-            Position::Plain(_, key) => {
-                self.plain.insert(*key);
+            Position::Plain(_, key) => self.plain.insert(*key),
+            Position::Ruled(_, rule, key) => {
+                self.choosy.insert(*key);
+                add_to(&mut self.ruled, rule, *key, document);
             }
-            Position::Ruled(_, rule, key) => add_to(&mut self.ruled, rule, *key, document),
             Position::Known(_, worker, rule, key) => {
+                self.choosy.insert(*key);
                 add_to(self.known.entry(*worker).or_default(), rule, *key, document);
             }
             Position::Targeted(..) | Position::Awaited(_) | Position::Nobody => {}
@@ -118,11 +146,13 @@ impl Lane {
 
     pub(super) fn remove(&mut self, position: &Position) {
         match position {
-            Position::Plain(_, key) => {
-                self.plain.remove(key);
+            Position::Plain(_, key) => self.plain.remove(key),
+            Position::Ruled(_, rule, key) => {
+                self.choosy.remove(key);
+                remove_from(&mut self.ruled, rule, *key);
             }
-            Position::Ruled(_, rule, key) => remove_from(&mut self.ruled, rule, *key),
             Position::Known(_, worker, rule, key) => {
+                self.choosy.remove(key);
                 if let Some(rules) = self.known.get_mut(worker) {
                     remove_from(rules, rule, *key);
                     if rules.is_empty() {
@@ -139,7 +169,7 @@ fn add_to(rules: &mut BTreeMap<Rule, Class>, rule: &Rule, key: TaskKey, document
     if let Some(class) = rules.get_mut(rule) {
         class.tasks.insert(key);
     } else {
-        rules.insert(rule.clone(), Class { document: document(), tasks: BTreeSet::from([key]) });
+        rules.insert(rule.clone(), Class { document: document(), tasks: Line::of(key) });
     }
 }
 

@@ -8,11 +8,14 @@ pub mod alert;
 pub mod change;
 pub mod command;
 mod configuration;
+pub mod estimate;
 pub mod event;
 pub mod expression;
 mod index;
 mod lane;
+mod line;
 mod matcher;
+pub mod position;
 mod queues;
 mod record;
 pub mod refusal;
@@ -31,7 +34,9 @@ pub mod workspace;
 pub use alert::Alert;
 pub use change::{RowChange, WorkspaceRows};
 pub use command::{Command, Reply};
+pub use estimate::{EstimateErrors, MeasuredWait, WaitEstimate};
 pub use event::{About, EventKind, EventRecord};
+pub use position::{QueuePosition, Unplaced};
 pub use refusal::Refusal;
 pub use sid::{
     AccountSid, ActivitySid, AlertSid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid,

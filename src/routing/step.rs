@@ -307,6 +307,7 @@ impl Turn<'_> {
                 self.record_queue_moved(task, before, previous_priority, cause);
             }
             self.record_task(EventKind::TaskQueueEntered, task);
+            self.entered.insert(task);
         }
         self.alert_known_worker(task);
     }

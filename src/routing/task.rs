@@ -107,6 +107,7 @@ impl Turn<'_> {
             transfers: BTreeSet::new(),
             position: None,
             deadlines: Vec::new(),
+            expected_secs: None,
         };
         self.workspace.tasks.insert(sid, entry);
         self.workspace.place_task(sid);
@@ -118,6 +119,7 @@ impl Turn<'_> {
             self.record_task(EventKind::TaskCreated, sid);
             if queue.is_some() {
                 self.record_task(EventKind::TaskQueueEntered, sid);
+                self.entered.insert(sid);
             }
             self.start_direct(sid, new.routing_target);
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::alert::Alert;
 use super::change::{RowChange, WorkspaceRows};
 use super::command::{Command, NewWorkspace, Reply, Template};
+use super::estimate::MeasuredWait;
 use super::event::EventRecord;
 use super::expression::{Document, Expression, Place, Vocabulary};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
@@ -39,6 +40,8 @@ pub struct Done {
     pub events: Vec<EventRecord>,
     /// What a user should know of, in order.
     pub alerts: Vec<Alert>,
+    /// Waits that are over and had an estimate.
+    pub waits: Vec<MeasuredWait>,
 }
 
 /// An activity with its SID as text, which expressions compare with.
@@ -85,6 +88,8 @@ pub(super) struct TaskEntry {
     pub(super) position: Option<Position>,
     /// Its entries in the deadline index.
     pub(super) deadlines: Vec<(Timestamp, Deadline)>,
+    /// The wait that was expected when it entered its queue.
+    pub(super) expected_secs: Option<u32>,
 }
 
 /// A workflow configuration that is current or still followed.
@@ -157,6 +162,8 @@ pub struct Workspace {
     pub(super) dynamic_queues: BTreeSet<TaskQueueSid>,
     /// Newest idle stamp given out; stamps never repeat, so that round robin holds within one millisecond.
     pub(super) newest_stamp: Timestamp,
+    /// Of the newest command since the start; times in lanes are counted from it.
+    pub(super) moment: Option<Timestamp>,
     pub(super) tasks_max: usize,
     pub(super) touched: Touched,
 }
@@ -215,6 +222,7 @@ impl Workspace {
             deadlines: BTreeSet::new(),
             dynamic_queues: BTreeSet::new(),
             newest_stamp: Timestamp(i64::MIN),
+            moment: None,
             tasks_max: super::task::TASKS_MAX,
             touched: Touched::default(),
         }
@@ -451,6 +459,7 @@ impl Workspace {
                 transfers: BTreeSet::new(),
                 position: None,
                 deadlines: Vec::new(),
+                expected_secs: None,
                 row,
             };
             workspace.tasks.insert(entry.row.sid, entry);
