@@ -14,7 +14,7 @@ use crate::calls::{
 };
 use crate::routing::command::{ChannelName, Instruction, NewTask, NewWorkspace, ReservationParent};
 use crate::routing::{
-    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, Refusal, Reply, Reservation, ReservationSid,
+    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, Reservation, ReservationSid,
     ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, Workspace, WorkspaceSid,
 };
 use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
@@ -63,6 +63,7 @@ pub(super) struct Cores {
     errands: Vec<Errand>,
     errands_done: Vec<(TaskSid, u32)>,
     alerts: Vec<Alert>,
+    waits: Vec<MeasuredWait>,
     /// Calls of tasks that are gone, and when they are forgotten.
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
     now: Timestamp,
@@ -121,6 +122,7 @@ impl Cores {
             errands: Vec::new(),
             errands_done: Vec::new(),
             alerts: Vec::new(),
+            waits: Vec::new(),
             leftovers: BTreeSet::new(),
             now,
         }
@@ -384,6 +386,7 @@ impl Cores {
             }
         }
         self.events.append(&mut done.events);
+        self.waits.append(&mut done.waits);
         for alert in done.alerts {
             self.alert(alert.code, alert.message, Refs { task: alert.task, reservation: None, worker: None });
         }
@@ -465,6 +468,11 @@ impl Cores {
             self.leftovers.remove(&(at, task));
             self.calls.forget(task);
         }
+    }
+
+    /// The waits that were over and had an estimate since the last call.
+    pub(super) fn take_waits(&mut self) -> Vec<MeasuredWait> {
+        std::mem::take(&mut self.waits)
     }
 
     fn voice_row(&self, task: TaskSid) -> Option<VoiceTaskRow> {
