@@ -48,6 +48,17 @@ impl Workspace {
         task: Option<&Document>,
         ask: impl FnOnce(&Scope<'_>) -> R,
     ) -> R {
+        self.with_scope_of(worker, &worker.document, task, ask)
+    }
+
+    /// The same with attributes of the worker that were read for this question.
+    pub(super) fn with_scope_of<R>(
+        &self,
+        worker: &WorkerEntry,
+        attributes: &Document,
+        task: Option<&Document>,
+        ask: impl FnOnce(&Scope<'_>) -> R,
+    ) -> R {
         let activity = self.activities.get(&worker.row.activity);
         let figures = Figures { workspace: self, worker };
         let names = WorkerNames {
@@ -57,7 +68,7 @@ impl Workspace {
             activity_name: activity.map_or("", |activity| activity.row.friendly_name.as_str()),
             channels: &figures,
         };
-        ask(&Scope { task, worker: Some(&worker.document), names: Some(&names), counts: None })
+        ask(&Scope { task, worker: Some(attributes), names: Some(&names), counts: None })
     }
 
     /// Whether the worker's current activity is an available one.
@@ -78,7 +89,7 @@ impl Workspace {
 
     /// Under which key the worker stands ready on a channel; longest idle over all channels unless the channel says
     /// otherwise (TaskRouter: Task channels).
-    fn ready_key(&self, worker: &WorkerEntry, channel: TaskChannelSid) -> ReadyKey {
+    pub(super) fn ready_key(&self, worker: &WorkerEntry, channel: TaskChannelSid) -> ReadyKey {
         let optimized = self.task_channels.get(&channel).is_some_and(|row| row.channel_optimized_routing);
         let idle_since = match worker.channels.get(&channel) {
             Some(row) if optimized => row.last_reserved_at,
@@ -124,6 +135,11 @@ impl Workspace {
             }
         }
         entry.ready = wanted.into_iter().collect();
+    }
+
+    /// The lanes of a queue, one for each channel on which a task has waited.
+    pub(super) fn lanes_of_queue(&self, queue: TaskQueueSid) -> impl Iterator<Item = (&LaneKey, &Lane)> {
+        self.lanes.range(lanes_of(queue))
     }
 
     /// Makes the lane if it is new, with every member that is ready.
