@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::error::ApiError;
+use crate::routing::Timestamp;
 use crate::routing::expression::{
     ChannelFigures, ChannelValues, Document, Expression, Place, Scope, Vocabulary, WorkerNames,
 };
@@ -111,11 +112,11 @@ impl TaskFilter {
         Ok(Self { vocabulary, expression })
     }
 
-    /// Whether each task satisfies it.
-    pub(super) fn verdicts(&self, tasks: &List<TaskView>) -> Vec<bool> {
+    /// Whether each task satisfies it at `now`.
+    pub(super) fn verdicts(&self, tasks: &List<TaskView>, now: Timestamp) -> Vec<bool> {
         let satisfies = |entry: &Entry<TaskView>| {
             let document = document(&self.vocabulary, &entry.row.attributes);
-            self.expression.matches(&Scope { task: Some(&document), ..Scope::default() })
+            self.expression.matches(&Scope { task: Some(&document), now: Some(now), ..Scope::default() })
         };
         tasks.entries.iter().map(satisfies).collect()
     }

@@ -25,6 +25,7 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
     let keys = task_keys(&query)?;
     let paging = Paging::read(&query, keys.len().max(1))?;
     let filter = filter(&query)?;
+    let now = scope.state.clock.now();
     let store = &scope.state.store;
     let list = match query.filled("EvaluateTaskAttributes") {
         None => store.tasks(scope.sid(), &filter, &keys, paging.span()).await?,
@@ -33,13 +34,12 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
             let mut sieve = Sieve::new(paging.span());
             while let Some(span) = sieve.next_chunk() {
                 let list = store.tasks(scope.sid(), &filter, &keys, span).await?;
-                let verdicts = expression.verdicts(&list);
+                let verdicts = expression.verdicts(&list, now);
                 sieve.take(list, verdicts);
             }
             sieve.finish()
         }
     };
-    let now = scope.state.clock.now();
     Ok(paging.answer(&scope.place.url("/Tasks"), "tasks", &list, |row| render(&scope.place, row, now)))
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::command::ChannelName;
 use super::explain::blocks::{Demand, Readings};
-use super::explain::{FilterExplanation, StepExplanation, StepKind, Tally, WorkerVerdict};
+use super::explain::{FilterExplanation, StepExplanation, StepKind, Tally, WorkerVerdict, explain_filter};
 use super::expression::{Document, Vocabulary};
 use super::index::attributes_of;
 use super::refusal::Refusal;
@@ -146,7 +146,7 @@ impl Workspace {
             vocabulary: draft.grown.then_some(&*draft.vocabulary),
             document: &document,
             channel: self.dry_channel(run.channel.as_ref())?,
-            now,
+            created_at,
             ttl_secs,
             limit: run.limit,
             priority: run.priority.unwrap_or(0),
@@ -156,11 +156,11 @@ impl Workspace {
         };
         let end = walk.go();
         let steps = walk.steps;
-        let matched = draft.routes.first_match(&document, 0);
+        let matched = draft.routes.first_match(&document, 0, created_at);
         let last = matched.unwrap_or(draft.routes.filters.len().saturating_sub(1));
         let filters = (0..draft.routes.filters.len().min(last + 1))
             .filter(|index| *index < FILTERS_MAX || Some(*index) == matched)
-            .filter_map(|index| self.explain_filter(&draft.routes, index, &document, Some(index) == matched));
+            .filter_map(|index| explain_filter(&draft.routes, index, &document, Some(index) == matched, created_at));
         let elapsed = u32::try_from(at.secs_since(created_at)).unwrap_or(u32::MAX);
         let alive = elapsed < ttl_secs;
         let standing = steps.iter().position(|step| {
@@ -241,7 +241,7 @@ struct Walk<'a> {
     vocabulary: Option<&'a Vocabulary>,
     document: &'a Document,
     channel: TaskChannelSid,
-    now: Timestamp,
+    created_at: Timestamp,
     ttl_secs: u32,
     limit: usize,
     priority: i32,
@@ -258,7 +258,7 @@ impl Walk<'_> {
             if elapsed >= self.ttl_secs {
                 return WayEnd::Canceled { reason: REASON_TTL, after_secs: self.ttl_secs };
             }
-            let Some(filter) = self.routes.first_match(self.document, from) else {
+            let Some(filter) = self.routes.first_match(self.document, from, self.created_at.plus_secs(elapsed)) else {
                 return self.leave(elapsed, timed_out);
             };
             let base = elapsed;
@@ -310,6 +310,8 @@ impl Walk<'_> {
     fn enter(&mut self, kind: StepKind, target: &Target, from_secs: u32, until_secs: Option<u32>) -> bool {
         self.priority = target.priority.unwrap_or(self.priority);
         let workspace = self.workspace;
+        // Workers are told as they are now, the time of day as it will be then.
+        let moment = self.created_at.plus_secs(from_secs);
         let step = workspace.explain_target(kind, target, self.document);
         let demand = Demand {
             queue: Some(target.queue),
@@ -329,12 +331,12 @@ impl Walk<'_> {
             self.looks -= members;
             let tally = tally.insert(Tally::default());
             for worker in queue.members.iter().filter_map(|worker| workspace.workers.get(worker)) {
-                let block = workspace.first_block(worker, &demand, self.now);
+                let block = workspace.first_block(worker, &demand, moment);
                 tally.count(block);
                 if block.is_none() {
                     free.push(worker.row.sid);
                 } else if blocked.len() < self.limit {
-                    blocked.push(workspace.verdict(worker, &demand, self.now));
+                    blocked.push(workspace.verdict(worker, &demand, moment));
                 }
             }
         }

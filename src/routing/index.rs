@@ -3,7 +3,7 @@
 //! Every change of a record is followed by the matching `refresh_…` here. Nothing is decided and no record changes.
 //! Start with [`Workspace::place_task`] and [`Workspace::refresh_ready`].
 
-use super::expression::{ChannelFigures, ChannelValues, Document, KnownWorkerValue, Scope, WorkerNames};
+use super::expression::{ChannelFigures, ChannelValues, Document, Expression, KnownWorkerValue, Scope, WorkerNames};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, Rule, TaskKey};
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid};
 use super::state::{BackOff, ReservationStatus, RoutingTarget, Step, Task, TaskStatus, TransferTarget};
@@ -41,14 +41,15 @@ impl ChannelFigures for Figures<'_> {
 }
 
 impl Workspace {
-    /// Calls `ask` with everything an expression can see of a worker.
+    /// Calls `ask` with everything an expression can see of a worker, and of a task and the time where it may.
     pub(super) fn with_worker_scope<R>(
         &self,
         worker: &WorkerEntry,
         task: Option<&Document>,
+        now: Option<Timestamp>,
         ask: impl FnOnce(&Scope<'_>) -> R,
     ) -> R {
-        self.with_scope_of(worker, &worker.document, task, ask)
+        self.with_scope_of(worker, &worker.document, task, now, ask)
     }
 
     /// The same with attributes of the worker that were read for this question.
@@ -57,6 +58,7 @@ impl Workspace {
         worker: &WorkerEntry,
         attributes: &Document,
         task: Option<&Document>,
+        now: Option<Timestamp>,
         ask: impl FnOnce(&Scope<'_>) -> R,
     ) -> R {
         let activity = self.activities.get(&worker.row.activity);
@@ -68,7 +70,7 @@ impl Workspace {
             activity_name: activity.map_or("", |activity| activity.row.friendly_name.as_str()),
             channels: &figures,
         };
-        ask(&Scope { task, worker: Some(attributes), names: Some(&names), counts: None })
+        ask(&Scope { task, worker: Some(attributes), names: Some(&names), counts: None, now })
     }
 
     /// Whether the worker's current activity is an available one.
@@ -194,7 +196,7 @@ impl Workspace {
         let Some(expression) = self.task_queues.get(&queue).and_then(|entry| entry.expression.as_ref()) else {
             return false;
         };
-        self.with_worker_scope(worker, None, |scope| expression.matches(scope))
+        self.with_worker_scope(worker, None, None, |scope| expression.matches(scope))
     }
 
     /// Recomputes which of `queues` a worker belongs to; true when anything changed.
@@ -347,6 +349,9 @@ impl Workspace {
             }
             position
         });
+        if let Some(lane) = position.as_ref().and_then(Position::timed_lane) {
+            *self.timed_lanes.entry(lane).or_insert(0) += 1;
+        }
         for (at, deadline) in &deadlines {
             self.deadlines.insert((*at, *deadline));
         }
@@ -364,7 +369,11 @@ impl Workspace {
         for (at, deadline) in entry.deadlines.drain(..) {
             self.deadlines.remove(&(at, deadline));
         }
-        match entry.position.take() {
+        let position = entry.position.take();
+        if let Some(lane) = position.as_ref().and_then(Position::timed_lane) {
+            discount(&mut self.timed_lanes, &lane);
+        }
+        match position {
             Some(position @ (Position::Plain(lane, _) | Position::Ruled(lane, ..) | Position::Known(lane, ..))) => {
                 if let Some(lane) = self.lanes.get_mut(&lane) {
                     lane.remove(&position);
@@ -452,7 +461,8 @@ impl Workspace {
         let document = Document::read(&self.vocabulary, &attributes_of(&row.attributes));
         let slots = target.expression.as_ref().map_or(&[][..], |expression| expression.task_slots());
         let projection = document.project(slots);
-        let rule = Rule { workflow, version: row.workflow_version, step: row.step, projection };
+        let uses_time = target.expression.as_ref().is_some_and(Expression::uses_time);
+        let rule = Rule { workflow, version: row.workflow_version, step: row.step, projection, uses_time };
         match self.known_worker(target, &document) {
             None => (Position::Ruled(lane, rule, key), Some(document)),
             Some(Ok(worker)) => (Position::Known(lane, worker, rule, key), Some(document)),

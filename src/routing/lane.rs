@@ -64,6 +64,8 @@ pub(super) struct Rule {
     pub(super) version: u32,
     pub(super) step: Step,
     pub(super) projection: Projection,
+    /// The answer may change with the minute.
+    pub(super) uses_time: bool,
 }
 
 /// Tasks of a lane that matching cannot tell apart.
@@ -106,6 +108,16 @@ pub(super) enum Position {
     Awaited(String),
     /// For nobody: no worker is known, or the queue is gone.
     Nobody,
+}
+
+impl Position {
+    /// The lane, where what the step asks may change with the minute.
+    pub(super) const fn timed_lane(&self) -> Option<LaneKey> {
+        match self {
+            Self::Ruled(lane, rule, _) | Self::Known(lane, _, rule, _) if rule.uses_time => Some(*lane),
+            _ => None,
+        }
+    }
 }
 
 impl Lane {

@@ -225,14 +225,15 @@ impl Lint<'_> {
         let Some(queue) = workspace.task_queues.get(&target.queue) else { return };
         let mut survey = expression.survey();
         let mut satisfied = false;
+        let alone = expression.task_slots().is_empty() && !expression.uses_time();
         for worker in queue.members.iter().filter_map(|worker| workspace.workers.get(worker)).take(WORKERS_LOOKED_AT) {
             self.with_worker(worker, |scope| {
                 survey.look(scope);
-                satisfied = satisfied || expression.task_slots().is_empty() && expression.matches(scope);
+                satisfied = satisfied || alone && expression.matches(scope);
             });
         }
         let complete = queue.members.len() <= WORKERS_LOOKED_AT;
-        if complete && survey.seen > 0 && expression.task_slots().is_empty() && !satisfied {
+        if complete && survey.seen > 0 && alone && !satisfied {
             let message = format!("none of the {} workers in the task queue satisfies the expression", survey.seen);
             let detail = Some(expression.text().to_owned());
             self.find(LintCode::TargetWithoutWorkers, Severity::Warning, at, message, detail);
@@ -244,9 +245,9 @@ impl Lint<'_> {
     fn with_worker(&self, worker: &WorkerEntry, look: impl FnOnce(&super::expression::Scope<'_>)) {
         if self.grown {
             let document = Document::read(self.vocabulary, &attributes_of(&worker.row.attributes));
-            self.workspace.with_scope_of(worker, &document, None, look);
+            self.workspace.with_scope_of(worker, &document, None, None, look);
         } else {
-            self.workspace.with_worker_scope(worker, None, look);
+            self.workspace.with_worker_scope(worker, None, None, look);
         }
     }
 

@@ -60,6 +60,7 @@ impl<'a> Turn<'a> {
     }
 
     pub(super) fn finish(mut self, reply: Reply) -> Done {
+        self.offer_by_time();
         self.settle();
         self.expect_waits();
         Done { reply, events: self.events, alerts: self.alerts, waits: self.waits }

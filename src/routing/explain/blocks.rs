@@ -227,7 +227,7 @@ impl Workspace {
             self.check_capacity(worker, demand.channel, found)?;
         }
         if let Some(expression) = demand.expression {
-            match self.satisfies_demand(worker, expression, demand) {
+            match self.satisfies_demand(worker, expression, demand, now) {
                 Some(true) => {}
                 Some(false) => found(BlockReason::Expression)?,
                 None => found(BlockReason::NotExamined)?,
@@ -291,16 +291,21 @@ impl Workspace {
     }
 
     /// None when the attributes of too many workers were read already.
-    fn satisfies_demand(&self, worker: &WorkerEntry, expression: &Expression, demand: &Demand<'_>) -> Option<bool> {
+    fn satisfies_demand(
+        &self,
+        worker: &WorkerEntry,
+        expression: &Expression,
+        demand: &Demand<'_>,
+        now: Timestamp,
+    ) -> Option<bool> {
+        let (task, now) = (Some(demand.document), Some(now));
         let Some(readings) = &demand.readings else {
-            return Some(
-                self.with_worker_scope(worker, Some(demand.document), |scope| expression.matches(scope)),
-            );
+            return Some(self.with_worker_scope(worker, task, now, |scope| expression.matches(scope)));
         };
         let left = readings.left.get().checked_sub(1)?;
         readings.left.set(left);
         let document = Document::read(readings.vocabulary, &attributes_of(&worker.row.attributes));
-        Some(self.with_scope_of(worker, &document, Some(demand.document), |scope| expression.matches(scope)))
+        Some(self.with_scope_of(worker, &document, task, now, |scope| expression.matches(scope)))
     }
 
     fn block(&self, reason: BlockReason, worker: &WorkerEntry, demand: &Demand<'_>, now: Timestamp) -> Block {
@@ -334,7 +339,7 @@ impl Workspace {
             }
             BlockReason::Expression => {
                 let Some(expression) = demand.expression else { return block };
-                block.clauses = self.failing_clauses(worker, expression, demand);
+                block.clauses = self.failing_clauses(worker, expression, demand, now);
                 format!("does not satisfy {}", expression.text())
             }
             BlockReason::BackOff => {
@@ -347,13 +352,19 @@ impl Workspace {
         block
     }
 
-    fn failing_clauses(&self, worker: &WorkerEntry, expression: &Expression, demand: &Demand<'_>) -> Vec<Clause> {
+    fn failing_clauses(
+        &self,
+        worker: &WorkerEntry,
+        expression: &Expression,
+        demand: &Demand<'_>,
+        now: Timestamp,
+    ) -> Vec<Clause> {
         let read = demand
             .readings
             .as_ref()
             .map(|readings| Document::read(readings.vocabulary, &attributes_of(&worker.row.attributes)));
         let document = read.as_ref().unwrap_or(&worker.document);
-        self.with_scope_of(worker, document, Some(demand.document), |scope| {
+        self.with_scope_of(worker, document, Some(demand.document), Some(now), |scope| {
             expression.explain(scope).failing().into_iter().cloned().collect()
         })
     }
@@ -372,7 +383,7 @@ impl Workspace {
         let Some(expression) = &entry.expression else {
             return format!("is not in the task queue {name}, which has no expression and so no workers");
         };
-        *clauses = self.with_worker_scope(worker, None, |scope| {
+        *clauses = self.with_worker_scope(worker, None, None, |scope| {
             expression.explain(scope).failing().into_iter().cloned().collect()
         });
         format!("is not in the task queue {name}: does not satisfy {}", expression.text())
@@ -400,7 +411,7 @@ impl Workspace {
                         .as_ref()
                         .map(|readings| Document::read(readings.vocabulary, &attributes_of(&entry.row.attributes)));
                     let document = read.as_ref().unwrap_or(&entry.document);
-                    self.with_scope_of(entry, document, Some(demand.document), |scope| order_by.key(scope))
+                    self.with_scope_of(entry, document, Some(demand.document), None, |scope| order_by.key(scope))
                 })
                 .collect()
         });

@@ -14,5 +14,7 @@ pub use task::{
 };
 pub use worker::{ChannelLoad, QueueMembership, WaitingTask, WorkerExplanation};
 
+pub(super) use task::explain_filter;
+
 #[cfg(doc)]
 use super::workspace::Workspace;

@@ -205,7 +205,7 @@ impl Workspace {
             .collect();
         let routes = self.routes_followed(row);
         let step = self.explain_step(row, &document);
-        let (filters, filters_total) = self.explain_filters(row, routes, &document);
+        let (filters, filters_total) = self.explain_filters(row, routes, &document, now);
         let summary = self.summary(entry, &step, &position, &tally, &reservations);
         Some(TaskExplanation {
             task,
@@ -243,6 +243,7 @@ impl Workspace {
         row: &Task,
         routes: Option<&Routes>,
         document: &Document,
+        now: Timestamp,
     ) -> (Vec<FilterExplanation>, usize) {
         let Some(routes) = routes else { return (Vec::new(), 0) };
         let standing = match row.step {
@@ -252,28 +253,8 @@ impl Workspace {
         let end = standing.map_or(routes.filters.len(), |filter| filter + 1);
         let filters = (0..end)
             .filter(|index| *index < FILTERS_MAX || Some(*index) == standing)
-            .filter_map(|index| self.explain_filter(routes, index, document, Some(index) == standing));
+            .filter_map(|index| explain_filter(routes, index, document, Some(index) == standing, now));
         (filters.collect(), routes.filters.len())
-    }
-
-    /// What one filter says of a task.
-    #[expect(clippy::unused_self, reason = "the scope of a filter belongs to the workspace")]
-    pub(in crate::routing) fn explain_filter(
-        &self,
-        routes: &Routes,
-        index: usize,
-        document: &Document,
-        standing: bool,
-    ) -> Option<FilterExplanation> {
-        let filter = routes.filters.get(index)?;
-        let scope = Scope { task: Some(document), ..Scope::default() };
-        Some(FilterExplanation {
-            index,
-            name: filter.name.clone(),
-            expression: filter.expression.text().to_owned(),
-            explanation: filter.expression.explain(&scope),
-            standing,
-        })
     }
 
     fn explain_step(&self, row: &Task, document: &Document) -> StepExplanation {
@@ -397,4 +378,23 @@ impl Workspace {
 
 fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// What one filter says of a task at `now`.
+pub(in crate::routing) fn explain_filter(
+    routes: &Routes,
+    index: usize,
+    document: &Document,
+    standing: bool,
+    now: Timestamp,
+) -> Option<FilterExplanation> {
+    let filter = routes.filters.get(index)?;
+    let scope = Scope { task: Some(document), now: Some(now), ..Scope::default() };
+    Some(FilterExplanation {
+        index,
+        name: filter.name.clone(),
+        expression: filter.expression.text().to_owned(),
+        explanation: filter.expression.explain(&scope),
+        standing,
+    })
 }

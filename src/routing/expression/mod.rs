@@ -27,9 +27,12 @@ mod order;
 mod possible;
 mod scope;
 mod syntax;
+mod time_of_day;
 mod value;
 mod vocabulary;
 
+#[cfg(test)]
+mod explain_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
+use super::super::time::Timestamp;
 use super::syntax::{DEEPEST, LONGEST_TEXT, MOST_NODES};
 use super::*;
 
 /// Vectors 13.1 and 13.2 of the routing specification, one JSON object a line; lines with `fixture` are documents.
 const VECTORS: &str = include_str!("../../../tests/fixtures/expressions.jsonl");
 
-struct Channels<'a>(&'a Json);
+pub(super) struct Channels<'a>(pub(super) &'a Json);
 
 impl ChannelFigures for Channels<'_> {
     fn figures(&self, unique_name: &str) -> Option<ChannelValues> {
@@ -24,7 +25,7 @@ impl ChannelFigures for Channels<'_> {
     }
 }
 
-struct Counts(Json);
+pub(super) struct Counts(pub(super) Json);
 
 impl WorkerCounts for Counts {
     fn available(&self) -> u32 {
@@ -57,6 +58,7 @@ fn evaluate(text: &str, place: Place, task: &Json, worker: &Json, names: &Json, 
         worker: Some(&worker),
         names: Some(&names),
         counts: Some(&Counts(counts.clone())),
+        now: None,
     }))
 }
 
@@ -461,104 +463,71 @@ fn a_known_worker_is_a_literal_or_one_task_attribute() {
     }
 }
 
-#[test]
-fn an_explanation_shows_each_clause_with_its_values() {
+/// Evaluates `text` in a workflow at a moment.
+fn at_time(text: &str, place: Place, now: Timestamp, task: &Json) -> bool {
     let mut vocabulary = Vocabulary::default();
-    let text = "type = 'sales' and (level >= 3 OR skills has \"vip\") AND region IN ['eu', 'us']";
-    let expression = Expression::compile(text, Place::Task, &mut vocabulary).unwrap();
-    let task = Document::read(&vocabulary, &json!({"type": "sales", "level": 2.5, "skills": "vip", "region": "eu"}));
-    let explanation = expression.explain(&Scope { task: Some(&task), ..Scope::default() });
-    let failing: Vec<_> = explanation.failing().iter().map(|clause| clause.text.clone()).collect();
-    assert_eq!(failing, ["level >= 3", "skills HAS 'vip'"]);
-    let Explanation::All { holds: false, members } = explanation else { panic!("a conjunction that fails") };
-    let Explanation::Clause(first) = &members[0] else { panic!("a clause") };
-    assert_eq!((first.text.as_str(), first.operator, first.holds), ("type == 'sales'", "==", true));
-    assert_eq!((first.left.name.as_deref(), &first.left.value), (Some("type"), &json!("sales")));
-    assert_eq!((first.right.name.as_deref(), &first.right.value), (None, &json!("sales")));
-    let Explanation::Any { members: either, .. } = &members[1] else { panic!("a disjunction") };
-    let Explanation::Clause(second) = &either[1] else { panic!("a clause") };
-    assert_eq!(second.mismatch, Some("HAS needs a list before it"));
-    assert_eq!((second.left.kind, &second.left.value), ("text", &json!("vip")));
-    let Explanation::Clause(last) = &members[2] else { panic!("a clause") };
-    assert_eq!((last.holds, &last.right.value), (true, &json!(["eu", "us"])));
+    let expression = Expression::compile(text, place, &mut vocabulary).unwrap();
+    let task = Document::read(&vocabulary, task);
+    expression.matches(&Scope { task: Some(&task), now: Some(now), ..Scope::default() })
 }
 
 #[test]
-fn names_without_meaning_and_constants_are_explained_too() {
-    for (place, text, holds, name, value) in [
-        (Place::TaskAndWorker, "kind == 1", false, Some("kind"), json!(null)),
-        (Place::Worker, "1 == 1", true, None, json!(1)),
-        (Place::Counts, "workers.available == 0", true, Some("workers.available"), json!(0)),
-        (Place::Worker, "activity_name == 'Lunch'", true, Some("activity_name"), json!("Lunch")),
-        (Place::TaskAndWorker, "worker.channel.voice.assigned_tasks < 1", false, Some("worker.channel.voice.assigned_tasks"), json!(1)),
+fn the_time_of_day_is_told_in_utc() {
+    // 2026-11-25 is a Wednesday; the last minute before it and one before 1970 show that days end at midnight.
+    let wednesday = 1_795_564_800_000;
+    let minute = 60_000;
+    for (now, text, want) in [
+        (wednesday + 8 * 60 * minute, "taskrouter.currentTime == 800", true),
+        (wednesday + 8 * 60 * minute, "taskrouter.currentTime == 0800", true),
+        (wednesday + 8 * 60 * minute, "taskrouter.currentTime > 0800 AND taskrouter.currentTime < 1830", false),
+        (wednesday + 8 * 60 * minute + minute, "taskrouter.currentTime > 0800 AND taskrouter.currentTime < 1830", true),
+        (wednesday + 1110 * minute, "taskrouter.currentTime < 1830", false),
+        (wednesday + 1110 * minute - 1, "taskrouter.currentTime == 1829", true),
+        (wednesday, "taskrouter.currentTime == 0", true),
+        (wednesday - 1, "taskrouter.currentTime == 2359 AND taskrouter.dayOfWeek == 'Tue'", true),
+        (wednesday + 9 * 60 * minute, "taskrouter.currentHour > 8 AND taskrouter.currentHour < 18", true),
+        (wednesday + 9 * 60 * minute, "taskrouter.currentHour == '09'", true),
+        (wednesday + 9 * 60 * minute, "taskrouter.currentHour == '9'", false),
+        (wednesday + 9 * 60 * minute, "taskrouter.currentHour IN [9, 10]", true),
+        (wednesday + 11 * minute, "taskrouter.currentMin > 10 AND taskrouter.currentMin < 50", true),
+        (wednesday + 10 * minute, "taskrouter.currentMin > 10", false),
+        (wednesday, "taskrouter.dayOfWeek IN ['Mon', 'Wed']", true),
+        (wednesday, "taskrouter.dayOfWeek == 'WED'", false),
+        (wednesday, "taskrouter.dayOfweek == null", true),
+        (-1, "taskrouter.dayOfWeek == 'Wed' AND taskrouter.currentTime == 2359", true),
+        (0, "taskrouter.dayOfWeek == 'Thu' AND taskrouter.currentTime == 0", true),
     ] {
-        let figures = json!({"voice": {"assigned_tasks": 1}});
-        let channels = Channels(&figures);
-        let names = WorkerNames {
-            sid: "WK1", friendly_name: "A", activity_sid: "WA1", activity_name: "Lunch", channels: &channels,
-        };
-        let counts = Counts(json!({"available": 0}));
-        let expression = Expression::compile(text, place, &mut Vocabulary::default()).unwrap();
-        let scope = Scope { names: Some(&names), counts: Some(&counts), ..Scope::default() };
-        let Explanation::Clause(clause) = expression.explain(&scope) else { panic!("{text} is a clause") };
-        assert_eq!((clause.holds, clause.left.name.as_deref(), &clause.left.value), (holds, name, &value), "{text}");
+        assert_eq!(at_time(text, Place::Task, Timestamp(now), &Json::Null), want, "{now}: {text}");
+        assert_eq!(at_time(text, Place::TaskAndWorker, Timestamp(now), &Json::Null), want, "{now}: {text}");
     }
+    for (day, name) in ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].into_iter().enumerate() {
+        let now = Timestamp(wednesday + (i64::try_from(day).unwrap() - 2) * 1440 * minute);
+        assert!(at_time(&format!("taskrouter.dayOfWeek = '{name}'"), Place::Task, now, &Json::Null), "{name}");
+    }
+    let hours = json!({"from": 800, "until": 1730});
+    let open = "taskrouter.currentTime >= task.from AND taskrouter.currentTime < task.until";
+    assert!(at_time(open, Place::TaskAndWorker, Timestamp(wednesday + 8 * 60 * minute), &hours));
+    assert!(!at_time(open, Place::TaskAndWorker, Timestamp(wednesday), &hours));
 }
 
 #[test]
-fn contradictions_are_found_in_the_text_alone() {
-    // What must be found, and what is possible although it looks alike.
-    for (impossible, possible) in [
-        ("type == 'a' AND type == 'b'", "type == 'a' OR type == 'b'"),
-        ("'type' == 'a'", "type == 'a'"),
-        ("n > 5 AND n < 3", "n > 3 AND n < 5"),
-        ("n >= 5 AND n < 5", "n >= 5 AND n <= 5"),
-        ("n == 4 AND n > 5", "n == 6 AND n > 5"),
-        ("type == 'a' AND type != 'a'", "type == 'a' AND kind != 'a'"),
-        ("type IN ['a', 'b'] AND type == 'c'", "type IN ['a', 'b'] AND type == 'b'"),
-        ("type == 'a' AND type NOT IN ['a']", "type == 'a' AND type NOT IN ['b']"),
-        ("type == null AND type == 'a'", "type == null AND type != 'a'"),
-        ("skills HAS 'a' AND skills == 'b'", "skills HAS 'a' AND skills HAS 'b'"),
-        ("skills == ['a']", "skills HAS 'a'"),
-        ("type IN 'a'", "type IN ['a']"),
-        ("type IN []", "type NOT IN []"),
-        ("n > null", "n != null"),
-        ("flag > true", "flag == true"),
-        ("name CONTAINS 5", "name CONTAINS '5'"),
-        ("5 < n AND 3 > n", "5 < n AND 7 > n"),
-        ("1 == 2", "1 == 1 AND n == 2"),
-        ("(a == 1 OR a == 2) AND a == 3", "(a == 1 OR a == 3) AND a == 3"),
-        ("a == 1 AND 1 == 2 OR b == 1 AND b == 2", "a == 1 AND 1 == 2 OR b == 1"),
-        // A number and its text are equal; texts are not equal to each other.
-        ("n == 6 AND n == '7'", "n == 6 AND n == '6' AND n == '6'"),
-        ("n == 'x' AND n < 3", "n == '2' AND n < 3"),
-    ] {
-        let verdict = |text| Expression::compile(text, Place::Task, &mut Vocabulary::default()).unwrap().verdict();
-        assert!(matches!(verdict(impossible), Verdict::Never(_)), "{impossible}: {:?}", verdict(impossible));
-        assert!(!matches!(verdict(possible), Verdict::Never(_)), "{possible}: {:?}", verdict(possible));
-    }
-    let verdict = |text| Expression::compile(text, Place::Task, &mut Vocabulary::default()).unwrap().verdict();
-    assert_eq!(verdict("1 == 1 OR a == 2"), Verdict::Always);
-    assert_eq!(verdict("1 == 1 AND a == 2"), Verdict::Depends);
-}
-
-#[test]
-fn a_survey_counts_attributes_and_types_that_do_not_go_together() {
+fn the_time_of_day_is_told_only_in_filters_and_targets() {
     let mut vocabulary = Vocabulary::default();
-    let text = "skills HAS 'a' AND level > 3 AND worker.channel.voice.assigned_tasks == 0 AND vip != true";
-    let expression = Expression::compile(text, Place::Worker, &mut vocabulary).unwrap();
-    let mut survey = expression.survey();
-    for attributes in [json!({"skills": ["a"], "level": 2}), json!({"skills": "a", "level": "high"}), json!({"level": "4"})] {
-        let worker = Document::read(&vocabulary, &attributes);
-        survey.look(&Scope { worker: Some(&worker), ..Scope::default() });
+    for (place, told) in
+        [(Place::Task, true), (Place::TaskAndWorker, true), (Place::Worker, false), (Place::Counts, false)]
+    {
+        let expression = Expression::compile("taskrouter.currentTime >= 0", place, &mut vocabulary).unwrap();
+        assert_eq!(expression.uses_time(), told, "{place:?}");
+        assert_eq!(expression.warnings().is_empty(), told, "{place:?}");
+        assert_eq!(expression.matches(&Scope { now: Some(Timestamp(0)), ..Scope::default() }), told, "{place:?}");
+        assert!(!expression.matches(&Scope::default()), "{place:?}");
     }
-    let found: Vec<_> = survey
-        .clauses()
-        .iter()
-        .map(|clause| (clause.sides[0].owner, clause.sides[0].present, clause.sides[0].dispensable, clause.mismatched))
-        .collect();
-    let worker = Some(Owner::Worker);
-    assert_eq!(found, [(worker, 2, false, 1), (worker, 3, false, 1), (None, 0, false, 0), (worker, 0, true, 0)]);
-    assert_eq!(survey.seen, 3);
-    assert_eq!(survey.clauses()[1].mismatch, Some("the text is no number"));
+    // A task may have an attribute of that name; only the four names are taken.
+    assert!(at_time("taskrouter.tier == 1", Place::Task, Timestamp(0), &json!({"taskrouter": {"tier": 1}})));
+    assert!(at_time(
+        "taskrouter.currentTime == 0",
+        Place::Task,
+        Timestamp(0),
+        &json!({"taskrouter": {"currentTime": 7}})
+    ));
 }
