@@ -8,13 +8,16 @@ mod activities;
 mod auth;
 mod conference;
 mod cors;
+mod dry_run;
 mod error;
 mod events;
+mod explain;
 mod expressions;
 mod form;
 mod json;
 pub mod links;
 mod page;
+mod position;
 mod reservations;
 mod scope;
 mod sift;
@@ -93,6 +96,9 @@ routes! {
     DELETE "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::delete,
     GET "/Workspaces/{WorkspaceSid}/Workflows" => workflows::list,
     POST "/Workspaces/{WorkspaceSid}/Workflows" => workflows::create,
+    POST "/Workspaces/{WorkspaceSid}/Workflows/DryRun" => dry_run::create,
+    POST "/Workspaces/{WorkspaceSid}/Workflows/Lint" => dry_run::lint_unsaved,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}/Lint" => dry_run::lint_saved,
     GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::delete,
@@ -101,6 +107,7 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Explain" => explain::worker,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels" => worker_channels::list,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::update,
@@ -113,6 +120,8 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::update,
     DELETE "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::delete,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Explain" => explain::task,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Position" => position::fetch,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations" => reservations::list,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::update,

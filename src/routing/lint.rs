@@ -303,7 +303,7 @@ impl Lint<'_> {
         let at = format!("{at}.{key}");
         if !may_be_left {
             let message = "a task whose known worker is away or gone waits here until its time to live is over".to_owned();
-            self.find(LintCode::KnownWorkerWithoutEnd, Severity::Warning, &at, message, None);
+            self.find(LintCode::KnownWorkerWithoutEnd, Severity::Note, &at, message, None);
         }
         let KnownWorker::Literal(text) = reference else { return };
         let worker: Option<WorkerSid> = match known {

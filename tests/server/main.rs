@@ -7,6 +7,10 @@ mod command_line;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
+mod lint;
+#[cfg(test)]
 mod programs;
 #[cfg(test)]
 mod random_routing;
