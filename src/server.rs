@@ -25,7 +25,7 @@ use crate::http::{self, Limits, PublicUrl};
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
-use crate::store::{self, Account, Store};
+use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
 use crate::voice::{self, Actions, Templates};
 
@@ -40,6 +40,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// `sqlite:PATH`
     pub database: String,
+    /// Keys that the secrets in it are encrypted with.
+    pub keys: KeySource,
     /// Base URL under which clients and the phone system reach the server; `http://` and the listener when absent.
     pub public_url: Option<String>,
     /// Believe `X-Forwarded-…` headers where no public URL is given: in URLs of API answers, and for the signatures of
@@ -55,6 +57,8 @@ pub struct Settings {
     pub insecure_skip_signature: bool,
     /// Which addresses users' URLs may lead to.
     pub outbound: outbound::Rules,
+    /// Calls that may wait for one workflow.
+    pub waiting_calls_max: u32,
     /// Bounds of the listener.
     pub limits: Limits,
     /// Shows `/metrics` to other machines too.
@@ -142,7 +146,7 @@ impl Server {
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let templates = Templates::load(settings.templates_dir.as_deref())?;
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?;
-        let store = Store::open(&settings.database).await?;
+        let store = Store::open_with(&settings.database, settings.keys.clone()).await?;
         let phone = match &settings.phone {
             None => None,
             Some(access) => {
@@ -155,7 +159,8 @@ impl Server {
                 Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
             }
         };
-        let engine = Engine::start(store.clone(), phone, clock.clone(), entropy).await?;
+        let limits = engine::Limits { waiting_calls: settings.waiting_calls_max };
+        let engine = Engine::start_within(limits, store.clone(), phone, clock.clone(), entropy).await?;
         // After all that can fail: an account that is made is also announced.
         if let Some((sid, auth_token)) = &settings.account {
             let account = Account {

@@ -31,21 +31,21 @@ pub(super) async fn create(scope: Scope, form: Form<BODY_LIMIT>) -> Result<Respo
         limit: explain::limit(&form)?,
     };
     let unsaved = run.configuration.is_some();
-    let way = scope.look(move |workspace, now| workspace.dry_run(&run, now)).await?;
+    let way = scope.look_now(move |workspace, now| workspace.dry_run(&run, now)).await?;
     let way = way.map_err(|refusal| scope.refused(&refusal))?;
     Ok(answer(StatusCode::OK, &render(&scope.place, &way, unsaved)))
 }
 
 pub(super) async fn lint_unsaved(scope: Scope, form: Form<BODY_LIMIT>) -> Result<Response, ApiError> {
     let configuration = form.required("Configuration")?;
-    let findings = scope.look(move |workspace, _| workspace.lint(None, Some(&configuration))).await?;
+    let findings = scope.look(move |workspace| workspace.lint(None, Some(&configuration))).await?;
     let findings = findings.map_err(|refusal| scope.refused(&refusal))?;
     Ok(answer(StatusCode::OK, &render_findings(&scope.place, None, &findings)))
 }
 
 pub(super) async fn lint_saved(scope: Scope) -> Result<Response, ApiError> {
     let sid: WorkflowSid = scope.path_sid("Sid")?;
-    let findings = scope.look(move |workspace, _| workspace.lint(Some(sid), None)).await?;
+    let findings = scope.look(move |workspace| workspace.lint(Some(sid), None)).await?;
     // The only refusal is that the workflow does not exist.
     let findings = findings.map_err(|_| scope.not_found())?;
     Ok(answer(StatusCode::OK, &render_findings(&scope.place, Some(sid), &findings)))

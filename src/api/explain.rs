@@ -29,14 +29,14 @@ const LIMIT_MAX: usize = 1_000;
 pub(super) async fn task(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let sid: TaskSid = scope.path_sid("TaskSid")?;
     let page = WorkerPage { after: query.sid("After")?, limit: limit(&query)?, only: query.sid("WorkerSid")? };
-    let explained = scope.look(move |workspace, now| workspace.explain_task(sid, now, &page)).await?;
+    let explained = scope.look_now(move |workspace, now| workspace.explain_task(sid, now, &page)).await?;
     Ok(answer(StatusCode::OK, &render_task(&scope.place, &scope.found(explained)?, page.limit)))
 }
 
 pub(super) async fn worker(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let sid: WorkerSid = scope.path_sid("WorkerSid")?;
     let limit = limit(&query)?;
-    let explained = scope.look(move |workspace, now| workspace.explain_worker(sid, now, limit)).await?;
+    let explained = scope.look_now(move |workspace, now| workspace.explain_worker(sid, now, limit)).await?;
     Ok(answer(StatusCode::OK, &render_worker(&scope.place, &scope.found(explained)?)))
 }
 

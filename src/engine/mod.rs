@@ -7,6 +7,7 @@ mod actor;
 mod cores;
 mod outbox;
 pub mod request;
+mod retention;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,19 @@ pub enum StartError {
     },
 }
 
+/// Limits that can be set; those of TaskRouter's resources are the routing core's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls that may wait for one workflow (TaskRouter: resource limits).
+    pub waiting_calls: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { waiting_calls: 100 }
+    }
+}
+
 /// Handle to the engine: cheap to clone, the only way to change anything.
 #[derive(Debug, Clone)]
 pub struct Engine(Arc<Inner>);
@@ -78,8 +92,19 @@ impl Engine {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, StartError> {
+        Self::start_within(Limits::default(), store, phone, clock, entropy).await
+    }
+
+    /// The same with other limits than the usual ones.
+    pub async fn start_within(
+        limits: Limits,
+        store: Store,
+        phone: Option<PhoneSystem>,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, StartError> {
         let (outbox, committed) = Outbox::new();
-        let around = Surroundings { store, clock, entropy, outbox, shutdown: CancellationToken::new() };
+        let around = Surroundings { store, clock, entropy, outbox, limits, shutdown: CancellationToken::new() };
         let engine = Self(Arc::new(Inner {
             around,
             workspaces: RwLock::new(BTreeMap::new()),
@@ -92,6 +117,7 @@ impl Engine {
             }
         }
         let shutdown = engine.0.outbox_shutdown.clone();
+        engine.0.tracker.spawn(retention::run(engine.0.around.clone()));
         engine.0.tracker.spawn(outbox::run(committed, phone, engine.clone(), shutdown));
         Ok(engine)
     }
@@ -109,6 +135,7 @@ impl Engine {
     async fn found(&self, account: AccountSid, new: &NewWorkspace) -> Result<WorkspaceSid, Error> {
         let mut entropy = self.0.around.entropy;
         let mut cores = Cores::create(account, new, self.0.around.clock.now(), &mut entropy)?;
+        cores.keep_within(self.0.around.limits);
         let workspace = cores.sid();
         if let Some((batch, _)) = cores.take_batch(&mut entropy) {
             self.0.around.store.append(batch).await.map_err(|error| {
@@ -207,6 +234,7 @@ impl Engine {
         let now = around.clock.now();
         let (mut cores, errands) = Cores::restore(loaded, now)
             .map_err(|error| StartError::Workspace { workspace, reason: error.to_string() })?;
+        cores.keep_within(around.limits);
         cores.look_at_calls(now);
         around.outbox.add(workspace, errands);
         Ok(Some(cores))

@@ -78,11 +78,12 @@ impl Workspace {
         let Some(entry) = self.tasks.get(&task) else { return Err(Unplaced::NobodyKnown) };
         match &entry.position {
             None => Err(Unplaced::NotPending(entry.row.status)),
-            Some(Position::Plain(lane, key) | Position::Ruled(lane, _, key) | Position::Known(lane, _, _, key)) => {
-                Ok((*lane, *key))
-            }
-            Some(Position::Targeted(worker, _)) => Err(Unplaced::Targeted(*worker)),
+            Some(Position::Targeted(worker)) => Err(Unplaced::Targeted(*worker)),
             Some(Position::Awaited(_) | Position::Nobody) => Err(Unplaced::NobodyKnown),
+            Some(Position::Plain | Position::Ruled(_) | Position::Known(_)) => match entry.row.queue {
+                Some(queue) => Ok(((queue, entry.row.channel), self.task_key_of(&entry.row))),
+                None => Err(Unplaced::NobodyKnown),
+            },
         }
     }
 

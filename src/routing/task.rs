@@ -3,10 +3,9 @@
 //! How a waiting task moves is in `step`; what becomes of its reservations is in `reservation`. Start with
 //! [`Turn::create_task`].
 
-use std::collections::BTreeSet;
-
 use super::EventKind;
 use super::command::{ChannelName, NewTask, Reply, TaskUpdate};
+use super::deadline::Deadline;
 use super::refusal::Refusal;
 use super::reservation::drop_elapsed;
 use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
@@ -14,7 +13,7 @@ use super::state::{ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
 use super::step::{Again, Cause};
 use super::time::Timestamp;
 use super::turn::{Turn, check_attributes, check_version, merged_attributes};
-use super::workspace::{Deadline, TaskEntry};
+use super::workspace::TaskEntry;
 
 /// Longest time to live, in seconds.
 pub(super) const TIMEOUT_SECS_MAX: u32 = 1_209_600;
@@ -101,15 +100,7 @@ impl Turn<'_> {
             created_at: self.now,
             updated_at: self.now,
         };
-        let entry = TaskEntry {
-            row,
-            reservations: Vec::new(),
-            transfers: BTreeSet::new(),
-            position: None,
-            deadlines: Vec::new(),
-            expected_secs: None,
-        };
-        self.workspace.tasks.insert(sid, entry);
+        self.workspace.tasks.insert(sid, Box::new(TaskEntry::new(row)));
         self.workspace.place_task(sid);
         self.workspace.touched.tasks.insert(sid);
         if routed {
@@ -216,11 +207,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn channel_named(&self, name: &ChannelName) -> Option<TaskChannelSid> {
-        match name {
-            ChannelName::Sid(sid) => self.workspace.task_channels.contains_key(sid).then_some(*sid),
-            ChannelName::Unique(name) => self.workspace.channel_names.get(name).copied(),
-            ChannelName::WorkerChannel(_) => None,
-        }
+        self.workspace.task_channel_named(name)
     }
 
     pub(super) fn update_task(&mut self, task: TaskSid, update: &TaskUpdate) -> Result<Reply, Refusal> {
@@ -343,11 +330,11 @@ impl Turn<'_> {
     pub(super) fn remove_task(&mut self, task: TaskSid) {
         self.workspace.lift_task(task);
         let Some(entry) = self.workspace.tasks.remove(&task) else { return };
-        for reservation in entry.reservations {
+        for reservation in entry.reservations().iter().copied() {
             self.workspace.reservations.remove(&reservation);
             self.workspace.touched.reservations.insert(reservation);
         }
-        for transfer in entry.transfers {
+        for transfer in entry.transfers() {
             self.workspace.transfers.remove(&transfer);
             self.workspace.touched.transfers.insert(transfer);
         }
@@ -515,5 +502,52 @@ fn check_transition(task: TaskSid, from: TaskStatus, to: Option<TaskStatus>) -> 
         Some(Completed) if matches!(from, Assigned | Wrapping) => Ok(()),
         Some(Completed) => Err(Refusal::NotCompletable(task)),
         Some(status @ (Pending | Reserved | Assigned)) => Err(Refusal::StatusNotSettable { status: status.as_str() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, NewWorkspace, Template};
+    use super::super::sid::{AccountSid, SidSource};
+    use super::super::state::TaskOrder;
+    use super::super::workspace::Workspace;
+    use super::*;
+
+    struct Counted(u128);
+
+    impl SidSource for Counted {
+        fn next_bits(&mut self, _now: Timestamp) -> u128 {
+            self.0 += 1;
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_full_workspace_takes_no_task_until_one_is_removed() {
+        let new = NewWorkspace {
+            friendly_name: "Floor".to_owned(),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: true,
+            prioritize_queue_order: TaskOrder::Fifo,
+            template: Template::Fifo,
+        };
+        let mut sids = Counted(0);
+        let (mut workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, Timestamp(0), &mut sids).unwrap();
+        assert_eq!(workspace.tasks_max, 500_000);
+        workspace.tasks_max = 2;
+        let create = Command::CreateTask(NewTask::with_attributes("{}"));
+        let Reply::Task(first) = workspace.handle(&create, Timestamp(0), &mut sids).unwrap().reply else {
+            panic!("a task");
+        };
+        workspace.handle(&create, Timestamp(0), &mut sids).unwrap();
+        let full = Refusal::LimitReached { kind: "tasks", limit: 2 };
+        assert_eq!(workspace.handle(&create, Timestamp(0), &mut sids).unwrap_err(), full);
+        // A finished task counts until it is removed.
+        let cancel = TaskUpdate { status: Some(TaskStatus::Canceled), ..TaskUpdate::default() };
+        workspace.handle(&Command::UpdateTask(first, cancel), Timestamp(0), &mut sids).unwrap();
+        assert_eq!(workspace.handle(&create, Timestamp(299_999), &mut sids).unwrap_err(), full);
+        workspace.handle(&Command::Tick, Timestamp(300_000), &mut sids).unwrap();
+        workspace.handle(&create, Timestamp(300_000), &mut sids).unwrap();
     }
 }

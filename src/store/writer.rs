@@ -253,6 +253,10 @@ impl Commits {
         for (table, rows) in merged.written() {
             self.run_in_chunks(table, Verb::Write, &rows).await?;
         }
+        for update in admitted().filter_map(|work| work.update.as_ref()) {
+            bind_all(sqlx::query(update.sql), &update.values).execute(&mut self.connection).await?;
+            self.rows_in_log += 1;
+        }
         for fence in admitted().filter(|work| work.removes_workspace).filter_map(|work| work.fence.as_ref()) {
             self.remove_workspace(&fence.workspace).await?;
         }
