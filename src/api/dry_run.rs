@@ -76,7 +76,8 @@ fn render(place: &Place, way: &Way, unsaved: bool) -> Value {
 }
 
 fn render_step(step: &WayStep) -> Value {
-    let candidates = step.candidates.iter().map(|(worker, name)| json!({ "worker_sid": worker, "friendly_name": name }));
+    let candidates =
+        step.candidates.iter().map(|(worker, name)| json!({ "worker_sid": worker, "friendly_name": name }));
     json!({
         "filter_friendly_name": step.filter_name,
         "target": explain::step(&step.step),

@@ -14,8 +14,8 @@ use super::links::Place;
 use super::position;
 use super::scope::Scope;
 use crate::routing::explain::{
-    Block, FilterExplanation, KnownWorkerExplanation, StepExplanation, StepKind, Tally, TaskExplanation, WorkerExplanation,
-    WorkerPage, WorkerVerdict,
+    Block, FilterExplanation, KnownWorkerExplanation, StepExplanation, StepKind, Tally, TaskExplanation,
+    WorkerExplanation, WorkerPage, WorkerVerdict,
 };
 use crate::routing::expression::{Clause, Explanation, Side};
 use crate::routing::{TaskSid, WorkerSid};

@@ -14,7 +14,8 @@ use crate::routing::{QueuePosition, TaskSid, Unplaced};
 
 pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
     let sid: TaskSid = scope.path_sid("TaskSid")?;
-    let found = scope.look_now(move |workspace, now| workspace.queue_position(sid, now).map(|found| (found, now))).await?;
+    let found =
+        scope.look_now(move |workspace, now| workspace.queue_position(sid, now).map(|found| (found, now))).await?;
     let (found, now) = scope.found(found)?;
     let place = &scope.place;
     let mut body = fields(&found);

@@ -14,9 +14,9 @@ use crate::calls::{
 };
 use crate::routing::command::{ChannelName, Instruction, NewTask, NewWorkspace, ReservationParent};
 use crate::routing::{
-    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, Reservation, ReservationSid,
-    ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid, Workspace,
-    WorkspaceSid,
+    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, Reservation,
+    ReservationSid, ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid,
+    Workspace, WorkspaceSid,
 };
 use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
 

@@ -34,6 +34,9 @@ const LOOKS_MAX: usize = 30_000;
 /// Workers whose attributes are read anew for a configuration that is not saved.
 const READINGS_MAX: usize = 1_000;
 
+/// Blocked workers that are listed in one dry run, unless the limit of a step is higher.
+const BLOCKED_MAX: usize = 300;
+
 /// Candidates that are named in each step.
 const CANDIDATES_MAX: usize = 50;
 
@@ -149,6 +152,7 @@ impl Workspace {
             created_at,
             ttl_secs,
             limit: run.limit,
+            listed: 0,
             priority: run.priority.unwrap_or(0),
             steps: Vec::new(),
             looks: LOOKS_MAX,
@@ -244,6 +248,8 @@ struct Walk<'a> {
     created_at: Timestamp,
     ttl_secs: u32,
     limit: usize,
+    /// Blocked workers so far.
+    listed: usize,
     priority: i32,
     steps: Vec<WayStep>,
     looks: usize,
@@ -335,14 +341,16 @@ impl Walk<'_> {
                 tally.count(block);
                 if block.is_none() {
                     free.push(worker.row.sid);
-                } else if blocked.len() < self.limit {
+                } else if blocked.len() < self.limit && self.listed < BLOCKED_MAX.max(self.limit) {
+                    self.listed += 1;
                     blocked.push(workspace.verdict(worker, &demand, moment));
                 }
             }
         }
-        let names = workspace.in_order(&free, &demand, target.order_by.as_ref()).into_iter().filter_map(|worker| {
-            workspace.workers.get(&worker).map(|entry| (worker, entry.row.friendly_name.clone()))
-        });
+        let names = workspace
+            .in_order(&free, &demand, target.order_by.as_ref())
+            .into_iter()
+            .filter_map(|worker| workspace.workers.get(&worker).map(|entry| (worker, entry.row.friendly_name.clone())));
         let candidates: Vec<_> = names.take(CANDIDATES_MAX).collect();
         let holds = step.skip_if.as_ref().is_some_and(super::expression::Explanation::holds);
         let skipped = holds && candidates.is_empty();

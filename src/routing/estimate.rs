@@ -179,8 +179,7 @@ fn wait_ratio(departures: f64, samples: f64, score: f64) -> f64 {
     let (mean_wait, mean_rate) = (1.0 - of_wait, 1.0 - of_rate);
     let square = score * score;
     let spread = mean_rate * mean_rate * of_wait + mean_wait * mean_wait * of_rate - square * of_wait * of_rate;
-    let root =
-        (mean_wait * mean_rate + score * spread.max(0.0).sqrt()) / (mean_rate * mean_rate - square * of_rate);
+    let root = (mean_wait * mean_rate + score * spread.max(0.0).sqrt()) / (mean_rate * mean_rate - square * of_rate);
     let root = root.max(0.0);
     departures / samples * root * root * root
 }
@@ -284,8 +283,7 @@ mod tests {
                 // The rate is known from the samples only; then the wait happens.
                 let took: f64 = (0..samples).map(|_| gap(10.0)).sum();
                 let wait: f64 = (0..=ahead).map(|_| gap(10.0)).sum();
-                let ratio =
-                    |score: f64| wait_ratio(f64::from(ahead) + 1.0, f64::from(samples), score) * took;
+                let ratio = |score: f64| wait_ratio(f64::from(ahead) + 1.0, f64::from(samples), score) * took;
                 below += u32::from(wait < ratio(-BOUND_SCORE));
                 above += u32::from(wait > ratio(BOUND_SCORE));
                 under_middle += u32::from(wait < ratio(0.0));

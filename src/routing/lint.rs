@@ -3,6 +3,8 @@
 //! Findings refuse nothing; a workflow that is wrong for today's workers may be right for tomorrow's. Start with
 //! [`Workspace::lint`].
 
+use std::collections::BTreeMap;
+
 use super::dry_run::Draft;
 use super::expression::{Document, Expression, KnownWorker, Owner, Survey, Verdict, Vocabulary};
 use super::index::attributes_of;
@@ -11,14 +13,20 @@ use super::sid::{WorkerSid, WorkflowSid};
 use super::workflow::{Filter, KnownAgent, Routes, Target};
 use super::workspace::{WorkerEntry, Workspace};
 
-/// Workers whose attributes are looked at, those of the step's queue or of the workspace.
+/// Workers of one queue whose attributes are looked at.
 const WORKERS_LOOKED_AT: usize = 2_000;
+
+/// Workers that are looked at in one lint, over all targets: the workspace waits meanwhile.
+const LOOKS_MAX: usize = 20_000;
+
+/// The same for a configuration for which attributes are read anew.
+const READINGS_MAX: usize = 2_000;
 
 /// The newest tasks whose attributes are looked at.
 const TASKS_LOOKED_AT: usize = 200;
 
-/// Filters that are compared with each other.
-const FILTERS_COMPARED: usize = 100;
+/// Filters that are compared with each other; of further ones only equal texts are found.
+const FILTERS_COMPARED: usize = 50;
 
 /// Findings that are told.
 const FINDINGS_MAX: usize = 200;
@@ -119,11 +127,7 @@ pub struct Finding {
 
 impl Workspace {
     /// What is doubtful in a workflow's configuration, or in one that is not saved.
-    pub fn lint(
-        &self,
-        workflow: Option<WorkflowSid>,
-        configuration: Option<&str>,
-    ) -> Result<Vec<Finding>, Refusal> {
+    pub fn lint(&self, workflow: Option<WorkflowSid>, configuration: Option<&str>) -> Result<Vec<Finding>, Refusal> {
         let draft = self.draft(workflow, configuration)?;
         Ok(self.lint_draft(&draft))
     }
@@ -134,7 +138,13 @@ impl Workspace {
     }
 
     fn lint_draft(&self, draft: &Draft<'_>) -> Vec<Finding> {
-        let mut lint = Lint { workspace: self, vocabulary: &draft.vocabulary, grown: draft.grown, findings: Vec::new() };
+        let mut lint = Lint {
+            workspace: self,
+            vocabulary: &draft.vocabulary,
+            grown: draft.grown,
+            looks: if draft.grown { READINGS_MAX } else { LOOKS_MAX },
+            findings: Vec::new(),
+        };
         lint.routes(&draft.routes);
         lint.tasks(&draft.routes);
         let mut findings = lint.findings;
@@ -149,6 +159,7 @@ struct Lint<'a> {
     vocabulary: &'a Vocabulary,
     /// Workers' documents lack names of the configuration.
     grown: bool,
+    looks: usize,
     findings: Vec<Finding>,
 }
 
@@ -158,27 +169,34 @@ impl Lint<'_> {
     }
 
     fn routes(&mut self, routes: &Routes) {
+        let mut shadows = Shadows::default();
+        let mut closed_by = None;
         for (index, filter) in routes.filters.iter().enumerate() {
             let at = format!("task_routing.filters[{index}]");
             self.names(&filter.expression, &format!("{at}.expression"));
-            if let Verdict::Never(why) = filter.expression.verdict() {
-                let message = "the filter never takes a task".to_owned();
-                self.find(LintCode::FilterNeverMatches, Severity::Error, &format!("{at}.expression"), message, Some(why));
+            let verdict = filter.expression.verdict();
+            if let Verdict::Never(why) = &verdict {
+                let (message, why) = ("the filter never takes a task".to_owned(), Some(why.clone()));
+                self.find(LintCode::FilterNeverMatches, Severity::Error, &format!("{at}.expression"), message, why);
             }
-            if let Some(earlier) = shadow(routes, index) {
+            if let Some(earlier) = shadows.over(routes, index) {
                 let message = format!(
                     "every task that this filter could take is taken by filters[{earlier}] first and stays there"
                 );
                 let detail = routes.filters.get(earlier).map(|filter| filter.expression.text().to_owned());
                 self.find(LintCode::FilterShadowed, Severity::Error, &format!("{at}.expression"), message, detail);
             }
+            shadows.add(index, filter, verdict == Verdict::Always);
+            if verdict == Verdict::Always && !skips_out(filter) {
+                closed_by = closed_by.or(Some(index));
+            }
             self.targets(filter, &at);
         }
         if let Some(default) = &routes.default {
             let at = "task_routing.default_filter";
-            let closes = |filter: &Filter| filter.expression.verdict() == Verdict::Always && !skips_out(filter);
-            if let Some(index) = routes.filters.iter().position(closes) {
-                let message = format!("filters[{index}] takes every task, and the default filter takes none after a timeout");
+            if let Some(index) = closed_by {
+                let message =
+                    format!("filters[{index}] takes every task, and the default filter takes none after a timeout");
                 self.find(LintCode::DefaultFilterUnreachable, Severity::Warning, at, message, None);
             }
             self.target(default, at, false);
@@ -202,7 +220,8 @@ impl Lint<'_> {
         if members == 0 {
             let name = self.workspace.queue_name(target.queue);
             let message = format!("no worker is in the task queue {name}");
-            let expression = self.workspace.task_queues.get(&target.queue).map(|queue| queue.row.target_workers.clone());
+            let expression =
+                self.workspace.task_queues.get(&target.queue).map(|queue| queue.row.target_workers.clone());
             self.find(LintCode::QueueWithoutWorkers, Severity::Warning, &format!("{at}.queue"), message, expression);
         }
         if let Some(skip_if) = &target.skip_if {
@@ -226,13 +245,15 @@ impl Lint<'_> {
         let mut survey = expression.survey();
         let mut satisfied = false;
         let alone = expression.task_slots().is_empty() && !expression.uses_time();
-        for worker in queue.members.iter().filter_map(|worker| workspace.workers.get(worker)).take(WORKERS_LOOKED_AT) {
+        let looked_at = queue.members.len().min(WORKERS_LOOKED_AT).min(self.looks);
+        self.looks -= looked_at;
+        for worker in queue.members.iter().filter_map(|worker| workspace.workers.get(worker)).take(looked_at) {
             self.with_worker(worker, |scope| {
                 survey.look(scope);
                 satisfied = satisfied || alone && expression.matches(scope);
             });
         }
-        let complete = queue.members.len() <= WORKERS_LOOKED_AT;
+        let complete = queue.members.len() == looked_at;
         if complete && survey.seen > 0 && alone && !satisfied {
             let message = format!("none of the {} workers in the task queue satisfies the expression", survey.seen);
             let detail = Some(expression.text().to_owned());
@@ -302,7 +323,8 @@ impl Lint<'_> {
         };
         let at = format!("{at}.{key}");
         if !may_be_left {
-            let message = "a task whose known worker is away or gone waits here until its time to live is over".to_owned();
+            let message =
+                "a task whose known worker is away or gone waits here until its time to live is over".to_owned();
             self.find(LintCode::KnownWorkerWithoutEnd, Severity::Note, &at, message, None);
         }
         let KnownWorker::Literal(text) = reference else { return };
@@ -312,7 +334,9 @@ impl Lint<'_> {
         };
         let queue = self.workspace.task_queues.get(&target.queue);
         let (code, message) = match worker {
-            None => (LintCode::KnownWorkerUnknown, format!("no worker is `{text}`; a task's attribute begins with task.")),
+            None => {
+                (LintCode::KnownWorkerUnknown, format!("no worker is `{text}`; a task's attribute begins with task."))
+            }
             Some(worker) if queue.is_some_and(|queue| !queue.members.contains(&worker)) => {
                 (LintCode::KnownWorkerNotInQueue, format!("worker {worker} is not in the target's task queue"))
             }
@@ -337,12 +361,39 @@ fn skips_out(filter: &Filter) -> bool {
     may_leave(filter) && filter.targets.last().is_some_and(|target| target.skip_if.is_some())
 }
 
-/// An earlier filter that takes all tasks of this one and never lets go of them.
-fn shadow(routes: &Routes, index: usize) -> Option<usize> {
-    let filter = routes.filters.get(index)?;
-    let earlier = routes.filters.iter().take(index.min(FILTERS_COMPARED)).enumerate();
-    earlier
-        .filter(|(_, earlier)| !may_leave(earlier))
-        .find(|(_, earlier)| filter.expression.implies(&earlier.expression))
-        .map(|(earlier, _)| earlier)
+/// Filters that never let go of their tasks.
+#[derive(Default)]
+struct Shadows<'r> {
+    /// The first that takes every task.
+    over_all: Option<usize>,
+    by_text: BTreeMap<&'r str, usize>,
+    /// The first few, to be compared one by one.
+    compared: Vec<usize>,
+}
+
+impl<'r> Shadows<'r> {
+    fn add(&mut self, index: usize, filter: &'r Filter, takes_all: bool) {
+        if may_leave(filter) {
+            return;
+        }
+        if takes_all {
+            self.over_all = self.over_all.or(Some(index));
+        }
+        self.by_text.entry(filter.expression.text()).or_insert(index);
+        if index < FILTERS_COMPARED {
+            self.compared.push(index);
+        }
+    }
+
+    /// The one that takes all tasks which this filter could take.
+    fn over(&self, routes: &Routes, index: usize) -> Option<usize> {
+        let expression = &routes.filters.get(index)?.expression;
+        let same = || self.by_text.get(expression.text()).copied();
+        let implied = || {
+            let compared = self.compared.iter().filter(|_| index < FILTERS_COMPARED);
+            let mut earlier = compared.filter_map(|at| routes.filters.get(*at).map(|filter| (*at, filter)));
+            earlier.find(|(_, filter)| expression.implies(&filter.expression)).map(|(at, _)| at)
+        };
+        self.over_all.or_else(same).or_else(implied)
+    }
 }

@@ -90,8 +90,10 @@ impl Workspace {
     /// The wait of a task that has `ahead` others before it; unknown too while nobody of the queue is at work.
     fn estimate(&self, lane: LaneKey, ahead: usize, now: Timestamp) -> Option<WaitEstimate> {
         let queue = self.task_queues.get(&lane.0)?;
-        let at_work =
-            queue.members_in.keys().any(|activity| self.activities.get(activity).is_some_and(|entry| entry.row.available));
+        let at_work = queue
+            .members_in
+            .keys()
+            .any(|activity| self.activities.get(activity).is_some_and(|entry| entry.row.available));
         if at_work { self.lanes.get(&lane)?.pace.estimate(ahead, now) } else { None }
     }
 }

@@ -22,10 +22,12 @@ impl Floor {
         let server = Server::start().await;
         let made = server.make("/Workspaces", "FriendlyName=Floor").await;
         let workspace = format!("/Workspaces/{}", text(&made["sid"]));
-        let queue = server.make(&format!("{workspace}/TaskQueues"), &form(&[
-            ("FriendlyName", "Support"),
-            ("TargetWorkers", "skills HAS 'support'"),
-        ])).await;
+        let queue = server
+            .make(
+                &format!("{workspace}/TaskQueues"),
+                &form(&[("FriendlyName", "Support"), ("TargetWorkers", "skills HAS 'support'")]),
+            )
+            .await;
         let queue = text(&queue["sid"]).to_owned();
         let configuration = json!({ "task_routing": {
             "filters": [
@@ -38,10 +40,12 @@ impl Floor {
                     { "queue": queue, "known_worker_friendly_name": "task.agent", "timeout": 60 } ] },
             ],
             "default_filter": { "queue": queue } } });
-        let workflow = server.make(&format!("{workspace}/Workflows"), &form(&[
-            ("FriendlyName", "Inbound"),
-            ("Configuration", &configuration.to_string()),
-        ])).await;
+        let workflow = server
+            .make(
+                &format!("{workspace}/Workflows"),
+                &form(&[("FriendlyName", "Inbound"), ("Configuration", &configuration.to_string())]),
+            )
+            .await;
         let workflow = text(&workflow["sid"]).to_owned();
         let available = server.activity(&workspace, "Available").await;
         let offline = server.activity(&workspace, "Offline").await;
@@ -53,11 +57,8 @@ impl Floor {
     }
 
     async fn worker(&self, name: &str, attributes: &Value) -> String {
-        let form = form(&[
-            ("FriendlyName", name),
-            ("ActivitySid", &self.available),
-            ("Attributes", &attributes.to_string()),
-        ]);
+        let form =
+            form(&[("FriendlyName", name), ("ActivitySid", &self.available), ("Attributes", &attributes.to_string())]);
         text(&self.server.make(&self.path("/Workers"), &form).await["sid"]).to_owned()
     }
 
@@ -183,7 +184,10 @@ async fn a_task_waits_for_each_of_the_reasons_there_are() {
     assert_eq!(filters[0]["evaluation"]["members"][0]["left"]["value"], Value::Null);
     assert_eq!((&filters[1]["chosen"], &filters[1]["filter_friendly_name"]), (&json!(true), &json!("Languages")));
     let target = &explained["target"];
-    assert_eq!((&target["kind"], &target["target_index"], &target["targets_total"]), (&json!("target"), &json!(0), &json!(2)));
+    assert_eq!(
+        (&target["kind"], &target["target_index"], &target["targets_total"]),
+        (&json!("target"), &json!(0), &json!(2))
+    );
     assert_eq!((&target["timeout"], target["date_ends"].is_string()), (&json!(30), true));
     assert_eq!(explained["follows_current_configuration"], true);
 
@@ -404,10 +408,12 @@ async fn a_dry_run_tells_the_way_and_stores_nothing() {
     let draft = |at: &str| {
         vec![attributes(json!({})), ("Configuration", configuration.to_string()), ("Instant", at.to_owned())]
     };
-    floor.post(&format!("/Workers/{ann}"), &[(
-        "Attributes",
-        r#"{"skills":["support"],"languages":["en"],"level":3,"shoe_size":39}"#,
-    )]).await;
+    floor
+        .post(
+            &format!("/Workers/{ann}"),
+            &[("Attributes", r#"{"skills":["support"],"languages":["en"],"level":3,"shoe_size":39}"#)],
+        )
+        .await;
     floor.worker("Cid", &json!({ "skills": ["support"], "shoe_size": 44 })).await;
     let way = run(draft("2026-02-03T09:30:00Z")).await;
     let steps = way["steps"].as_array().unwrap();
@@ -450,8 +456,14 @@ async fn a_dry_run_names_the_worker_who_is_then_offered_the_task() {
         floor.worker(name, &json!({ "skills": ["support"], "languages": languages, "level": level })).await;
     }
     for attributes in [
-        json!({}), json!({ "language": "es" }), json!({ "language": "en" }), json!({ "agent": "B" }),
-        json!({ "language": "es" }), json!({ "language": "es" }), json!({}), json!({}),
+        json!({}),
+        json!({ "language": "es" }),
+        json!({ "language": "en" }),
+        json!({ "agent": "B" }),
+        json!({ "language": "es" }),
+        json!({ "language": "es" }),
+        json!({}),
+        json!({}),
     ] {
         let way = floor.post("/Workflows/DryRun", &[("Attributes", &attributes.to_string())]).await;
         let expected = way["steps"][0]["candidates"].get(0).map(|one| one["worker_sid"].clone());

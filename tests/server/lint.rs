@@ -171,13 +171,18 @@ async fn present_tasks_show_what_filters_ask_in_vain() {
     let floor = Floor::open().await;
     floor.staff().await;
     let queue = json!(floor.all);
-    let routing = |expression: &str| json!({ "filters": [{ "expression": expression, "targets": [{ "queue": queue }] }],
-        "default_filter": { "queue": queue } });
+    let routing = |expression: &str| {
+        json!({ "filters": [{ "expression": expression, "targets": [{ "queue": queue }] }],
+        "default_filter": { "queue": queue } })
+    };
     assert_eq!(floor.lint(&routing("tpye == 'a'")).await, [""; 0]);
     let configuration = json!({ "task_routing": routing("type == 'a' AND tags HAS 'vip'") }).to_string();
     let made = form(&[("FriendlyName", "Inbound"), ("Configuration", &configuration)]);
     let made = floor.server.make(&format!("{}/Workflows", floor.workspace), &made).await;
-    floor.server.make(&format!("{}/Tasks", floor.workspace), &form(&[("Attributes", r#"{"type":"a","tags":"vip"}"#)])).await;
+    floor
+        .server
+        .make(&format!("{}/Tasks", floor.workspace), &form(&[("Attributes", r#"{"type":"a","tags":"vip"}"#)]))
+        .await;
     assert_eq!(floor.lint(&routing("tpye == 'a'")).await, ["attribute_of_no_task note filters[0].expression"]);
     assert_eq!(floor.lint(&routing("type == 'b'")).await, [""; 0]);
     let saved = format!("{}/Workflows/{}/Lint", floor.workspace, text(&made["sid"]));

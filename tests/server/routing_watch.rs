@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use switchhook::routing::explain::WorkerPage;
 use switchhook::routing::expression::{
     ChannelFigures, ChannelValues, Document, Expression, KnownWorkerValue, Place, Scope, Vocabulary, WorkerNames,
 };
 use switchhook::routing::workflow::{KnownAgent, Routes, Target};
-use switchhook::routing::explain::WorkerPage;
 use switchhook::routing::{
     Command, Done, EventKind, EventRecord, Refusal, Reservation, ReservationStatus, RoutingTarget, RowChange,
-    SidSource, Step, Task, TaskOrder, TaskQueueSid, TaskSid, TaskStatus, Timestamp, TransferStatus, TransferTarget, Worker,
-    WorkflowSid, Workspace, WorkspaceRows,
+    SidSource, Step, Task, TaskOrder, TaskQueueSid, TaskSid, TaskStatus, Timestamp, TransferStatus, TransferTarget,
+    Worker, WorkflowSid, Workspace, WorkspaceRows,
 };
 
 /// How much is looked at after a command.
@@ -412,7 +412,8 @@ impl Watch {
             let queue = rows.task_queues.iter().find(|row| Some(row.sid) == task.queue);
             let lifo = queue.is_some_and(|row| row.task_order == TaskOrder::Lifo);
             let before = |other: &&Task| {
-                let fifo = |row: &Task| (std::cmp::Reverse(row.priority), row.virtual_start_at, row.created_at, row.sid);
+                let fifo =
+                    |row: &Task| (std::cmp::Reverse(row.priority), row.virtual_start_at, row.created_at, row.sid);
                 let newest = |row: &Task| (row.virtual_start_at, row.created_at, row.sid);
                 other.queue == task.queue
                     && other.channel == task.channel

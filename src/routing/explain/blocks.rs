@@ -344,7 +344,8 @@ impl Workspace {
             }
             BlockReason::BackOff => {
                 let task = demand.task.into_iter().flat_map(|task| &task.back_offs);
-                block.until = task.filter(|one| one.worker == worker.row.sid && one.until > now).map(|one| one.until).max();
+                block.until =
+                    task.filter(|one| one.worker == worker.row.sid && one.until > now).map(|one| one.until).max();
                 "was offered the task just before and is not offered it again yet".to_owned()
             }
             BlockReason::NotExamined => "was not looked at, because there are too many workers".to_owned(),

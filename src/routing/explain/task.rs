@@ -342,8 +342,7 @@ impl Workspace {
         reservations: &[OpenReservation],
     ) -> String {
         let row = &entry.row;
-        let names =
-            || reservations.iter().map(|one| one.worker_name.as_str()).collect::<Vec<_>>().join(", ");
+        let names = || reservations.iter().map(|one| one.worker_name.as_str()).collect::<Vec<_>>().join(", ");
         match row.status {
             TaskStatus::Reserved => {
                 return format!("The task is offered to {} and waits for an answer.", names());

@@ -100,7 +100,8 @@ impl Workspace {
         });
         let reservations = entry.open.iter().filter_map(|sid| self.reservations.get(sid));
         let (waiting, first) = self.first_waiting_for(entry, limit);
-        let tasks: Vec<WaitingTask> = first.into_iter().filter_map(|task| self.waiting_task(entry, task, now)).collect();
+        let tasks: Vec<WaitingTask> =
+            first.into_iter().filter_map(|task| self.waiting_task(entry, task, now)).collect();
         let activity = (self.activity_name(entry).to_owned(), self.is_available(entry));
         let mut explanation = WorkerExplanation {
             worker,
@@ -154,7 +155,9 @@ impl Workspace {
         let total = lanes().map(super::super::lane::Lane::len).sum::<usize>() + targeted.map_or(0, BTreeSet::len);
         // The smallest keys of all lanes: each lane gives one more only when its last one was taken.
         let mut lines: Vec<Box<dyn Iterator<Item = TaskKey> + '_>> = Vec::new();
-        lines.extend(targeted.map(|waiting| Box::new(waiting.iter().map(|(key, _)| *key)) as Box<dyn Iterator<Item = _>>));
+        lines.extend(
+            targeted.map(|waiting| Box::new(waiting.iter().map(|(key, _)| *key)) as Box<dyn Iterator<Item = _>>),
+        );
         for lane in lanes() {
             lines.push(Box::new(lane.waiting()));
         }

@@ -130,14 +130,7 @@ fn constant(term: &Term) -> View<'_> {
     }
 }
 
-fn clause(
-    left: &Term,
-    of_left: View<'_>,
-    operator: Operator,
-    right: &Term,
-    of_right: View<'_>,
-    holds: bool,
-) -> Clause {
+fn clause(left: &Term, of_left: View<'_>, operator: Operator, right: &Term, of_right: View<'_>, holds: bool) -> Clause {
     Clause {
         text: clause_text(left, operator, right),
         operator: operator.symbol(),
@@ -308,10 +301,8 @@ impl<'e> Survey<'e> {
                 }
             }
             (Syntax::Comparison { left, operator, right }, Node::Comparison(of_left, _, of_right)) => {
-                let dispensable = [
-                    compare(View::Null, *operator, constant(right)),
-                    compare(constant(left), *operator, View::Null),
-                ];
+                let dispensable =
+                    [compare(View::Null, *operator, constant(right)), compare(constant(left), *operator, View::Null)];
                 let terms = [(left, of_left, dispensable[0]), (right, of_right, dispensable[1])];
                 let sides = terms.map(|(term, operand, dispensable)| SideSurvey {
                     name: side(term, View::Null).name,

@@ -34,12 +34,22 @@ fn names_without_meaning_and_constants_are_explained_too() {
         (Place::Worker, "1 == 1", true, None, json!(1)),
         (Place::Counts, "workers.available == 0", true, Some("workers.available"), json!(0)),
         (Place::Worker, "activity_name == 'Lunch'", true, Some("activity_name"), json!("Lunch")),
-        (Place::TaskAndWorker, "worker.channel.voice.assigned_tasks < 1", false, Some("worker.channel.voice.assigned_tasks"), json!(1)),
+        (
+            Place::TaskAndWorker,
+            "worker.channel.voice.assigned_tasks < 1",
+            false,
+            Some("worker.channel.voice.assigned_tasks"),
+            json!(1),
+        ),
     ] {
         let figures = json!({"voice": {"assigned_tasks": 1}});
         let channels = Channels(&figures);
         let names = WorkerNames {
-            sid: "WK1", friendly_name: "A", activity_sid: "WA1", activity_name: "Lunch", channels: &channels,
+            sid: "WK1",
+            friendly_name: "A",
+            activity_sid: "WA1",
+            activity_name: "Lunch",
+            channels: &channels,
         };
         let counts = Counts(json!({"available": 0}));
         let expression = Expression::compile(text, place, &mut Vocabulary::default()).unwrap();
@@ -92,7 +102,9 @@ fn a_survey_counts_attributes_and_types_that_do_not_go_together() {
     let text = "skills HAS 'a' AND level > 3 AND worker.channel.voice.assigned_tasks == 0 AND vip != true";
     let expression = Expression::compile(text, Place::Worker, &mut vocabulary).unwrap();
     let mut survey = expression.survey();
-    for attributes in [json!({"skills": ["a"], "level": 2}), json!({"skills": "a", "level": "high"}), json!({"level": "4"})] {
+    for attributes in
+        [json!({"skills": ["a"], "level": 2}), json!({"skills": "a", "level": "high"}), json!({"level": "4"})]
+    {
         let worker = Document::read(&vocabulary, &attributes);
         survey.look(&Scope { worker: Some(&worker), ..Scope::default() });
     }

@@ -238,11 +238,12 @@ impl Demands<'_> {
                     value => matches!(value, Value::Text(_)),
                 }
         });
-        let mut values: Vec<Value> = self.clauses.iter().find_map(|(operator, constant)| match (operator, constant) {
-            (Operator::Equal, value) => Some(vec![(*value).clone()]),
-            (Operator::In, Value::List(elements)) => Some(elements.to_vec()),
-            _ => None,
-        })?;
+        let mut values: Vec<Value> =
+            self.clauses.iter().find_map(|(operator, constant)| match (operator, constant) {
+                (Operator::Equal, value) => Some(vec![(*value).clone()]),
+                (Operator::In, Value::List(elements)) => Some(elements.to_vec()),
+                _ => None,
+            })?;
         let constants = self.clauses.iter().flat_map(|(_, constant)| match constant {
             Value::List(elements) => elements.to_vec(),
             value => vec![(*value).clone()],
