@@ -141,7 +141,7 @@ struct Reserved {
 
 /// Polls the committed events from the newest on and calls `tell` for each reservation.
 async fn read_events(database: std::path::PathBuf, workspace: String, tell: impl Fn(Reserved)) {
-    let store = Store::open_shared(&format!("sqlite:{}", database.display()), KeySource::BesideDatabase)
+    let store = Store::open_shared(&format!("sqlite:{}", database.display()), KeySource::default())
         .await
         .expect("the database opens");
     let clock = Clock::system();

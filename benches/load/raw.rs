@@ -76,7 +76,7 @@ pub(crate) async fn http(rounds: u32) -> Durations {
 pub(crate) async fn load(database: &Path) -> (usize, Duration) {
     let clock = Clock::system();
     let started = clock.instant();
-    let store = Store::open_shared(&format!("sqlite:{}", database.display()), KeySource::BesideDatabase)
+    let store = Store::open_shared(&format!("sqlite:{}", database.display()), KeySource::default())
         .await
         .expect("the database opens");
     let sql = "SELECT sid, task_queue_sid, created_at, attributes FROM tasks WHERE status = 'pending'";

@@ -110,7 +110,7 @@ async fn first_assignment(scene: &Scene) -> Duration {
 
 /// The task that the spare worker has to be offered, by the rows alone.
 async fn first_in_line(scene: &Scene) -> String {
-    let store = Store::open_shared(&format!("sqlite:{}", scene.database().display()), KeySource::BesideDatabase)
+    let store = Store::open_shared(&format!("sqlite:{}", scene.database().display()), KeySource::default())
         .await
         .expect("the database opens");
     let sql = "SELECT sid FROM tasks WHERE task_queue_sid = $1 AND status = 'pending' \

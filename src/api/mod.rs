@@ -7,6 +7,7 @@
 mod activities;
 mod api_keys;
 mod auth;
+mod bridge;
 mod conference;
 mod cors;
 mod dry_run;
@@ -17,6 +18,7 @@ mod expressions;
 mod form;
 mod json;
 pub mod links;
+pub mod openapi;
 mod page;
 mod position;
 mod reservations;
@@ -46,6 +48,7 @@ use tower::util::MapRequestLayer;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::notify::Hub;
 use crate::store::Store;
 
 pub use crate::http::PublicUrl;
@@ -62,6 +65,8 @@ pub struct State {
     pub clock: Clock,
     /// Where absolute URLs in answers begin.
     pub public_url: PublicUrl,
+    /// The agents' open sockets.
+    pub hub: Hub,
 }
 
 /// Makes the list of routes and the router that serves them from one table.
@@ -170,6 +175,7 @@ routes! {
 /// Serves everything below `/v1` and `/2010-04-01`; can be merged with routers of other paths.
 pub fn router(state: State) -> Router {
     let routes = table()
+        .route("/wschannels", axum::routing::get(bridge::open).post(bridge::ask))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))

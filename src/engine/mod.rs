@@ -1,13 +1,15 @@
 //! Drives both pure cores: one actor per workspace, batches, group commit, outbox.
 //!
 //! It must not know HTTP requests, TwiML or JSON shapes of the API. [`Engine`] is the handle of the outer layers; start
-//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects).
+//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects), `retention`
+//! (what is kept for a limited time).
 
 mod actor;
 mod cores;
 mod outbox;
 pub mod request;
 mod retention;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -30,8 +32,10 @@ use crate::store::{Error as StoreError, Store};
 use actor::{Call, Ended, Look, Surroundings};
 use cores::Cores;
 use outbox::Outbox;
+use witness::Witnesses;
 
 pub use request::{Error, Request};
+pub use witness::Witness;
 
 /// Requests that may wait for one workspace.
 const QUEUE_MAX: usize = 4_096;
@@ -104,7 +108,9 @@ impl Engine {
         entropy: Entropy,
     ) -> Result<Self, StartError> {
         let (outbox, committed) = Outbox::new();
-        let around = Surroundings { store, clock, entropy, outbox, limits, shutdown: CancellationToken::new() };
+        let witnesses = Witnesses::default();
+        let shutdown = CancellationToken::new();
+        let around = Surroundings { store, clock, entropy, outbox, limits, witnesses, shutdown };
         let engine = Self(Arc::new(Inner {
             around,
             workspaces: RwLock::new(BTreeMap::new()),
@@ -174,6 +180,11 @@ impl Engine {
             }
         }
         Err(Error::Overloaded)
+    }
+
+    /// Has `witness` told of every commit from now on.
+    pub fn add_witness(&self, witness: Arc<dyn Witness>) {
+        self.0.around.witnesses.add(witness);
     }
 
     /// Asks a workspace in memory; what `question` sees is on disk.

@@ -12,11 +12,15 @@ use crate::routing::command::{
     NewTask, NewTaskQueue, NewWorker, NewWorkflow, ReservationChange, ReservationParent, TaskUpdate, Template,
     WorkerUpdate,
 };
+use crate::routing::rollup::{FiguresOf, Stretch};
 use crate::routing::{
-    ActivitySid, Command, ReservationSid, ReservationStatus, TaskOrder, TaskSid, TaskStatus, Timestamp, WorkerSid,
-    WorkflowSid,
+    ActivitySid, Command, FactKind, ReservationSid, ReservationStatus, TaskOrder, TaskSid, TaskStatus, Timestamp,
+    WorkerSid, WorkflowSid,
 };
 use crate::store::Loaded;
+use crate::store::lists::EventFilter;
+use crate::store::pages::{Seek, Span};
+use crate::store::statistics::Question;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -531,6 +535,52 @@ async fn a_look_sees_what_was_acknowledged() {
 }
 
 #[tokio::test]
+async fn events_and_statistics_are_kept_for_thirty_days() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let around = &bench.engine.0.around;
+    for _ in 0..3 {
+        for _ in 0..20 {
+            let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+            let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
+            bench.routing(Command::DeleteTask { task, if_match: None }).await;
+        }
+        bench.clock.advance(DAY);
+    }
+    let kept = async || {
+        let filter = EventFilter { event_type: Some("task.created".to_owned()), ..EventFilter::default() };
+        let span = Span { seek: Seek::First, limit: 1_000 };
+        around.store.events(bench.workspace, &filter, span).await.unwrap().entries.len()
+    };
+    let created = async || {
+        let from = around.clock.now().plus_ms(-30 * 86_400_000);
+        let question = Question {
+            workspace: bench.workspace,
+            of: vec![FiguresOf::Workspace(bench.workspace)],
+            window: Stretch { from, until: around.clock.now() },
+            channel: None,
+            split: false,
+        };
+        let answers = around.store.cumulative(&question).await.unwrap();
+        answers.into_values().map(|answer| answer.figures.count(FactKind::TasksCreated)).sum::<i64>()
+    };
+    let sweep = async || retention::sweep(around, Duration::ZERO).await.unwrap();
+    // The first day's events are 30 days old to the moment.
+    bench.clock.advance(27 * DAY);
+    assert_eq!((sweep().await, kept().await), (0, 60));
+    assert_eq!(created().await, 60);
+    bench.clock.advance(Duration::from_secs(3_601));
+    assert!(sweep().await > 0);
+    assert_eq!((sweep().await, kept().await), (0, 40));
+    assert_eq!(created().await, 40);
+    bench.clock.advance(DAY);
+    sweep().await;
+    assert_eq!((kept().await, created().await), (20, 20));
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
 async fn the_error_of_an_estimate_is_published_once_its_task_is_accepted() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
@@ -538,7 +588,7 @@ async fn the_error_of_an_estimate_is_published_once_its_task_is_accepted() {
     let _recorder = metrics::set_default_local_recorder(&recorder);
     let bench = Bench::start().await;
     let (workflow, _) = bench.furnish().await;
-    let new = || NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}".to_owned()) };
+    let new = || NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
     let mut waiting = std::collections::VecDeque::new();
     for _ in 0..4 {
         let Reply::Task(task) = bench.routing(Command::CreateTask(new())).await else { panic!("a task") };

@@ -331,7 +331,8 @@ impl Turn<'_> {
         self.workspace.lift_task(task);
         let Some(entry) = self.workspace.tasks.remove(&task) else { return };
         for reservation in entry.reservations().iter().copied() {
-            self.workspace.reservations.remove(&reservation);
+            let removed = self.workspace.reservations.remove(&reservation);
+            self.workspace.departing.reservations.extend(removed.map(|row| (reservation, row)));
             self.workspace.touched.reservations.insert(reservation);
         }
         for transfer in entry.transfers() {
@@ -342,6 +343,7 @@ impl Turn<'_> {
         if let Some(workflow) = entry.row.workflow {
             self.drop_unfollowed(workflow, entry.row.workflow_version);
         }
+        self.workspace.departing.tasks.insert(task, entry.row);
     }
 
     pub(super) fn cancel_task(&mut self, task: TaskSid, reason: &str) {

@@ -165,6 +165,13 @@ pub(super) struct Touched {
     pub(super) transfers: BTreeSet<TransferSid>,
 }
 
+/// What was removed, kept for as long as its last events are being told.
+#[derive(Debug, Default)]
+pub(super) struct Departed {
+    pub(super) tasks: BTreeMap<TaskSid, Task>,
+    pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
+}
+
 /// One workspace in memory.
 #[derive(Debug)]
 pub struct Workspace {
@@ -204,6 +211,10 @@ pub struct Workspace {
     pub(super) moment: Option<Timestamp>,
     pub(super) tasks_max: usize,
     pub(super) touched: Touched,
+    /// Removed since the last [`Workspace::take_changes`].
+    pub(super) departing: Departed,
+    /// Removed before that, with the changes that were taken then.
+    pub(super) departed: Departed,
 }
 
 impl Workspace {
@@ -267,6 +278,8 @@ impl Workspace {
             moment: None,
             tasks_max: super::task::TASKS_MAX,
             touched: Touched::default(),
+            departing: Departed::default(),
+            departed: Departed::default(),
         }
     }
 
@@ -296,9 +309,34 @@ impl Workspace {
         &self.settings
     }
 
+    /// A task that was removed by the changes that were taken last, or is there still.
+    pub fn task_or_departed(&self, task: TaskSid) -> Option<&Task> {
+        self.task(task).or_else(|| self.departed.tasks.get(&task))
+    }
+
+    /// The same of a reservation.
+    pub fn reservation_or_departed(&self, reservation: ReservationSid) -> Option<&Reservation> {
+        self.reservation(reservation).or_else(|| self.departed.reservations.get(&reservation))
+    }
+
     /// A task, also one that has ended but is not removed yet.
     pub fn task(&self, task: TaskSid) -> Option<&Task> {
         self.tasks.get(&task).map(|entry| &entry.row)
+    }
+
+    /// All activities, by SID.
+    pub fn activities(&self) -> impl Iterator<Item = &Activity> {
+        self.activities.values().map(|entry| &entry.row)
+    }
+
+    /// A task channel.
+    pub fn task_channel(&self, channel: TaskChannelSid) -> Option<&TaskChannel> {
+        self.task_channels.get(&channel)
+    }
+
+    /// A workflow.
+    pub fn workflow(&self, workflow: WorkflowSid) -> Option<&Workflow> {
+        self.workflows.get(&workflow)
     }
 
     /// A worker.
@@ -354,6 +392,7 @@ impl Workspace {
     /// The rows to write for everything that changed since the last call.
     pub fn take_changes(&mut self) -> Vec<RowChange> {
         let touched = std::mem::take(&mut self.touched);
+        self.departed = std::mem::take(&mut self.departing);
         if touched.deleted {
             self.touched.deleted = true;
             return vec![RowChange::WorkspaceDeleted];

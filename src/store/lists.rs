@@ -140,7 +140,8 @@ impl TaskFilter {
             + lists.iter().flatten().count();
         match keys {
             [(TaskKey::DateCreated, _)] => narrowed <= 1 && lists.iter().flatten().all(|length| *length == 1),
-            [(TaskKey::Priority, _), (TaskKey::DateCreated, _)] | [(TaskKey::VirtualStartTime, _)] => narrowed == 0,
+            [(TaskKey::Priority, priority), (TaskKey::DateCreated, created)] => narrowed == 0 && priority != created,
+            [(TaskKey::VirtualStartTime, _)] => narrowed == 0,
             _ => false,
         }
     }

@@ -178,6 +178,7 @@ impl Watch {
         self.tasks_add_up(&rows)?;
         states_agree(&rows, &self.offers_max)?;
         figures_agree(&rows)?;
+        crate::tallies::agree(workspace, &rows, now)?;
         self.nobody_waits_in_vain(&rows, now)?;
         self.explanations_agree(workspace, &rows, now)?;
         let timed = rows.tasks.iter().any(|task| self.waits_for_a_time(&rows, task));
