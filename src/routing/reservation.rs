@@ -283,9 +283,10 @@ impl Turn<'_> {
 
     fn accept(&mut self, reservation: ReservationSid) {
         let Some(row) = self.workspace.reservation(reservation) else { return };
-        let (task, worker) = (row.task, row.worker);
+        let (task, worker, offered_at) = (row.task, row.worker, row.created_at);
         let now = self.now;
         let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+        self.end_wait(task, offered_at);
         self.change_reservation(reservation, |row| row.status = ReservationStatus::Accepted);
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Assigned;

@@ -110,6 +110,7 @@ impl Turn<'_> {
             self.record_task(EventKind::TaskCreated, sid);
             if queue.is_some() {
                 self.record_task(EventKind::TaskQueueEntered, sid);
+                self.entered.insert(sid);
             }
             self.start_direct(sid, new.routing_target);
         }

@@ -9,6 +9,10 @@ mod contract;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
+mod lint;
+#[cfg(test)]
 mod programs;
 #[cfg(test)]
 mod random_routing;

@@ -12,7 +12,7 @@ use super::*;
 /// are documents.
 const VECTORS: &str = include_str!("../../../tests/fixtures/expressions.jsonl");
 
-struct Channels<'a>(&'a Json);
+pub(super) struct Channels<'a>(pub(super) &'a Json);
 
 impl ChannelFigures for Channels<'_> {
     fn figures(&self, unique_name: &str) -> Option<ChannelValues> {
@@ -26,7 +26,7 @@ impl ChannelFigures for Channels<'_> {
     }
 }
 
-struct Counts(Json);
+pub(super) struct Counts(pub(super) Json);
 
 impl WorkerCounts for Counts {
     fn available(&self) -> u32 {
