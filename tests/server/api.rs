@@ -16,26 +16,26 @@ use tower::ServiceExt as _;
 
 /// 2026-02-03T04:05:06Z
 const NOW: Timestamp = Timestamp(1_770_091_506_000);
-const ACCOUNT: &str = "AC00000000000000000000000000000001";
-const STRANGER: &str = "AC00000000000000000000000000000002";
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
+pub(crate) const STRANGER: &str = "AC00000000000000000000000000000002";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const BASE: &str = "https://calls.example/v1";
 
-struct Server {
-    router: Router,
-    engine: Engine,
-    store: Store,
-    clock: Clock,
+pub(crate) struct Server {
+    pub(crate) router: Router,
+    pub(crate) engine: Engine,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let store = Store::open("sqlite::memory:").await.unwrap();
         let clock = Clock::fixed(NOW);
         for sid in [ACCOUNT, STRANGER] {
@@ -57,12 +57,12 @@ impl Server {
         Self { router, engine, store, clock }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.engine.shutdown().await;
         self.store.close().await;
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 1 << 24).await.unwrap();
@@ -70,7 +70,14 @@ impl Server {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    async fn call(&self, account: &str, method: Method, path: &str, form: &str, if_match: Option<&str>) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        account: &str,
+        method: Method,
+        path: &str,
+        form: &str,
+        if_match: Option<&str>,
+    ) -> Answer {
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{TOKEN}"));
         let path = path.strip_prefix(BASE).unwrap_or(path);
         let mut request = Request::builder()
@@ -84,20 +91,20 @@ impl Server {
         self.send(request.body(Body::from(form.to_owned())).unwrap()).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(ACCOUNT, Method::GET, path, "", None).await
     }
 
-    async fn post(&self, path: &str, form: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, form: &str) -> Answer {
         self.call(ACCOUNT, Method::POST, path, form, None).await
     }
 
-    async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.call(ACCOUNT, Method::DELETE, path, "", None).await
     }
 
     /// Makes something and returns it; what is not made fails the test.
-    async fn make(&self, path: &str, form: &str) -> Value {
+    pub(crate) async fn make(&self, path: &str, form: &str) -> Value {
         let answer = self.post(path, form).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{path} {form}: {}", answer.body);
         // What is made next is younger, so that lists have one order.
@@ -106,29 +113,29 @@ impl Server {
     }
 
     /// A workspace with a queue and a workflow; returns its path.
-    async fn workspace(&self) -> String {
+    pub(crate) async fn workspace(&self) -> String {
         let made = self.make("/Workspaces", "FriendlyName=Support&Template=FIFO").await;
         format!("/Workspaces/{}", text(&made["sid"]))
     }
 
-    async fn activity(&self, workspace: &str, name: &str) -> String {
+    pub(crate) async fn activity(&self, workspace: &str, name: &str) -> String {
         let list = self.get(&format!("{workspace}/Activities?FriendlyName={name}")).await;
         text(&list.body["activities"][0]["sid"]).to_owned()
     }
 
     /// An available worker; returns its SID.
-    async fn worker(&self, workspace: &str, name: &str) -> String {
+    pub(crate) async fn worker(&self, workspace: &str, name: &str) -> String {
         let activity = self.activity(workspace, "Available").await;
         let form = format!("FriendlyName={name}&ActivitySid={activity}");
         text(&self.make(&format!("{workspace}/Workers"), &form).await["sid"]).to_owned()
     }
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
-fn check_error(answer: &Answer, status: u16, code: u32, message: &str) {
+pub(crate) fn check_error(answer: &Answer, status: u16, code: u32, message: &str) {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
     let more_info = format!("https://www.twilio.com/docs/errors/{code}");
     let expected = json!({ "code": code, "message": message, "more_info": more_info, "status": status });

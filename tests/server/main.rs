@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod api_keys;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod isolation;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
