@@ -3,12 +3,13 @@
 CARGO ?= cargo
 CALLS ?= 20
 RATE ?= 2
+PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test bench
+.PHONY: help run phone demo build check fmt lint doc tidy test bench bench-load
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: cargo ## Start the server on 127.0.0.1:8080
 	$(CARGO) run --release -- serve
@@ -41,7 +42,10 @@ test: cargo ## All tests; needs Rust and a C compiler, nothing else
 	$(CARGO) test --locked
 
 bench: cargo ## Benchmarks
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench matching --bench engine --bench expressions
+
+bench-load: cargo ## Latency, memory and restart with 100,000 waiting tasks (PARTS="memory restart")
+	$(CARGO) bench --locked --bench load -- $(PARTS)
 
 # Say exactly what is missing.
 .PHONY: cargo tools

@@ -18,7 +18,10 @@ pub mod links;
 mod page;
 mod reservations;
 mod scope;
+mod search;
+mod selection;
 mod sift;
+mod statistics;
 mod task_channels;
 mod task_queues;
 mod tasks;
@@ -80,6 +83,9 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}" => workspaces::fetch,
     POST "/Workspaces/{WorkspaceSid}" => workspaces::update,
     DELETE "/Workspaces/{WorkspaceSid}" => workspaces::delete,
+    GET "/Workspaces/{WorkspaceSid}/Statistics" => statistics::workspace,
+    GET "/Workspaces/{WorkspaceSid}/RealTimeStatistics" => statistics::workspace_real_time,
+    GET "/Workspaces/{WorkspaceSid}/CumulativeStatistics" => statistics::workspace_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Activities" => activities::list,
     POST "/Workspaces/{WorkspaceSid}/Activities" => activities::create,
     GET "/Workspaces/{WorkspaceSid}/Activities/{Sid}" => activities::fetch,
@@ -95,16 +101,28 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::fetch,
     POST "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::update,
     DELETE "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::delete,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/Statistics" => statistics::task_queues,
+    POST "/Workspaces/{WorkspaceSid}/TaskQueues/RealTimeStatistics" => statistics::task_queues_real_time,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/Statistics" => statistics::task_queue,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/RealTimeStatistics" => statistics::task_queue_real_time,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/CumulativeStatistics" => statistics::task_queue_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Workflows" => workflows::list,
     POST "/Workspaces/{WorkspaceSid}/Workflows" => workflows::create,
     GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{WorkflowSid}/Statistics" => statistics::workflow,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{WorkflowSid}/RealTimeStatistics" => statistics::workflow_real_time,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{WorkflowSid}/CumulativeStatistics" => statistics::workflow_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Workers" => workers::list,
     POST "/Workspaces/{WorkspaceSid}/Workers" => workers::create,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workers/Statistics" => statistics::workers,
+    GET "/Workspaces/{WorkspaceSid}/Workers/RealTimeStatistics" => statistics::workers_real_time,
+    GET "/Workspaces/{WorkspaceSid}/Workers/CumulativeStatistics" => statistics::workers_cumulative,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Statistics" => statistics::worker,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels" => worker_channels::list,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::update,

@@ -174,7 +174,7 @@ fn write_token(direction: &str, cursor: &Cursor) -> String {
 fn read_token(token: &str, keys: usize) -> Option<Seek> {
     let direction = token.get(..2)?;
     let mut parts = token.get(2..)?.split('.');
-    let sid = parts.next().filter(|sid| sid.len() == 34 && sid.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
+    let sid = parts.next().filter(|sid| is_sid(sid))?;
     let values: Vec<i64> = parts.map(|part| part.parse().ok()).collect::<Option<_>>()?;
     if values.len() != keys {
         return None;
@@ -185,6 +185,13 @@ fn read_token(token: &str, keys: usize) -> Option<Seek> {
         "PB" => Some(Seek::Before(cursor)),
         _ => None,
     }
+}
+
+/// Two letters and 32 hexadecimal digits.
+fn is_sid(text: &str) -> bool {
+    let Some((prefix, digits)) = text.split_at_checked(2) else { return false };
+    let hexadecimal = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+    prefix.bytes().all(|byte| byte.is_ascii_uppercase()) && digits.len() == 32 && digits.bytes().all(hexadecimal)
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@
 //! decided in `matcher`. Start with [`Lane`].
 
 use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::expression::{Document, Projection};
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
@@ -15,6 +17,11 @@ use super::time::Timestamp;
 
 /// Names a lane.
 pub(super) type LaneKey = (TaskQueueSid, TaskChannelSid);
+
+/// The lane of a task's queue and channel.
+pub(super) fn lane_key_of(task: &Task) -> Option<LaneKey> {
+    task.queue.map(|queue| (queue, task.channel))
+}
 
 /// Orders waiting tasks of one kind of queue: the smallest is handed out first (TaskRouter: Queue ordering).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,78 +79,93 @@ pub(super) struct Class {
     pub(super) tasks: BTreeSet<TaskKey>,
 }
 
+/// Classes by what they ask of a worker; the tasks of a class share the rule.
+pub(super) type Rules = BTreeMap<Arc<Rule>, Class>;
+
 /// One queue's tasks and workers on one channel.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Tasks that any ready worker may take.
     pub(super) plain: BTreeSet<TaskKey>,
     /// Tasks whose target has an expression.
-    pub(super) ruled: BTreeMap<Rule, Class>,
+    pub(super) ruled: Rules,
     /// Tasks that wait for one known worker.
-    pub(super) known: BTreeMap<WorkerSid, BTreeMap<Rule, Class>>,
+    pub(super) known: BTreeMap<WorkerSid, Rules>,
     /// Members that could be reserved now.
     pub(super) ready: BTreeSet<ReadyKey>,
 }
 
-/// Where a pending task waits.
+/// Where a pending task waits; of its queue and channel, in the order of its key, unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Position {
     /// For anybody ready in the lane.
-    Plain(LaneKey, TaskKey),
+    Plain,
     /// For those that satisfy the rule.
-    Ruled(LaneKey, Rule, TaskKey),
+    Ruled(Arc<Rule>),
     /// For one worker of the lane, if that one satisfies the rule.
-    Known(LaneKey, WorkerSid, Rule, TaskKey),
+    Known(Box<(WorkerSid, Arc<Rule>)>),
     /// For one worker, whatever the queue.
-    Targeted(WorkerSid, TaskKey),
+    Targeted(WorkerSid),
     /// For a known worker by this lower-case name, which nobody bears yet.
-    Awaited(String),
+    Awaited(Box<str>),
     /// For nobody: no worker is known, or the queue is gone.
     Nobody,
 }
 
 impl Lane {
-    pub(super) fn add(&mut self, position: &Position, document: impl FnOnce() -> Document) {
+    /// Adds a task; a position that is new here may come back with the rule of its class, to be shared.
+    pub(super) fn add(&mut self, position: Position, key: TaskKey, document: impl FnOnce() -> Document) -> Position {
         match position {
-            Position::Plain(_, key) => {
-                self.plain.insert(*key);
+            Position::Plain => {
+                self.plain.insert(key);
+                Position::Plain
             }
-            Position::Ruled(_, rule, key) => add_to(&mut self.ruled, rule, *key, document),
-            Position::Known(_, worker, rule, key) => {
-                add_to(self.known.entry(*worker).or_default(), rule, *key, document);
+            Position::Ruled(rule) => Position::Ruled(add_to(&mut self.ruled, rule, key, document)),
+            Position::Known(known) => {
+                let (worker, rule) = *known;
+                let rule = add_to(self.known.entry(worker).or_default(), rule, key, document);
+                Position::Known(Box::new((worker, rule)))
             }
-            Position::Targeted(..) | Position::Awaited(_) | Position::Nobody => {}
+            elsewhere @ (Position::Targeted(_) | Position::Awaited(_) | Position::Nobody) => elsewhere,
         }
     }
 
-    pub(super) fn remove(&mut self, position: &Position) {
+    pub(super) fn remove(&mut self, position: &Position, key: TaskKey) {
         match position {
-            Position::Plain(_, key) => {
-                self.plain.remove(key);
+            Position::Plain => {
+                self.plain.remove(&key);
             }
-            Position::Ruled(_, rule, key) => remove_from(&mut self.ruled, rule, *key),
-            Position::Known(_, worker, rule, key) => {
+            Position::Ruled(rule) => remove_from(&mut self.ruled, rule, key),
+            Position::Known(known) => {
+                let (worker, rule) = &**known;
                 if let Some(rules) = self.known.get_mut(worker) {
-                    remove_from(rules, rule, *key);
+                    remove_from(rules, rule, key);
                     if rules.is_empty() {
                         self.known.remove(worker);
                     }
                 }
             }
-            Position::Targeted(..) | Position::Awaited(_) | Position::Nobody => {}
+            Position::Targeted(_) | Position::Awaited(_) | Position::Nobody => {}
         }
     }
 }
 
-fn add_to(rules: &mut BTreeMap<Rule, Class>, rule: &Rule, key: TaskKey, document: impl FnOnce() -> Document) {
-    if let Some(class) = rules.get_mut(rule) {
-        class.tasks.insert(key);
-    } else {
-        rules.insert(rule.clone(), Class { document: document(), tasks: BTreeSet::from([key]) });
+/// Adds a task to its class and returns the rule as the class has it.
+fn add_to(rules: &mut Rules, rule: Arc<Rule>, key: TaskKey, document: impl FnOnce() -> Document) -> Arc<Rule> {
+    match rules.entry(rule) {
+        Entry::Occupied(mut class) => {
+            class.get_mut().tasks.insert(key);
+            Arc::clone(class.key())
+        }
+        Entry::Vacant(class) => {
+            let rule = Arc::clone(class.key());
+            class.insert(Class { document: document(), tasks: BTreeSet::from([key]) });
+            rule
+        }
     }
 }
 
-fn remove_from(rules: &mut BTreeMap<Rule, Class>, rule: &Rule, key: TaskKey) {
+fn remove_from(rules: &mut Rules, rule: &Rule, key: TaskKey) {
     if let Some(class) = rules.get_mut(rule) {
         class.tasks.remove(&key);
         if class.tasks.is_empty() {

@@ -5,10 +5,11 @@
 //! behind its head, gaps of rejected pairs apart. Start with [`Turn::settle`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::expression::{Document, Expression};
 use super::index::attributes_of;
-use super::lane::{Class, LaneKey, Position, Rule, TaskKey};
+use super::lane::{Class, Lane, LaneKey, Position, Rule, TaskKey, lane_key_of};
 use super::sid::{TaskQueueSid, TaskSid, TransferSid, WorkerSid};
 use super::state::{Task, TaskStatus};
 use super::step::Again;
@@ -52,22 +53,18 @@ impl Workspace {
         let row = &entry.row;
         match &entry.position {
             None | Some(Position::Awaited(_) | Position::Nobody) => Vec::new(),
-            Some(Position::Targeted(worker, _)) => self
+            Some(Position::Targeted(worker)) => self
                 .workers
                 .get(worker)
                 .filter(|entry| row.ignore_capacity || self.is_reservable(entry, row.channel))
                 .filter(|_| !self.is_barred(row, *worker, now))
                 .map(|_| vec![*worker])
                 .unwrap_or_default(),
-            Some(Position::Plain(lane, _)) => self.candidates_in(row, *lane, None, None, now),
-            Some(Position::Ruled(lane, rule, _)) => {
-                let class = self.lanes.get(lane).and_then(|lane| lane.ruled.get(rule));
-                self.candidates_in(row, *lane, class.map(|class| &class.document), None, now)
-            }
-            Some(Position::Known(lane, worker, rule, _)) => {
-                let class =
-                    self.lanes.get(lane).and_then(|lane| lane.known.get(worker)).and_then(|rules| rules.get(rule));
-                self.candidates_in(row, *lane, class.map(|class| &class.document), Some(*worker), now)
+            Some(Position::Plain) => self.candidates_in(row, |_| None, None, now),
+            Some(Position::Ruled(rule)) => self.candidates_in(row, |lane| lane.ruled.get(rule), None, now),
+            Some(Position::Known(known)) => {
+                let (worker, rule) = &**known;
+                self.candidates_in(row, |lane| lane.known.get(worker)?.get(rule), Some(*worker), now)
             }
         }
     }
@@ -75,12 +72,13 @@ impl Workspace {
     fn candidates_in(
         &self,
         row: &Task,
-        lane_key: LaneKey,
-        document: Option<&Document>,
+        class: impl FnOnce(&Lane) -> Option<&Class>,
         only: Option<WorkerSid>,
         now: Timestamp,
     ) -> Vec<WorkerSid> {
+        let Some(lane_key) = lane_key_of(row) else { return Vec::new() };
         let Some(lane) = self.lanes.get(&lane_key) else { return Vec::new() };
+        let document = class(lane).map(|class| &class.document);
         let limit = self.offers_at_once(lane_key.0);
         let target = self.target_of(row);
         let expression = target.and_then(|target| target.expression.as_ref());
@@ -132,12 +130,12 @@ impl Workspace {
             }
             for (rule, class) in &lane.ruled {
                 if self.fits_class(entry, class) {
-                    sources.push(Source::Ruled(*lane_key, rule.clone()));
+                    sources.push(Source::Ruled(*lane_key, Arc::clone(rule)));
                 }
             }
             for (rule, class) in lane.known.get(&worker).into_iter().flatten() {
                 if self.fits_class(entry, class) {
-                    sources.push(Source::Known(*lane_key, worker, rule.clone()));
+                    sources.push(Source::Known(*lane_key, worker, Arc::clone(rule)));
                 }
             }
         }
@@ -214,8 +212,8 @@ impl Workspace {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     Plain(LaneKey),
-    Ruled(LaneKey, Rule),
-    Known(LaneKey, WorkerSid, Rule),
+    Ruled(LaneKey, Arc<Rule>),
+    Known(LaneKey, WorkerSid, Arc<Rule>),
     Targeted(WorkerSid),
 }
 

@@ -5,13 +5,13 @@
 
 use super::EventKind;
 use super::command::{Instruction, Reply, ReservationChange, ReservationParent};
+use super::deadline::Deadline;
 use super::refusal::Refusal;
 use super::sid::{ActivitySid, ReservationSid, TaskChannelSid, TaskSid, WorkerSid};
 use super::state::{BackOff, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferStatus};
 use super::task::{REASON_ALL_COMPLETED, REASON_RESERVED_TOO_OFTEN};
 use super::time::Timestamp;
 use super::turn::{Turn, check_version};
-use super::workspace::Deadline;
 
 /// Reservation timeout of a task without workflow, in seconds.
 const TIMEOUT_SECS_DEFAULT: u32 = 120;
@@ -96,10 +96,11 @@ impl Turn<'_> {
         if let Some(entry) = self.workspace.tasks.get_mut(&task) {
             // Within one moment by SID, as a restored workspace has them.
             let rows = &self.workspace.reservations;
-            let at = entry.reservations.partition_point(|other| {
+            let reservations = &mut entry.offers_mut().reservations;
+            let at = reservations.partition_point(|other| {
                 rows.get(other).is_some_and(|row| (row.created_at, row.sid) < (self.now, sid))
             });
-            entry.reservations.insert(at, sid);
+            reservations.insert(at, sid);
         }
         let stamp = self.idle_stamp();
         let now = self.now;

@@ -3,10 +3,9 @@
 //! How a waiting task moves is in `step`; what becomes of its reservations is in `reservation`. Start with
 //! [`Turn::create_task`].
 
-use std::collections::BTreeSet;
-
 use super::EventKind;
 use super::command::{ChannelName, NewTask, Reply, TaskUpdate};
+use super::deadline::Deadline;
 use super::refusal::Refusal;
 use super::reservation::drop_elapsed;
 use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
@@ -14,7 +13,7 @@ use super::state::{ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
 use super::step::{Again, Cause};
 use super::time::Timestamp;
 use super::turn::{Turn, check_attributes, check_version, merged_attributes};
-use super::workspace::{Deadline, TaskEntry};
+use super::workspace::TaskEntry;
 
 /// Longest time to live, in seconds.
 pub(super) const TIMEOUT_SECS_MAX: u32 = 1_209_600;
@@ -101,14 +100,7 @@ impl Turn<'_> {
             created_at: self.now,
             updated_at: self.now,
         };
-        let entry = TaskEntry {
-            row,
-            reservations: Vec::new(),
-            transfers: BTreeSet::new(),
-            position: None,
-            deadlines: Vec::new(),
-        };
-        self.workspace.tasks.insert(sid, entry);
+        self.workspace.tasks.insert(sid, Box::new(TaskEntry::new(row)));
         self.workspace.place_task(sid);
         self.workspace.touched.tasks.insert(sid);
         if routed {
@@ -214,11 +206,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn channel_named(&self, name: &ChannelName) -> Option<TaskChannelSid> {
-        match name {
-            ChannelName::Sid(sid) => self.workspace.task_channels.contains_key(sid).then_some(*sid),
-            ChannelName::Unique(name) => self.workspace.channel_names.get(name).copied(),
-            ChannelName::WorkerChannel(_) => None,
-        }
+        self.workspace.task_channel_named(name)
     }
 
     pub(super) fn update_task(&mut self, task: TaskSid, update: &TaskUpdate) -> Result<Reply, Refusal> {
@@ -341,11 +329,11 @@ impl Turn<'_> {
     pub(super) fn remove_task(&mut self, task: TaskSid) {
         self.workspace.lift_task(task);
         let Some(entry) = self.workspace.tasks.remove(&task) else { return };
-        for reservation in entry.reservations {
+        for reservation in entry.reservations().iter().copied() {
             self.workspace.reservations.remove(&reservation);
             self.workspace.touched.reservations.insert(reservation);
         }
-        for transfer in entry.transfers {
+        for transfer in entry.transfers() {
             self.workspace.transfers.remove(&transfer);
             self.workspace.touched.transfers.insert(transfer);
         }

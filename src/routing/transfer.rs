@@ -130,7 +130,7 @@ impl Turn<'_> {
         self.workspace.transfers.insert(sid, transfer);
         self.workspace.touched.transfers.insert(sid);
         if let Some(entry) = self.workspace.tasks.get_mut(&task) {
-            entry.transfers.insert(sid);
+            entry.offers_mut().transfers.insert(sid);
         }
         self.mutate_task(task, |row| {
             row.transfer = Some(sid);

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::alert::Alert;
 use super::change::{RowChange, WorkspaceRows};
 use super::command::{Command, NewWorkspace, Reply, Template};
+use super::deadline::{Deadline, TaskDeadlines};
 use super::event::EventRecord;
-use super::expression::{Document, Expression, Place, Vocabulary};
+use super::expression::{Document, Expression, Place, Scope, Slot, Vocabulary};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
 use super::refusal::Refusal;
 use super::sid::{
@@ -22,6 +23,7 @@ use super::state::{
     Activity, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow, WorkflowVersion,
     WorkspaceSettings,
 };
+use super::tally::Tallies;
 use super::time::Timestamp;
 use super::turn::Turn;
 use super::workflow::Routes;
@@ -59,6 +61,19 @@ pub(super) struct QueueEntry {
     pub(super) members_in: BTreeMap<ActivitySid, u32>,
 }
 
+impl QueueEntry {
+    /// Whether the expression is true for a worker.
+    pub(super) fn takes(&self, scope: &Scope<'_>) -> bool {
+        self.expression.as_ref().is_some_and(|expression| expression.matches(scope))
+    }
+
+    /// Whether the expression reads any of these attributes of a worker.
+    pub(super) fn reads(&self, slots: &[Slot]) -> bool {
+        let read = self.expression.as_ref().map_or(&[][..], Expression::worker_slots);
+        read.iter().any(|slot| slots.contains(slot))
+    }
+}
+
 /// A worker with what is derived from its record.
 #[derive(Debug)]
 pub(super) struct WorkerEntry {
@@ -73,18 +88,47 @@ pub(super) struct WorkerEntry {
     pub(super) ready: BTreeMap<LaneKey, ReadyKey>,
 }
 
-/// A task with what is derived from its record.
+/// A task with what is derived from its record. There are many that wait, so it is kept small.
 #[derive(Debug)]
 pub(super) struct TaskEntry {
     pub(super) row: Task,
+    /// `None` while the task was never offered to anybody.
+    pub(super) offers: Option<Box<Offers>>,
+    /// Where it waits; `None` unless pending and placed.
+    pub(super) position: Option<Position>,
+    /// Its entries in the deadline index.
+    pub(super) deadlines: TaskDeadlines,
+}
+
+/// To whom a task was offered and handed on.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
     /// All reservations, oldest first.
     pub(super) reservations: Vec<ReservationSid>,
     /// All transfers.
     pub(super) transfers: BTreeSet<TransferSid>,
-    /// Where it waits; `None` unless pending and placed.
-    pub(super) position: Option<Position>,
-    /// Its entries in the deadline index.
-    pub(super) deadlines: Vec<(Timestamp, Deadline)>,
+}
+
+impl TaskEntry {
+    /// A task that is not placed yet.
+    pub(super) const fn new(row: Task) -> Self {
+        Self { row, offers: None, position: None, deadlines: TaskDeadlines::NONE }
+    }
+
+    /// All reservations, oldest first.
+    pub(super) fn reservations(&self) -> &[ReservationSid] {
+        self.offers.as_ref().map_or(&[], |offers| &offers.reservations)
+    }
+
+    /// All transfers, by SID.
+    pub(super) fn transfers(&self) -> impl Iterator<Item = TransferSid> {
+        self.offers.iter().flat_map(|offers| offers.transfers.iter().copied())
+    }
+
+    /// What to enter a reservation or a transfer in.
+    pub(super) fn offers_mut(&mut self) -> &mut Offers {
+        self.offers.get_or_insert_default()
+    }
 }
 
 /// A workflow configuration that is current or still followed.
@@ -94,23 +138,6 @@ pub(super) struct VersionEntry {
     pub(super) routes: Arc<Routes>,
     /// Pending and reserved tasks that follow it.
     pub(super) followers: usize,
-}
-
-/// Something that happens by itself when its moment comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Deadline {
-    /// A pending reservation times out.
-    Reservation(ReservationSid),
-    /// A task's time to live is over.
-    TaskLife(TaskSid),
-    /// A task's workflow step is over.
-    Step(TaskSid),
-    /// A worker may be offered the task again.
-    BackOff(TaskSid),
-    /// A task was assigned for too long.
-    AssignedTooLong(TaskSid),
-    /// A finished task is removed.
-    Purge(TaskSid),
 }
 
 /// Which records changed since the last [`Workspace::take_changes`].
@@ -143,7 +170,7 @@ pub struct Workspace {
     pub(super) workers: BTreeMap<WorkerSid, WorkerEntry>,
     /// Lower-case names.
     pub(super) worker_names: BTreeMap<String, WorkerSid>,
-    pub(super) tasks: BTreeMap<TaskSid, TaskEntry>,
+    pub(super) tasks: BTreeMap<TaskSid, Box<TaskEntry>>,
     pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
     pub(super) transfers: BTreeMap<TransferSid, Transfer>,
     pub(super) vocabulary: Vocabulary,
@@ -153,6 +180,10 @@ pub struct Workspace {
     /// Tasks that wait for a known worker by a name that nobody bears, by that name in lower case.
     pub(super) awaited: BTreeMap<String, BTreeSet<TaskSid>>,
     pub(super) deadlines: BTreeSet<(Timestamp, Deadline)>,
+    /// Tasks counted, for real-time statistics.
+    pub(super) tallies: Tallies,
+    /// Workers by activity.
+    pub(super) workers_in: BTreeMap<ActivitySid, u32>,
     /// Queues whose expression mentions activities or channel figures, so that membership moves with them.
     pub(super) dynamic_queues: BTreeSet<TaskQueueSid>,
     /// Newest idle stamp given out; stamps never repeat, so that round robin holds within one millisecond.
@@ -213,6 +244,8 @@ impl Workspace {
             targeted: BTreeMap::new(),
             awaited: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            tallies: Tallies::default(),
+            workers_in: BTreeMap::new(),
             dynamic_queues: BTreeSet::new(),
             newest_stamp: Timestamp(i64::MIN),
             tasks_max: super::task::TASKS_MAX,
@@ -269,7 +302,7 @@ impl Workspace {
         self.tasks
             .get(&task)
             .into_iter()
-            .flat_map(|entry| entry.reservations.iter())
+            .flat_map(|entry| entry.reservations())
             .filter_map(|sid| self.reservations.get(sid))
     }
 
@@ -280,8 +313,8 @@ impl Workspace {
 
     /// The transfers of a task, by SID.
     pub fn transfers_of_task(&self, task: TaskSid) -> impl Iterator<Item = &Transfer> {
-        let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.transfers.iter());
-        sids.filter_map(|sid| self.transfers.get(sid))
+        let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.transfers());
+        sids.filter_map(|sid| self.transfers.get(&sid))
     }
 
     /// The pending, accepted and wrapping reservations of a worker, by SID.
@@ -438,6 +471,7 @@ impl Workspace {
                 ready: BTreeMap::new(),
                 row,
             };
+            *workspace.workers_in.entry(entry.row.activity).or_insert(0) += 1;
             workspace.workers.insert(entry.row.sid, entry);
         }
         for row in rows.worker_channels {
@@ -446,20 +480,13 @@ impl Workspace {
             }
         }
         for row in rows.tasks {
-            let entry = TaskEntry {
-                reservations: Vec::new(),
-                transfers: BTreeSet::new(),
-                position: None,
-                deadlines: Vec::new(),
-                row,
-            };
-            workspace.tasks.insert(entry.row.sid, entry);
+            workspace.tasks.insert(row.sid, Box::new(TaskEntry::new(row)));
         }
         let mut reservations = rows.reservations;
         reservations.sort_by_key(|row| (row.created_at, row.sid));
         for row in reservations {
             if let Some(task) = workspace.tasks.get_mut(&row.task) {
-                task.reservations.push(row.sid);
+                task.offers_mut().reservations.push(row.sid);
             }
             if row.status.is_open()
                 && let Some(worker) = workspace.workers.get_mut(&row.worker)
@@ -473,7 +500,7 @@ impl Workspace {
         }
         for row in rows.transfers {
             if let Some(task) = workspace.tasks.get_mut(&row.task) {
-                task.transfers.insert(row.sid);
+                task.offers_mut().transfers.insert(row.sid);
             }
             workspace.transfers.insert(row.sid, row);
         }

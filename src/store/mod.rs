@@ -11,14 +11,17 @@ mod error;
 mod fields;
 mod files;
 mod key_file;
+pub mod lists;
 mod load;
 mod lookups;
 mod migrations;
 pub mod pages;
+mod retention;
 mod rows;
 mod secrets;
 mod sqlite;
 mod statements;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 pub mod views;

@@ -71,6 +71,11 @@ impl Expression {
         &self.meaning.task_slots
     }
 
+    /// Returns the worker attributes it reads, each once, in ascending order.
+    pub fn worker_slots(&self) -> &[Slot] {
+        &self.meaning.worker_slots
+    }
+
     /// Returns names that probably do not mean what their author thinks, one sentence each (D9).
     pub fn warnings(&self) -> &[String] {
         &self.meaning.warnings

@@ -67,6 +67,8 @@ pub(super) struct Meaning {
     pub(super) uses_worker: bool,
     /// In order of appearance until [`Meaning::finish`].
     pub(super) task_slots: Vec<Slot>,
+    /// The same.
+    pub(super) worker_slots: Vec<Slot>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -76,7 +78,7 @@ impl Meaning {
         match (place, path.head()) {
             (Place::Worker, "worker") => {
                 if let Some((unique_name, figure)) = channel(&path.segments()[1..]) {
-                    return self.channel(unique_name, figure, vocabulary.slot(path));
+                    return self.channel(unique_name, figure, vocabulary.worker_slot(path));
                 }
                 self.warn_literal(path, "a worker's attributes");
                 self.worker(path, vocabulary)
@@ -99,7 +101,7 @@ impl Meaning {
             },
             (Place::TaskAndWorker, "worker") => match path.tail() {
                 Some(tail) => match channel(tail.segments()) {
-                    Some((unique_name, figure)) => self.channel(unique_name, figure, vocabulary.slot(&tail)),
+                    Some((unique_name, figure)) => self.channel(unique_name, figure, vocabulary.worker_slot(&tail)),
                     None => self.worker(&tail, vocabulary),
                 },
                 None => self.nothing(path, "has no attribute name after worker"),
@@ -117,6 +119,8 @@ impl Meaning {
     pub(super) fn finish(&mut self) {
         self.task_slots.sort_unstable();
         self.task_slots.dedup();
+        self.worker_slots.sort_unstable();
+        self.worker_slots.dedup();
         self.warnings.dedup();
     }
 
@@ -129,7 +133,8 @@ impl Meaning {
     /// A path below a worker: one of four fields or an attribute (D7, D8).
     fn worker(&mut self, path: &Path, vocabulary: &mut Vocabulary) -> Operand {
         self.uses_worker = true;
-        let slot = vocabulary.slot(path);
+        let slot = vocabulary.worker_slot(path);
+        self.worker_slots.push(slot);
         let field = match (path.segments().len(), path.head()) {
             (1, "sid") => Field::Sid,
             (1, "friendly_name") => Field::FriendlyName,
@@ -144,6 +149,7 @@ impl Meaning {
     fn channel(&mut self, unique_name: &str, figure: Figure, slot: Slot) -> Operand {
         self.uses_worker = true;
         self.uses_channels = true;
+        self.worker_slots.push(slot);
         Operand::Channel(unique_name.into(), figure, slot)
     }
 
