@@ -57,6 +57,8 @@ pub struct Settings {
     pub insecure_skip_signature: bool,
     /// Which addresses users' URLs may lead to.
     pub outbound: outbound::Rules,
+    /// Calls that may wait for one workflow.
+    pub waiting_calls_max: u32,
     /// Bounds of the listener.
     pub limits: Limits,
     /// Shows `/metrics` to other machines too.
@@ -157,7 +159,8 @@ impl Server {
                 Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
             }
         };
-        let engine = Engine::start(store.clone(), phone, clock.clone(), entropy).await?;
+        let limits = engine::Limits { waiting_calls: settings.waiting_calls_max };
+        let engine = Engine::start_within(limits, store.clone(), phone, clock.clone(), entropy).await?;
         // After all that can fail: an account that is made is also announced.
         if let Some((sid, auth_token)) = &settings.account {
             let account = Account {
@@ -193,7 +196,8 @@ impl Server {
         };
         let health =
             Health { engine: engine.clone(), store: store.clone(), metrics, metrics_public: settings.metrics_public };
-        let router = api::router(api).merge(voice::router(voice)).merge(health_router(health));
+        let router =
+            api::router(api).merge(api::openapi::router()).merge(voice::router(voice)).merge(health_router(health));
         let shutdown = CancellationToken::new();
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
         Ok(Self { address, engine, store, shutdown, listener })
@@ -227,12 +231,15 @@ impl Server {
     }
 }
 
-/// `/livez`, `/readyz` and `/metrics`.
+/// Paths about the server itself, each for GET.
+pub const HEALTH_ROUTES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 fn health_router(health: Health) -> Router {
+    let [live, ready_to_serve, metrics] = HEALTH_ROUTES;
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(show_metrics))
+        .route(live, get(|| async { "ok\n" }))
+        .route(ready_to_serve, get(ready))
+        .route(metrics, get(show_metrics))
         .with_state(health)
 }
 

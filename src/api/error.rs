@@ -127,7 +127,8 @@ impl ApiError {
             | Refusal::ReservationInState { .. }
             | Refusal::InstructionNotPending { .. }
             | Refusal::RejectPendingNeedsUnavailable
-            | Refusal::LimitReached { .. } => Self::invalid(capitalized(&refusal.to_string())),
+            | Refusal::LimitReached { .. }
+            | Refusal::VoiceQueueFull { .. } => Self::invalid(capitalized(&refusal.to_string())),
         }
     }
 }

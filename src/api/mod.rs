@@ -15,6 +15,7 @@ mod expressions;
 mod form;
 mod json;
 pub mod links;
+pub mod openapi;
 mod page;
 mod reservations;
 mod scope;
@@ -25,6 +26,7 @@ mod statistics;
 mod task_channels;
 mod task_queues;
 mod tasks;
+mod transfers;
 mod worker_channels;
 mod workers;
 mod workflows;
@@ -130,6 +132,10 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::update,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}/Conference" => conference::fetch,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers" => transfers::list,
+    POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers" => transfers::create,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers/{Sid}" => transfers::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers/{Sid}" => transfers::update,
     GET "/Workspaces/{WorkspaceSid}/Tasks" => tasks::list,
     POST "/Workspaces/{WorkspaceSid}/Tasks" => tasks::create,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::fetch,

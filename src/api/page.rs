@@ -15,7 +15,7 @@ use super::json;
 use crate::store::pages::{Cursor, Direction, List, Seek, Span};
 
 const DEFAULT_SIZE: u32 = 50;
-const LARGEST_SIZE: u32 = 1000;
+pub(super) const LARGEST_SIZE: u32 = 1000;
 const PAGING: [&str; 3] = ["PageSize", "Page", "PageToken"];
 
 /// Which page of a list is asked for.
@@ -42,10 +42,7 @@ impl Paging {
         let seek = match query.filled("PageToken") {
             Some(token) => read_token(token, keys).ok_or_else(|| ApiError::invalid("Invalid PageToken."))?,
             None if number == 0 => Seek::First,
-            None => {
-                tracing::warn!(code = 40153, "a list was paged by number alone, which Twilio gave up");
-                Seek::Skip(number.saturating_mul(u64::from(size)))
-            }
+            None => Seek::Skip(number.saturating_mul(u64::from(size))),
         };
         let filters = query.iter().filter(|(name, _)| !PAGING.contains(name));
         let filters = filters.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -136,6 +133,13 @@ impl Paging {
         }
         format!("{url}?{}", query.finish())
     }
+}
+
+/// Whether a query names a page by its number alone, and not the first one.
+pub(super) fn is_by_number(query: &str) -> bool {
+    let query = Parameters::parse(query.as_bytes());
+    let number: Option<u64> = query.filled("Page").and_then(|page| page.parse().ok());
+    number.is_some_and(|number| number > 0) && query.filled("PageToken").is_none()
 }
 
 /// The keys of `Ordering=Name:asc,Name:desc`, each one of `names`; none when it is absent.

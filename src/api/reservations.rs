@@ -19,12 +19,12 @@ use crate::routing::{Command, ReservationSid, ReservationStatus};
 use crate::store::lists::ReservationFilter;
 use crate::store::views::ReservationView;
 
-const STATUSES: [&str; 8] =
+pub(super) const STATUSES: [&str; 8] =
     ["pending", "accepted", "rejected", "timeout", "canceled", "rescinded", "wrapping", "completed"];
-const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
-const CONFERENCE_EVENTS: [&str; 9] =
+pub(super) const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
+pub(super) const CONFERENCE_EVENTS: [&str; 9] =
     ["start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"];
-const METHODS: [&str; 2] = ["GET", "POST"];
+pub(super) const METHODS: [&str; 2] = ["GET", "POST"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let parent = existing_parent(&scope).await?;

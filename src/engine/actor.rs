@@ -14,6 +14,7 @@ use crate::clock::{Clock, Entropy};
 use crate::routing::{EventKind, EventRecord, Reply, Timestamp};
 use crate::store::{Error as StoreError, Store};
 
+use super::Limits;
 use super::cores::Cores;
 use super::outbox::Outbox;
 use super::request::{Error, Request};
@@ -65,6 +66,7 @@ pub(super) struct Surroundings {
     pub(super) clock: Clock,
     pub(super) entropy: Entropy,
     pub(super) outbox: Outbox,
+    pub(super) limits: Limits,
     pub(super) shutdown: CancellationToken,
 }
 

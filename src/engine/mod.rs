@@ -1,7 +1,8 @@
 //! Drives both pure cores: one actor per workspace, batches, group commit, outbox.
 //!
 //! It must not know HTTP requests, TwiML or JSON shapes of the API. [`Engine`] is the handle of the outer layers; start
-//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects).
+//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects), `retention`
+//! (what is kept for a limited time).
 
 mod actor;
 mod cores;
@@ -59,6 +60,19 @@ pub enum StartError {
     },
 }
 
+/// Limits that can be set; those of TaskRouter's resources are the routing core's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls that may wait for one workflow (TaskRouter: resource limits).
+    pub waiting_calls: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { waiting_calls: 100 }
+    }
+}
+
 /// Handle to the engine: cheap to clone, the only way to change anything.
 #[derive(Debug, Clone)]
 pub struct Engine(Arc<Inner>);
@@ -79,8 +93,19 @@ impl Engine {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, StartError> {
+        Self::start_within(Limits::default(), store, phone, clock, entropy).await
+    }
+
+    /// The same with other limits than the usual ones.
+    pub async fn start_within(
+        limits: Limits,
+        store: Store,
+        phone: Option<PhoneSystem>,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, StartError> {
         let (outbox, committed) = Outbox::new();
-        let around = Surroundings { store, clock, entropy, outbox, shutdown: CancellationToken::new() };
+        let around = Surroundings { store, clock, entropy, outbox, limits, shutdown: CancellationToken::new() };
         let engine = Self(Arc::new(Inner {
             around,
             workspaces: RwLock::new(BTreeMap::new()),
@@ -111,6 +136,7 @@ impl Engine {
     async fn found(&self, account: AccountSid, new: &NewWorkspace) -> Result<WorkspaceSid, Error> {
         let mut entropy = self.0.around.entropy;
         let mut cores = Cores::create(account, new, self.0.around.clock.now(), &mut entropy)?;
+        cores.keep_within(self.0.around.limits);
         let workspace = cores.sid();
         if let Some((batch, _)) = cores.take_batch(&mut entropy) {
             self.0.around.store.append(batch).await.map_err(|error| {
@@ -209,6 +235,7 @@ impl Engine {
         let now = around.clock.now();
         let (mut cores, errands) = Cores::restore(loaded, now)
             .map_err(|error| StartError::Workspace { workspace, reason: error.to_string() })?;
+        cores.keep_within(around.limits);
         cores.look_at_calls(now);
         around.outbox.add(workspace, errands);
         Ok(Some(cores))

@@ -53,9 +53,10 @@ impl Workspace {
     pub fn queues_for(&self, attributes: &str) -> Vec<TaskQueueSid> {
         let document = Document::read(&self.vocabulary, &attributes_of(attributes));
         let scope = Scope { worker: Some(&document), ..Scope::default() };
-        let takes = self.task_queues.iter().filter(|(_, entry)| {
-            entry.expression.as_ref().is_some_and(|expression| expression.matches(&scope))
-        });
+        let takes = self
+            .task_queues
+            .iter()
+            .filter(|(_, entry)| entry.expression.as_ref().is_some_and(|expression| expression.matches(&scope)));
         takes.map(|(sid, _)| *sid).collect()
     }
 }

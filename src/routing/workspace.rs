@@ -32,6 +32,9 @@ use super::workflow::Routes;
 pub const BUILT_IN_CHANNELS: [(&str, &str); 5] =
     [("default", "Default"), ("voice", "Voice"), ("chat", "Programmable Chat"), ("sms", "SMS"), ("video", "Video")];
 
+/// Before every deadline.
+const START_OF_TIME: Timestamp = Timestamp(i64::MIN);
+
 /// What happened while one command was carried out.
 #[derive(Debug)]
 pub struct Done {
@@ -175,6 +178,10 @@ pub struct Workspace {
     pub(super) transfers: BTreeMap<TransferSid, Transfer>,
     pub(super) vocabulary: Vocabulary,
     pub(super) lanes: BTreeMap<LaneKey, Lane>,
+    /// How many tasks wait in each lane for an answer that may change with the minute.
+    pub(super) timed_lanes: BTreeMap<LaneKey, u32>,
+    /// The minute in which workers were last offered those; unknown after [`Workspace::restore`].
+    pub(super) offered_in: Option<Timestamp>,
     /// Tasks that wait for one named worker and nobody else.
     pub(super) targeted: BTreeMap<WorkerSid, BTreeSet<(TaskKey, TaskSid)>>,
     /// Tasks that wait for a known worker by a name that nobody bears, by that name in lower case.
@@ -241,13 +248,15 @@ impl Workspace {
             transfers: BTreeMap::new(),
             vocabulary: Vocabulary::default(),
             lanes: BTreeMap::new(),
+            timed_lanes: BTreeMap::new(),
+            offered_in: None,
             targeted: BTreeMap::new(),
             awaited: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             tallies: Tallies::default(),
             workers_in: BTreeMap::new(),
             dynamic_queues: BTreeSet::new(),
-            newest_stamp: Timestamp(i64::MIN),
+            newest_stamp: START_OF_TIME,
             tasks_max: super::task::TASKS_MAX,
             touched: Touched::default(),
         }
@@ -269,7 +278,9 @@ impl Workspace {
 
     /// Earliest moment at which [`Command::Tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let minute =
+            (!self.timed_lanes.is_empty()).then(|| self.offered_in.map_or(START_OF_TIME, Timestamp::next_minute));
+        [self.deadlines.first().map(|(at, _)| *at), minute].into_iter().flatten().min()
     }
 
     /// The workspace's own fields.
@@ -309,6 +320,11 @@ impl Workspace {
     /// A transfer, also one that is over.
     pub fn transfer(&self, transfer: TransferSid) -> Option<&Transfer> {
         self.transfers.get(&transfer)
+    }
+
+    /// How many tasks wait or are offered under any version of the workflow.
+    pub fn followers_of(&self, workflow: WorkflowSid) -> usize {
+        self.versions.range((workflow, 0)..=(workflow, u32::MAX)).map(|(_, entry)| entry.followers).sum()
     }
 
     /// The transfers of a task, by SID.

@@ -1,5 +1,7 @@
 //! The REST API over a real engine and a real database: statuses, bodies, paging, versions, refusals.
 
+mod transfers;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -19,10 +21,10 @@ const NOW: Timestamp = Timestamp(1_770_091_506_000);
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
 pub(crate) const STRANGER: &str = "AC00000000000000000000000000000002";
 pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-const BASE: &str = "https://calls.example/v1";
+pub(crate) const BASE: &str = "https://calls.example/v1";
 
 pub(crate) struct Server {
-    pub(crate) router: Router,
+    router: Router,
     pub(crate) engine: Engine,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
@@ -36,8 +38,12 @@ pub(crate) struct Answer {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let store = Store::open("sqlite::memory:").await.unwrap();
-        let clock = Clock::fixed(NOW);
+        Self::start_on("sqlite::memory:", Clock::fixed(NOW)).await
+    }
+
+    /// On the database of `url`, which may have been used before.
+    pub(crate) async fn start_on(url: &str, clock: Clock) -> Self {
+        let store = Store::open(url).await.unwrap();
         for sid in [ACCOUNT, STRANGER] {
             let account = Account {
                 sid: sid.parse::<AccountSid>().unwrap(),
@@ -62,12 +68,16 @@ impl Server {
         self.store.close().await;
     }
 
+    /// Every answer has to be as the description says.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 1 << 24).await.unwrap();
         let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        Answer { status: parts.status, headers: parts.headers, body }
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        super::contract::check_answer(&method, &path, &answer);
+        answer
     }
 
     pub(crate) async fn call(
@@ -82,7 +92,7 @@ impl Server {
         let path = path.strip_prefix(BASE).unwrap_or(path);
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("/v1{path}"))
+            .uri(rooted(path))
             .header("authorization", format!("Basic {credentials}"))
             .header("content-type", "application/x-www-form-urlencoded");
         if let Some(version) = if_match {
@@ -129,6 +139,27 @@ impl Server {
         let form = format!("FriendlyName={name}&ActivitySid={activity}");
         text(&self.make(&format!("{workspace}/Workers"), &form).await["sid"]).to_owned()
     }
+
+    /// A call comes in.
+    pub(crate) async fn enqueue_call(&self, workspace: &str, workflow: &str) {
+        let request = switchhook::engine::Request::EnqueueCall {
+            workflow: workflow.parse().unwrap(),
+            call: switchhook::calls::CallSid("CA1".to_owned()),
+            from: "+15550100".to_owned(),
+            to: "+15550199".to_owned(),
+            attributes: "{}".to_owned(),
+            priority: None,
+            timeout_secs: None,
+            park: switchhook::calls::Park::default(),
+        };
+        let sid = workspace.rsplit('/').next().unwrap().parse().unwrap();
+        self.engine.send(sid, request).await.unwrap();
+    }
+}
+
+/// Paths of TaskRouter are written without their beginning.
+pub(crate) fn rooted(path: &str) -> String {
+    if path.starts_with("/2010-04-01/") { path.to_owned() } else { format!("/v1{path}") }
 }
 
 pub(crate) fn text(value: &Value) -> &str {
@@ -142,7 +173,7 @@ pub(crate) fn check_error(answer: &Answer, status: u16, code: u32, message: &str
     assert_eq!(answer.body, expected);
 }
 
-fn names(list: &Answer, key: &str) -> Vec<String> {
+pub(crate) fn names(list: &Answer, key: &str) -> Vec<String> {
     let rows = list.body[key].as_array().unwrap_or_else(|| panic!("no {key} in {}", list.body));
     rows.iter().map(|row| text(&row["friendly_name"]).to_owned()).collect()
 }
@@ -340,18 +371,7 @@ async fn a_call_has_a_room_under_its_reservation() {
     let workspace = server.workspace().await;
     let worker = server.worker(&workspace, "dana").await;
     let workflow = server.get(&format!("{workspace}/Workflows")).await.body["workflows"][0]["sid"].clone();
-    let request = switchhook::engine::Request::EnqueueCall {
-        workflow: text(&workflow).parse().unwrap(),
-        call: switchhook::calls::CallSid("CA1".to_owned()),
-        from: "+15550100".to_owned(),
-        to: "+15550199".to_owned(),
-        attributes: "{}".to_owned(),
-        priority: None,
-        timeout_secs: None,
-        park: switchhook::calls::Park::default(),
-    };
-    let sid = workspace.rsplit('/').next().unwrap().parse().unwrap();
-    server.engine.send(sid, request).await.unwrap();
+    server.enqueue_call(&workspace, text(&workflow)).await;
     let list = server.get(&format!("{workspace}/Workers/{worker}/Reservations")).await;
     let reservation = &list.body["reservations"][0];
     let room = server.get(&format!("{}/Conference", text(&reservation["url"]))).await;

@@ -32,6 +32,7 @@ fn kind_after(literal: &str) -> &'static str {
         "Tasks" => "WT",
         "Reservations" => "WR",
         "Events" => "EV",
+        "Transfers" => "TT",
         _ => panic!("isolation.rs does not know what the parameter after /{literal}/ names: add it here and in House"),
     }
 }
@@ -53,6 +54,7 @@ const PARAMETERS: &[(&str, &[&str])] = &[
     ("TaskQueueSid", &["WQ"]),
     ("TaskSid", &["WT"]),
     ("TimeoutActivitySid", &["WA"]),
+    ("To", &["WK", "WQ"]),
     ("WorkerActivitySid", &["WA"]),
     ("WorkerSid", &["WK"]),
     ("WorkflowSid", &["WW"]),
@@ -101,9 +103,10 @@ const EMPTY: &[(&str, &str)] = &[
     ("@WS/Events", "TaskChannel=canary$house"),
 ];
 
-/// Would change whatever it reaches.
+/// Would change whatever it reaches; what it refers to is one's own.
 const CHANGES: &str = "FriendlyName=stolen&UniqueName=stolen&Attributes=%7B%22stolen%22%3A1%7D&Priority=99&Capacity=3\
-                       &ReservationStatus=rejected&Available=true&TargetWorkers=1%3D%3D0";
+                       &ReservationStatus=rejected&Available=true&TargetWorkers=1%3D%3D0\
+                       &To=@WQ&TaskSid=@WT&ReservationSid=@WR&TransferStatus=canceled";
 
 /// A workspace with one of everything.
 struct House {
@@ -145,6 +148,12 @@ impl House {
         sids.insert("EV", first(&at(&format!("/Events?TaskSid={task}")), "events").await);
         let other_worker = sid(make(&at("/Workers"), &format!("{named}2")).await);
         let other_task = sid(make(&at("/Tasks"), &format!("WorkflowSid={workflow}")).await);
+        let call = sid(make(&at("/Tasks"), &format!("WorkflowSid={workflow}&TaskChannel=voice")).await);
+        let accepted = first(&at(&format!("/Tasks/{call}/Reservations")), "reservations").await;
+        let path = at(&format!("/Workers/{worker}/Reservations/{accepted}"));
+        server.call(account, Method::POST, &path, "ReservationStatus=accepted", None).await;
+        let handed_on = format!("TaskSid={call}&ReservationSid={accepted}&To={queue}&Mode=COLD");
+        sids.insert("TT", sid(make(&at(&format!("/Workers/{worker}/Transfers")), &handed_on).await));
         for (kind, sid) in
             [("WA", activity), ("TC", channel), ("WQ", queue), ("WW", workflow), ("WK", worker), ("WT", task)]
         {
@@ -234,8 +243,8 @@ impl Route {
         self.with(|_, kind| own.sid(kind).to_owned())
     }
 
-    fn form(&self) -> &'static str {
-        if self.method == Method::POST { CHANGES } else { "" }
+    fn form(&self, own: &House) -> String {
+        if self.method == Method::POST { filled_in(CHANGES, own, own) } else { String::new() }
     }
 
     fn shown(&self) -> String {
@@ -307,7 +316,7 @@ async fn a_foreign_sid_in_any_position_of_a_path_is_not_found() {
                     if route.prefix == "/2010-04-01" && login.starts_with("SK") {
                         continue;
                     }
-                    let answer = town.server.call_as(login, route.method.clone(), &path, route.form()).await;
+                    let answer = town.server.call_as(login, route.method.clone(), &path, &route.form(&town.own)).await;
                     check_not_found(&answer, &format!("{} {foreign:?} of {}", route.shown(), victim.name));
                     tried += 1;
                 }
@@ -334,7 +343,8 @@ async fn a_text_that_is_no_sid_of_its_kind_is_not_found() {
                         if index == place { wrong.clone() } else { town.own.sid(kind).to_owned() }
                     },
                 );
-                let answer = town.server.call_as(&town.logins[0], route.method.clone(), &path, route.form()).await;
+                let answer =
+                    town.server.call_as(&town.logins[0], route.method.clone(), &path, &route.form(&town.own)).await;
                 check_not_found(&answer, &format!("{} {path}", route.shown()));
             }
         }
@@ -350,7 +360,7 @@ async fn a_child_is_found_under_its_own_parent_only() {
     for route in routes().iter().filter(|route| route.parameters.len() > 2) {
         let path = route
             .with(|_, kind| town.own.others.get(kind).map_or_else(|| town.own.sid(kind), String::as_str).to_owned());
-        let answer = town.server.call_as(&town.logins[0], route.method.clone(), &path, route.form()).await;
+        let answer = town.server.call_as(&town.logins[0], route.method.clone(), &path, &route.form(&town.own)).await;
         check_not_found(&answer, &route.shown());
         tried += 1;
     }
@@ -390,7 +400,8 @@ async fn check_parameter(town: &Town, route: &Route, victim: &House, parameter: 
     let (path, form) = if route.method == Method::GET {
         (format!("{own}?{parameter}"), String::new())
     } else {
-        (own, format!("{CHANGES}&{parameter}"))
+        // Of a parameter that comes twice the first one counts.
+        (own, format!("{parameter}&{}", route.form(&town.own)))
     };
     let answer = town.server.call_as(&town.logins[0], route.method.clone(), &path, &form).await;
     let what = format!("{} with {parameter} of {}", route.shown(), victim.name);
@@ -506,7 +517,7 @@ async fn every_operation_is_found_with_ones_own_sids() {
     let conference = |route: &Route| route.path.ends_with("/Conference");
     for route in routes.iter().filter(|route| !conference(route)) {
         let path = route.own(&town.own);
-        let answer = town.server.call_as(&town.logins[0], route.method.clone(), &path, route.form()).await;
+        let answer = town.server.call_as(&town.logins[0], route.method.clone(), &path, &route.form(&town.own)).await;
         assert!(!matches!(answer.status.as_u16(), 401 | 404 | 405), "{}: {}", route.shown(), answer.body);
         assert!(route.method != Method::GET || answer.status == StatusCode::OK, "{}: {}", route.shown(), answer.body);
     }

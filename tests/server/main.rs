@@ -7,6 +7,8 @@ mod api_keys;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod isolation;
@@ -15,10 +17,18 @@ mod programs;
 #[cfg(test)]
 mod random_routing;
 #[cfg(test)]
+mod recount;
+#[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod routing_watch;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod story;
+#[cfg(test)]
+mod tallies;
 #[cfg(test)]
 mod tidy;

@@ -26,6 +26,20 @@ impl Dice {
     }
 }
 
+/// Rows of channels, as an expression sees them.
+struct Rows<'a>(&'a [crate::store::views::WorkerChannelView]);
+
+impl crate::routing::expression::ChannelFigures for Rows<'_> {
+    fn figures(&self, unique_name: &str) -> Option<ChannelValues> {
+        let row = self.0.iter().find(|row| row.task_channel_unique_name == unique_name)?;
+        Some(ChannelValues {
+            configured_capacity: u32::try_from(row.configured_capacity).unwrap(),
+            assigned_tasks: u32::try_from(row.assigned_tasks).unwrap(),
+            available_capacity_percentage: u32::try_from(row.available_capacity_percentage()).unwrap(),
+        })
+    }
+}
+
 struct Floor {
     scope: Scope,
     dice: Dice,
@@ -57,7 +71,9 @@ impl Floor {
         let state = State { engine, store, clock, public_url: PublicUrl::Fixed("https://calls.example".to_owned()) };
         let scope = Scope::of_workspace(state, account, workspace).await;
         let mut floor = Self { scope, dice: Dice(88_172_645_463_325_252), queues: Vec::new() };
-        for target_workers in ["level > 5", "skills HAS 's1' OR worker.channel.voice.configured_capacity == 1", "", "name == 'x'"] {
+        for target_workers in
+            ["level > 5", "skills HAS 's1' OR worker.channel.voice.configured_capacity == 1", "", "name == 'x'"]
+        {
             let new = NewTaskQueue {
                 friendly_name: format!("queue {}", floor.queues.len()),
                 target_workers: target_workers.to_owned(),
@@ -96,11 +112,7 @@ impl Floor {
 }
 
 /// Walks a list forwards and back, from the end and by number, and compares each page with the same piece of `all`.
-async fn check<T, P: Future<Output = List<T>>>(
-    what: &str,
-    all: &[Cursor],
-    page: impl Fn(Span) -> P,
-) {
+async fn check<T, P: Future<Output = List<T>>>(what: &str, all: &[Cursor], page: impl Fn(Span) -> P) {
     let limit = 7;
     let size = usize::try_from(limit).unwrap();
     let sids = |cursors: &[Cursor]| cursors.iter().map(|cursor| cursor.sid.clone()).collect::<Vec<_>>();
@@ -166,7 +178,7 @@ async fn pages_of_tasks_are_those_of_a_plain_reading() {
             priority: Some(i32::try_from(floor.dice.roll(3)).unwrap()),
             routing_target: target,
             virtual_start_at: Some(Timestamp(i64::try_from(floor.dice.roll(5)).unwrap())),
-            ..NewTask::with_attributes(&floor.attributes())
+            ..NewTask::with_attributes(floor.attributes())
         };
         let Reply::Task(sid) = floor.send(Command::CreateTask(new)).await else { panic!("no task") };
         if floor.dice.roll(3) == 0 {
@@ -218,9 +230,9 @@ async fn pages_of_tasks_are_those_of_a_plain_reading() {
                 let admits = |row: &TaskView| {
                     let among = |among: &[TaskStatus]| among.iter().any(|status| status.as_str() == row.status);
                     let in_list = |among: &Option<Vec<TaskQueueSid>>| {
-                        among.as_ref().is_none_or(|sids| {
-                            sids.iter().any(|sid| Some(sid.to_string()) == row.task_queue_sid)
-                        })
+                        among
+                            .as_ref()
+                            .is_none_or(|sids| sids.iter().any(|sid| Some(sid.to_string()) == row.task_queue_sid))
                     };
                     (filter.assignment_status.is_empty() || among(&filter.assignment_status))
                         && filter.priority.is_none_or(|priority| i64::from(priority) == row.priority)
@@ -241,7 +253,7 @@ async fn pages_of_tasks_are_those_of_a_plain_reading() {
                 let expected = sorted(expected, &directions);
                 let what = format!("{filter:?} by {keys:?} with {text:?}");
                 check(&what, &expected, async |span: Span| {
-                    let expression = text.map(|text| TaskExpression::compile("X", text).unwrap());
+                    let expression = text.map(|text| TaskExpression::compile("X", text, Timestamp(0)).unwrap());
                     let query = TaskQuery { filter: filter.clone(), keys: keys.clone(), expression };
                     tasks(&floor.scope, query, span).await.unwrap()
                 })
@@ -289,18 +301,6 @@ async fn pages_of_workers_and_queues_are_those_of_a_plain_reading() {
         figures.insert(row.sid.clone(), channels.entries.into_iter().map(|entry| entry.row).collect::<Vec<_>>());
     }
 
-    /// Rows of channels, as an expression sees them.
-    struct Rows<'a>(&'a [crate::store::views::WorkerChannelView]);
-    impl crate::routing::expression::ChannelFigures for Rows<'_> {
-        fn figures(&self, unique_name: &str) -> Option<ChannelValues> {
-            let row = self.0.iter().find(|row| row.task_channel_unique_name == unique_name)?;
-            Some(ChannelValues {
-                configured_capacity: u32::try_from(row.configured_capacity).unwrap(),
-                assigned_tasks: u32::try_from(row.assigned_tasks).unwrap(),
-                available_capacity_percentage: u32::try_from(row.available_capacity_percentage()).unwrap(),
-            })
-        }
-    }
     let satisfies = |row: &WorkerView, text: &str| {
         let mut vocabulary = Vocabulary::default();
         let Ok(compiled) = Expression::compile(text, Place::Worker, &mut vocabulary) else { return false };
@@ -312,11 +312,8 @@ async fn pages_of_workers_and_queues_are_those_of_a_plain_reading() {
             activity_name: &row.activity_name,
             channels: &Rows(&figures[&row.sid]),
         };
-        let scope = crate::routing::expression::Scope {
-            worker: Some(&document),
-            names: Some(&names),
-            ..Default::default()
-        };
+        let scope =
+            crate::routing::expression::Scope { worker: Some(&document), names: Some(&names), ..Default::default() };
         compiled.matches(&scope)
     };
 
@@ -328,12 +325,12 @@ async fn pages_of_workers_and_queues_are_those_of_a_plain_reading() {
         WorkerFilter { activities: Some(vec![available]), ..all() },
         WorkerFilter { name_key: Some("worker 7".to_owned()), ..all() },
     ] {
-        for key in [
-            (WorkerKey::DateCreated, Up),
-            (WorkerKey::DateStatusChanged, Up),
-            (WorkerKey::DateStatusChanged, Down),
-        ] {
-            for serving in [vec![], vec![floor.queues[0]], vec![floor.queues[0], floor.queues[1]], vec![floor.queues[2]]] {
+        for key in
+            [(WorkerKey::DateCreated, Up), (WorkerKey::DateStatusChanged, Up), (WorkerKey::DateStatusChanged, Down)]
+        {
+            for serving in
+                [vec![], vec![floor.queues[0]], vec![floor.queues[0], floor.queues[1]], vec![floor.queues[2]]]
+            {
                 for text in [
                     None,
                     Some("level > 5 OR friendly_name == 'Worker 3'"),
@@ -360,8 +357,7 @@ async fn pages_of_workers_and_queues_are_those_of_a_plain_reading() {
                     let what = format!("{filter:?} by {key:?} serving {serving:?} with {text:?}");
                     check(&what, &expected, async |span: Span| {
                         let expression = text.map(|text| WorkerExpression::compile("X", text).unwrap());
-                        let query =
-                            WorkerQuery { filter: filter.clone(), key, queues: serving.clone(), expression };
+                        let query = WorkerQuery { filter: filter.clone(), key, queues: serving.clone(), expression };
                         workers(&floor.scope, query, span).await.unwrap()
                     })
                     .await;
@@ -379,8 +375,7 @@ async fn pages_of_workers_and_queues_are_those_of_a_plain_reading() {
                     let compiled = Expression::compile(&queue.target_workers, Place::Worker, &mut vocabulary);
                     let would_serve = |text: &str| {
                         let document = Document::read(&vocabulary, &serde_json::from_str(text).unwrap());
-                        let scope =
-                            crate::routing::expression::Scope { worker: Some(&document), ..Default::default() };
+                        let scope = crate::routing::expression::Scope { worker: Some(&document), ..Default::default() };
                         compiled.as_ref().is_ok_and(|compiled| compiled.matches(&scope))
                     };
                     satisfies(row, &queue.target_workers) && attributes.is_none_or(would_serve)

@@ -203,7 +203,8 @@ mod tests {
     use super::super::{Expression, Place};
     use super::*;
 
-    const PATHS: &str = "a == 1 OR a.b == 1 OR a[0] == 1 OR a[1].b == 1 OR b == 1 OR b.c.d == 1 OR b[2][0] == 1 OR c == 1";
+    const PATHS: &str =
+        "a == 1 OR a.b == 1 OR a[0] == 1 OR a[1].b == 1 OR b == 1 OR b.c.d == 1 OR b[2][0] == 1 OR c == 1";
 
     /// The same values at the same slots as the slow way has them.
     fn check(text: &str) {

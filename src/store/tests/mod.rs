@@ -4,6 +4,7 @@ mod commits;
 mod opening;
 mod records;
 mod secrets;
+mod statistics;
 
 use records::*;
 use secrecy::ExposeSecret as _;
