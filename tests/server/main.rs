@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod api_keys;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod contract;
@@ -10,6 +12,8 @@ mod contract;
 mod crash;
 #[cfg(test)]
 mod explain;
+#[cfg(test)]
+mod isolation;
 #[cfg(test)]
 mod lint;
 #[cfg(test)]
