@@ -15,6 +15,7 @@ mod index;
 mod lane;
 mod matcher;
 mod queues;
+pub mod rare;
 mod record;
 pub mod refusal;
 mod reservation;

@@ -6,6 +6,7 @@
 use super::EventKind;
 use super::command::{Instruction, Reply, ReservationChange, ReservationParent};
 use super::deadline::Deadline;
+use super::rare::Rare;
 use super::refusal::Refusal;
 use super::sid::{ActivitySid, ReservationSid, TaskChannelSid, TaskSid, WorkerSid};
 use super::state::{BackOff, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferStatus};
@@ -285,14 +286,14 @@ impl Turn<'_> {
         let Some(row) = self.workspace.reservation(reservation) else { return };
         let (task, worker) = (row.task, row.worker);
         let now = self.now;
-        let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+        let transfer = self.workspace.task(task).and_then(|row| *row.transfer);
         self.change_reservation(reservation, |row| row.status = ReservationStatus::Accepted);
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Assigned;
-            row.transfer = None;
+            row.transfer = Rare::UNSET;
             row.attributes_changed = false;
-            row.assigned_at = row.assigned_at.or(Some(now));
-            row.back_offs.clear();
+            row.assigned_at = row.assigned_at.or(Some(now)).into();
+            row.back_offs = Rare::UNSET;
         });
         self.record_reservation(EventKind::ReservationAccepted, reservation);
         self.rescind_siblings(task, reservation);
@@ -374,14 +375,14 @@ impl Turn<'_> {
             self.change_task(task, |row| set_back_off(&mut row.back_offs, gap, now));
         }
         let Some(row) = self.workspace.task(task) else { return };
-        if let Some(transfer) = row.transfer {
+        if let Some(transfer) = *row.transfer {
             self.after_transfer_refused(transfer, reservation, others_pending, gap);
             return;
         }
         if others_pending {
             return;
         }
-        let target = row.routing_target;
+        let target = *row.routing_target;
         let too_often = row.reserved_count >= RESERVED_COUNT_MAX;
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Pending;

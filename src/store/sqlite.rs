@@ -4,6 +4,7 @@
 //! Start with [`SqliteStore::open`].
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -20,13 +21,14 @@ use crate::clock::Clock;
 /// Connections of the read pool.
 const READ_CONNECTIONS: u32 = 4;
 /// How long a statement waits for another process that is writing.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A SQLite database with one writer and several readers.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
+    path: Arc<Path>,
     requests: mpsc::Sender<Request>,
     reads: SqlitePool,
     closing: CancellationToken,
@@ -68,6 +70,7 @@ impl SqliteStore {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(read_options(&file.path))
             .await?;
+        let path = Arc::from(file.path.as_path());
         let (requests, queue) = mpsc::channel(MAX_WORKS);
         let (told, condition) = watch::channel(Condition::Open);
         let closing = CancellationToken::new();
@@ -81,7 +84,11 @@ impl SqliteStore {
             kept: Kept { _lock: lock, _temporary: file.temporary },
         };
         tokio::spawn(writer.run());
-        Ok(Self { requests, reads, closing, condition })
+        Ok(Self { path, requests, reads, closing, condition })
+    }
+
+    pub(super) fn path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
     }
 
     pub(super) const fn read_pool(&self) -> &SqlitePool {
@@ -137,7 +144,7 @@ async fn locked_file(url: &str) -> Result<(DatabaseFile, ProcessLock), Error> {
 }
 
 /// Runs a few blocking system calls off the async threads.
-async fn off_async<A: Send + 'static, T: Send + 'static>(
+pub(super) async fn off_async<A: Send + 'static, T: Send + 'static>(
     argument: A,
     calls: impl FnOnce(A) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

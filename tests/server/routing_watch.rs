@@ -152,7 +152,7 @@ impl Watch {
         for change in workspace.take_changes() {
             if let RowChange::TaskDeleted(sid) = &change {
                 let removed = self.stored.tasks.iter().find(|row| row.sid == *sid);
-                if removed.and_then(|row| row.finished_at).is_some_and(|at| at.plus_secs(300) <= now) {
+                if removed.and_then(|row| *row.finished_at).is_some_and(|at| at.plus_secs(300) <= now) {
                     self.live_tasks.remove(sid);
                 }
             }
@@ -228,7 +228,7 @@ impl Watch {
             .reservations
             .iter()
             .find(|row| Some(row.sid) == event.about.reservation)
-            .and_then(|row| row.transfer)
+            .and_then(|row| *row.transfer)
             .and_then(|transfer| self.stored.transfers.iter().find(|row| row.sid == transfer));
         match of_transfer.map(|transfer| transfer.to) {
             Some(TransferTarget::Worker(_)) => return Ok(()),
@@ -323,13 +323,13 @@ impl Watch {
             } else {
                 !rows.reservations.iter().any(|row| open(&row))
             };
-        if let Some(transfer) = task.transfer {
+        if let Some(transfer) = *task.transfer {
             let initiating = rows.transfers.iter().find(|row| row.sid == transfer);
             let initiating = initiating.map(|row| row.initiating_reservation);
             if rows.reservations.iter().any(|row| row.task == task.sid && open(&row) && Some(row.sid) != initiating) {
                 return false;
             }
-        } else if let Some(RoutingTarget::Worker(target)) = task.routing_target {
+        } else if let Some(RoutingTarget::Worker(target)) = *task.routing_target {
             return target == worker.sid && (task.ignore_capacity || reservable);
         }
         let Some(queue) = rows.task_queues.iter().find(|row| Some(row.sid) == task.queue) else { return false };
@@ -443,7 +443,7 @@ fn states_agree(rows: &WorkspaceRows, offers_max: &BTreeMap<TaskQueueSid, u32>) 
             .iter()
             .filter(|row| row.task == task.sid && row.status == TransferStatus::Initiated)
             .map(|row| row.sid);
-        if (initiated.next(), initiated.next()) != (task.transfer, None) {
+        if (initiated.next(), initiated.next()) != (*task.transfer, None) {
             return Err(format!("{} does not know its transfer", task.sid));
         }
         let transferred = rows.transfers.iter().any(|row| row.task == task.sid);

@@ -15,11 +15,23 @@ struct Layer {
     reason: &'static str,
 }
 
-const IO_CRATES: &[&str] =
-    &["tokio", "tokio_util", "tracing", "metrics", "sqlx", "axum", "hyper", "hyper_util", "reqwest", "rand", "tower"];
-const NO_DATABASE: &[&str] = &["sqlx"];
+const IO_CRATES: &[&str] = &[
+    "tokio",
+    "tokio_util",
+    "tracing",
+    "metrics",
+    "sqlx",
+    "rusqlite",
+    "axum",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "rand",
+    "tower",
+];
+const NO_DATABASE: &[&str] = &["sqlx", "rusqlite"];
 const NO_WEB: &[&str] = &["axum", "hyper", "hyper_util", "reqwest"];
-const NO_WEB_NO_DATABASE: &[&str] = &["axum", "hyper", "hyper_util", "reqwest", "sqlx"];
+const NO_WEB_NO_DATABASE: &[&str] = &["axum", "hyper", "hyper_util", "reqwest", "sqlx", "rusqlite"];
 
 const LAYERS: &[Layer] = &[
     Layer {
@@ -81,7 +93,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "api",
         may_use: &["routing", "calls", "store", "engine", "signature", "clock", "config", "http"],
-        banned_crates: &["sqlx", "reqwest"],
+        banned_crates: &["sqlx", "rusqlite", "reqwest"],
         reason: "the API turns requests into commands and reads; it changes no rows and calls nobody",
     },
     Layer {
