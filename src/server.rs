@@ -25,7 +25,7 @@ use crate::http::{self, Limits, PublicUrl};
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
-use crate::store::{self, Account, Store};
+use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
 use crate::voice::{self, Actions, Templates};
 
@@ -40,6 +40,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// `sqlite:PATH`
     pub database: String,
+    /// Keys that the secrets in it are encrypted with.
+    pub keys: KeySource,
     /// Base URL under which clients and the phone system reach the server; `http://` and the listener when absent.
     pub public_url: Option<String>,
     /// Believe `X-Forwarded-…` headers where no public URL is given: in URLs of API answers, and for the signatures of
@@ -142,7 +144,7 @@ impl Server {
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let templates = Templates::load(settings.templates_dir.as_deref())?;
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?;
-        let store = Store::open(&settings.database).await?;
+        let store = Store::open_with(&settings.database, settings.keys.clone()).await?;
         let phone = match &settings.phone {
             None => None,
             Some(access) => {

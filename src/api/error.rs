@@ -51,6 +51,12 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate")
     }
 
+    /// An API key was used where only the account's auth token does. Twilio's own answer, which knows the keys' user
+    /// names as invalid there.
+    pub(super) fn needs_auth_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, 20003, "Authentication Error - invalid username")
+    }
+
     /// Nothing is at `path` (without `/v1`).
     pub(super) fn not_found(path: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, 20404, format!("The requested resource {path} was not found"))

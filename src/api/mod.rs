@@ -5,6 +5,7 @@
 //! [`router`], then `tasks`.
 
 mod activities;
+mod api_keys;
 mod auth;
 mod conference;
 mod cors;
@@ -17,7 +18,10 @@ pub mod links;
 mod page;
 mod reservations;
 mod scope;
+mod search;
+mod selection;
 mod sift;
+mod statistics;
 mod task_channels;
 mod task_queues;
 mod tasks;
@@ -41,6 +45,7 @@ use crate::engine::Engine;
 use crate::store::Store;
 
 pub use crate::http::PublicUrl;
+pub use api_keys::API_KEY_NAME_LIMIT;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -57,11 +62,11 @@ pub struct State {
 
 /// Makes the list of routes and the router that serves them from one table.
 macro_rules! routes {
-    ($($method:ident $path:literal => $handler:path,)+) => {
-        /// Methods and paths that are served, below `/v1`.
-        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+    ($(#[$doc:meta])* $routes:ident, $table:ident: $($method:ident $path:literal => $handler:path,)+) => {
+        $(#[$doc])*
+        pub const $routes: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
 
-        fn table() -> Router<State> {
+        fn $table() -> Router<State> {
             Router::new()$(.route($path, routes!(@ $method)($handler)))+
         }
     };
@@ -71,11 +76,16 @@ macro_rules! routes {
 }
 
 routes! {
+    /// Methods and paths of TaskRouter, below `/v1`.
+    ROUTES, table:
     GET "/Workspaces" => workspaces::list,
     POST "/Workspaces" => workspaces::create,
     GET "/Workspaces/{WorkspaceSid}" => workspaces::fetch,
     POST "/Workspaces/{WorkspaceSid}" => workspaces::update,
     DELETE "/Workspaces/{WorkspaceSid}" => workspaces::delete,
+    GET "/Workspaces/{WorkspaceSid}/Statistics" => statistics::workspace,
+    GET "/Workspaces/{WorkspaceSid}/RealTimeStatistics" => statistics::workspace_real_time,
+    GET "/Workspaces/{WorkspaceSid}/CumulativeStatistics" => statistics::workspace_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Activities" => activities::list,
     POST "/Workspaces/{WorkspaceSid}/Activities" => activities::create,
     GET "/Workspaces/{WorkspaceSid}/Activities/{Sid}" => activities::fetch,
@@ -91,16 +101,28 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::fetch,
     POST "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::update,
     DELETE "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::delete,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/Statistics" => statistics::task_queues,
+    POST "/Workspaces/{WorkspaceSid}/TaskQueues/RealTimeStatistics" => statistics::task_queues_real_time,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/Statistics" => statistics::task_queue,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/RealTimeStatistics" => statistics::task_queue_real_time,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/CumulativeStatistics" => statistics::task_queue_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Workflows" => workflows::list,
     POST "/Workspaces/{WorkspaceSid}/Workflows" => workflows::create,
     GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{WorkflowSid}/Statistics" => statistics::workflow,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{WorkflowSid}/RealTimeStatistics" => statistics::workflow_real_time,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{WorkflowSid}/CumulativeStatistics" => statistics::workflow_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Workers" => workers::list,
     POST "/Workspaces/{WorkspaceSid}/Workers" => workers::create,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workers/Statistics" => statistics::workers,
+    GET "/Workspaces/{WorkspaceSid}/Workers/RealTimeStatistics" => statistics::workers_real_time,
+    GET "/Workspaces/{WorkspaceSid}/Workers/CumulativeStatistics" => statistics::workers_cumulative,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Statistics" => statistics::worker,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels" => worker_channels::list,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::update,
@@ -121,15 +143,32 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
 }
 
-/// Serves everything below `/v1`; can be merged with routers of other paths.
+routes! {
+    /// Methods and paths of Twilio's 2010 API, below `/2010-04-01`; clients add `.json`.
+    ROUTES_2010, table_2010:
+    GET "/Accounts/{AccountSid}/Keys" => api_keys::list,
+    POST "/Accounts/{AccountSid}/Keys" => api_keys::create,
+    GET "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::fetch,
+    POST "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::update,
+    DELETE "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::delete,
+}
+
+/// Serves everything below `/v1` and `/2010-04-01`; can be merged with routers of other paths.
 pub fn router(state: State) -> Router {
     let routes = table()
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))
         .layer(axum::middleware::from_fn(crate::http::name_route))
+        .with_state(state.clone());
+    let routes_2010 = table_2010()
+        .fallback(api_keys::unknown_path)
+        .method_not_allowed_fallback(error::unknown_method)
+        .layer(axum::middleware::from_fn(crate::http::name_route))
         .with_state(state);
-    Router::new().nest_service("/v1", MapRequestLayer::new(without_json_suffix).layer(routes))
+    Router::new()
+        .nest_service("/v1", MapRequestLayer::new(without_json_suffix).layer(routes))
+        .nest_service("/2010-04-01", MapRequestLayer::new(without_json_suffix).layer(routes_2010))
 }
 
 /// `/Workspaces.json` means `/Workspaces`; nothing else that is served ends so.

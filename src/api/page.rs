@@ -68,6 +68,35 @@ impl Paging {
         json::answer(StatusCode::OK, &self.envelope(url, key, list, render))
     }
 
+    /// The same in the form of Twilio's 2010 API, for the list at `uri`, a path.
+    pub(super) fn answer_2010<T>(
+        &self,
+        uri: &str,
+        key: &'static str,
+        list: &List<T>,
+        render: impl Fn(&T) -> Value,
+    ) -> Response {
+        json::answer(StatusCode::OK, &self.envelope_2010(uri, key, list, render))
+    }
+
+    fn envelope_2010<T>(&self, uri: &str, key: &'static str, list: &List<T>, render: impl Fn(&T) -> Value) -> Value {
+        let mut envelope = self.envelope(uri, key, list, render);
+        let meta = envelope["meta"].take();
+        let start = self.number.saturating_mul(u64::from(self.size));
+        let rows = list.entries.len() as u64;
+        json!({
+            key: envelope[key].take(),
+            "page": meta["page"],
+            "page_size": meta["page_size"],
+            "start": start,
+            "end": start.saturating_add(rows.saturating_sub(1)),
+            "uri": meta["url"],
+            "first_page_uri": meta["first_page_url"],
+            "next_page_uri": meta["next_page_url"],
+            "previous_page_uri": meta["previous_page_url"],
+        })
+    }
+
     fn envelope<T>(&self, url: &str, key: &'static str, list: &List<T>, render: impl Fn(&T) -> Value) -> Value {
         let token = match &self.seek {
             Seek::First | Seek::Skip(_) => None,
@@ -145,7 +174,7 @@ fn write_token(direction: &str, cursor: &Cursor) -> String {
 fn read_token(token: &str, keys: usize) -> Option<Seek> {
     let direction = token.get(..2)?;
     let mut parts = token.get(2..)?.split('.');
-    let sid = parts.next().filter(|sid| sid.len() == 34 && sid.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
+    let sid = parts.next().filter(|sid| is_sid(sid))?;
     let values: Vec<i64> = parts.map(|part| part.parse().ok()).collect::<Option<_>>()?;
     if values.len() != keys {
         return None;
@@ -156,6 +185,13 @@ fn read_token(token: &str, keys: usize) -> Option<Seek> {
         "PB" => Some(Seek::Before(cursor)),
         _ => None,
     }
+}
+
+/// Two letters and 32 hexadecimal digits.
+fn is_sid(text: &str) -> bool {
+    let Some((prefix, digits)) = text.split_at_checked(2) else { return false };
+    let hexadecimal = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+    prefix.bytes().all(|byte| byte.is_ascii_uppercase()) && digits.len() == 32 && digits.bytes().all(hexadecimal)
 }
 
 #[cfg(test)]
@@ -221,6 +257,28 @@ mod tests {
             "tasks": [1, 2],
         });
         assert_eq!(paging.envelope(url, "tasks", &list, |number| json!(number)), expected);
+    }
+
+    #[test]
+    fn the_envelope_of_the_2010_api_is_flat_and_has_paths() {
+        let paging = read("PageSize=2&Page=0").unwrap();
+        let cursor = |key| Cursor { sid: SID.to_owned(), keys: vec![key] };
+        let entries = vec![Entry { at: cursor(6), row: 1 }, Entry { at: cursor(7), row: 2 }];
+        let list = List { entries, before: None, after: Some(cursor(7)) };
+        let expected = json!({
+            "keys": [1, 2],
+            "page": 0,
+            "page_size": 2,
+            "start": 0,
+            "end": 1,
+            "uri": "/l.json?PageSize=2&Page=0",
+            "first_page_uri": "/l.json?PageSize=2&Page=0",
+            "next_page_uri": format!("/l.json?PageSize=2&Page=1&PageToken=PA{SID}.7"),
+            "previous_page_uri": null,
+        });
+        assert_eq!(paging.envelope_2010("/l.json", "keys", &list, |number| json!(number)), expected);
+        let none = read("Page=3&PageSize=2").unwrap().envelope_2010("u", "keys", &List::<u8>::empty(), |_| json!(0));
+        assert_eq!((&none["start"], &none["end"], &none["keys"]), (&json!(6), &json!(6), &json!([])));
     }
 
     #[test]

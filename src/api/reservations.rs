@@ -16,7 +16,7 @@ use crate::calls::ConferenceOptions;
 use crate::engine::Request;
 use crate::routing::command::{ReservationChange, ReservationParent};
 use crate::routing::{Command, ReservationSid, ReservationStatus};
-use crate::store::pages::ReservationFilter;
+use crate::store::lists::ReservationFilter;
 use crate::store::views::ReservationView;
 
 const STATUSES: [&str; 8] =

@@ -7,37 +7,29 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::expressions;
+use super::expressions::TaskExpression;
 use super::form::{Form, Parameters, Query};
 use super::json::{date, deleted, optional_date, versioned};
 use super::links::Place;
 use super::page::{Paging, ordering};
 use super::scope::{Scope, channel_name};
-use super::sift::Sieve;
+use super::search::{self, TaskQuery};
 use crate::routing::command::{NewTask, TaskUpdate};
 use crate::routing::{Command, Reply, RoutingTarget, TaskSid, TaskStatus, Timestamp};
-use crate::store::pages::{Direction, TaskFilter, TaskKey};
+use crate::store::lists::{TaskFilter, TaskKey};
+use crate::store::pages::{Direction, List};
 use crate::store::views::TaskView;
 
 const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let keys = task_keys(&query)?;
-    let paging = Paging::read(&query, keys.len().max(1))?;
-    let filter = filter(&query)?;
-    let store = &scope.state.store;
-    let list = match query.filled("EvaluateTaskAttributes") {
-        None => store.tasks(scope.sid(), &filter, &keys, paging.span()).await?,
-        Some(text) => {
-            let expression = expressions::TaskFilter::compile("EvaluateTaskAttributes", text)?;
-            let mut sieve = Sieve::new(paging.span());
-            while let Some(span) = sieve.next_chunk() {
-                let list = store.tasks(scope.sid(), &filter, &keys, span).await?;
-                let verdicts = expression.verdicts(&list);
-                sieve.take(list, verdicts);
-            }
-            sieve.finish()
-        }
+    let paging = Paging::read(&query, keys.len())?;
+    let expression = query.filled("EvaluateTaskAttributes");
+    let expression = expression.map(|text| TaskExpression::compile("EvaluateTaskAttributes", text)).transpose()?;
+    let list = match filter(&scope, &query).await? {
+        Some(filter) => search::tasks(&scope, TaskQuery { filter, keys, expression }, paging.span()).await?,
+        None => List::empty(),
     };
     let now = scope.state.clock.now();
     Ok(paging.answer(&scope.place.url("/Tasks"), "tasks", &list, |row| render(&scope.place, row, now)))
@@ -91,36 +83,57 @@ async fn show(scope: &Scope, sid: TaskSid, status: StatusCode) -> Result<Respons
     Ok(versioned(status, &render(&scope.place, &row, scope.state.clock.now()), row.version))
 }
 
-fn filter(query: &Parameters) -> Result<TaskFilter, ApiError> {
+/// Which tasks are asked for; none if no task can be one of them.
+async fn filter(scope: &Scope, query: &Parameters) -> Result<Option<TaskFilter>, ApiError> {
     let statuses = query.words("AssignmentStatus", &STATUSES)?;
-    Ok(TaskFilter {
+    let mut filter = TaskFilter {
         assignment_status: statuses.into_iter().filter_map(TaskStatus::from_text).collect(),
         priority: query.integer("Priority", 0..=i32::MAX)?,
-        workflow: query.sid("WorkflowSid")?,
-        workflow_name: query.filled("WorkflowName").map(str::to_owned),
-        task_queue: query.sid("TaskQueueSid")?,
-        task_queue_name: query.filled("TaskQueueName").map(str::to_owned),
+        workflows: query.sid("WorkflowSid")?.map(|sid| vec![sid]),
+        task_queues: query.sid("TaskQueueSid")?.map(|sid| vec![sid]),
         routing_target: query.sid("RoutingTarget")?,
-        has_addons: query.boolean("HasAddons")?,
-    })
+    };
+    // Add-ons do not exist.
+    let mut nothing = query.boolean("HasAddons")? == Some(true);
+    let store = &scope.state.store;
+    if let Some(name) = query.filled("WorkflowName") {
+        nothing |= narrow(&mut filter.workflows, store.workflows_named(scope.sid(), name).await?);
+    }
+    if let Some(name) = query.filled("TaskQueueName") {
+        nothing |= narrow(&mut filter.task_queues, store.task_queues_named(scope.sid(), name).await?);
+    }
+    Ok(Some(filter).filter(|_| !nothing))
 }
 
-/// The order of the list; creation and virtual start time exclude each other (TaskRouter: Task).
+/// Leaves only what is `among` these; true if that is nothing.
+fn narrow<S: PartialEq>(wanted: &mut Option<Vec<S>>, among: Vec<S>) -> bool {
+    let both = |sid: &S| wanted.as_ref().is_none_or(|wanted| wanted.contains(sid));
+    let left: Vec<S> = among.into_iter().filter(both).collect();
+    let nothing = left.is_empty();
+    *wanted = Some(left);
+    nothing
+}
+
+/// The order of the list; creation and virtual start time exclude each other (TaskRouter: Task). Tasks of one priority
+/// are ordered by creation, in the same direction, unless told otherwise.
 fn task_keys(query: &Parameters) -> Result<Vec<(TaskKey, Direction)>, ApiError> {
     let named = ordering(query, &["DateCreated", "Priority", "VirtualStartTime"])?;
-    let has = |wanted| named.iter().any(|(name, _)| *name == wanted);
-    if has("DateCreated") && has("VirtualStartTime") {
+    let is_named = |key: &str| named.iter().any(|(name, _)| *name == key);
+    if is_named("DateCreated") && is_named("VirtualStartTime") {
         return Err(ApiError::invalid("Invalid Ordering: DateCreated and VirtualStartTime cannot be used together"));
     }
-    let keys = named.into_iter().map(|(name, direction)| {
-        let key = match name {
-            "Priority" => TaskKey::Priority,
-            "VirtualStartTime" => TaskKey::VirtualStartTime,
-            _ => TaskKey::DateCreated,
-        };
-        (key, direction)
+    let keys = named.iter().map(|(name, direction)| match *name {
+        "Priority" => (TaskKey::Priority, *direction),
+        "VirtualStartTime" => (TaskKey::VirtualStartTime, *direction),
+        _ => (TaskKey::DateCreated, *direction),
     });
-    Ok(keys.collect())
+    let mut keys: Vec<_> = keys.collect();
+    match keys.as_slice() {
+        [] => keys.push((TaskKey::DateCreated, Direction::Ascending)),
+        [(TaskKey::Priority, direction)] => keys.push((TaskKey::DateCreated, *direction)),
+        _ => {}
+    }
+    Ok(keys)
 }
 
 fn routing_target(form: &Parameters, place: &Place) -> Result<Option<RoutingTarget>, ApiError> {
@@ -156,7 +169,7 @@ pub(super) fn render(place: &Place, row: &TaskView, now: Timestamp) -> Value {
         "age": row.finished_at.unwrap_or(now).secs_since(row.created_at),
         "priority": row.priority,
         "timeout": row.timeout_secs,
-        "reason": *row.reason,
+        "reason": row.reason,
         "attributes": row.attributes,
         "addons": "{}",
         "task_channel_sid": row.task_channel_sid,
@@ -168,7 +181,7 @@ pub(super) fn render(place: &Place, row: &TaskView, now: Timestamp) -> Value {
         "workflow_friendly_name": row.workflow_friendly_name,
         "virtual_start_time": date(row.virtual_start_at),
         "ignore_capacity": row.ignore_capacity,
-        "routing_target": *row.routing_target,
+        "routing_target": row.routing_target,
         "date_created": date(row.created_at),
         "date_updated": date(row.updated_at),
         "url": url,

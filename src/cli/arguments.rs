@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, value_parser};
 
+use crate::api::API_KEY_NAME_LIMIT;
 use crate::config::settings::{FILE_VARIABLE, SETTINGS};
+use crate::routing::{AccountSid, ApiKeySid};
 
 /// Heading of the settings in help.
 const HEADING: &str = "Settings (also in the file and as environment variables)";
@@ -46,6 +48,38 @@ pub(super) enum Command {
         #[arg(long, default_value = "account", value_name = "NAME")]
         friendly_name: String,
     },
+    /// Make an API key of an account and print its SID and secret, once; works beside a running server
+    CreateKey {
+        /// The account that the key is for
+        #[arg(long, value_name = "SID")]
+        account: AccountSid,
+        /// A name for people, at most 64 characters
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME", value_parser = key_name)]
+        name: String,
+    },
+    /// List API keys, oldest first: SID, account, creation, name
+    ListKeys {
+        /// Only keys of this account
+        #[arg(long, value_name = "SID")]
+        account: Option<AccountSid>,
+    },
+    /// End an API key for good; a running server refuses it at once
+    RevokeKey {
+        /// The key
+        #[arg(value_name = "SK…")]
+        key: ApiKeySid,
+    },
+    /// Encrypt all secrets in the database with the first key of `secrets.key`; no server may be running
+    Reencrypt,
+}
+
+fn key_name(text: &str) -> Result<String, String> {
+    let fits = text.chars().count() <= API_KEY_NAME_LIMIT && !text.contains(char::is_control);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected one line of at most {API_KEY_NAME_LIMIT} characters"))
+    }
 }
 
 /// Options of `demo`.
@@ -164,7 +198,18 @@ mod tests {
                 assert!(help.contains(name), "help lacks {name}");
             }
         }
-        for command in ["serve", "phone", "demo", "migrate", "doctor", "create-account"] {
+        for command in [
+            "serve",
+            "phone",
+            "demo",
+            "migrate",
+            "doctor",
+            "create-account",
+            "create-key",
+            "list-keys",
+            "revoke-key",
+            "reencrypt",
+        ] {
             assert!(help.contains(command), "help lacks {command}");
         }
     }

@@ -7,6 +7,7 @@ mod actor;
 mod cores;
 mod outbox;
 pub mod request;
+mod retention;
 
 #[cfg(test)]
 mod tests;
@@ -92,6 +93,7 @@ impl Engine {
             }
         }
         let shutdown = engine.0.outbox_shutdown.clone();
+        engine.0.tracker.spawn(retention::run(engine.0.around.clone()));
         engine.0.tracker.spawn(outbox::run(committed, phone, engine.clone(), shutdown));
         Ok(engine)
     }

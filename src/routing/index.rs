@@ -1,4 +1,4 @@
-//! Keeps what is derived from the records: queue members, ready workers, waiting positions, deadlines.
+//! Keeps what is derived from the records: queue members, ready workers, waiting positions, tallies, deadlines.
 //!
 //! Every change of a record is followed by the matching `refresh_…` here. Nothing is decided and no record changes.
 //! Start with [`Workspace::place_task`] and [`Workspace::refresh_ready`].
@@ -250,9 +250,11 @@ impl Workspace {
         }
     }
 
-    /// Counts a member under its new activity in all its queues.
+    /// Counts a worker under its new activity, in the workspace and in all its queues.
     pub(super) fn move_member(&mut self, worker: WorkerSid, from: super::sid::ActivitySid) {
         let Some(entry) = self.workers.get(&worker) else { return };
+        discount(&mut self.workers_in, &from);
+        *self.workers_in.entry(entry.row.activity).or_insert(0) += 1;
         for queue in &entry.queues {
             if let Some(queue) = self.task_queues.get_mut(queue) {
                 discount(&mut queue.members_in, &from);
@@ -343,6 +345,7 @@ impl Workspace {
         });
         self.deadlines.extend(deadlines.entries(task));
         if let Some(entry) = self.tasks.get_mut(&task) {
+            self.tallies.add(&entry.row);
             entry.deadlines = deadlines;
             entry.position = position;
         }
@@ -353,6 +356,7 @@ impl Workspace {
     pub(super) fn lift_task(&mut self, task: TaskSid) {
         self.count_follower(task, false);
         let Some(entry) = self.tasks.get_mut(&task) else { return };
+        self.tallies.remove(&entry.row);
         for deadline in std::mem::replace(&mut entry.deadlines, TaskDeadlines::NONE).entries(task) {
             self.deadlines.remove(&deadline);
         }
@@ -537,7 +541,8 @@ fn lanes_of(queue: TaskQueueSid) -> std::ops::RangeInclusive<LaneKey> {
     (queue, TaskChannelSid::from_bits(0))..=(queue, TaskChannelSid::from_bits(u128::MAX))
 }
 
-fn discount<K: Ord>(counts: &mut std::collections::BTreeMap<K, u32>, key: &K) {
+/// Counts one less, and forgets what there is none of.
+pub(super) fn discount<K: Ord>(counts: &mut std::collections::BTreeMap<K, u32>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count = count.saturating_sub(1);
         if *count == 0 {

@@ -11,17 +11,22 @@ mod configuration;
 mod deadline;
 pub mod event;
 pub mod expression;
+pub mod fact;
 mod index;
 mod lane;
+mod listing;
 mod matcher;
 mod queues;
 pub mod rare;
+pub mod real_time;
 mod record;
 pub mod refusal;
 mod reservation;
+pub mod rollup;
 pub mod sid;
 pub mod state;
 mod step;
+mod tally;
 mod task;
 pub mod time;
 mod transfer;
@@ -34,10 +39,11 @@ pub use alert::Alert;
 pub use change::{RowChange, WorkspaceRows};
 pub use command::{Command, Reply};
 pub use event::{About, EventKind, EventRecord};
+pub use fact::{ActivityPeriod, Fact, FactKind};
 pub use refusal::Refusal;
 pub use sid::{
-    AccountSid, ActivitySid, AlertSid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid,
-    TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
+    AccountSid, ActivitySid, AlertSid, ApiKeySid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid,
+    TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 pub use state::{
     Activity, BackOff, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder, TaskQueue,

@@ -4,6 +4,7 @@
 //! Start with [`Turn::record_task`].
 
 use super::event::{About, EventKind, EventRecord};
+use super::fact::wait_secs;
 use super::sid::{
     ActivitySid, EventSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid, WorkflowSid,
 };
@@ -103,7 +104,13 @@ impl Turn<'_> {
             EventKind::WorkerAttributesUpdate => format!("Worker {name} updated attributes to {attributes}"),
             _ => sentence("Worker", &sid, kind),
         };
-        let about = About { worker: Some(worker), activity: Some(entry.row.activity), ..About::default() };
+        let left = (entry.row.activity, entry.row.status_changed_at);
+        let about = About {
+            worker: Some(worker),
+            activity: Some(entry.row.activity),
+            previous_activity: (kind == EventKind::WorkerDeleted).then_some(left),
+            ..About::default()
+        };
         let mut fields = Vec::new();
         self.worker_fields(worker, &mut fields);
         self.push(kind, description, ("worker", sid), about, fields);
@@ -123,7 +130,12 @@ impl Turn<'_> {
         fields.push(("worker_previous_activity_name", name_of(before)));
         fields.push(("worker_time_in_previous_activity", self.now.secs_since(since).to_string()));
         fields.push(("worker_time_in_previous_activity_ms", self.now.ms_since(since).to_string()));
-        let about = About { worker: Some(worker), activity: Some(activity), ..About::default() };
+        let about = About {
+            worker: Some(worker),
+            activity: Some(activity),
+            previous_activity: Some((before, since)),
+            ..About::default()
+        };
         self.push(EventKind::WorkerActivityUpdate, description, ("worker", sid), about, fields);
     }
 
@@ -178,7 +190,10 @@ impl Turn<'_> {
         let kind = EventKind::TaskQueueMoved;
         let mut fields = self.task_event_fields(kind, task);
         self.previous_fields(before, priority, cause, &mut fields);
-        self.push_task(kind, task, fields);
+        let Some(about) = self.about_task(task) else { return };
+        let sid = task.to_string();
+        let about = About { previous_queue: Some(before), ..about };
+        self.push(kind, sentence("Task", &sid, kind), ("task", sid), about, fields);
     }
 
     /// The queue and the priority that a task has left, and why; the queue's name is there until the queue is deleted.
@@ -229,6 +244,8 @@ impl Turn<'_> {
             workflow: row.workflow,
             channel: Some(row.channel),
             task_status: Some(row.status),
+            task_created_at: Some(row.created_at),
+            queue_entered_at: row.queue_entered_at,
             ..About::default()
         })
     }
@@ -271,7 +288,7 @@ impl Turn<'_> {
 
     pub(super) fn record_reservation(&mut self, kind: EventKind, reservation: ReservationSid) {
         let Some(row) = self.workspace.reservation(reservation) else { return };
-        let (task, worker, status) = (row.task, row.worker, row.status);
+        let (task, worker, status, transfer) = (row.task, row.worker, row.status, row.transfer);
         let sid = reservation.to_string();
         let description = match kind {
             EventKind::ReservationCreated => {
@@ -288,15 +305,23 @@ impl Turn<'_> {
             reservation_fields.push(("worker_channel_capacity", channel.configured_capacity.to_string()));
             reservation_fields.push(("worker_channel_consumed_capacity", channel.used.to_string()));
         }
-        let mut fields = self.task_event_fields(kind, task);
-        self.worker_fields(worker, &mut fields);
-        fields.append(&mut reservation_fields);
+        if let Some(transfer) = transfer {
+            reservation_fields.push(("task_transfer_sid", transfer.to_string()));
+        }
         let about = About {
             worker: Some(worker),
             reservation: Some(reservation),
             reservation_status: Some(status),
+            transfer,
             ..self.about_task(task).unwrap_or_default()
         };
+        let mut fields = self.task_event_fields(kind, task);
+        // Not Twilio's: with it the event log alone tells how long tasks waited in their queues.
+        if let (EventKind::ReservationAccepted, Some(since)) = (kind, about.queue_entered_at) {
+            fields.push(("task_age_in_queue", wait_secs(since, self.now).to_string()));
+        }
+        self.worker_fields(worker, &mut fields);
+        fields.append(&mut reservation_fields);
         self.push(kind, description, ("reservation", sid), about, fields);
     }
 
@@ -304,7 +329,7 @@ impl Turn<'_> {
         let Some(row) = self.workspace.task(task) else { return };
         fields.push(("task_sid", task.to_string()));
         fields.push(("task_attributes", row.attributes.clone()));
-        fields.push(("task_age", self.now.secs_since(row.created_at).to_string()));
+        fields.push(("task_age", wait_secs(row.created_at, self.now).to_string()));
         fields.push(("task_priority", row.priority.to_string()));
         fields.push(("task_assignment_status", row.status.as_str().to_owned()));
         match (row.status, &*row.reason) {

@@ -42,7 +42,7 @@ impl Turn<'_> {
     /// Offers a pending task to these workers, in one step: reservations, capacity, idle order, timers.
     pub(super) fn reserve(&mut self, task: TaskSid, workers: &[WorkerSid]) {
         let Some(row) = self.workspace.task(task) else { return };
-        let (channel, transfer) = (row.channel, row.transfer);
+        let (channel, transfer) = (row.channel, *row.transfer);
         let queue = row.queue.and_then(|queue| self.workspace.task_queues.get(&queue));
         let reservation_activity = queue
             .filter(|_| !self.workspace.settings.multi_task_enabled)

@@ -113,6 +113,11 @@ sid!(
     "AC"
 );
 sid!(
+    /// An API key of an account.
+    ApiKeySid,
+    "SK"
+);
+sid!(
     /// A workspace.
     WorkspaceSid,
     "WS"

@@ -44,6 +44,8 @@ macro_rules! text_enum {
     };
 }
 
+pub(super) use text_enum;
+
 text_enum!(
     /// The order in which a task queue hands out its tasks, and which kind of queue a worker serves first.
     TaskOrder {

@@ -207,11 +207,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn channel_named(&self, name: &ChannelName) -> Option<TaskChannelSid> {
-        match name {
-            ChannelName::Sid(sid) => self.workspace.task_channels.contains_key(sid).then_some(*sid),
-            ChannelName::Unique(name) => self.workspace.channel_names.get(name).copied(),
-            ChannelName::WorkerChannel(_) => None,
-        }
+        self.workspace.task_channel_named(name)
     }
 
     pub(super) fn update_task(&mut self, task: TaskSid, update: &TaskUpdate) -> Result<Reply, Refusal> {

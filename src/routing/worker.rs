@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::EventKind;
 use super::command::{ChannelName, NewWorker, Reply, WorkerUpdate};
 use super::expression::Document;
+use super::index::discount;
 use super::refusal::Refusal;
 use super::sid::{ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerChannelSid, WorkerSid};
 use super::state::{ReservationStatus, RoutingTarget, TaskStatus, Worker, WorkerChannel};
@@ -56,6 +57,7 @@ impl Turn<'_> {
         };
         self.workspace.worker_names.insert(name_key.clone(), sid);
         self.workspace.newest_stamp = self.workspace.newest_stamp.max(self.now);
+        *self.workspace.workers_in.entry(entry.row.activity).or_insert(0) += 1;
         self.workspace.workers.insert(sid, entry);
         let channels: Vec<TaskChannelSid> = self.workspace.task_channels.keys().copied().collect();
         for channel in channels {
@@ -208,6 +210,7 @@ impl Turn<'_> {
         self.workspace.leave_queues(worker, &queues);
         self.record_worker(EventKind::WorkerDeleted, worker);
         let Some(entry) = self.workspace.workers.remove(&worker) else { return Ok(Reply::Done) };
+        discount(&mut self.workspace.workers_in, &entry.row.activity);
         self.freed.remove(&worker);
         self.workspace.worker_names.remove(&entry.row.friendly_name.to_lowercase());
         self.workspace.name_given_up(worker);

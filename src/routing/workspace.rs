@@ -23,6 +23,7 @@ use super::state::{
     Activity, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow, WorkflowVersion,
     WorkspaceSettings,
 };
+use super::tally::Tallies;
 use super::time::Timestamp;
 use super::turn::Turn;
 use super::workflow::Routes;
@@ -179,6 +180,10 @@ pub struct Workspace {
     /// Tasks that wait for a known worker by a name that nobody bears, by that name in lower case.
     pub(super) awaited: BTreeMap<String, BTreeSet<TaskSid>>,
     pub(super) deadlines: BTreeSet<(Timestamp, Deadline)>,
+    /// Tasks counted, for real-time statistics.
+    pub(super) tallies: Tallies,
+    /// Workers by activity.
+    pub(super) workers_in: BTreeMap<ActivitySid, u32>,
     /// Queues whose expression mentions activities or channel figures, so that membership moves with them.
     pub(super) dynamic_queues: BTreeSet<TaskQueueSid>,
     /// Newest idle stamp given out; stamps never repeat, so that round robin holds within one millisecond.
@@ -239,6 +244,8 @@ impl Workspace {
             targeted: BTreeMap::new(),
             awaited: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            tallies: Tallies::default(),
+            workers_in: BTreeMap::new(),
             dynamic_queues: BTreeSet::new(),
             newest_stamp: Timestamp(i64::MIN),
             tasks_max: super::task::TASKS_MAX,
@@ -464,6 +471,7 @@ impl Workspace {
                 ready: BTreeMap::new(),
                 row,
             };
+            *workspace.workers_in.entry(entry.row.activity).or_insert(0) += 1;
             workspace.workers.insert(entry.row.sid, entry);
         }
         for row in rows.worker_channels {

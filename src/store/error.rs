@@ -46,6 +46,14 @@ pub enum Error {
         /// The text that was given.
         url: String,
     },
+    /// The keys of the encrypted secrets are missing or wrong. Nothing was changed.
+    #[error("{origin}: {problem}")]
+    Keys {
+        /// The file or setting that the keys come from.
+        origin: Arc<str>,
+        /// What is wrong with it, and what is expected.
+        problem: Arc<str>,
+    },
     /// The files of the database could not be prepared.
     #[error("cannot use {}: {error}", path.display())]
     File {
@@ -74,6 +82,7 @@ impl Error {
             Self::Inconsistent { .. } => "inconsistent",
             Self::Schema(_) => "schema",
             Self::UnsupportedUrl { .. } => "unsupported_url",
+            Self::Keys { .. } => "keys",
             Self::File { .. } => "file",
             Self::Driver(_) | Self::Load(_) => "driver",
         }

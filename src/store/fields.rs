@@ -5,15 +5,15 @@
 
 use std::str::FromStr;
 
-use secrecy::SecretString;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
+    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
     VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Account, Alert, Error, OutboxRow, VoiceTaskRow};
+use super::{Alert, Error, OutboxRow, VoiceTaskRow};
 use crate::routing::{
     Activity, BackOff, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
     Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
@@ -322,11 +322,21 @@ from_row! {
         state: fields.text()?,
         updated_at: fields.moment()?,
     };
-    Account, ACCOUNTS, |fields| Self {
+    AccountRow, ACCOUNTS, |fields| Self {
         sid: fields.parsed()?,
         friendly_name: fields.text()?,
-        auth_token: SecretString::from(fields.text()?),
+        auth_token: fields.text()?,
+        auth_token_key: fields.text_option()?,
         created_at: fields.moment()?,
+    };
+    ApiKeyRow, API_KEYS, |fields| Self {
+        sid: fields.parsed()?,
+        account: fields.parsed()?,
+        friendly_name: fields.text()?,
+        secret: fields.text()?,
+        secret_key: fields.text()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
     };
     Alert, ALERTS, |fields| Self {
         sid: fields.parsed()?,

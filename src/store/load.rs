@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, Params};
+use rusqlite::{Connection, OpenFlags, params_from_iter};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::fields::{Fields, FromRow};
@@ -18,7 +18,7 @@ use crate::routing::{WorkspaceRows, WorkspaceSettings, WorkspaceSid};
 impl Store {
     /// All workspaces, ordered by SID.
     pub async fn workspaces(&self) -> Result<Vec<WorkspaceSid>, Error> {
-        let rows: Vec<WorkspaceSettings> = self.read(|connection| all(connection, "ORDER BY sid", [])).await?;
+        let rows: Vec<WorkspaceSettings> = self.read(|connection| all(connection, "ORDER BY sid", None)).await?;
         Ok(rows.into_iter().map(|settings| settings.sid).collect())
     }
 
@@ -51,37 +51,38 @@ fn open(path: &Path) -> Result<Connection, Error> {
 }
 
 fn load_from(snapshot: &Connection, workspace: WorkspaceSid) -> Result<Option<Loaded>, Error> {
-    let sid = [workspace.to_string()];
-    let Some(settings) = all(snapshot, "WHERE sid = $1", &sid)?.pop() else {
+    let sid = workspace.to_string();
+    let sid = Some(sid.as_str());
+    let Some(settings) = all(snapshot, "WHERE sid = $1", sid)?.pop() else {
         return Ok(None);
     };
     let by_sid = "WHERE workspace_sid = $1 ORDER BY sid";
     Ok(Some(Loaded {
         rows: WorkspaceRows {
             settings,
-            activities: all(snapshot, by_sid, &sid)?,
-            task_channels: all(snapshot, by_sid, &sid)?,
-            task_queues: all(snapshot, by_sid, &sid)?,
-            workflows: all(snapshot, by_sid, &sid)?,
+            activities: all(snapshot, by_sid, sid)?,
+            task_channels: all(snapshot, by_sid, sid)?,
+            task_queues: all(snapshot, by_sid, sid)?,
+            workflows: all(snapshot, by_sid, sid)?,
             workflow_versions: {
                 let order = "WHERE workspace_sid = $1 ORDER BY workflow_sid, version";
-                all(snapshot, order, &sid)?
+                all(snapshot, order, sid)?
             },
-            workers: all(snapshot, by_sid, &sid)?,
-            worker_channels: all(snapshot, by_sid, &sid)?,
-            tasks: all(snapshot, by_sid, &sid)?,
-            reservations: all(snapshot, by_sid, &sid)?,
-            transfers: all(snapshot, by_sid, &sid)?,
+            workers: all(snapshot, by_sid, sid)?,
+            worker_channels: all(snapshot, by_sid, sid)?,
+            tasks: all(snapshot, by_sid, sid)?,
+            reservations: all(snapshot, by_sid, sid)?,
+            transfers: all(snapshot, by_sid, sid)?,
         },
-        voice_tasks: all(snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid", &sid)?,
-        outbox: all(snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid, number", &sid)?,
+        voice_tasks: all(snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid", sid)?,
+        outbox: all(snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid, number", sid)?,
     }))
 }
 
 /// Reads the records of one table; each row becomes a record as it arrives, so that rows are not held twice.
-fn all<T: FromRow>(connection: &Connection, rest: &'static str, bound: impl Params) -> Result<Vec<T>, Error> {
+fn all<T: FromRow>(connection: &Connection, rest: &'static str, bound: Option<&str>) -> Result<Vec<T>, Error> {
     let mut statement = connection.prepare(&select_sql(T::TABLE, rest))?;
-    let mut rows = statement.query(bound)?;
+    let mut rows = statement.query(params_from_iter(bound))?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         records.push(T::from_fields(&mut Fields::new(T::TABLE, row))?);

@@ -12,9 +12,11 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::Checkpointer;
 use super::files::{DatabaseFile, ProcessLock};
+use super::secrets::{KeySource, Secrets, SecretsReport};
 use super::work::Work;
-use super::writer::{Checkpoints, Condition, Kept, MAX_WORKS, Request, Writer};
+use super::writer::{Condition, Kept, MAX_WORKS, Request, Writer};
 use super::{Error, migrations};
 use crate::clock::Clock;
 
@@ -33,18 +35,20 @@ pub struct SqliteStore {
     reads: SqlitePool,
     closing: CancellationToken,
     condition: watch::Receiver<Condition>,
+    secrets: Arc<Secrets>,
 }
 
 impl SqliteStore {
     /// Opens the database of `url` as its server: takes the process lock and brings the schema up to date.
-    pub(super) async fn open(url: &str) -> Result<Self, Error> {
+    pub(super) async fn open(url: &str, keys: KeySource) -> Result<Self, Error> {
         let (file, lock) = locked_file(url).await?;
         bring_up_to_date(&file.path).await?;
-        Self::start(file, Some(lock)).await
+        let secrets = prepare_secrets(&file.path, keys).await?;
+        Self::start(file, Some(lock), secrets).await
     }
 
     /// Opens the database of `url` beside a server. Brings the schema up to date only while no server runs.
-    pub(super) async fn open_shared(url: &str) -> Result<Self, Error> {
+    pub(super) async fn open_shared(url: &str, keys: KeySource) -> Result<Self, Error> {
         let file = off_async(url.to_owned(), |url| DatabaseFile::of_url(&url)).await?;
         let mut connection = write_options(&file.path).connect().await?;
         let pending = migrations::pending(&mut connection).await?;
@@ -54,7 +58,20 @@ impl SqliteStore {
             migrations::apply(&mut connection).await?;
         }
         connection.close().await?;
-        Self::start(file, None).await
+        let secrets = prepare_secrets(&file.path, keys).await?;
+        Self::start(file, None, secrets).await
+    }
+
+    /// Encrypts all secrets with the first key, while no server runs.
+    pub(super) async fn reencrypt(url: &str, keys: KeySource) -> Result<(u64, SecretsReport), Error> {
+        let (file, _lock) = locked_file(url).await?;
+        bring_up_to_date(&file.path).await?;
+        let secrets = prepare_secrets(&file.path, keys).await?;
+        let mut connection = write_options(&file.path).connect().await?;
+        let changed = secrets.reencrypt(&mut connection).await?;
+        let report = secrets.report(&mut connection).await?;
+        connection.close().await?;
+        Ok((changed, report))
     }
 
     /// Brings the schema up to date and returns the names of the migrations that were applied.
@@ -63,8 +80,13 @@ impl SqliteStore {
         bring_up_to_date(&file.path).await
     }
 
-    async fn start(file: DatabaseFile, lock: Option<ProcessLock>) -> Result<Self, Error> {
+    async fn start(file: DatabaseFile, lock: Option<ProcessLock>, secrets: Arc<Secrets>) -> Result<Self, Error> {
         let connection = write_options(&file.path).connect().await?;
+        // Without the lock, another process may serve the database and copies its log.
+        let checkpointer = match &lock {
+            Some(_) => Checkpointer::Idle(write_options(&file.path).connect().await?),
+            None => Checkpointer::Absent,
+        };
         let reads = SqlitePoolOptions::new()
             .max_connections(READ_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -79,16 +101,20 @@ impl SqliteStore {
             requests: queue,
             closing: closing.clone(),
             condition: told,
-            checkpoints: if lock.is_some() { Checkpoints::Ours } else { Checkpoints::Theirs },
+            checkpointer,
             clock: Clock::system(),
             kept: Kept { _lock: lock, _temporary: file.temporary },
         };
         tokio::spawn(writer.run());
-        Ok(Self { path, requests, reads, closing, condition })
+        Ok(Self { path, requests, reads, closing, condition, secrets })
     }
 
     pub(super) fn path(&self) -> Arc<Path> {
         Arc::clone(&self.path)
+    }
+
+    pub(super) const fn secrets(&self) -> &Arc<Secrets> {
+        &self.secrets
     }
 
     pub(super) const fn read_pool(&self) -> &SqlitePool {
@@ -158,6 +184,13 @@ async fn bring_up_to_date(path: &Path) -> Result<Vec<String>, Error> {
     let applied = migrations::apply(&mut connection).await?;
     connection.close().await?;
     Ok(applied)
+}
+
+async fn prepare_secrets(path: &Path, keys: KeySource) -> Result<Arc<Secrets>, Error> {
+    let mut connection = write_options(path).connect().await?;
+    let secrets = Secrets::prepare(&mut connection, path, keys).await?;
+    connection.close().await?;
+    Ok(Arc::new(secrets))
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

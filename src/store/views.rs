@@ -109,6 +109,17 @@ view! {
 }
 
 view! {
+    /// An API key, without its secret.
+    ApiKeyView from "api_keys p" by "p.sid" {
+        sid: String = "p.sid",
+        account_sid: String = "p.account_sid",
+        friendly_name: String = "p.friendly_name",
+        created_at: Timestamp = "p.created_at",
+        updated_at: Timestamp = "p.updated_at",
+    }
+}
+
+view! {
     /// An activity.
     ActivityView from "activities a" by "a.sid" {
         sid: String = "a.sid",

@@ -528,9 +528,9 @@ async fn paths_and_methods_that_do_not_exist_are_answered_in_json() {
     let server = Server::start().await;
     let workspace = server.workspace().await;
     check_error(&server.get("/Nothing").await, 404, 20404, "The requested resource /Nothing was not found");
-    let statistics = format!("{workspace}/Statistics");
-    let message = format!("The requested resource {statistics} was not found");
-    check_error(&server.get(&statistics).await, 404, 20404, &message);
+    let missing = format!("{workspace}/Nothing");
+    let message = format!("The requested resource {missing} was not found");
+    check_error(&server.get(&missing).await, 404, 20404, &message);
     let put = server.call(ACCOUNT, Method::PUT, "/Workspaces", "", None).await;
     check_error(&put, 405, 20004, "Method not allowed");
     let bad = format!("{workspace}/Tasks/WK00000000000000000000000000000001");

@@ -3,13 +3,14 @@
 mod commits;
 mod opening;
 mod records;
+mod secrets;
 
 use records::*;
 use secrecy::ExposeSecret as _;
 use sqlx::Row as _;
 use tempfile::TempDir;
 
-use super::{Batch, Error, Store};
+use super::{Batch, Error, KeySource, Store};
 use crate::routing::*;
 
 fn url_in(directory: &TempDir) -> String {
