@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use switchhook::clock::Clock;
-use switchhook::store::Store;
+use switchhook::store::{KeySource, Store};
 use tokio::task::JoinSet;
 
 use crate::Plan;
@@ -141,7 +141,9 @@ struct Reserved {
 
 /// Polls the committed events from the newest on and calls `tell` for each reservation.
 async fn read_events(database: std::path::PathBuf, workspace: String, tell: impl Fn(Reserved)) {
-    let store = Store::open_shared(&format!("sqlite:{}", database.display())).await.expect("the database opens");
+    let store = Store::open_shared(&format!("sqlite:{}", database.display()), KeySource::default())
+        .await
+        .expect("the database opens");
     let clock = Clock::system();
     let newest = "SELECT last_sequence FROM workspaces WHERE sid = $1";
     let (mut newest,): (i64,) =

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchhook::clock::Clock;
 use switchhook::outbound;
-use switchhook::store::Store;
+use switchhook::store::{KeySource, Store};
 
 use crate::figures::Durations;
 
@@ -76,7 +76,9 @@ pub(crate) async fn http(rounds: u32) -> Durations {
 pub(crate) async fn load(database: &Path) -> (usize, Duration) {
     let clock = Clock::system();
     let started = clock.instant();
-    let store = Store::open_shared(&format!("sqlite:{}", database.display())).await.expect("the database opens");
+    let store = Store::open_shared(&format!("sqlite:{}", database.display()), KeySource::default())
+        .await
+        .expect("the database opens");
     let sql = "SELECT sid, task_queue_sid, created_at, attributes FROM tasks WHERE status = 'pending'";
     let rows: Vec<(String, String, i64, String)> =
         sqlx::query_as(sql).fetch_all(store.read_pool()).await.expect("read");

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use switchhook::clock::Clock;
-use switchhook::store::Store;
+use switchhook::store::{KeySource, Store};
 
 use crate::Plan;
 use crate::figures::{Durations, Table, ms, ratio};
@@ -110,8 +110,9 @@ async fn first_assignment(scene: &Scene) -> Duration {
 
 /// The task that the spare worker has to be offered, by the rows alone.
 async fn first_in_line(scene: &Scene) -> String {
-    let store =
-        Store::open_shared(&format!("sqlite:{}", scene.database().display())).await.expect("the database opens");
+    let store = Store::open_shared(&format!("sqlite:{}", scene.database().display()), KeySource::default())
+        .await
+        .expect("the database opens");
     let sql = "SELECT sid FROM tasks WHERE task_queue_sid = $1 AND status = 'pending' \
                ORDER BY priority DESC, virtual_start_at, created_at, sid LIMIT 1";
     let (sid,): (String,) = sqlx::query_as(sql)

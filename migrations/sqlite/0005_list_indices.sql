@@ -12,8 +12,7 @@ CREATE INDEX workflows_by_name ON workflows (workspace_sid, friendly_name, creat
 
 CREATE INDEX workers_by_status_change ON workers (workspace_sid, status_changed_at, sid);
 
--- Priority and creation in the same direction, and in opposite ones.
-CREATE INDEX tasks_by_priority ON tasks (workspace_sid, priority, created_at, sid);
+-- Urgent first and then oldest first, or all the other way round.
 CREATE INDEX tasks_by_urgency ON tasks (workspace_sid, priority DESC, created_at, sid);
 CREATE INDEX tasks_by_virtual_start ON tasks (workspace_sid, virtual_start_at, sid);
 CREATE INDEX tasks_by_workflow ON tasks (workspace_sid, workflow_sid, created_at, sid);

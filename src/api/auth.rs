@@ -3,12 +3,16 @@
 //! Start with [`Caller`], the extractor that every handler takes first, so that nothing is told to a stranger.
 
 use axum::extract::FromRequestParts;
+use axum::http::Method;
 use axum::http::request::Parts;
 
 use super::State;
 use super::error::ApiError;
+use super::page::is_by_number;
+use crate::clock::Entropy;
 use crate::credentials;
-use crate::routing::AccountSid;
+use crate::routing::{AccountSid, AlertSid};
+use crate::store::Alert;
 
 /// An account whose credentials were right: its auth token, or one of its API keys.
 #[derive(Debug, Clone)]
@@ -23,7 +27,30 @@ impl FromRequestParts<State> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
         let login = credentials::check(&state.store, &parts.headers).await?.ok_or_else(ApiError::unauthorized)?;
+        if parts.method == Method::GET && is_by_number(parts.uri.query().unwrap_or_default()) {
+            note_page_number(state, login.account, parts.uri.path()).await;
+        }
         Ok(Self { account: login.account, base: format!("{}/v1", state.public_url.base(&parts.headers)) })
+    }
+}
+
+/// Adds a line to the alert log: pages by number alone are served, but Twilio gave them up.
+async fn note_page_number(state: &State, account: AccountSid, path: &str) {
+    let at = state.clock.now();
+    let alert = Alert {
+        sid: AlertSid::fresh(&mut Entropy, at),
+        account,
+        workspace: path.split('/').nth(2).and_then(|sid| sid.parse().ok()),
+        code: 40153,
+        message: format!("{path} was paged by number alone; follow next_page_url instead"),
+        task: None,
+        reservation: None,
+        worker: None,
+        at,
+    };
+    // The client gets its page all the same.
+    if let Err(error) = state.store.alert(alert).await {
+        tracing::error!(code = 40153, %error, "an alert could not be written");
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::error::ApiError;
+use crate::routing::Timestamp;
 use crate::routing::expression::{
     AttributeReader, ChannelFigures, ChannelValues, Expression, Place, Scope, Vocabulary, WorkerNames,
 };
@@ -27,19 +28,19 @@ impl Compiled {
     }
 }
 
-/// An expression over the attributes of tasks.
-pub(super) struct TaskExpression(Compiled);
+/// An expression over the attributes of tasks, at the moment of the request.
+pub(super) struct TaskExpression(Compiled, Timestamp);
 
 impl TaskExpression {
     /// Compiles the expression in `parameter`.
-    pub(super) fn compile(parameter: &'static str, text: &str) -> Result<Self, ApiError> {
-        Compiled::of(parameter, text, Place::Task).map(Self)
+    pub(super) fn compile(parameter: &'static str, text: &str, now: Timestamp) -> Result<Self, ApiError> {
+        Compiled::of(parameter, text, Place::Task).map(|compiled| Self(compiled, now))
     }
 
     /// Whether a task with these attributes satisfies it.
     pub(super) fn matches(&self, attributes: &str) -> bool {
         let document = self.0.reader.read(attributes);
-        self.0.expression.matches(&Scope { task: Some(&document), ..Scope::default() })
+        self.0.expression.matches(&Scope { task: Some(&document), now: Some(self.1), ..Scope::default() })
     }
 }
 

@@ -7,6 +7,7 @@
 mod activities;
 mod api_keys;
 mod auth;
+mod bridge;
 mod conference;
 mod cors;
 mod error;
@@ -15,6 +16,7 @@ mod expressions;
 mod form;
 mod json;
 pub mod links;
+pub mod openapi;
 mod page;
 mod reservations;
 mod scope;
@@ -25,6 +27,7 @@ mod statistics;
 mod task_channels;
 mod task_queues;
 mod tasks;
+mod transfers;
 mod worker_channels;
 mod workers;
 mod workflows;
@@ -42,6 +45,7 @@ use tower::util::MapRequestLayer;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::notify::Hub;
 use crate::store::Store;
 
 pub use crate::http::PublicUrl;
@@ -58,6 +62,8 @@ pub struct State {
     pub clock: Clock,
     /// Where absolute URLs in answers begin.
     pub public_url: PublicUrl,
+    /// The agents' open sockets.
+    pub hub: Hub,
 }
 
 /// Makes the list of routes and the router that serves them from one table.
@@ -130,6 +136,10 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::update,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}/Conference" => conference::fetch,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers" => transfers::list,
+    POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers" => transfers::create,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers/{Sid}" => transfers::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers/{Sid}" => transfers::update,
     GET "/Workspaces/{WorkspaceSid}/Tasks" => tasks::list,
     POST "/Workspaces/{WorkspaceSid}/Tasks" => tasks::create,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::fetch,
@@ -156,6 +166,7 @@ routes! {
 /// Serves everything below `/v1` and `/2010-04-01`; can be merged with routers of other paths.
 pub fn router(state: State) -> Router {
     let routes = table()
+        .route("/wschannels", axum::routing::get(bridge::open).post(bridge::ask))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))

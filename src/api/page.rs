@@ -15,7 +15,7 @@ use super::json;
 use crate::store::pages::{Cursor, Direction, List, Seek, Span};
 
 const DEFAULT_SIZE: u32 = 50;
-const LARGEST_SIZE: u32 = 1000;
+pub(super) const LARGEST_SIZE: u32 = 1000;
 const PAGING: [&str; 3] = ["PageSize", "Page", "PageToken"];
 
 /// Which page of a list is asked for.
@@ -42,10 +42,7 @@ impl Paging {
         let seek = match query.filled("PageToken") {
             Some(token) => read_token(token, keys).ok_or_else(|| ApiError::invalid("Invalid PageToken."))?,
             None if number == 0 => Seek::First,
-            None => {
-                tracing::warn!(code = 40153, "a list was paged by number alone, which Twilio gave up");
-                Seek::Skip(number.saturating_mul(u64::from(size)))
-            }
+            None => Seek::Skip(number.saturating_mul(u64::from(size))),
         };
         let filters = query.iter().filter(|(name, _)| !PAGING.contains(name));
         let filters = filters.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -138,6 +135,13 @@ impl Paging {
     }
 }
 
+/// Whether a query names a page by its number alone, and not the first one.
+pub(super) fn is_by_number(query: &str) -> bool {
+    let query = Parameters::parse(query.as_bytes());
+    let number: Option<u64> = query.filled("Page").and_then(|page| page.parse().ok());
+    number.is_some_and(|number| number > 0) && query.filled("PageToken").is_none()
+}
+
 /// The keys of `Ordering=Name:asc,Name:desc`, each one of `names`; none when it is absent.
 pub(super) fn ordering(query: &Parameters, names: &[&'static str]) -> Result<Vec<(&'static str, Direction)>, ApiError> {
     let mut keys: Vec<(&'static str, Direction)> = Vec::new();
@@ -157,13 +161,13 @@ pub(super) fn ordering(query: &Parameters, names: &[&'static str]) -> Result<Vec
 }
 
 /// Larger sizes are cut, because libraries send the caller's limit as the size.
-fn page_size(text: &str) -> Result<u32, ApiError> {
+pub(super) fn page_size(text: &str) -> Result<u32, ApiError> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let size = if digits { text.parse::<u32>().unwrap_or(u32::MAX) } else { 0 };
     if size == 0 { Err(ApiError::invalid("Invalid PageSize.")) } else { Ok(size.min(LARGEST_SIZE)) }
 }
 
-fn write_token(direction: &str, cursor: &Cursor) -> String {
+pub(super) fn write_token(direction: &str, cursor: &Cursor) -> String {
     let mut token = format!("{direction}{}", cursor.sid);
     for key in &cursor.keys {
         token.push_str(&format!(".{key}"));
@@ -171,7 +175,7 @@ fn write_token(direction: &str, cursor: &Cursor) -> String {
     token
 }
 
-fn read_token(token: &str, keys: usize) -> Option<Seek> {
+pub(super) fn read_token(token: &str, keys: usize) -> Option<Seek> {
     let direction = token.get(..2)?;
     let mut parts = token.get(2..)?.split('.');
     let sid = parts.next().filter(|sid| is_sid(sid))?;

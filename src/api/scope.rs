@@ -52,6 +52,17 @@ impl FromRequestParts<State> for Scope {
 }
 
 impl Scope {
+    /// A request to a workspace that came by another way than REST, to `path` (with a leading slash).
+    pub(super) const fn within(
+        state: State,
+        place: Place,
+        workspace: WorkspaceView,
+        path: String,
+        if_match: Option<String>,
+    ) -> Self {
+        Self { state, place, workspace, path, parameters: Vec::new(), if_match }
+    }
+
     /// For tests of what takes a scope without a request.
     #[cfg(test)]
     pub(super) async fn of_workspace(state: State, account: AccountSid, workspace: WorkspaceSid) -> Self {
@@ -63,6 +74,11 @@ impl Scope {
     /// The workspace.
     pub(super) const fn sid(&self) -> WorkspaceSid {
         self.place.workspace
+    }
+
+    /// The path without `/v1`, for messages.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The answer when what the path names does not exist.

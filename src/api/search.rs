@@ -254,7 +254,9 @@ pub(super) async fn task_queues(
     };
     let Some(found) = scope.look(look).await? else { return Ok(None) };
     let mut selection = Selection::new(span, vec![by_date_updated.unwrap_or(Direction::Ascending)]);
-    found.iter().for_each(|(key, sid)| selection.offer([*key, 0], sid.bits()));
+    for (key, sid) in found {
+        selection.offer([key, 0], sid.bits());
+    }
     let chosen = selection.finish(TaskQueueSid::from_bits);
     let rows = store.task_queues_with(scope.sid(), &sids(&chosen)).await?;
     Ok(Some(filled(chosen, rows, |row| &row.sid)))

@@ -100,7 +100,9 @@ mod tests {
 
     fn page(directions: &[Direction], seek: Seek, limit: u32) -> List<u128> {
         let mut selection = Selection::new(Span { seek, limit }, directions.to_vec());
-        ROWS.iter().for_each(|(one, two, bits)| selection.offer([*one, *two], *bits));
+        for (one, two, bits) in ROWS {
+            selection.offer([one, two], bits);
+        }
         let list = selection.finish(|bits| format!("WT{bits:032x}"));
         let bits = |sid: &String| u128::from_str_radix(&sid[2..], 16).unwrap();
         let entries = list.entries.iter().map(|entry| Entry { at: entry.at.clone(), row: bits(&entry.row) });
@@ -115,7 +117,7 @@ mod tests {
     fn check(directions: &[Direction], expected: [u128; 6]) {
         let mut found = Vec::new();
         let mut seek = Seek::First;
-        let last = loop {
+        let end = loop {
             let list = page(directions, seek, 2);
             found.extend(rows(&list));
             match list.after.clone() {
@@ -124,8 +126,8 @@ mod tests {
             }
         };
         assert_eq!(found, expected, "forwards by {directions:?}");
-        let mut back = rows(&last);
-        let mut before = last.before;
+        let mut back = rows(&end);
+        let mut before = end.before;
         while let Some(cursor) = before {
             let list = page(directions, Seek::Before(cursor), 2);
             back.splice(0..0, rows(&list));

@@ -20,18 +20,19 @@ use crate::store::lists::{TaskFilter, TaskKey};
 use crate::store::pages::{Direction, List};
 use crate::store::views::TaskView;
 
-const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
+pub(super) const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let keys = task_keys(&query)?;
     let paging = Paging::read(&query, keys.len())?;
     let expression = query.filled("EvaluateTaskAttributes");
-    let expression = expression.map(|text| TaskExpression::compile("EvaluateTaskAttributes", text)).transpose()?;
+    let now = scope.state.clock.now();
+    let compiled = |text| TaskExpression::compile("EvaluateTaskAttributes", text, now);
+    let expression = expression.map(compiled).transpose()?;
     let list = match filter(&scope, &query).await? {
         Some(filter) => search::tasks(&scope, TaskQuery { filter, keys, expression }, paging.span()).await?,
         None => List::empty(),
     };
-    let now = scope.state.clock.now();
     Ok(paging.answer(&scope.place.url("/Tasks"), "tasks", &list, |row| render(&scope.place, row, now)))
 }
 
@@ -114,8 +115,8 @@ fn narrow<S: PartialEq>(wanted: &mut Option<Vec<S>>, among: Vec<S>) -> bool {
     nothing
 }
 
-/// The order of the list; creation and virtual start time exclude each other (TaskRouter: Task). Tasks of one priority
-/// are ordered by creation, in the same direction, unless told otherwise.
+/// The order of the list; creation and virtual start time exclude each other (TaskRouter: Task). With
+/// nothing but a priority, the most urgent come first and among them the oldest, or all the other way round.
 fn task_keys(query: &Parameters) -> Result<Vec<(TaskKey, Direction)>, ApiError> {
     let named = ordering(query, &["DateCreated", "Priority", "VirtualStartTime"])?;
     let is_named = |key: &str| named.iter().any(|(name, _)| *name == key);
@@ -130,7 +131,7 @@ fn task_keys(query: &Parameters) -> Result<Vec<(TaskKey, Direction)>, ApiError> 
     let mut keys: Vec<_> = keys.collect();
     match keys.as_slice() {
         [] => keys.push((TaskKey::DateCreated, Direction::Ascending)),
-        [(TaskKey::Priority, direction)] => keys.push((TaskKey::DateCreated, *direction)),
+        [(TaskKey::Priority, direction)] => keys.push((TaskKey::DateCreated, direction.reversed(true))),
         _ => {}
     }
     Ok(keys)
@@ -144,12 +145,17 @@ fn routing_target(form: &Parameters, place: &Place) -> Result<Option<RoutingTarg
             Some("WQ") => "TaskQueueSid",
             _ => "WorkflowSid",
         };
-        let shown: String = value.chars().take(100).collect();
-        ApiError::invalid(format!(
-            "Value '{shown}' provided for {kind} as RoutingTarget has an invalid format. WorkspaceSid: {}, AccountSid: {}",
-            place.workspace, place.account
-        ))
+        routing_target_error(value, kind, place)
     })
+}
+
+/// The error of a routing target that is no SID (message of the real service).
+pub(super) fn routing_target_error(value: &str, kind: &str, place: &Place) -> ApiError {
+    let shown: String = value.chars().take(100).collect();
+    ApiError::invalid(format!(
+        "Value '{shown}' provided for {kind} as RoutingTarget has an invalid format. WorkspaceSid: {}, AccountSid: {}",
+        place.workspace, place.account
+    ))
 }
 
 pub(super) fn render(place: &Place, row: &TaskView, now: Timestamp) -> Value {

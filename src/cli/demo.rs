@@ -68,6 +68,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         templates_dir: None,
         insecure_skip_signature: false,
         outbound: Rules { allow_private: true, allow_cidrs: Vec::new() },
+        waiting_calls_max: config.voice.waiting_calls_max,
         limits: Limits::default(),
         metrics_public: false,
     };

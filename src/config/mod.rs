@@ -96,6 +96,8 @@ pub struct Voice {
     pub templates_dir: Option<PathBuf>,
     /// Take webhooks without a signature.
     pub insecure_skip_signature: bool,
+    /// Calls that may wait for one workflow.
+    pub waiting_calls_max: u32,
 }
 
 /// Requests to users' URLs.
@@ -304,6 +306,10 @@ impl Config {
             if !(1..=1_000_000).contains(&value) {
                 return contradiction(format!("{key}: expected 1 to 1000000, found {value}"));
             }
+        }
+        let waiting = self.voice.waiting_calls_max;
+        if !(1..=5_000).contains(&waiting) {
+            return contradiction(format!("voice.waiting_calls_max: expected 1 to 5000, found {waiting}"));
         }
         let speed = self.phone_server.speed;
         if !(0.01..=1_000.0).contains(&speed) {

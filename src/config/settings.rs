@@ -94,6 +94,8 @@ settings! {
         "Directory of TwiML templates that replace the built-in ones"
     "voice.insecure_skip_signature" "SWITCHHOOK_INSECURE_SKIP_SIGNATURE" "insecure-skip-signature" Flag "BOOL"
         "Take voice webhooks without a signature (loopback listener only)"
+    "voice.waiting_calls_max" "SWITCHHOOK_WAITING_CALLS_MAX" "waiting-calls-max" Count "COUNT"
+        "Calls that may wait for one workflow; further ones get QueueResult=queue-full"
     "outbound.allow_private" "SWITCHHOOK_OUTBOUND_ALLOW_PRIVATE" "outbound-allow-private" Flag "BOOL"
         "Allow requests to users' URLs in private networks"
     "outbound.allow_cidrs" "SWITCHHOOK_OUTBOUND_ALLOW_CIDRS" "outbound-allow-cidrs" List "CIDR,…"

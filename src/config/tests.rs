@@ -122,6 +122,10 @@ fn a_wrong_value_is_named_with_its_place() {
         Given::default().option("limits.connections", "many"),
         "option --limits-connections: expected a whole number",
     );
+    for count in ["0", "5001"] {
+        let given = Given::default().option("voice.waiting_calls_max", count);
+        check(given, &format!("voice.waiting_calls_max: expected 1 to 5000, found {count}"));
+    }
     check(Given::default().option("account_sid", "AC1"), "option --account-sid: ");
     for error in [
         Given::default().option("listen", "here").error(),

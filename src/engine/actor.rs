@@ -14,9 +14,11 @@ use crate::clock::{Clock, Entropy};
 use crate::routing::{EventKind, EventRecord, Reply, Timestamp};
 use crate::store::{Error as StoreError, Store};
 
+use super::Limits;
 use super::cores::Cores;
 use super::outbox::Outbox;
 use super::request::{Error, Request};
+use super::witness::Witnesses;
 
 /// Requests decided in one batch.
 const BATCH_MAX: usize = 256;
@@ -65,6 +67,8 @@ pub(super) struct Surroundings {
     pub(super) clock: Clock,
     pub(super) entropy: Entropy,
     pub(super) outbox: Outbox,
+    pub(super) limits: Limits,
+    pub(super) witnesses: Witnesses,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -99,6 +103,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         }
         if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
             let counted: Vec<Counted> = batch.events.iter().filter_map(counted).collect();
+            let witnessed = if around.witnesses.is_empty() { Vec::new() } else { batch.events.clone() };
             if let Err(error) = around.store.append(batch).await {
                 for (reply, _) in replies {
                     // The one who asked may be gone; nobody else needs to know.
@@ -108,6 +113,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             }
             counted.iter().for_each(count);
             around.outbox.add(cores.sid(), errands);
+            around.witnesses.tell(cores.workspace(), &witnessed, now);
         }
         for (reply, outcome) in replies {
             let _ = reply.send(outcome);

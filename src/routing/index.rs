@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::deadline::{End, TaskDeadlines};
-use super::expression::{ChannelFigures, ChannelValues, Document, KnownWorkerValue, Scope, Slot, WorkerNames};
+use super::expression::{
+    ChannelFigures, ChannelValues, Document, Expression, KnownWorkerValue, Scope, Slot, WorkerNames,
+};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, Rule, TaskKey, lane_key_of};
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid};
 use super::state::{BackOff, ReservationStatus, RoutingTarget, Step, Task, TaskOrder, TaskStatus, TransferTarget};
@@ -45,11 +47,12 @@ impl ChannelFigures for Figures<'_> {
 }
 
 impl Workspace {
-    /// Calls `ask` with everything an expression can see of a worker.
+    /// Calls `ask` with everything an expression can see of a worker, and of a task and the time where it may.
     pub(super) fn with_worker_scope<R>(
         &self,
         worker: &WorkerEntry,
         task: Option<&Document>,
+        now: Option<Timestamp>,
         ask: impl FnOnce(&Scope<'_>) -> R,
     ) -> R {
         let activity = self.activities.get(&worker.row.activity);
@@ -61,7 +64,7 @@ impl Workspace {
             activity_name: activity.map_or("", |activity| activity.row.friendly_name.as_str()),
             channels: &figures,
         };
-        ask(&Scope { task, worker: Some(&worker.document), names: Some(&names), counts: None })
+        ask(&Scope { task, worker: Some(&worker.document), names: Some(&names), counts: None, now })
     }
 
     /// Whether the worker's current activity is an available one.
@@ -189,7 +192,7 @@ impl Workspace {
     /// Recomputes which of `queues` a worker belongs to; true when anything changed.
     pub(super) fn refresh_membership_in(&mut self, worker: WorkerSid, queues: &[TaskQueueSid]) -> bool {
         let Some(entry) = self.workers.get(&worker) else { return false };
-        let changes: Vec<(TaskQueueSid, bool)> = self.with_worker_scope(entry, None, |scope| {
+        let changes: Vec<(TaskQueueSid, bool)> = self.with_worker_scope(entry, None, None, |scope| {
             let belongs = |queue| self.task_queues.get(queue).is_some_and(|queue| queue.takes(scope));
             let asked = queues.iter().map(|queue| (*queue, belongs(queue)));
             asked.filter(|(queue, member)| *member != entry.queues.contains(queue)).collect()
@@ -202,7 +205,7 @@ impl Workspace {
         let Some(entry) = self.workers.get(&worker) else { return false };
         // Both are in the order of the SIDs; with thousands of queues it counts that none is looked up.
         let mut members = entry.queues.iter().peekable();
-        let changes: Vec<(TaskQueueSid, bool)> = self.with_worker_scope(entry, None, |scope| {
+        let changes: Vec<(TaskQueueSid, bool)> = self.with_worker_scope(entry, None, None, |scope| {
             let asked = self.task_queues.iter().filter_map(|(sid, queue)| {
                 while members.next_if(|member| *member < sid).is_some() {}
                 let before = members.next_if_eq(&sid).is_some();
@@ -343,6 +346,10 @@ impl Workspace {
                 lane.map_or(Position::Nobody, |lane| lane.add(in_lane, key, || document.unwrap_or_default()))
             }
         });
+        let timed = position.as_ref().is_some_and(Position::uses_time);
+        if let Some(lane) = lane.filter(|_| timed) {
+            *self.timed_lanes.entry(lane).or_insert(0) += 1;
+        }
         self.deadlines.extend(deadlines.entries(task));
         if let Some(entry) = self.tasks.get_mut(&task) {
             self.tallies.add(&entry.row);
@@ -362,6 +369,9 @@ impl Workspace {
         }
         let Some(position) = entry.position.take() else { return };
         let Some(entry) = self.tasks.get(&task) else { return };
+        if let Some(lane) = lane_key_of(&entry.row).filter(|_| position.uses_time()) {
+            discount(&mut self.timed_lanes, &lane);
+        }
         let key = self.task_key_of(&entry.row);
         match position {
             Position::Targeted(worker) => {
@@ -453,7 +463,8 @@ impl Workspace {
         let document = Document::read(&self.vocabulary, &attributes_of(&row.attributes));
         let slots = target.expression.as_ref().map_or(&[][..], |expression| expression.task_slots());
         let projection = document.project(slots);
-        let rule = Arc::new(Rule { workflow, version: row.workflow_version, step: row.step, projection });
+        let uses_time = target.expression.as_ref().is_some_and(Expression::uses_time);
+        let rule = Arc::new(Rule { workflow, version: row.workflow_version, step: row.step, projection, uses_time });
         match self.known_worker(target, &document) {
             None => (Position::Ruled(rule), Some(document)),
             Some(Ok(worker)) => (Position::Known(Box::new((worker, rule))), Some(document)),

@@ -69,6 +69,8 @@ pub(super) struct Rule {
     pub(super) version: u32,
     pub(super) step: Step,
     pub(super) projection: Projection,
+    /// The answer may change with the minute.
+    pub(super) uses_time: bool,
 }
 
 /// Tasks of a lane that matching cannot tell apart.
@@ -110,6 +112,17 @@ pub(super) enum Position {
     Awaited(Box<str>),
     /// For nobody: no worker is known, or the queue is gone.
     Nobody,
+}
+
+impl Position {
+    /// Whether what the step asks may change with the minute.
+    pub(super) fn uses_time(&self) -> bool {
+        match self {
+            Self::Ruled(rule) => rule.uses_time,
+            Self::Known(known) => known.1.uses_time,
+            Self::Plain | Self::Targeted(_) | Self::Awaited(_) | Self::Nobody => false,
+        }
+    }
 }
 
 impl Lane {

@@ -84,7 +84,7 @@ impl Workspace {
         let expression = target.and_then(|target| target.expression.as_ref());
         let fits = |worker: &WorkerSid| {
             !self.is_barred(row, *worker, now)
-                && self.workers.get(worker).is_some_and(|entry| self.satisfies(entry, expression, document))
+                && self.workers.get(worker).is_some_and(|entry| self.satisfies(entry, expression, document, now))
         };
         if let Some(worker) = only {
             let ready = self.workers.get(&worker).is_some_and(|entry| entry.ready.contains_key(&lane_key));
@@ -100,7 +100,7 @@ impl Workspace {
         let mut keyed = Vec::with_capacity(workers.len());
         for worker in &workers {
             let Some(entry) = self.workers.get(worker) else { continue };
-            match self.with_worker_scope(entry, Some(&task_document), |scope| order_by.key(scope)) {
+            match self.with_worker_scope(entry, Some(&task_document), Some(now), |scope| order_by.key(scope)) {
                 Some(key) => keyed.push((key, *worker)),
                 // A value that is not an integer voids the whole order_by for this match (D12).
                 None => return workers.into_iter().take(limit).collect(),
@@ -115,12 +115,19 @@ impl Workspace {
         usize::try_from(limit).unwrap_or(1).max(1)
     }
 
-    fn satisfies(&self, worker: &WorkerEntry, expression: Option<&Expression>, task: Option<&Document>) -> bool {
-        expression.is_none_or(|expression| self.with_worker_scope(worker, task, |scope| expression.matches(scope)))
+    fn satisfies(
+        &self,
+        worker: &WorkerEntry,
+        expression: Option<&Expression>,
+        task: Option<&Document>,
+        now: Timestamp,
+    ) -> bool {
+        expression
+            .is_none_or(|expression| self.with_worker_scope(worker, task, Some(now), |scope| expression.matches(scope)))
     }
 
     /// Where the worker could take tasks from, each class of tasks asked once.
-    fn sources_for(&self, worker: WorkerSid) -> Vec<Source> {
+    fn sources_for(&self, worker: WorkerSid, now: Timestamp) -> Vec<Source> {
         let mut sources = Vec::new();
         let Some(entry) = self.workers.get(&worker) else { return sources };
         for lane_key in entry.ready.keys() {
@@ -129,12 +136,12 @@ impl Workspace {
                 sources.push(Source::Plain(*lane_key));
             }
             for (rule, class) in &lane.ruled {
-                if self.fits_class(entry, class) {
+                if self.fits_class(entry, class, now) {
                     sources.push(Source::Ruled(*lane_key, Arc::clone(rule)));
                 }
             }
             for (rule, class) in lane.known.get(&worker).into_iter().flatten() {
-                if self.fits_class(entry, class) {
+                if self.fits_class(entry, class, now) {
                     sources.push(Source::Known(*lane_key, worker, Arc::clone(rule)));
                 }
             }
@@ -145,10 +152,10 @@ impl Workspace {
         sources
     }
 
-    fn fits_class(&self, worker: &WorkerEntry, class: &Class) -> bool {
+    fn fits_class(&self, worker: &WorkerEntry, class: &Class, now: Timestamp) -> bool {
         let first = class.tasks.first().and_then(|key| self.tasks.get(&key.task()));
         let expression = first.and_then(|task| self.target_of(&task.row)).and_then(|target| target.expression.as_ref());
-        first.is_some() && self.satisfies(worker, expression, Some(&class.document))
+        first.is_some() && self.satisfies(worker, expression, Some(&class.document), now)
     }
 
     /// The first task of a source that one of the askers may take; askers who may take none any more are dropped.
@@ -170,7 +177,7 @@ impl Workspace {
         let mut out = Vec::new();
         for worker in askers.iter() {
             let entry = self.workers.get(worker).filter(|entry| entry.ready.contains_key(lane_key));
-            let Some(entry) = entry.filter(|entry| class.is_none_or(|class| self.fits_class(entry, class))) else {
+            let Some(entry) = entry.filter(|entry| class.is_none_or(|class| self.fits_class(entry, class, now))) else {
                 out.push(*worker);
                 continue;
             };
@@ -274,6 +281,18 @@ impl Turn<'_> {
         true
     }
 
+    /// In a new minute, asks those who stand ready where tasks wait for a time of day.
+    pub(super) fn offer_by_time(&mut self) {
+        let now = self.now;
+        let offered_in = self.workspace.offered_in.replace(now);
+        if offered_in.is_some_and(|before| before.minute() == now.minute()) {
+            return;
+        }
+        let lanes = self.workspace.timed_lanes.keys().filter_map(|key| self.workspace.lanes.get(key));
+        let ready: Vec<WorkerSid> = lanes.flat_map(|lane| lane.ready.iter().map(|key| key.worker)).collect();
+        self.freed.extend(ready);
+    }
+
     /// Gives workers that became ready the first tasks they may take, then lets returning tasks try again.
     ///
     /// Ends because each round makes a reservation or drops a worker or a task from its list.
@@ -305,7 +324,7 @@ impl Turn<'_> {
         loop {
             let mut asked = BTreeSet::new();
             for worker in std::mem::take(&mut self.freed) {
-                for source in self.workspace.sources_for(worker) {
+                for source in self.workspace.sources_for(worker, self.now) {
                     asked.insert(hand_out.ask(source, worker));
                 }
             }

@@ -321,13 +321,9 @@ impl Turn<'_> {
     pub(super) fn delete_workflow(&mut self, workflow: WorkflowSid) -> Result<Reply, Refusal> {
         let row = self.workspace.workflows.get(&workflow).ok_or(Refusal::NotFound)?;
         let current = row.version;
-        let first = (workflow, 0);
-        let last = (workflow, u32::MAX);
         let handed_on =
             |row: &Transfer| row.initiating_workflow == Some(workflow) && row.status == TransferStatus::Initiated;
-        if self.workspace.versions.range(first..=last).any(|(_, entry)| entry.followers > 0)
-            || self.workspace.transfers.values().any(handed_on)
-        {
+        if self.workspace.followers_of(workflow) > 0 || self.workspace.transfers.values().any(handed_on) {
             let reason = format!("pending or reserved tasks are controlled by workflow {workflow}");
             return Err(Refusal::InUse { reason });
         }

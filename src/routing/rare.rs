@@ -83,6 +83,12 @@ impl<T: Unset + std::fmt::Debug> std::fmt::Debug for Rare<T> {
     }
 }
 
+impl<T: Unset + serde::Serialize> serde::Serialize for Rare<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -146,16 +146,6 @@ impl Workspace {
         }
     }
 
-    /// The queue with this name.
-    pub fn task_queue_named(&self, name: &str) -> Option<TaskQueueSid> {
-        self.task_queues.values().find(|entry| entry.row.friendly_name == name).map(|entry| entry.row.sid)
-    }
-
-    /// Whether there is such a queue.
-    pub fn has_task_queue(&self, queue: TaskQueueSid) -> bool {
-        self.task_queues.contains_key(&queue)
-    }
-
     /// A channel by its SID or its unique name.
     pub fn task_channel_named(&self, name: &ChannelName) -> Option<TaskChannelSid> {
         match name {

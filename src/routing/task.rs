@@ -175,7 +175,7 @@ impl Turn<'_> {
         let workflow = self.workspace.workflows.get(&workflow?)?;
         let routes = &self.workspace.versions.get(&(workflow.sid, workflow.version))?.routes;
         let document = self.workspace.read_document(attributes);
-        match routes.first_match(&document, 0) {
+        match routes.first_match(&document, 0, self.now) {
             Some(filter) => routes.filters.get(filter)?.targets.first().map(|target| target.queue),
             None => routes.default.as_ref().map(|target| target.queue),
         }
@@ -188,7 +188,7 @@ impl Turn<'_> {
             .map(|version| &version.routes)
             .ok_or(Refusal::Missing { parameter: "WorkflowSid" })?;
         let document = self.workspace.read_document(attributes);
-        if routes.default.is_some() || routes.first_match(&document, 0).is_some() {
+        if routes.default.is_some() || routes.first_match(&document, 0, self.now).is_some() {
             Ok(())
         } else {
             Err(Refusal::NoMatchingTarget)
@@ -331,7 +331,8 @@ impl Turn<'_> {
         self.workspace.lift_task(task);
         let Some(entry) = self.workspace.tasks.remove(&task) else { return };
         for reservation in entry.reservations().iter().copied() {
-            self.workspace.reservations.remove(&reservation);
+            let removed = self.workspace.reservations.remove(&reservation);
+            self.workspace.departing.reservations.extend(removed.map(|row| (reservation, row)));
             self.workspace.touched.reservations.insert(reservation);
         }
         for transfer in entry.transfers() {
@@ -342,6 +343,7 @@ impl Turn<'_> {
         if let Some(workflow) = entry.row.workflow {
             self.drop_unfollowed(workflow, entry.row.workflow_version);
         }
+        self.workspace.departing.tasks.insert(task, entry.row);
     }
 
     pub(super) fn cancel_task(&mut self, task: TaskSid, reason: &str) {
@@ -502,5 +504,52 @@ fn check_transition(task: TaskSid, from: TaskStatus, to: Option<TaskStatus>) -> 
         Some(Completed) if matches!(from, Assigned | Wrapping) => Ok(()),
         Some(Completed) => Err(Refusal::NotCompletable(task)),
         Some(status @ (Pending | Reserved | Assigned)) => Err(Refusal::StatusNotSettable { status: status.as_str() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, NewWorkspace, Template};
+    use super::super::sid::{AccountSid, SidSource};
+    use super::super::state::TaskOrder;
+    use super::super::workspace::Workspace;
+    use super::*;
+
+    struct Counted(u128);
+
+    impl SidSource for Counted {
+        fn next_bits(&mut self, _now: Timestamp) -> u128 {
+            self.0 += 1;
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_full_workspace_takes_no_task_until_one_is_removed() {
+        let new = NewWorkspace {
+            friendly_name: "Floor".to_owned(),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: true,
+            prioritize_queue_order: TaskOrder::Fifo,
+            template: Template::Fifo,
+        };
+        let mut sids = Counted(0);
+        let (mut workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, Timestamp(0), &mut sids).unwrap();
+        assert_eq!(workspace.tasks_max, 500_000);
+        workspace.tasks_max = 2;
+        let create = Command::CreateTask(NewTask::with_attributes("{}"));
+        let Reply::Task(first) = workspace.handle(&create, Timestamp(0), &mut sids).unwrap().reply else {
+            panic!("a task");
+        };
+        workspace.handle(&create, Timestamp(0), &mut sids).unwrap();
+        let full = Refusal::LimitReached { kind: "tasks", limit: 2 };
+        assert_eq!(workspace.handle(&create, Timestamp(0), &mut sids).unwrap_err(), full);
+        // A finished task counts until it is removed.
+        let cancel = TaskUpdate { status: Some(TaskStatus::Canceled), ..TaskUpdate::default() };
+        workspace.handle(&Command::UpdateTask(first, cancel), Timestamp(0), &mut sids).unwrap();
+        assert_eq!(workspace.handle(&create, Timestamp(299_999), &mut sids).unwrap_err(), full);
+        workspace.handle(&Command::Tick, Timestamp(300_000), &mut sids).unwrap();
+        workspace.handle(&create, Timestamp(300_000), &mut sids).unwrap();
     }
 }

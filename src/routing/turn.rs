@@ -53,6 +53,7 @@ impl<'a> Turn<'a> {
     }
 
     pub(super) fn finish(mut self, reply: Reply) -> Done {
+        self.offer_by_time();
         self.settle();
         Done { reply, events: self.events, alerts: self.alerts }
     }

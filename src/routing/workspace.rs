@@ -32,6 +32,9 @@ use super::workflow::Routes;
 pub const BUILT_IN_CHANNELS: [(&str, &str); 5] =
     [("default", "Default"), ("voice", "Voice"), ("chat", "Programmable Chat"), ("sms", "SMS"), ("video", "Video")];
 
+/// Before every deadline.
+const START_OF_TIME: Timestamp = Timestamp(i64::MIN);
+
 /// What happened while one command was carried out.
 #[derive(Debug)]
 pub struct Done {
@@ -157,6 +160,13 @@ pub(super) struct Touched {
     pub(super) transfers: BTreeSet<TransferSid>,
 }
 
+/// What was removed, kept for as long as its last events are being told.
+#[derive(Debug, Default)]
+pub(super) struct Departed {
+    pub(super) tasks: BTreeMap<TaskSid, Task>,
+    pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
+}
+
 /// One workspace in memory.
 #[derive(Debug)]
 pub struct Workspace {
@@ -175,6 +185,10 @@ pub struct Workspace {
     pub(super) transfers: BTreeMap<TransferSid, Transfer>,
     pub(super) vocabulary: Vocabulary,
     pub(super) lanes: BTreeMap<LaneKey, Lane>,
+    /// How many tasks wait in each lane for an answer that may change with the minute.
+    pub(super) timed_lanes: BTreeMap<LaneKey, u32>,
+    /// The minute in which workers were last offered those; unknown after [`Workspace::restore`].
+    pub(super) offered_in: Option<Timestamp>,
     /// Tasks that wait for one named worker and nobody else.
     pub(super) targeted: BTreeMap<WorkerSid, BTreeSet<(TaskKey, TaskSid)>>,
     /// Tasks that wait for a known worker by a name that nobody bears, by that name in lower case.
@@ -190,6 +204,10 @@ pub struct Workspace {
     pub(super) newest_stamp: Timestamp,
     pub(super) tasks_max: usize,
     pub(super) touched: Touched,
+    /// Removed since the last [`Workspace::take_changes`].
+    pub(super) departing: Departed,
+    /// Removed before that, with the changes that were taken then.
+    pub(super) departed: Departed,
 }
 
 impl Workspace {
@@ -241,15 +259,19 @@ impl Workspace {
             transfers: BTreeMap::new(),
             vocabulary: Vocabulary::default(),
             lanes: BTreeMap::new(),
+            timed_lanes: BTreeMap::new(),
+            offered_in: None,
             targeted: BTreeMap::new(),
             awaited: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             tallies: Tallies::default(),
             workers_in: BTreeMap::new(),
             dynamic_queues: BTreeSet::new(),
-            newest_stamp: Timestamp(i64::MIN),
+            newest_stamp: START_OF_TIME,
             tasks_max: super::task::TASKS_MAX,
             touched: Touched::default(),
+            departing: Departed::default(),
+            departed: Departed::default(),
         }
     }
 
@@ -269,7 +291,9 @@ impl Workspace {
 
     /// Earliest moment at which [`Command::Tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let minute =
+            (!self.timed_lanes.is_empty()).then(|| self.offered_in.map_or(START_OF_TIME, Timestamp::next_minute));
+        [self.deadlines.first().map(|(at, _)| *at), minute].into_iter().flatten().min()
     }
 
     /// The workspace's own fields.
@@ -277,9 +301,34 @@ impl Workspace {
         &self.settings
     }
 
+    /// A task that was removed by the changes that were taken last, or is there still.
+    pub fn task_or_departed(&self, task: TaskSid) -> Option<&Task> {
+        self.task(task).or_else(|| self.departed.tasks.get(&task))
+    }
+
+    /// The same of a reservation.
+    pub fn reservation_or_departed(&self, reservation: ReservationSid) -> Option<&Reservation> {
+        self.reservation(reservation).or_else(|| self.departed.reservations.get(&reservation))
+    }
+
     /// A task, also one that has ended but is not removed yet.
     pub fn task(&self, task: TaskSid) -> Option<&Task> {
         self.tasks.get(&task).map(|entry| &entry.row)
+    }
+
+    /// All activities, by SID.
+    pub fn activities(&self) -> impl Iterator<Item = &Activity> {
+        self.activities.values().map(|entry| &entry.row)
+    }
+
+    /// A task channel.
+    pub fn task_channel(&self, channel: TaskChannelSid) -> Option<&TaskChannel> {
+        self.task_channels.get(&channel)
+    }
+
+    /// A workflow.
+    pub fn workflow(&self, workflow: WorkflowSid) -> Option<&Workflow> {
+        self.workflows.get(&workflow)
     }
 
     /// A worker.
@@ -311,6 +360,11 @@ impl Workspace {
         self.transfers.get(&transfer)
     }
 
+    /// How many tasks wait or are offered under any version of the workflow.
+    pub fn followers_of(&self, workflow: WorkflowSid) -> usize {
+        self.versions.range((workflow, 0)..=(workflow, u32::MAX)).map(|(_, entry)| entry.followers).sum()
+    }
+
     /// The transfers of a task, by SID.
     pub fn transfers_of_task(&self, task: TaskSid) -> impl Iterator<Item = &Transfer> {
         let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.transfers());
@@ -330,6 +384,7 @@ impl Workspace {
     /// The rows to write for everything that changed since the last call.
     pub fn take_changes(&mut self) -> Vec<RowChange> {
         let touched = std::mem::take(&mut self.touched);
+        self.departed = std::mem::take(&mut self.departing);
         if touched.deleted {
             self.touched.deleted = true;
             return vec![RowChange::WorkspaceDeleted];

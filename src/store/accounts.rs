@@ -43,6 +43,13 @@ impl Store {
         self.write(Work::of_account(row)).await
     }
 
+    /// How many workspaces an account has.
+    pub async fn count_workspaces(&self, account: AccountSid) -> Result<u64, Error> {
+        let sql = "SELECT COUNT(*) FROM workspaces WHERE account_sid = $1";
+        let count: i64 = sqlx::query_scalar(sql).bind(account.to_string()).fetch_one(self.read_pool()).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// Adds a line to the alert log; it is on disk when this returns.
     pub async fn alert(&self, alert: Alert) -> Result<(), Error> {
         self.write(Work::of_alert(alert)).await

@@ -8,12 +8,12 @@
 use crate::routing::command::{ChannelName, ReservationParent};
 use crate::routing::{
     AccountSid, ActivitySid, EventSid, ReservationSid, ReservationStatus, RoutingTarget, Task, TaskQueueSid, TaskSid,
-    TaskStatus, Timestamp, Worker, WorkerSid, WorkflowSid, WorkspaceSid,
+    TaskStatus, Timestamp, TransferStatus, Worker, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 
 use super::pages::{Direction, List, Seek, Select, Span};
 use super::views::{
-    ActivityView, ApiKeyView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, View,
+    ActivityView, ApiKeyView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, TransferView, View,
     WorkerChannelView, WorkerView, WorkflowView, WorkspaceView, under,
 };
 use super::{Error, Store};
@@ -140,7 +140,8 @@ impl TaskFilter {
             + lists.iter().flatten().count();
         match keys {
             [(TaskKey::DateCreated, _)] => narrowed <= 1 && lists.iter().flatten().all(|length| *length == 1),
-            [(TaskKey::Priority, _), (TaskKey::DateCreated, _)] | [(TaskKey::VirtualStartTime, _)] => narrowed == 0,
+            [(TaskKey::Priority, priority), (TaskKey::DateCreated, created)] => narrowed == 0 && priority != created,
+            [(TaskKey::VirtualStartTime, _)] => narrowed == 0,
             _ => false,
         }
     }
@@ -441,6 +442,23 @@ impl Store {
         span: Span,
     ) -> Result<List<ReservationView>, Error> {
         reservations(workspace, parent, filter).page(self.read_pool(), span).await
+    }
+
+    /// Transfers that a worker initiated, oldest first; there are as few as there are tasks that were handed on.
+    pub async fn transfers(
+        &self,
+        workspace: WorkspaceSid,
+        worker: WorkerSid,
+        task: Option<TaskSid>,
+        status: Option<TransferStatus>,
+        span: Span,
+    ) -> Result<List<TransferView>, Error> {
+        let select = Select::new()
+            .filter("x.workspace_sid = ?", workspace)
+            .filter("x.initiating_worker_sid = ?", worker)
+            .filter_some("x.task_sid = ?", task)
+            .filter_some("x.status = ?", status);
+        select.order("x.created_at", Direction::Ascending).page(self.read_pool(), span).await
     }
 
     /// Events of a workspace, oldest first.

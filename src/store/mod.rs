@@ -1,8 +1,9 @@
 //! Rows on disk: SQLite now, behind one [`Store`] type; it must not decide anything or call the network.
 //!
 //! Writes go to one writer task that puts everything that waits, of all workspaces, into one commit (`writer`); reads
-//! use a pool of read-only connections. SQL is kept portable: `$1` placeholders, `ON CONFLICT … DO UPDATE`, values that
-//! are text, whole numbers or flags. Start with [`Store`], then [`Batch`], then `writer`.
+//! use a pool of read-only connections. What statistics count is made of the events and written with them (`work`). SQL
+//! is kept portable: `$1` placeholders, `ON CONFLICT … DO UPDATE`, values that are text, whole numbers or flags. Start
+//! with [`Store`], then [`Batch`], then `writer`.
 
 mod accounts;
 mod api_keys;

@@ -6,8 +6,10 @@ use axum::body::Body;
 use axum::http::Request;
 use tower::ServiceExt as _;
 
+mod queue_full;
+
 use super::*;
-use crate::engine::Request as EngineRequest;
+use crate::engine::{Limits, Request as EngineRequest};
 use crate::outbound::Rules;
 use crate::routing::command::{NewWorker, NewWorkspace, TaskUpdate, Template};
 use crate::routing::{AccountSid, Command, TaskOrder, TaskStatus, Timestamp, WorkspaceRows};
@@ -34,8 +36,12 @@ impl Bench {
         Self::start_with(PublicUrl::Fixed(BASE.to_owned()), Duration::from_secs(5)).await
     }
 
-    /// `requested_url` tells what else than [`BASE`] may be signed; applications answer within `patience`.
     async fn start_with(requested_url: PublicUrl, patience: Duration) -> Self {
+        Self::start_within(Limits::default(), requested_url, patience).await
+    }
+
+    /// `requested_url` tells what else than [`BASE`] may be signed; applications answer within `patience`.
+    async fn start_within(limits: Limits, requested_url: PublicUrl, patience: Duration) -> Self {
         let store = Store::open("sqlite::memory:").await.unwrap();
         let clock = Clock::fixed(Timestamp(1_790_000_000_000));
         for (bits, token) in [(1, OWN_TOKEN), (2, "foreign token")] {
@@ -47,7 +53,7 @@ impl Bench {
             };
             store.create_account(account).await.unwrap();
         }
-        let engine = Engine::start(store.clone(), None, clock.clone(), Entropy).await.unwrap();
+        let engine = Engine::start_within(limits, store.clone(), None, clock.clone(), Entropy).await.unwrap();
         let new = NewWorkspace {
             friendly_name: "Floor".to_owned(),
             event_callback_url: String::new(),

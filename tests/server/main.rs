@@ -5,16 +5,26 @@ mod api;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
 mod random_routing;
 #[cfg(test)]
+mod recount;
+#[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod routing_watch;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod story;
+#[cfg(test)]
+mod tallies;
 #[cfg(test)]
 mod tidy;

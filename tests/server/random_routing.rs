@@ -41,9 +41,14 @@ struct Run {
     workspace: Workspace,
     watch: Watch,
     sids: Sids,
-    now: Timestamp,
-    state: u64,
+    commands: Commands,
     shown: VecDeque<String>,
+}
+
+/// Makes commands up, the same for the same seed.
+pub(crate) struct Commands {
+    pub(crate) now: Timestamp,
+    state: u64,
 }
 
 impl Run {
@@ -61,15 +66,54 @@ impl Run {
         let (mut workspace, done) =
             Workspace::create(AccountSid::from_bits(1), &new, now, &mut sids).expect("a workspace can be made");
         let watch = Watch::new(&mut workspace, &done, now).expect("a new workspace is in order");
-        Self { workspace, watch, sids, now, state: seed, shown: VecDeque::new() }
+        Self { workspace, watch, sids, commands: Commands::new(seed, now), shown: VecDeque::new() }
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    /// Lets some time pass, ticks (not always in time), and gives one command.
+    fn step(&mut self, depth: Depth) -> Result<(), String> {
+        let pause = match self.commands.below(40) {
+            0..20 => 0,
+            20..30 => self.commands.below(1_500),
+            30..38 => self.commands.below(20_000),
+            _ => self.commands.below(400_000),
+        };
+        let pause = if self.commands.one_in(1_000) { 90_000_000 } else { pause };
+        let until = self.commands.now.plus_ms(i64::try_from(pause).unwrap_or(0));
+        let punctual = !self.commands.one_in(10);
+        while let Some(at) = self.workspace.next_deadline().filter(|at| punctual && *at <= until) {
+            self.commands.now = self.commands.now.max(at);
+            self.give(&Command::Tick, Depth::Events)?;
+        }
+        self.commands.now = until;
+        let rows = self.workspace.rows();
+        let command = self.commands.command(&rows);
+        self.give(&command, depth)
+    }
+
+    fn give(&mut self, command: &Command, depth: Depth) -> Result<(), String> {
+        self.shown.push_back(format!("{} {command:?}", self.commands.now.0));
+        if self.shown.len() > COMMANDS_SHOWN {
+            self.shown.pop_front();
+        }
+        let outcome = self.watch.carry_out(&mut self.workspace, command, self.commands.now, &mut self.sids, depth)?;
+        if let (Err(refusal), Some(last)) = (outcome, self.shown.back_mut()) {
+            last.push_str(&format!(" refused: {refusal}"));
+        }
+        Ok(())
+    }
+}
+
+impl Commands {
+    pub(crate) const fn new(seed: u64, now: Timestamp) -> Self {
+        Self { now, state: seed }
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.state = self.state.wrapping_add(1);
         usize::try_from(mix(self.state.wrapping_mul(0x1000_0001)) % limit.max(1) as u64).unwrap_or(0)
     }
 
-    fn one_in(&mut self, of: usize) -> bool {
+    pub(crate) fn one_in(&mut self, of: usize) -> bool {
         self.below(of) == 0
     }
 
@@ -78,40 +122,8 @@ impl Run {
         list.get(at)
     }
 
-    /// Lets some time pass, ticks (not always in time), and gives one command.
-    fn step(&mut self, depth: Depth) -> Result<(), String> {
-        let pause = match self.below(40) {
-            0..20 => 0,
-            20..30 => self.below(1_500),
-            30..38 => self.below(20_000),
-            _ => self.below(400_000),
-        };
-        let pause = if self.one_in(1_000) { 90_000_000 } else { pause };
-        let until = self.now.plus_ms(i64::try_from(pause).unwrap_or(0));
-        let punctual = !self.one_in(10);
-        while let Some(at) = self.workspace.next_deadline().filter(|at| punctual && *at <= until) {
-            self.now = self.now.max(at);
-            self.give(&Command::Tick, Depth::Events)?;
-        }
-        self.now = until;
-        let rows = self.workspace.rows();
-        let command = self.command(&rows);
-        self.give(&command, depth)
-    }
-
-    fn give(&mut self, command: &Command, depth: Depth) -> Result<(), String> {
-        self.shown.push_back(format!("{} {command:?}", self.now.0));
-        if self.shown.len() > COMMANDS_SHOWN {
-            self.shown.pop_front();
-        }
-        let outcome = self.watch.carry_out(&mut self.workspace, command, self.now, &mut self.sids, depth)?;
-        if let (Err(refusal), Some(last)) = (outcome, self.shown.back_mut()) {
-            last.push_str(&format!(" refused: {refusal}"));
-        }
-        Ok(())
-    }
-
-    fn command(&mut self, rows: &WorkspaceRows) -> Command {
+    /// The next command to a workspace with these rows.
+    pub(crate) fn command(&mut self, rows: &WorkspaceRows) -> Command {
         match self.below(100) {
             0..22 => self.task_command(rows),
             22..40 => self.task_update(rows),

@@ -177,9 +177,11 @@ impl Watch {
         self.tasks_add_up(&rows)?;
         states_agree(&rows, &self.offers_max)?;
         figures_agree(&rows)?;
-        self.nobody_waits_in_vain(&rows)?;
-        self.earliest_is_next(&rows, workspace.next_deadline())?;
-        restores(&rows, workspace.next_deadline(), now)
+        crate::tallies::agree(workspace, &rows, now)?;
+        self.nobody_waits_in_vain(&rows, now)?;
+        let timed = rows.tasks.iter().any(|task| self.waits_for_a_time(&rows, task));
+        self.earliest_is_next(&rows, workspace.next_deadline(), timed.then(|| now.next_minute()))?;
+        restores(&rows, workspace.next_deadline(), timed, now)
     }
 
     fn look_at_event(&mut self, event: &EventRecord, now: Timestamp) -> Result<(), String> {
@@ -228,7 +230,7 @@ impl Watch {
             .reservations
             .iter()
             .find(|row| Some(row.sid) == event.about.reservation)
-            .and_then(|row| *row.transfer)
+            .and_then(|row| row.transfer)
             .and_then(|transfer| self.stored.transfers.iter().find(|row| row.sid == transfer));
         match of_transfer.map(|transfer| transfer.to) {
             Some(TransferTarget::Worker(_)) => return Ok(()),
@@ -297,11 +299,11 @@ impl Watch {
     }
 
     /// No task is pending while somebody could be reserved for it (gaps and back-offs apart).
-    fn nobody_waits_in_vain(&mut self, rows: &WorkspaceRows) -> Result<(), String> {
+    fn nobody_waits_in_vain(&mut self, rows: &WorkspaceRows, now: Timestamp) -> Result<(), String> {
         self.compile_all(rows);
         for task in rows.tasks.iter().filter(|task| task.status == TaskStatus::Pending) {
             for worker in &rows.workers {
-                if self.is_candidate(rows, task, worker) {
+                if self.is_candidate(rows, task, worker, now) {
                     return Err(format!("{} is pending although {} is free", task.sid, worker.friendly_name));
                 }
             }
@@ -309,7 +311,7 @@ impl Watch {
         Ok(())
     }
 
-    fn is_candidate(&self, rows: &WorkspaceRows, task: &Task, worker: &Worker) -> bool {
+    fn is_candidate(&self, rows: &WorkspaceRows, task: &Task, worker: &Worker, now: Timestamp) -> bool {
         // A gap that is over lasts until the tick that ends it.
         if task.back_offs.iter().any(|back_off| back_off.worker == worker.sid && back_off.until.0 != i64::MIN) {
             return false;
@@ -354,7 +356,7 @@ impl Watch {
             return false;
         }
         let Some(target) = self.target_of(task) else { return true };
-        let of_both = Scope { task: Some(&task_document), ..of_worker };
+        let of_both = Scope { task: Some(&task_document), now: Some(now), ..of_worker };
         let fits = target.expression.as_ref().is_none_or(|expression| expression.matches(&of_both));
         let known = match &target.known_worker {
             None => true,
@@ -367,9 +369,36 @@ impl Watch {
         fits && known
     }
 
+    /// Whether the time of day decides about a waiting task and somebody of its queue.
+    fn waits_for_a_time(&self, rows: &WorkspaceRows, task: &Task) -> bool {
+        if task.status != TaskStatus::Pending || matches!(*task.routing_target, Some(RoutingTarget::Worker(_))) {
+            return false;
+        }
+        let Some(target) = self.target_of(task) else { return false };
+        let document = Document::read(&self.vocabulary, &json(&task.attributes));
+        let known = match &target.known_worker {
+            None => true,
+            Some(KnownAgent::Sid(known)) => {
+                rows.workers.iter().any(|row| known.value(&document) == KnownWorkerValue::Text(row.sid.to_string()))
+            }
+            Some(KnownAgent::FriendlyName(known)) => match known.value(&document) {
+                KnownWorkerValue::Text(name) => {
+                    rows.workers.iter().any(|row| row.friendly_name.to_lowercase() == name.to_lowercase())
+                }
+                _ => false,
+            },
+        };
+        known && target.expression.as_ref().is_some_and(Expression::uses_time)
+    }
+
     /// The next deadline is the earliest of everything that is due some time.
-    fn earliest_is_next(&self, rows: &WorkspaceRows, next: Option<Timestamp>) -> Result<(), String> {
-        let mut due: Vec<(Timestamp, &str)> = Vec::new();
+    fn earliest_is_next(
+        &self,
+        rows: &WorkspaceRows,
+        next: Option<Timestamp>,
+        minute: Option<Timestamp>,
+    ) -> Result<(), String> {
+        let mut due: Vec<(Timestamp, &str)> = minute.map(|at| (at, "minute")).into_iter().collect();
         for task in &rows.tasks {
             let mut pending =
                 rows.reservations.iter().filter(|row| row.task == task.sid && row.status == ReservationStatus::Pending);
@@ -503,14 +532,15 @@ fn figures_agree(rows: &WorkspaceRows) -> Result<(), String> {
     lost.map_or(Ok(()), |worker| Err(format!("{} is in an activity that does not exist", worker.sid)))
 }
 
-/// Rows give the same workspace again, and in it too nobody waits in vain.
-fn restores(rows: &WorkspaceRows, next: Option<Timestamp>, now: Timestamp) -> Result<(), String> {
+/// Rows give the same workspace again, and in it too nobody waits in vain; who waits for a time is offered at once.
+fn restores(rows: &WorkspaceRows, next: Option<Timestamp>, timed: bool, now: Timestamp) -> Result<(), String> {
     let mut copy = Workspace::restore(rows.clone()).map_err(|refusal| format!("cannot restore: {refusal}"))?;
     if copy.rows() != *rows {
         return Err("restored rows differ".to_owned());
     }
-    if copy.next_deadline() != next {
-        return Err(format!("restored deadline is {:?} instead of {next:?}", copy.next_deadline()));
+    let first = if timed { Some(Timestamp(i64::MIN)) } else { next };
+    if copy.next_deadline() != first {
+        return Err(format!("restored deadline is {:?} instead of {first:?}", copy.next_deadline()));
     }
     if next.is_some_and(|at| at <= now) {
         return Ok(());

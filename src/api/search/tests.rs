@@ -26,6 +26,20 @@ impl Dice {
     }
 }
 
+/// Rows of channels, as an expression sees them.
+struct Rows<'a>(&'a [crate::store::views::WorkerChannelView]);
+
+impl crate::routing::expression::ChannelFigures for Rows<'_> {
+    fn figures(&self, unique_name: &str) -> Option<ChannelValues> {
+        let row = self.0.iter().find(|row| row.task_channel_unique_name == unique_name)?;
+        Some(ChannelValues {
+            configured_capacity: u32::try_from(row.configured_capacity).unwrap(),
+            assigned_tasks: u32::try_from(row.assigned_tasks).unwrap(),
+            available_capacity_percentage: u32::try_from(row.available_capacity_percentage()).unwrap(),
+        })
+    }
+}
+
 struct Floor {
     scope: Scope,
     dice: Dice,
@@ -54,7 +68,9 @@ impl Floor {
             template: Template::Fifo,
         };
         let workspace = engine.create_workspace(account, new).await.unwrap();
-        let state = State { engine, store, clock, public_url: PublicUrl::Fixed("https://calls.example".to_owned()) };
+        let hub = crate::notify::Hub::new(clock.clone(), std::time::Duration::ZERO);
+        let public_url = PublicUrl::Fixed("https://calls.example".to_owned());
+        let state = State { engine, store, clock, public_url, hub };
         let scope = Scope::of_workspace(state, account, workspace).await;
         let mut floor = Self { scope, dice: Dice(88_172_645_463_325_252), queues: Vec::new() };
         for target_workers in
@@ -164,7 +180,7 @@ async fn pages_of_tasks_are_those_of_a_plain_reading() {
             priority: Some(i32::try_from(floor.dice.roll(3)).unwrap()),
             routing_target: target,
             virtual_start_at: Some(Timestamp(i64::try_from(floor.dice.roll(5)).unwrap())),
-            ..NewTask::with_attributes(&floor.attributes())
+            ..NewTask::with_attributes(floor.attributes())
         };
         let Reply::Task(sid) = floor.send(Command::CreateTask(new)).await else { panic!("no task") };
         if floor.dice.roll(3) == 0 {
@@ -239,7 +255,7 @@ async fn pages_of_tasks_are_those_of_a_plain_reading() {
                 let expected = sorted(expected, &directions);
                 let what = format!("{filter:?} by {keys:?} with {text:?}");
                 check(&what, &expected, async |span: Span| {
-                    let expression = text.map(|text| TaskExpression::compile("X", text).unwrap());
+                    let expression = text.map(|text| TaskExpression::compile("X", text, Timestamp(0)).unwrap());
                     let query = TaskQuery { filter: filter.clone(), keys: keys.clone(), expression };
                     tasks(&floor.scope, query, span).await.unwrap()
                 })
@@ -287,18 +303,6 @@ async fn pages_of_workers_and_queues_are_those_of_a_plain_reading() {
         figures.insert(row.sid.clone(), channels.entries.into_iter().map(|entry| entry.row).collect::<Vec<_>>());
     }
 
-    /// Rows of channels, as an expression sees them.
-    struct Rows<'a>(&'a [crate::store::views::WorkerChannelView]);
-    impl crate::routing::expression::ChannelFigures for Rows<'_> {
-        fn figures(&self, unique_name: &str) -> Option<ChannelValues> {
-            let row = self.0.iter().find(|row| row.task_channel_unique_name == unique_name)?;
-            Some(ChannelValues {
-                configured_capacity: u32::try_from(row.configured_capacity).unwrap(),
-                assigned_tasks: u32::try_from(row.assigned_tasks).unwrap(),
-                available_capacity_percentage: u32::try_from(row.available_capacity_percentage()).unwrap(),
-            })
-        }
-    }
     let satisfies = |row: &WorkerView, text: &str| {
         let mut vocabulary = Vocabulary::default();
         let Ok(compiled) = Expression::compile(text, Place::Worker, &mut vocabulary) else { return false };

@@ -211,13 +211,13 @@ async fn see(scope: &Scope, asked: &Asked, subject: Subject) -> Result<Seen, Api
                 (TaskFigures::default(), workspace.worker_figures(&everybody), Some(vec![worker]))
             }
             Subject::Workers(mut conditions) => {
-                if let Some(queue) = conditions.queue.filter(|queue| !workspace.has_task_queue(*queue)) {
+                if let Some(queue) = conditions.queue.filter(|queue| workspace.task_queue(*queue).is_none()) {
                     return Err(Missing::TaskQueue(queue));
                 }
                 let mut contradicts = false;
                 if let Some(name) = queue_name {
                     // A name that nobody bears finds nobody.
-                    let named = workspace.task_queue_named(&name);
+                    let named = workspace.all_task_queues().find(|row| row.friendly_name == name).map(|row| row.sid);
                     contradicts = named.is_none() || conditions.queue.is_some_and(|queue| Some(queue) != named);
                     conditions.queue = conditions.queue.or(named);
                 }
@@ -306,7 +306,9 @@ async fn cumulative(scope: &Scope, asked: &Asked, subject: &Subject, seen: &Seen
         return Ok(members);
     }
     let mut figures = Figures::default();
-    answers.values().for_each(|answer| figures.add(&answer.figures));
+    for answer in answers.values() {
+        figures.add(&answer.figures);
+    }
     shapes::reservations(&mut members, &figures);
     let of = match &seen.restricted_to {
         Some(_) => StaysOf::Workers(question.of),
@@ -419,7 +421,11 @@ fn bulk(body: &[u8]) -> Result<(Vec<TaskQueueSid>, Option<String>), ApiError> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| ApiError::invalid(format!("Invalid body: expected a JSON object: {error}")))?;
     let members = value.as_object().ok_or_else(|| ApiError::invalid("Invalid body: expected a JSON object"))?;
-    let list = KEYS.iter().find_map(|key| members.get(*key)).ok_or_else(|| ApiError::missing("QueueSids"))?;
+    let mut lists = KEYS.iter().filter_map(|key| members.get(*key));
+    let list = lists.next().ok_or_else(|| ApiError::missing("QueueSids"))?;
+    if lists.next().is_some() {
+        return Err(ApiError::invalid("Invalid QueueSids: given under more than one name"));
+    }
     let list = list.as_array().ok_or_else(|| ApiError::invalid("Invalid QueueSids: expected a list of SIDs"))?;
     if list.is_empty() || list.len() > BULK_MAX {
         return Err(ApiError::invalid(format!("Invalid QueueSids: expected 1 to {BULK_MAX} SIDs")));
@@ -470,6 +476,7 @@ mod tests {
             json!({ "queueSids": ["WK00000000000000000000000000000001"] }),
             json!({ "queueSids": [1] }),
             json!({ "queueSids": [ONE], "TaskChannel": 1 }),
+            json!({ "queueSids": [ONE], "TaskQueueSids": [ONE] }),
         ] {
             let error = bulk(body.to_string().as_bytes()).unwrap_err();
             assert_eq!((error.status, error.code), (StatusCode::BAD_REQUEST, 20001), "{body}");

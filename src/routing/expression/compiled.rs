@@ -61,6 +61,11 @@ impl Expression {
         self.meaning.uses_channels
     }
 
+    /// Says whether the result may change with the minute.
+    pub fn uses_time(&self) -> bool {
+        self.meaning.uses_time
+    }
+
     /// Says whether the expression mentions anything of the worker.
     pub fn uses_worker(&self) -> bool {
         self.meaning.uses_worker

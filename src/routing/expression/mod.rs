@@ -26,6 +26,7 @@ mod order;
 mod reader;
 mod scope;
 mod syntax;
+mod time_of_day;
 mod value;
 mod vocabulary;
 

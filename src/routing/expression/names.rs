@@ -4,6 +4,7 @@
 //! evaluation, in the [`Scope`]. Start with [`Meaning::resolve`].
 
 use super::scope::{ChannelValues, Scope, WorkerNames};
+use super::time_of_day::TimeOfDay;
 use super::value::{Value, View};
 use super::vocabulary::{Path, Segment, Slot, Vocabulary};
 
@@ -12,9 +13,10 @@ use super::vocabulary::{Path, Segment, Slot, Vocabulary};
 pub enum Place {
     /// `target_workers` of a queue, `TargetWorkersExpression` of a list: bare names are of a worker.
     Worker,
-    /// `expression` of a workflow filter, `EvaluateTaskAttributes` of a list: bare names are of a task.
+    /// `expression` of a workflow filter, `EvaluateTaskAttributes` of a list: bare names are of a task, those of
+    /// `taskrouter.` tell the time of day.
     Task,
-    /// `expression` of a workflow target: names begin with `task.` or `worker.`.
+    /// `expression` of a workflow target: names begin with `task.` or `worker.`, or tell the time of day.
     TaskAndWorker,
     /// `skip_if` of a workflow target: names begin with `workers.`, or with `task.` (D11).
     Counts,
@@ -31,6 +33,7 @@ pub(super) enum Operand {
     /// A figure of a channel; the attribute at the slot if there is no such channel (D10).
     Channel(Box<str>, Figure, Slot),
     Count(Count),
+    TimeOfDay(TimeOfDay),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,7 @@ pub(super) enum Count {
 pub(super) struct Meaning {
     pub(super) uses_activity: bool,
     pub(super) uses_channels: bool,
+    pub(super) uses_time: bool,
     pub(super) uses_worker: bool,
     /// In order of appearance until [`Meaning::finish`].
     pub(super) task_slots: Vec<Slot>,
@@ -75,6 +79,11 @@ pub(super) struct Meaning {
 impl Meaning {
     /// Finds out what `path` stands for in an expression written at `place`.
     pub(super) fn resolve(&mut self, path: &Path, place: Place, vocabulary: &mut Vocabulary) -> Operand {
+        let time_of_day = TimeOfDay::named(path).filter(|_| matches!(place, Place::Task | Place::TaskAndWorker));
+        if let Some(time_of_day) = time_of_day {
+            self.uses_time = true;
+            return Operand::TimeOfDay(time_of_day);
+        }
         match (place, path.head()) {
             (Place::Worker, "worker") => {
                 if let Some((unique_name, figure)) = channel(&path.segments()[1..]) {
@@ -84,13 +93,13 @@ impl Meaning {
                 self.worker(path, vocabulary)
             }
             (Place::Worker, head) => {
-                if head == "task" {
+                if matches!(head, "task" | "taskrouter") {
                     self.warn_literal(path, "a worker's attributes");
                 }
                 self.worker(path, vocabulary)
             }
             (Place::Task, head) => {
-                if matches!(head, "task" | "worker") {
+                if matches!(head, "task" | "worker" | "taskrouter") {
                     self.warn_literal(path, "a task's attributes");
                 }
                 self.task(path, vocabulary)
@@ -205,7 +214,7 @@ impl Operand {
             Self::WorkerAttribute(slot) => (scope.worker, *slot),
             Self::TaskAttribute(slot) => (scope.task, *slot),
             Self::Constant(value) => return Some(value),
-            Self::WorkerField(..) | Self::Channel(..) | Self::Count(_) => return None,
+            Self::WorkerField(..) | Self::Channel(..) | Self::Count(_) | Self::TimeOfDay(_) => return None,
         };
         Some(document.and_then(|document| document.value(slot)).unwrap_or(&NULL))
     }
@@ -226,6 +235,7 @@ impl Operand {
                     None => scope.worker.and_then(|worker| worker.value(*slot)).map_or(View::Null, Value::view),
                 }
             }
+            Self::TimeOfDay(time_of_day) => scope.now.map_or(View::Null, |now| time_of_day.at(now)),
             Self::Count(count) => scope.counts.map_or(View::Null, |counts| {
                 View::Number(f64::from(match count {
                     Count::Available => counts.available(),

@@ -15,16 +15,16 @@ const WORKFLOW: WorkflowSid = WorkflowSid::from_bits(5);
 
 async fn database() -> SqlitePool {
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
-    crate::store::migrations::apply(&mut *pool.acquire().await.unwrap()).await.unwrap();
+    crate::store::migrations::apply(&mut pool.acquire().await.unwrap()).await.unwrap();
     pool
 }
 
-/// Checks that the first, a later and an earlier page are read from `index`; of two as good, divided by a bar, either.
+/// Checks that the first, a later and an earlier page are read from `index`.
 async fn check<T: View>(pool: &SqlitePool, what: &str, keys: usize, index: &str, select: Select<T>) {
     let cursor = Cursor { sid: "XX00000000000000000000000000000001".to_owned(), keys: vec![7; keys] };
     for seek in [Seek::First, Seek::After(cursor.clone()), Seek::Before(cursor)] {
         let plan = select.plan(pool, &Span { seek: seek.clone(), limit: 50 }).await;
-        let walks = |line: &String| index.split('|').any(|index| line.contains(&format!("INDEX {index} (")));
+        let walks = |line: &String| line.contains(&format!("INDEX {index} ("));
         assert!(plan.iter().any(walks), "{what} {seek:?} does not walk {index}: {plan:#?}");
         for line in &plan {
             assert!(!line.contains("SCAN") && !line.contains("TEMP B-TREE"), "{what} {seek:?}: {plan:#?}");
@@ -48,8 +48,6 @@ async fn lists_of_tasks_walk_an_index_for_every_filter_and_order_that_is_said_to
         (all(), None, created(Down), "tasks_by_workspace"),
         (all(), None, started(Up), "tasks_by_virtual_start"),
         (all(), None, started(Down), "tasks_by_virtual_start"),
-        (all(), None, urgent(Up, Up), "tasks_by_priority"),
-        (all(), None, urgent(Down, Down), "tasks_by_priority"),
         (all(), None, urgent(Down, Up), "tasks_by_urgency"),
         (all(), None, urgent(Up, Down), "tasks_by_urgency"),
         (statuses(), status, created(Up), "tasks_by_status"),
@@ -57,7 +55,7 @@ async fn lists_of_tasks_walk_an_index_for_every_filter_and_order_that_is_said_to
         (TaskFilter { workflows: Some(vec![WORKFLOW]), ..all() }, None, created(Up), "tasks_by_workflow"),
         (TaskFilter { task_queues: Some(vec![QUEUE]), ..all() }, None, created(Down), "tasks_by_queue"),
         (TaskFilter { routing_target: Some(target), ..all() }, None, created(Up), "tasks_by_target"),
-        (TaskFilter { priority: Some(5), ..all() }, None, created(Up), "tasks_by_priority|tasks_by_urgency"),
+        (TaskFilter { priority: Some(5), ..all() }, None, created(Up), "tasks_by_urgency"),
     ] {
         assert!(filter.has_index(&keys), "{filter:?} by {keys:?}");
         let what = format!("tasks {filter:?} by {keys:?}");
@@ -67,6 +65,7 @@ async fn lists_of_tasks_walk_an_index_for_every_filter_and_order_that_is_said_to
         (TaskFilter { priority: Some(5), ..statuses() }, created(Up)),
         (TaskFilter { workflows: Some(vec![WORKFLOW; 2]), ..all() }, created(Up)),
         (statuses(), urgent(Down, Up)),
+        (all(), urgent(Down, Down)),
         (statuses(), started(Up)),
         (all(), vec![(TaskKey::DateCreated, Up), (TaskKey::Priority, Up)]),
         (all(), vec![(TaskKey::Priority, Up), (TaskKey::VirtualStartTime, Up)]),

@@ -10,7 +10,7 @@ const WORKSPACE: &str = "WS00000000000000000000000000000001";
 
 async fn database() -> SqlitePool {
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
-    crate::store::migrations::apply(&mut *pool.acquire().await.unwrap()).await.unwrap();
+    crate::store::migrations::apply(&mut pool.acquire().await.unwrap()).await.unwrap();
     pool
 }
 

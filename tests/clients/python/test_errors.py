@@ -37,13 +37,13 @@ def test_tasks_are_guarded_by_their_version(workspace):
     tag = version_of(workspace, f"Tasks/{task.sid}")
     assert resource.update(priority=1, if_match=tag).priority == 1
     fails(412, 20412, resource.update, priority=2, if_match=tag)
-    fails(412, 20412, resource.delete, if_match=tag)
+    assert delete_if(workspace, f"Tasks/{task.sid}", tag) == (412, 20412)
     assert resource.fetch().priority == 1
     tag = version_of(workspace, f"Tasks/{task.sid}")
     for form in (tag.strip('"'), f"W/{tag}", "*"):
         assert resource.update(priority=1, if_match=form).priority == 1
     assert version_of(workspace, f"Tasks/{task.sid}") == tag
-    assert resource.delete(if_match=tag) is True
+    assert delete_if(workspace, f"Tasks/{task.sid}", tag) == (204, None)
 
 
 def test_workers_are_guarded_by_their_version(workspace, worker):
@@ -51,8 +51,8 @@ def test_workers_are_guarded_by_their_version(workspace, worker):
     tag = version_of(workspace, f"Workers/{sid}")
     assert worker.update(attributes='{"a": 1}', if_match=tag).attributes == '{"a": 1}'
     fails(412, 20412, worker.update, attributes="{}", if_match=tag)
-    fails(412, 20412, worker.delete, if_match=tag)
-    assert worker.delete(if_match=version_of(workspace, f"Workers/{sid}")) is True
+    assert delete_if(workspace, f"Workers/{sid}", tag) == (412, 20412)
+    assert delete_if(workspace, f"Workers/{sid}", version_of(workspace, f"Workers/{sid}")) == (204, None)
 
 
 def test_reservations_are_guarded_by_their_version(workspace, worker):
@@ -81,3 +81,10 @@ def version_of(workspace, path):
     answer = requests.get(url, auth=(ACCOUNT_SID, AUTH_TOKEN), timeout=10)
     assert answer.status_code == 200 and answer.headers["ETag"].startswith('"')
     return answer.headers["ETag"]
+
+
+def delete_if(workspace, path, tag):
+    """This release of the library drops `if_match` of a deletion, so that is a plain request too."""
+    url = f"{URL}/v1/Workspaces/{workspace.fetch().sid}/{path}"
+    answer = requests.delete(url, auth=(ACCOUNT_SID, AUTH_TOKEN), headers={"If-Match": tag}, timeout=10)
+    return answer.status_code, answer.json()["code"] if answer.content else None

@@ -117,7 +117,7 @@ def test_filters_and_orders_of_tasks(workspace, workers):
         ({"assignment_status": "pending,Canceled"}, [0, 1, 2]),
         ({"assignment_status": ["canceled"]}, [1]),
         ({"priority": 3}, [2]),
-        ({"workflow_sid": workflow.sid, "assignment_status": ["pending"]}, [0]),
+        ({"workflow_sid": workflow.sid, "assignment_status": ["canceled"]}, [1]),
         ({"workflow_name": "Default Fifo Workflow", "priority": 1}, [0]),
         ({"task_queue_sid": queue.sid}, [2]),
         ({"task_queue_name": "Other"}, [2]),
