@@ -598,7 +598,8 @@ async fn the_error_of_an_estimate_is_published_once_its_task_is_accepted() {
     for round in 0..5 {
         let task = waiting.pop_front().unwrap();
         let reservation = bench.reservation_of(task).await.sid;
-        let change = |change| Command::UpdateReservation { parent: ReservationParent::Any, reservation, change, if_match: None };
+        let change =
+            |change| Command::UpdateReservation { parent: ReservationParent::Any, reservation, change, if_match: None };
         bench.routing(change(ReservationChange::Accept)).await;
         assert!(!metrics.render().contains("taskrouter_estimate_error_seconds_count") || round == 4);
         if round == 2 {

@@ -468,7 +468,7 @@ impl Workspace {
 
     fn position_of(&self, row: &Task) -> (Position, Option<Document>) {
         let transfer = row.transfer.and_then(|transfer| self.transfers.get(&transfer));
-        match (transfer.map(|transfer| transfer.to), row.routing_target) {
+        match (transfer.map(|transfer| transfer.to), *row.routing_target) {
             // Its worker is reserved in the same breath, or the transfer has failed.
             (Some(TransferTarget::Worker(_)), _) => return (Position::Nobody, None),
             (None, Some(RoutingTarget::Worker(worker))) => return (Position::Targeted(worker), None),

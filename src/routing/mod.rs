@@ -23,6 +23,7 @@ mod listing;
 mod matcher;
 pub mod position;
 mod queues;
+pub mod rare;
 pub mod real_time;
 mod record;
 pub mod refusal;

@@ -121,7 +121,7 @@ impl Turn<'_> {
         let transfer = row.transfer.and_then(|transfer| self.workspace.transfers.get(&transfer));
         let came = transfer.map(|transfer| transfer.created_at).or(row.queue_entered_at);
         let Some((queue, came)) = row.queue.zip(came) else { return };
-        if offered_at <= came || matches!(row.routing_target, Some(RoutingTarget::Worker(_))) {
+        if offered_at <= came || matches!(*row.routing_target, Some(RoutingTarget::Worker(_))) {
             return;
         }
         let Some(lane) = self.workspace.lanes.get_mut(&(queue, row.channel)) else { return };

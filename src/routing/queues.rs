@@ -307,7 +307,7 @@ impl Turn<'_> {
             .filter(|row| row.workflow == Some(workflow) && row.status == TaskStatus::Pending && row.transfer.is_none())
             .filter(|row| {
                 !matches!(
-                    row.routing_target,
+                    *row.routing_target,
                     Some(super::state::RoutingTarget::Worker(_) | super::state::RoutingTarget::TaskQueue(_))
                 )
             })

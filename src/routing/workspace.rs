@@ -542,9 +542,8 @@ impl Workspace {
                 worker.channels.insert(row.channel, row);
             }
         }
-        for row in rows.tasks {
-            workspace.tasks.insert(row.sid, Box::new(TaskEntry::new(row)));
-        }
+        // Collected and not inserted one by one: in order they are packed closely, which counts with many tasks.
+        workspace.tasks = rows.tasks.into_iter().map(|row| (row.sid, Box::new(TaskEntry::new(row)))).collect();
         let mut reservations = rows.reservations;
         reservations.sort_by_key(|row| (row.created_at, row.sid));
         for row in reservations {

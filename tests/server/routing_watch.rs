@@ -153,7 +153,7 @@ impl Watch {
         for change in workspace.take_changes() {
             if let RowChange::TaskDeleted(sid) = &change {
                 let removed = self.stored.tasks.iter().find(|row| row.sid == *sid);
-                if removed.and_then(|row| row.finished_at).is_some_and(|at| at.plus_secs(300) <= now) {
+                if removed.and_then(|row| *row.finished_at).is_some_and(|at| at.plus_secs(300) <= now) {
                     self.live_tasks.remove(sid);
                 }
             }
@@ -327,13 +327,13 @@ impl Watch {
             } else {
                 !rows.reservations.iter().any(|row| open(&row))
             };
-        if let Some(transfer) = task.transfer {
+        if let Some(transfer) = *task.transfer {
             let initiating = rows.transfers.iter().find(|row| row.sid == transfer);
             let initiating = initiating.map(|row| row.initiating_reservation);
             if rows.reservations.iter().any(|row| row.task == task.sid && open(&row) && Some(row.sid) != initiating) {
                 return false;
             }
-        } else if let Some(RoutingTarget::Worker(target)) = task.routing_target {
+        } else if let Some(RoutingTarget::Worker(target)) = *task.routing_target {
             return target == worker.sid && (task.ignore_capacity || reservable);
         }
         let Some(queue) = rows.task_queues.iter().find(|row| Some(row.sid) == task.queue) else { return false };
@@ -373,7 +373,7 @@ impl Watch {
 
     /// Whether the time of day decides about a waiting task and somebody of its queue.
     fn waits_for_a_time(&self, rows: &WorkspaceRows, task: &Task) -> bool {
-        if task.status != TaskStatus::Pending || matches!(task.routing_target, Some(RoutingTarget::Worker(_))) {
+        if task.status != TaskStatus::Pending || matches!(*task.routing_target, Some(RoutingTarget::Worker(_))) {
             return false;
         }
         let Some(target) = self.target_of(task) else { return false };
@@ -516,7 +516,7 @@ fn states_agree(rows: &WorkspaceRows, offers_max: &BTreeMap<TaskQueueSid, u32>) 
             .iter()
             .filter(|row| row.task == task.sid && row.status == TransferStatus::Initiated)
             .map(|row| row.sid);
-        if (initiated.next(), initiated.next()) != (task.transfer, None) {
+        if (initiated.next(), initiated.next()) != (*task.transfer, None) {
             return Err(format!("{} does not know its transfer", task.sid));
         }
         let transferred = rows.transfers.iter().any(|row| row.task == task.sid);

@@ -136,7 +136,7 @@ impl Workspace {
     /// What an existing task demands where it is now.
     pub(in crate::routing) fn demand_of<'a>(&'a self, row: &'a Task, document: &'a Document) -> Demand<'a> {
         let transfer = row.transfer.and_then(|transfer| self.transfers.get(&transfer));
-        let targeted = match (transfer.map(|transfer| transfer.to), row.routing_target) {
+        let targeted = match (transfer.map(|transfer| transfer.to), *row.routing_target) {
             (Some(TransferTarget::Worker(worker)), _) | (None, Some(RoutingTarget::Worker(worker))) => Some(worker),
             _ => None,
         };
@@ -343,7 +343,7 @@ impl Workspace {
                 format!("does not satisfy {}", expression.text())
             }
             BlockReason::BackOff => {
-                let task = demand.task.into_iter().flat_map(|task| &task.back_offs);
+                let task = demand.task.into_iter().flat_map(|task| task.back_offs.iter());
                 block.until =
                     task.filter(|one| one.worker == worker.row.sid && one.until > now).map(|one| one.until).max();
                 "was offered the task just before and is not offered it again yet".to_owned()

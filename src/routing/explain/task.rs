@@ -216,7 +216,7 @@ impl Workspace {
                 let current = self.workflows.get(&workflow).is_some_and(|one| one.version == row.workflow_version);
                 (workflow, current)
             }),
-            routing_target: row.routing_target,
+            routing_target: *row.routing_target,
             filters,
             filters_total,
             step,
