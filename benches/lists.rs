@@ -121,7 +121,9 @@ async fn furnish(directory: &std::path::Path, rows: usize) -> Floor {
     while let Some(sent) = senders.join_next().await {
         sent.expect("no panic");
     }
-    let state = State { engine, store, clock, public_url: PublicUrl::Fixed("http://bench".to_owned()) };
+    let hub = switchhook::notify::Hub::new(clock.clone(), std::time::Duration::ZERO);
+    let public_url = PublicUrl::Fixed("http://bench".to_owned());
+    let state = State { engine, store, clock, public_url, hub };
     let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{TOKEN}"));
     Floor {
         router: api::router(state),

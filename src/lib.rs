@@ -30,6 +30,7 @@ pub mod credentials;
 pub mod demo;
 pub mod engine;
 pub mod http;
+pub mod notify;
 pub mod outbound;
 pub mod phone;
 pub mod routing;

@@ -22,6 +22,7 @@ use crate::api;
 use crate::clock::{Clock, Entropy};
 use crate::engine::{self, Engine};
 use crate::http::{self, Limits, PublicUrl};
+use crate::notify::Hub;
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
@@ -32,6 +33,10 @@ use crate::voice::{self, Actions, Templates};
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
 const APPLICATION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Agents' browsers get an event this long after its commit, so that the answer to the request that caused it comes
+/// first (agent-sdk.md 4.8).
+const PUSH_DELAY: Duration = Duration::from_millis(100);
 
 /// What the server is started with.
 #[derive(Debug, Clone)]
@@ -119,6 +124,7 @@ pub struct Server {
     address: SocketAddr,
     engine: Engine,
     store: Store,
+    hub: Hub,
     shutdown: CancellationToken,
     listener: JoinHandle<()>,
 }
@@ -175,7 +181,10 @@ impl Server {
             Some(url) => PublicUrl::Fixed(url.clone()),
             None => PublicUrl::FromRequest { trust_forwarded: settings.trust_forwarded },
         };
+        let hub = Hub::new(clock.clone(), PUSH_DELAY);
+        engine.add_witness(Arc::new(hub.clone()));
         let api = api::State {
+            hub: hub.clone(),
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),
@@ -200,7 +209,7 @@ impl Server {
             api::router(api).merge(api::openapi::router()).merge(voice::router(voice)).merge(health_router(health));
         let shutdown = CancellationToken::new();
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
-        Ok(Self { address, engine, store, shutdown, listener })
+        Ok(Self { address, engine, store, hub, shutdown, listener })
     }
 
     /// Where the server listens.
@@ -223,6 +232,7 @@ impl Server {
     /// Answers what was begun, stops, and closes the database.
     pub async fn stop(self) {
         self.shutdown.cancel();
+        self.hub.close_all();
         if let Err(error) = self.listener.await {
             tracing::error!(%error, "the listener failed");
         }

@@ -7,16 +7,20 @@
 mod activities;
 mod api_keys;
 mod auth;
+mod bridge;
 mod conference;
 mod cors;
+mod dry_run;
 mod error;
 mod events;
+mod explain;
 mod expressions;
 mod form;
 mod json;
 pub mod links;
 pub mod openapi;
 mod page;
+mod position;
 mod reservations;
 mod scope;
 mod search;
@@ -44,6 +48,7 @@ use tower::util::MapRequestLayer;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::notify::Hub;
 use crate::store::Store;
 
 pub use crate::http::PublicUrl;
@@ -60,6 +65,8 @@ pub struct State {
     pub clock: Clock,
     /// Where absolute URLs in answers begin.
     pub public_url: PublicUrl,
+    /// The agents' open sockets.
+    pub hub: Hub,
 }
 
 /// Makes the list of routes and the router that serves them from one table.
@@ -110,6 +117,9 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/CumulativeStatistics" => statistics::task_queue_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Workflows" => workflows::list,
     POST "/Workspaces/{WorkspaceSid}/Workflows" => workflows::create,
+    POST "/Workspaces/{WorkspaceSid}/Workflows/DryRun" => dry_run::create,
+    POST "/Workspaces/{WorkspaceSid}/Workflows/Lint" => dry_run::lint_unsaved,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}/Lint" => dry_run::lint_saved,
     GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::delete,
@@ -121,6 +131,7 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Explain" => explain::worker,
     GET "/Workspaces/{WorkspaceSid}/Workers/Statistics" => statistics::workers,
     GET "/Workspaces/{WorkspaceSid}/Workers/RealTimeStatistics" => statistics::workers_real_time,
     GET "/Workspaces/{WorkspaceSid}/Workers/CumulativeStatistics" => statistics::workers_cumulative,
@@ -141,6 +152,8 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::update,
     DELETE "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::delete,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Explain" => explain::task,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Position" => position::fetch,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations" => reservations::list,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::update,
@@ -159,9 +172,17 @@ routes! {
     DELETE "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::delete,
 }
 
+routes! {
+    /// Methods and paths of the agents' SDK, below `/v1`; its tokens take the place of credentials.
+    AGENT_ROUTES, agent_table:
+    GET "/wschannels" => bridge::open,
+    POST "/wschannels" => bridge::ask,
+}
+
 /// Serves everything below `/v1` and `/2010-04-01`; can be merged with routers of other paths.
 pub fn router(state: State) -> Router {
     let routes = table()
+        .merge(agent_table())
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))

@@ -161,13 +161,13 @@ pub(super) fn ordering(query: &Parameters, names: &[&'static str]) -> Result<Vec
 }
 
 /// Larger sizes are cut, because libraries send the caller's limit as the size.
-fn page_size(text: &str) -> Result<u32, ApiError> {
+pub(super) fn page_size(text: &str) -> Result<u32, ApiError> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let size = if digits { text.parse::<u32>().unwrap_or(u32::MAX) } else { 0 };
     if size == 0 { Err(ApiError::invalid("Invalid PageSize.")) } else { Ok(size.min(LARGEST_SIZE)) }
 }
 
-fn write_token(direction: &str, cursor: &Cursor) -> String {
+pub(super) fn write_token(direction: &str, cursor: &Cursor) -> String {
     let mut token = format!("{direction}{}", cursor.sid);
     for key in &cursor.keys {
         token.push_str(&format!(".{key}"));
@@ -175,7 +175,7 @@ fn write_token(direction: &str, cursor: &Cursor) -> String {
     token
 }
 
-fn read_token(token: &str, keys: usize) -> Option<Seek> {
+pub(super) fn read_token(token: &str, keys: usize) -> Option<Seek> {
     let direction = token.get(..2)?;
     let mut parts = token.get(2..)?.split('.');
     let sid = parts.next().filter(|sid| is_sid(sid))?;

@@ -15,7 +15,7 @@ use super::links::Place;
 use crate::clock::Entropy;
 use crate::engine::{self, Request};
 use crate::routing::command::ChannelName;
-use crate::routing::{AlertSid, Command, Reply, ReservationSid, Workspace, WorkspaceSid};
+use crate::routing::{AlertSid, Command, Refusal, Reply, ReservationSid, Timestamp, Workspace, WorkspaceSid};
 use crate::store::Alert;
 use crate::store::views::WorkspaceView;
 
@@ -52,6 +52,17 @@ impl FromRequestParts<State> for Scope {
 }
 
 impl Scope {
+    /// A request to a workspace that came by another way than REST, to `path` (with a leading slash).
+    pub(super) const fn within(
+        state: State,
+        place: Place,
+        workspace: WorkspaceView,
+        path: String,
+        if_match: Option<String>,
+    ) -> Self {
+        Self { state, place, workspace, path, parameters: Vec::new(), if_match }
+    }
+
     /// For tests of what takes a scope without a request.
     #[cfg(test)]
     pub(super) async fn of_workspace(state: State, account: AccountSid, workspace: WorkspaceSid) -> Self {
@@ -63,6 +74,11 @@ impl Scope {
     /// The workspace.
     pub(super) const fn sid(&self) -> WorkspaceSid {
         self.place.workspace
+    }
+
+    /// The path without `/v1`, for messages.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The answer when what the path names does not exist.
@@ -127,6 +143,20 @@ impl Scope {
     ) -> Result<T, ApiError> {
         let answer = self.state.engine.look(self.sid(), |workspace, _| question(workspace)).await;
         answer.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
+    }
+
+    /// The same, told the moment.
+    pub(super) async fn look_now<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Workspace, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let answer = self.state.engine.look(self.sid(), question).await;
+        answer.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
+    }
+
+    /// The answer to a question that the routing core refuses.
+    pub(super) fn refused(&self, refusal: &Refusal) -> ApiError {
+        ApiError::refused(refusal, Some(&self.place), &self.path)
     }
 
     /// Carries out any request.

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::form::{Form, Query, invalid};
+use super::form::{Form, Parameters, Query, invalid};
 use super::json::{answer, date, deleted};
 use super::links::Place;
 use super::page::{Paging, ordering};
@@ -16,6 +16,7 @@ use super::search::{self, TaskQueueQuery};
 use super::workspaces::order;
 use crate::routing::command::{NewTaskQueue, TaskQueueUpdate};
 use crate::routing::{Command, Reply, TaskOrder, TaskQueueSid, WorkerSid};
+use crate::store::pages::{List, Span};
 use crate::store::views::TaskQueueView;
 
 /// Serves every worker (TaskRouter: Create a `TaskQueue`).
@@ -23,20 +24,25 @@ const EVERY_WORKER: &str = "1==1";
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let paging = Paging::read(&query, 1)?;
+    let list = find(&scope, &query, paging.span()).await?;
+    Ok(paging.answer(&scope.place.url("/TaskQueues"), "task_queues", &list, |row| render(&scope.place, row)))
+}
+
+/// The piece of the list that `span` names, of the queues that the parameters ask for.
+pub(super) async fn find(scope: &Scope, query: &Parameters, span: Span) -> Result<List<TaskQueueView>, ApiError> {
     let worker: Option<WorkerSid> = query.sid("WorkerSid")?;
     let wanted = TaskQueueQuery {
         friendly_name: query.filled("FriendlyName").map(str::to_owned),
-        by_date_updated: ordering(&query, &["DateUpdated"])?.first().map(|(_, direction)| *direction),
+        by_date_updated: ordering(query, &["DateUpdated"])?.first().map(|(_, direction)| *direction),
         worker,
         attributes: match query.filled("EvaluateWorkerAttributes") {
             Some(_) => query.attributes("EvaluateWorkerAttributes")?,
             None => None,
         },
     };
-    let list = search::task_queues(&scope, wanted, paging.span()).await?;
+    let list = search::task_queues(scope, wanted, span).await?;
     let shown = worker.map_or_else(String::new, |sid| sid.to_string());
-    let list = list.ok_or_else(|| invalid("WorkerSid", &shown, "a worker of this workspace"))?;
-    Ok(paging.answer(&scope.place.url("/TaskQueues"), "task_queues", &list, |row| render(&scope.place, row)))
+    list.ok_or_else(|| invalid("WorkerSid", &shown, "a worker of this workspace"))
 }
 
 pub(super) async fn create(scope: Scope, form: Form) -> Result<Response, ApiError> {

@@ -145,12 +145,17 @@ fn routing_target(form: &Parameters, place: &Place) -> Result<Option<RoutingTarg
             Some("WQ") => "TaskQueueSid",
             _ => "WorkflowSid",
         };
-        let shown: String = value.chars().take(100).collect();
-        ApiError::invalid(format!(
-            "Value '{shown}' provided for {kind} as RoutingTarget has an invalid format. WorkspaceSid: {}, AccountSid: {}",
-            place.workspace, place.account
-        ))
+        routing_target_error(value, kind, place)
     })
+}
+
+/// The error of a routing target that is no SID (message of the real service).
+pub(super) fn routing_target_error(value: &str, kind: &str, place: &Place) -> ApiError {
+    let shown: String = value.chars().take(100).collect();
+    ApiError::invalid(format!(
+        "Value '{shown}' provided for {kind} as RoutingTarget has an invalid format. WorkspaceSid: {}, AccountSid: {}",
+        place.workspace, place.account
+    ))
 }
 
 pub(super) fn render(place: &Place, row: &TaskView, now: Timestamp) -> Value {

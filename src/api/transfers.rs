@@ -17,7 +17,7 @@ use crate::routing::command::NewTransfer;
 use crate::routing::{Command, Reply, TransferMode, TransferSid, TransferStatus, TransferTarget, WorkerSid};
 use crate::store::views::TransferView;
 
-const STATUSES: [&str; 4] = ["initiated", "complete", "failed", "canceled"];
+pub(super) const STATUSES: [&str; 4] = ["initiated", "complete", "failed", "canceled"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let worker = existing_worker(&scope).await?;

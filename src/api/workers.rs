@@ -17,16 +17,21 @@ use super::search::{self, WorkerQuery};
 use crate::routing::command::{NewWorker, WorkerUpdate};
 use crate::routing::{ActivitySid, Command, Reply, WorkerSid};
 use crate::store::lists::{WorkerFilter, WorkerKey};
-use crate::store::pages::{Direction, List};
+use crate::store::pages::{Direction, List, Span};
 use crate::store::views::WorkerView;
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let paging = Paging::read(&query, 1)?;
-    let list = match wanted(&scope, &query).await? {
-        Some(wanted) => search::workers(&scope, wanted, paging.span()).await?,
-        None => List::empty(),
-    };
+    let list = find(&scope, &query, paging.span()).await?;
     Ok(paging.answer(&scope.place.url("/Workers"), "workers", &list, |row| render(&scope.place, row)))
+}
+
+/// The piece of the list that `span` names, of the workers that the parameters ask for.
+pub(super) async fn find(scope: &Scope, query: &Parameters, span: Span) -> Result<List<WorkerView>, ApiError> {
+    match wanted(scope, query).await? {
+        Some(wanted) => search::workers(scope, wanted, span).await,
+        None => Ok(List::empty()),
+    }
 }
 
 /// What the list is asked for; none if it names a queue or an activity that does not exist.

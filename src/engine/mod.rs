@@ -9,6 +9,7 @@ mod cores;
 mod outbox;
 pub mod request;
 mod retention;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -31,8 +32,10 @@ use crate::store::{Error as StoreError, Store};
 use actor::{Call, Ended, Look, Surroundings};
 use cores::Cores;
 use outbox::Outbox;
+use witness::Witnesses;
 
 pub use request::{Error, Request};
+pub use witness::Witness;
 
 /// Requests that may wait for one workspace.
 const QUEUE_MAX: usize = 4_096;
@@ -105,7 +108,9 @@ impl Engine {
         entropy: Entropy,
     ) -> Result<Self, StartError> {
         let (outbox, committed) = Outbox::new();
-        let around = Surroundings { store, clock, entropy, outbox, limits, shutdown: CancellationToken::new() };
+        let witnesses = Witnesses::default();
+        let shutdown = CancellationToken::new();
+        let around = Surroundings { store, clock, entropy, outbox, limits, witnesses, shutdown };
         let engine = Self(Arc::new(Inner {
             around,
             workspaces: RwLock::new(BTreeMap::new()),
@@ -175,6 +180,11 @@ impl Engine {
             }
         }
         Err(Error::Overloaded)
+    }
+
+    /// Has `witness` told of every commit from now on.
+    pub fn add_witness(&self, witness: Arc<dyn Witness>) {
+        self.0.around.witnesses.add(witness);
     }
 
     /// Asks a workspace in memory; what `question` sees is on disk.

@@ -12,10 +12,10 @@ use crate::routing::Timestamp;
 use crate::store::Error as StoreError;
 
 /// How long events and statistics can be asked for (Twilio error 14241).
-const KEPT: Duration = Duration::from_secs(30 * 86_400);
+const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// Longest time between the reading of the clock for an answer and the reading of its rows, and then some.
-const MARGIN: Duration = Duration::from_secs(3_600);
+const MARGIN: Duration = Duration::from_hours(1);
 
 /// Rows of one table in one removal.
 const PORTION: u32 = 500;
@@ -24,7 +24,7 @@ const PORTION: u32 = 500;
 const BREATH: Duration = Duration::from_millis(50);
 
 /// How often old rows are looked for.
-const EVERY: Duration = Duration::from_secs(600);
+const EVERY: Duration = Duration::from_mins(10);
 
 /// Removes old rows until the engine shuts down.
 pub(super) async fn run(around: Surroundings) {

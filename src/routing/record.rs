@@ -21,7 +21,7 @@ impl Turn<'_> {
         kind: EventKind,
         description: String,
         resource: (&'static str, String),
-        about: About,
+        about: &About,
         mut fields: Fields,
     ) {
         let settings = &mut self.workspace.settings;
@@ -39,7 +39,7 @@ impl Turn<'_> {
             description,
             resource_type: resource.0,
             resource_sid: resource.1,
-            about,
+            about: *about,
             data,
         });
     }
@@ -47,7 +47,7 @@ impl Turn<'_> {
     pub(super) fn record_workspace(&mut self, kind: EventKind) {
         let sid = self.workspace.settings.sid.to_string();
         let description = sentence("Workspace", &sid, kind);
-        self.push(kind, description, ("workspace", sid), About::default(), Vec::new());
+        self.push(kind, description, ("workspace", sid), &About::default(), Vec::new());
     }
 
     pub(super) fn record_activity(&mut self, kind: EventKind, activity: ActivitySid) {
@@ -59,7 +59,7 @@ impl Turn<'_> {
         ];
         let sid = entry.sid_text.clone();
         let about = About { activity: Some(activity), ..About::default() };
-        self.push(kind, sentence("Activity", &sid, kind), ("activity", sid), about, fields);
+        self.push(kind, sentence("Activity", &sid, kind), ("activity", sid), &about, fields);
     }
 
     pub(super) fn record_task_channel(&mut self, kind: EventKind, channel: TaskChannelSid) {
@@ -72,7 +72,7 @@ impl Turn<'_> {
             ("task_channel_optimized_routing", row.channel_optimized_routing.to_string()),
         ];
         let about = About { channel: Some(channel), ..About::default() };
-        self.push(kind, sentence("TaskChannel", &sid, kind), ("taskchannel", sid), about, fields);
+        self.push(kind, sentence("TaskChannel", &sid, kind), ("taskchannel", sid), &about, fields);
     }
 
     pub(super) fn record_queue(&mut self, kind: EventKind, queue: TaskQueueSid) {
@@ -85,7 +85,7 @@ impl Turn<'_> {
             _ => sentence("TaskQueue", &sid, kind),
         };
         let about = About { queue: Some(queue), ..About::default() };
-        self.push(kind, description, ("taskqueue", sid), about, fields);
+        self.push(kind, description, ("taskqueue", sid), &about, fields);
     }
 
     pub(super) fn record_workflow(&mut self, kind: EventKind, workflow: WorkflowSid) {
@@ -93,7 +93,7 @@ impl Turn<'_> {
         self.workflow_fields(Some(workflow), &mut fields);
         let sid = workflow.to_string();
         let about = About { workflow: Some(workflow), ..About::default() };
-        self.push(kind, sentence("Workflow", &sid, kind), ("workflow", sid), about, fields);
+        self.push(kind, sentence("Workflow", &sid, kind), ("workflow", sid), &about, fields);
     }
 
     pub(super) fn record_worker(&mut self, kind: EventKind, worker: WorkerSid) {
@@ -113,7 +113,7 @@ impl Turn<'_> {
         };
         let mut fields = Vec::new();
         self.worker_fields(worker, &mut fields);
-        self.push(kind, description, ("worker", sid), about, fields);
+        self.push(kind, description, ("worker", sid), &about, fields);
     }
 
     pub(super) fn record_activity_update(&mut self, worker: WorkerSid, before: ActivitySid, since: Timestamp) {
@@ -136,7 +136,7 @@ impl Turn<'_> {
             previous_activity: Some((before, since)),
             ..About::default()
         };
-        self.push(EventKind::WorkerActivityUpdate, description, ("worker", sid), about, fields);
+        self.push(EventKind::WorkerActivityUpdate, description, ("worker", sid), &about, fields);
     }
 
     pub(super) fn record_channel(
@@ -161,7 +161,7 @@ impl Turn<'_> {
         fields.append(&mut channel_fields);
         self.task_channel_fields(channel, &mut fields);
         let about = About { worker: Some(worker), channel: Some(channel), ..About::default() };
-        self.push(kind, sentence("Worker", &sid, kind), ("worker", sid), about, fields);
+        self.push(kind, sentence("Worker", &sid, kind), ("worker", sid), &about, fields);
     }
 
     /// An event of a task: `task.…`, `workflow.…` and `task-queue.…` of its way.
@@ -193,7 +193,7 @@ impl Turn<'_> {
         let Some(about) = self.about_task(task) else { return };
         let sid = task.to_string();
         let about = About { previous_queue: Some(before), ..about };
-        self.push(kind, sentence("Task", &sid, kind), ("task", sid), about, fields);
+        self.push(kind, sentence("Task", &sid, kind), ("task", sid), &about, fields);
     }
 
     /// The queue and the priority that a task has left, and why; the queue's name is there until the queue is deleted.
@@ -233,7 +233,7 @@ impl Turn<'_> {
         let mut fields = self.task_event_fields(kind, task);
         fields.append(&mut transfer_fields);
         let sid = task.to_string();
-        self.push(kind, sentence("Task", &sid, kind), ("task", sid), about, fields);
+        self.push(kind, sentence("Task", &sid, kind), ("task", sid), &about, fields);
     }
 
     fn about_task(&self, task: TaskSid) -> Option<About> {
@@ -260,12 +260,12 @@ impl Turn<'_> {
     fn push_task(&mut self, kind: EventKind, task: TaskSid, fields: Fields) {
         let Some(row) = self.workspace.task(task) else { return };
         let sid = task.to_string();
-        let description = match (kind, &row.reason) {
+        let description = match (kind, &*row.reason) {
             (EventKind::TaskCanceled, Some(reason)) => reason.clone(),
             _ => sentence("Task", &sid, kind),
         };
         let Some(about) = self.about_task(task) else { return };
-        self.push(kind, description, ("task", sid), about, fields);
+        self.push(kind, description, ("task", sid), &about, fields);
     }
 
     fn task_event_fields(&self, kind: EventKind, task: TaskSid) -> Fields {
@@ -280,7 +280,7 @@ impl Turn<'_> {
         if matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) && row.transfer.is_none() {
             self.target_fields(task, &mut fields);
         }
-        if let (EventKind::TaskCanceled, Some(reason)) = (kind, &row.reason) {
+        if let (EventKind::TaskCanceled, Some(reason)) = (kind, &*row.reason) {
             fields.push(("reason", reason.clone()));
         }
         fields
@@ -322,7 +322,7 @@ impl Turn<'_> {
         }
         self.worker_fields(worker, &mut fields);
         fields.append(&mut reservation_fields);
-        self.push(kind, description, ("reservation", sid), about, fields);
+        self.push(kind, description, ("reservation", sid), &about, fields);
     }
 
     fn task_fields(&self, task: TaskSid, fields: &mut Fields) {
@@ -332,7 +332,7 @@ impl Turn<'_> {
         fields.push(("task_age", wait_secs(row.created_at, self.now).to_string()));
         fields.push(("task_priority", row.priority.to_string()));
         fields.push(("task_assignment_status", row.status.as_str().to_owned()));
-        match (row.status, &row.reason) {
+        match (row.status, &*row.reason) {
             (TaskStatus::Canceled, Some(reason)) => fields.push(("task_canceled_reason", reason.clone())),
             (TaskStatus::Completed, Some(reason)) => fields.push(("task_completed_reason", reason.clone())),
             _ => {}
@@ -344,7 +344,7 @@ impl Turn<'_> {
         }
         fields.push(("task_virtual_start_time", row.virtual_start_at.unix_secs().to_string()));
         self.task_channel_fields(row.channel, fields);
-        if let Some(target) = row.routing_target {
+        if let Some(target) = *row.routing_target {
             fields.push(("task_routing_target", target.to_string()));
             fields.push(("task_ignore_capacity", row.ignore_capacity.to_string()));
         }

@@ -11,6 +11,7 @@ use super::alert::Alert;
 use super::change::{RowChange, WorkspaceRows};
 use super::command::{Command, NewWorkspace, Reply, Template};
 use super::deadline::{Deadline, TaskDeadlines};
+use super::estimate::MeasuredWait;
 use super::event::EventRecord;
 use super::expression::{Document, Expression, Place, Scope, Slot, Vocabulary};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
@@ -44,6 +45,8 @@ pub struct Done {
     pub events: Vec<EventRecord>,
     /// What a user should know of, in order.
     pub alerts: Vec<Alert>,
+    /// Waits that are over and had an estimate.
+    pub waits: Vec<MeasuredWait>,
 }
 
 /// An activity with its SID as text, which expressions compare with.
@@ -101,6 +104,8 @@ pub(super) struct TaskEntry {
     pub(super) position: Option<Position>,
     /// Its entries in the deadline index.
     pub(super) deadlines: TaskDeadlines,
+    /// The wait that was expected when it entered its queue, in seconds.
+    pub(super) expected_secs: Option<u32>,
 }
 
 /// To whom a task was offered and handed on.
@@ -115,7 +120,7 @@ pub(super) struct Offers {
 impl TaskEntry {
     /// A task that is not placed yet.
     pub(super) const fn new(row: Task) -> Self {
-        Self { row, offers: None, position: None, deadlines: TaskDeadlines::NONE }
+        Self { row, offers: None, position: None, deadlines: TaskDeadlines::NONE, expected_secs: None }
     }
 
     /// All reservations, oldest first.
@@ -160,6 +165,13 @@ pub(super) struct Touched {
     pub(super) transfers: BTreeSet<TransferSid>,
 }
 
+/// What was removed, kept for as long as its last events are being told.
+#[derive(Debug, Default)]
+pub(super) struct Departed {
+    pub(super) tasks: BTreeMap<TaskSid, Task>,
+    pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
+}
+
 /// One workspace in memory.
 #[derive(Debug)]
 pub struct Workspace {
@@ -195,8 +207,14 @@ pub struct Workspace {
     pub(super) dynamic_queues: BTreeSet<TaskQueueSid>,
     /// Newest idle stamp given out; stamps never repeat, so that round robin holds within one millisecond.
     pub(super) newest_stamp: Timestamp,
+    /// Of the newest command since the start; times in lanes are counted from it.
+    pub(super) moment: Option<Timestamp>,
     pub(super) tasks_max: usize,
     pub(super) touched: Touched,
+    /// Removed since the last [`Workspace::take_changes`].
+    pub(super) departing: Departed,
+    /// Removed before that, with the changes that were taken then.
+    pub(super) departed: Departed,
 }
 
 impl Workspace {
@@ -257,8 +275,11 @@ impl Workspace {
             workers_in: BTreeMap::new(),
             dynamic_queues: BTreeSet::new(),
             newest_stamp: START_OF_TIME,
+            moment: None,
             tasks_max: super::task::TASKS_MAX,
             touched: Touched::default(),
+            departing: Departed::default(),
+            departed: Departed::default(),
         }
     }
 
@@ -288,9 +309,34 @@ impl Workspace {
         &self.settings
     }
 
+    /// A task that was removed by the changes that were taken last, or is there still.
+    pub fn task_or_departed(&self, task: TaskSid) -> Option<&Task> {
+        self.task(task).or_else(|| self.departed.tasks.get(&task))
+    }
+
+    /// The same of a reservation.
+    pub fn reservation_or_departed(&self, reservation: ReservationSid) -> Option<&Reservation> {
+        self.reservation(reservation).or_else(|| self.departed.reservations.get(&reservation))
+    }
+
     /// A task, also one that has ended but is not removed yet.
     pub fn task(&self, task: TaskSid) -> Option<&Task> {
         self.tasks.get(&task).map(|entry| &entry.row)
+    }
+
+    /// All activities, by SID.
+    pub fn activities(&self) -> impl Iterator<Item = &Activity> {
+        self.activities.values().map(|entry| &entry.row)
+    }
+
+    /// A task channel.
+    pub fn task_channel(&self, channel: TaskChannelSid) -> Option<&TaskChannel> {
+        self.task_channels.get(&channel)
+    }
+
+    /// A workflow.
+    pub fn workflow(&self, workflow: WorkflowSid) -> Option<&Workflow> {
+        self.workflows.get(&workflow)
     }
 
     /// A worker.
@@ -346,6 +392,7 @@ impl Workspace {
     /// The rows to write for everything that changed since the last call.
     pub fn take_changes(&mut self) -> Vec<RowChange> {
         let touched = std::mem::take(&mut self.touched);
+        self.departed = std::mem::take(&mut self.departing);
         if touched.deleted {
             self.touched.deleted = true;
             return vec![RowChange::WorkspaceDeleted];
@@ -495,9 +542,8 @@ impl Workspace {
                 worker.channels.insert(row.channel, row);
             }
         }
-        for row in rows.tasks {
-            workspace.tasks.insert(row.sid, Box::new(TaskEntry::new(row)));
-        }
+        // Collected and not inserted one by one: in order they are packed closely, which counts with many tasks.
+        workspace.tasks = rows.tasks.into_iter().map(|row| (row.sid, Box::new(TaskEntry::new(row)))).collect();
         let mut reservations = rows.reservations;
         reservations.sort_by_key(|row| (row.created_at, row.sid));
         for row in reservations {

@@ -127,7 +127,7 @@ impl Statement {
         self
     }
 
-    fn text(mut self, text: impl ToString) -> Self {
+    fn text(mut self, text: &impl ToString) -> Self {
         self.arguments.push(Argument::Text(text.to_string()));
         self.placeholder()
     }
@@ -160,7 +160,7 @@ impl Statement {
 
     fn on_channel(self, channel: Option<TaskChannelSid>) -> Self {
         match channel {
-            Some(channel) => self.push(" AND task_channel_sid = ").text(channel),
+            Some(channel) => self.push(" AND task_channel_sid = ").text(&channel),
             None => self,
         }
     }
@@ -232,7 +232,7 @@ fn fact_statement(question: &Question, chunk: &[FiguresOf], stretch: Stretch) ->
          MIN(wait_in_queue_secs), MAX(wait_in_queue_secs) FROM statistic_facts WHERE workspace_sid = ",
         column.unwrap_or("workspace_sid")
     ));
-    let statement = statement.text(question.workspace);
+    let statement = statement.text(&question.workspace);
     let statement = statement.push(" AND at >= ").number(stretch.from.0).push(" AND at < ").number(stretch.until.0);
     let statement = match column {
         Some(column) => statement.any(column, chunk),
@@ -265,7 +265,7 @@ fn rollup_statement(question: &Question, chunk: &[FiguresOf], width: Width, stre
     let sums: Vec<String> = figures.iter().map(|column| summed(column)).collect();
     let statement =
         Statement::new(format!("SELECT scope_sid, {} FROM statistic_rollups WHERE workspace_sid = ", sums.join(", ")));
-    let statement = statement.text(question.workspace).any("scope_sid", chunk);
+    let statement = statement.text(&question.workspace).any("scope_sid", chunk);
     let statement = statement.push(" AND width_secs = ").number(i64::from(width.secs()));
     let statement =
         statement.push(" AND begins_at >= ").number(stretch.from.0).push(" AND begins_at < ").number(stretch.until.0);
@@ -302,9 +302,12 @@ async fn read_waits(
 ) -> Result<BTreeMap<i64, i64>, Error> {
     let statement = Statement::new(
         "SELECT wait_secs, COUNT(*) FROM (SELECT wait_secs FROM statistic_facts \
-         WHERE wait_secs IS NOT NULL AND after_transfer = 0 AND workspace_sid = ",
+         WHERE wait_secs IS NOT NULL AND after_transfer = 0 AND kind = ",
     );
-    let statement = statement.text(question.workspace).push(" AND kind = ").text(kind);
+    // A queue's waits have an index of their own, which the workspace must not compete with.
+    let in_workspace = if matches!(of, FiguresOf::TaskQueue(_)) { "+" } else { "" };
+    let statement = statement.text(&kind).push(&format!(" AND {in_workspace}workspace_sid = "));
+    let statement = statement.text(&question.workspace);
     let statement = statement.push(" AND at >= ").number(question.window.from.0);
     let statement = statement.push(" AND at < ").number(question.window.until.0);
     let statement = match column_of(of) {
@@ -343,13 +346,13 @@ async fn read_stays(
          - CASE WHEN from_at > {from} THEN from_at ELSE {from} END) / 1000 AS secs \
          FROM activity_periods WHERE until_at > {from} AND from_at < {until} AND workspace_sid = "
     ));
-    let statement = only(statement.text(workspace), "worker_sid");
+    let statement = only(statement.text(&workspace), "worker_sid");
     let statement = statement.push(&format!(
         " UNION ALL SELECT activity_sid, \
          ({end} - CASE WHEN status_changed_at > {from} THEN status_changed_at ELSE {from} END) / 1000 \
          FROM workers WHERE status_changed_at < {end} AND {from} < {end} AND workspace_sid = "
     ));
-    let statement = only(statement.text(workspace), "sid");
+    let statement = only(statement.text(&workspace), "sid");
     for row in statement.push(") GROUP BY activity_sid").rows(connection).await? {
         let sum: &mut Stays = stays.entry(row.try_get(0)?).or_default();
         sum.count += row.try_get::<i64, _>(1)?;

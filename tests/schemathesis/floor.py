@@ -119,6 +119,20 @@ class Floor:
             return rows[0] if rows else None
         return None
 
+    def accepted(self):
+        """An accepted reservation."""
+        offer = self.offer()
+        self.session.post(offer["url"], data={"ReservationStatus": "accepted"}).raise_for_status()
+        return offer
+
+    def transfer(self, offer):
+        """A transfer of its task that is not over."""
+        form = {"TaskSid": offer["task_sid"], "ReservationSid": offer["sid"], "To": self.offers["task_queue"]}
+        path = f"/v1/Workspaces/{offer['workspace_sid']}/Workers/{offer['worker_sid']}/Transfers"
+        answer = self.session.post(self.base + path, data=form)
+        answer.raise_for_status()
+        return answer.json()["sid"]
+
     def fresh(self, kind):
         """Something that nobody else uses, to be deleted."""
         if kind == "Keys":

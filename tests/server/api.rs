@@ -59,6 +59,7 @@ impl Server {
             store: store.clone(),
             clock: clock.clone(),
             public_url: PublicUrl::Fixed("https://calls.example".to_owned()),
+            hub: switchhook::notify::Hub::new(clock.clone(), Duration::ZERO),
         });
         Self { router, engine, store, clock }
     }

@@ -17,7 +17,7 @@ use switchhook::{server, voice};
 use super::api::{ACCOUNT, Answer, Server, rooted, text};
 
 /// Operations that are described, of the contract or of our own, and that no route serves as yet.
-const NOT_SERVED_YET: &[&str] = &["CreateTransfer", "FetchTransfer", "ListTransfer", "UpdateTransfer"];
+const NOT_SERVED_YET: &[&str] = &[];
 
 /// Parameters of ours that the contract's operations do not have: operation and name.
 const EXTRA_PARAMETERS: &[(&str, &str)] = &[];
@@ -102,9 +102,10 @@ fn the_contract_has_61_operations() {
 
 #[test]
 fn what_is_served_is_the_contract_and_the_additions_that_are_written_down() {
+    let tables = || api::ROUTES.iter().chain(api::AGENT_ROUTES);
     let served: BTreeSet<(String, String)> =
-        api::ROUTES.iter().map(|(method, path)| ((*method).to_owned(), shape(&format!("/v1{path}")))).collect();
-    assert_eq!(served.len(), api::ROUTES.len(), "a route is in the table twice");
+        tables().map(|(method, path)| ((*method).to_owned(), shape(&format!("/v1{path}")))).collect();
+    assert_eq!(served.len(), tables().count(), "a route is in a table twice");
     let contracted = CONTRACT.iter().filter(|(id, _)| !NOT_SERVED_YET.contains(&id.as_str()));
     let contracted = contracted.map(|(_, operation)| (operation.method.clone(), shape(&operation.path)));
     let page = include_str!("../../docs/compatibility.md");
@@ -134,6 +135,7 @@ fn every_route_is_described_and_every_description_has_a_route() {
     served.extend(
         api::ROUTES_2010.iter().map(|(method, path)| ((*method).to_owned(), shape(&format!("/2010-04-01{path}")))),
     );
+    served.extend(api::AGENT_ROUTES.iter().map(|(method, path)| ((*method).to_owned(), shape(&format!("/v1{path}")))));
     served.extend(both(voice::ROUTES));
     served.extend(server::HEALTH_ROUTES.map(|path| ("GET".to_owned(), path.to_owned())));
     served.insert(("GET".to_owned(), shape("/openapi.json")));
@@ -314,6 +316,14 @@ async fn every_operation_succeeds_as_described() {
     story.get(&format!("{of_task}/{reservation}")).await;
     story.get(&format!("{of_worker}/{reservation}")).await;
     story.post(&format!("{of_task}/{reservation}"), "ReservationStatus=accepted").await;
+
+    let eve = server.worker(&workspace, "eve").await;
+    let transfers = at(&format!("Workers/{worker}/Transfers"));
+    let form = format!("TaskSid={task}&ReservationSid={reservation}&To={eve}");
+    let transfer = text_of(&story.post(&transfers, &form).await["sid"]);
+    story.get(&transfers).await;
+    story.get(&format!("{transfers}/{transfer}")).await;
+    story.post(&format!("{transfers}/{transfer}"), &format!("TaskSid={task}&TransferStatus=canceled")).await;
     story.post(&format!("{of_worker}/{reservation}"), "ReservationStatus=completed").await;
 
     server.enqueue_call(&workspace, &workflow).await;

@@ -11,7 +11,11 @@ mod contract;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod isolation;
+#[cfg(test)]
+mod lint;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! resource, a few lines each. Start with [`document`], then `activities`.
 
 mod activities;
+mod agents;
 mod api_keys;
 mod events;
 mod health;
@@ -27,7 +28,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
-use super::{ROUTES, ROUTES_2010};
+use super::{AGENT_ROUTES, ROUTES, ROUTES_2010};
 use operation::Operation;
 
 /// Where everything of one workspace is.
@@ -126,6 +127,7 @@ fn operations() -> Vec<Operation> {
         events::operations(),
         statistics::operations(),
         api_keys::operations(),
+        agents::operations(),
         webhooks::operations(),
         health::operations(),
     ]
@@ -182,12 +184,13 @@ fn page_meta() -> Value {
 
 /// Whether a route serves it, below the paths whose tables are here; what is elsewhere has its routes elsewhere.
 fn is_served(operation: &Operation) -> bool {
-    let tables = [(API, ROUTES), (API_2010, ROUTES_2010)];
-    let Some((prefix, routes)) = tables.into_iter().find(|(prefix, _)| operation.path.starts_with(prefix)) else {
-        return true;
-    };
-    let path = shape(&operation.path[prefix.len()..]);
-    routes.iter().any(|(method, route)| *method == operation.method && shape(route) == path)
+    let tables = [(API, ROUTES), (API, AGENT_ROUTES), (API_2010, ROUTES_2010)];
+    let mut below = tables.into_iter().filter(|(prefix, _)| operation.path.starts_with(prefix)).peekable();
+    below.peek().is_none()
+        || below.any(|(prefix, routes)| {
+            let path = shape(&operation.path[prefix.len()..]);
+            routes.iter().any(|(method, route)| *method == operation.method && shape(route) == path)
+        })
 }
 
 /// A path without the names of its parameters, which router and contract give differently, and without `.json`.

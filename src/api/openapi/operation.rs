@@ -155,6 +155,12 @@ impl Operation {
         self
     }
 
+    /// Errors are TaskRouter's JSON.
+    pub(super) fn with_json_errors(mut self) -> Self {
+        self.json_errors = true;
+        self
+    }
+
     /// Belongs to another group than its resource's.
     pub(super) fn tagged(mut self, tag: &'static str) -> Self {
         self.tag = tag;

@@ -7,9 +7,9 @@ use super::operation::{Operation, Resource};
 use super::schema::{
     address, attributes, constant, date, integer, links, nullable, object, own_sid, sid, sid_of, text, words,
 };
+use crate::api::transfers::STATUSES;
 
 const TRANSFER: Resource = Resource { name: "Transfer", sid: || sid("TT"), versioned: false };
-const STATUSES: &[&str] = &["initiated", "complete", "failed", "canceled"];
 const MODES: &[&str] = &["WARM", "COLD"];
 
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
@@ -21,7 +21,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("transfer_type", nullable(constant(&["WORKER", "QUEUE"]))),
         ("transfer_mode", constant(MODES)),
         ("transfer_to", own_sid("W[KQ]")),
-        ("transfer_status", constant(STATUSES)),
+        ("transfer_status", constant(&STATUSES)),
         ("transfer_failed_reason", nullable(text())),
         ("initiating_reservation_sid", own_sid("WR")),
         ("initiating_worker_sid", own_sid("WK")),
@@ -42,7 +42,7 @@ pub(super) fn operations() -> Vec<Operation> {
         TRANSFER
             .list("ListTransfer", all, "transfers", "Transfers that a worker began")
             .query("TaskSid", sid("WT"))
-            .query("TransferStatus", words(STATUSES))
+            .query("TransferStatus", words(&STATUSES))
             .paged(1),
         TRANSFER
             .create("CreateTransfer", all, "Offers an assigned task to another worker or to a task queue")

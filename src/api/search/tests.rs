@@ -68,7 +68,9 @@ impl Floor {
             template: Template::Fifo,
         };
         let workspace = engine.create_workspace(account, new).await.unwrap();
-        let state = State { engine, store, clock, public_url: PublicUrl::Fixed("https://calls.example".to_owned()) };
+        let hub = crate::notify::Hub::new(clock.clone(), std::time::Duration::ZERO);
+        let public_url = PublicUrl::Fixed("https://calls.example".to_owned());
+        let state = State { engine, store, clock, public_url, hub };
         let scope = Scope::of_workspace(state, account, workspace).await;
         let mut floor = Self { scope, dice: Dice(88_172_645_463_325_252), queues: Vec::new() };
         for target_workers in
