@@ -96,7 +96,8 @@ impl Floor {
             let attributes = if number % 2 == 0 {
                 serde_json::json!({ "number": number })
             } else {
-                serde_json::json!({ "language": ["es", "fr", "it"][number as usize % 3], "level": number % 12 })
+                let language = ["es", "fr", "it"][number as usize % 3];
+                serde_json::json!({ "language": language, "level": number % 12 })
             };
             let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes(attributes.to_string()) };
             let Reply::Task(task) = floor.carry_out(&Command::CreateTask(new)) else { unreachable!() };
