@@ -335,7 +335,7 @@ mod tests {
 
     fn offer(reservation: u128) -> Queued {
         let about = Knowledge::Introduces(ReservationSid::from_bits(reservation));
-        Queued { not_before: Instant::now(), text: "{}".into(), about }
+        Queued { not_before: Clock::system().instant(), text: "{}".into(), about }
     }
 
     #[test]
