@@ -77,7 +77,8 @@ struct Key {
 impl Key {
     fn of_bytes(bytes: &[u8; KEY_LEN]) -> Self {
         let digest = Sha256::new().chain_update(b"switchhook key\0").chain_update(bytes).finalize();
-        let name = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let (name, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
+        let name = format!("{:016x}", u64::from_be_bytes(*name));
         let unbound = UnboundKey::new(&AES_256_GCM, bytes).expect("the length is that of the algorithm's keys");
         Self { name, cipher: LessSafeKey::new(unbound) }
     }

@@ -136,17 +136,18 @@ impl Scene {
         store.close().await;
     }
 
-    /// The same by requests to the running server.
-    pub(crate) async fn fill_by_requests(&mut self, tasks: usize) {
-        println!("making {tasks} waiting tasks by requests");
+    /// The same by requests to the running server, for the tasks of these numbers.
+    pub(crate) async fn fill_by_requests(&mut self, numbers: std::ops::Range<usize>) {
+        println!("making {} waiting tasks by requests", numbers.len());
         let path = format!("/Workspaces/{}/Tasks", self.workspace);
         let workflow = self.workflow.to_string();
         let client = self.start().await.client();
         let mut callers = JoinSet::new();
         for caller in 0..CALLERS {
             let (client, path, workflow) = (client.clone(), path.clone(), workflow.clone());
+            let numbers = numbers.clone();
             callers.spawn(async move {
-                for number in (caller..tasks + BUSY_WORKERS).step_by(CALLERS) {
+                for number in numbers.skip(caller).step_by(CALLERS) {
                     let attributes = backlog_task(number);
                     client.post(&path, &[("WorkflowSid", &workflow), ("Attributes", &attributes)]).await;
                 }

@@ -17,9 +17,12 @@ CREATE TABLE statistic_facts (
     PRIMARY KEY (workspace_sid, at, sequence)
 ) WITHOUT ROWID;
 
--- Waits one by one, for the split by wait time.
+-- Waits one by one, for the split by wait time: of a workspace or workflow, and of a queue. Both cover all that is asked.
 CREATE INDEX statistic_facts_of_waits
-    ON statistic_facts (workspace_sid, kind, at, sequence, task_queue_sid, workflow_sid, task_channel_sid, wait_secs)
+    ON statistic_facts (workspace_sid, kind, at, sequence, workflow_sid, task_channel_sid, wait_secs, after_transfer)
+    WHERE wait_secs IS NOT NULL AND after_transfer = 0;
+CREATE INDEX statistic_facts_of_waits_in_queues
+    ON statistic_facts (task_queue_sid, kind, at, sequence, workspace_sid, task_channel_sid, wait_secs, after_transfer)
     WHERE wait_secs IS NOT NULL AND after_transfer = 0;
 
 -- Facts of one bucket added up, for a workspace, a queue, a workflow or a worker.

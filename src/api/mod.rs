@@ -10,14 +10,17 @@ mod auth;
 mod bridge;
 mod conference;
 mod cors;
+mod dry_run;
 mod error;
 mod events;
+mod explain;
 mod expressions;
 mod form;
 mod json;
 pub mod links;
 pub mod openapi;
 mod page;
+mod position;
 mod reservations;
 mod scope;
 mod search;
@@ -114,6 +117,9 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/CumulativeStatistics" => statistics::task_queue_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Workflows" => workflows::list,
     POST "/Workspaces/{WorkspaceSid}/Workflows" => workflows::create,
+    POST "/Workspaces/{WorkspaceSid}/Workflows/DryRun" => dry_run::create,
+    POST "/Workspaces/{WorkspaceSid}/Workflows/Lint" => dry_run::lint_unsaved,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}/Lint" => dry_run::lint_saved,
     GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::delete,
@@ -125,6 +131,7 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Explain" => explain::worker,
     GET "/Workspaces/{WorkspaceSid}/Workers/Statistics" => statistics::workers,
     GET "/Workspaces/{WorkspaceSid}/Workers/RealTimeStatistics" => statistics::workers_real_time,
     GET "/Workspaces/{WorkspaceSid}/Workers/CumulativeStatistics" => statistics::workers_cumulative,
@@ -145,6 +152,8 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::update,
     DELETE "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::delete,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Explain" => explain::task,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Position" => position::fetch,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations" => reservations::list,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::update,

@@ -15,7 +15,7 @@ use super::links::Place;
 use crate::clock::Entropy;
 use crate::engine::{self, Request};
 use crate::routing::command::ChannelName;
-use crate::routing::{AlertSid, Command, Reply, ReservationSid, Workspace, WorkspaceSid};
+use crate::routing::{AlertSid, Command, Refusal, Reply, ReservationSid, Timestamp, Workspace, WorkspaceSid};
 use crate::store::Alert;
 use crate::store::views::WorkspaceView;
 
@@ -143,6 +143,20 @@ impl Scope {
     ) -> Result<T, ApiError> {
         let answer = self.state.engine.look(self.sid(), |workspace, _| question(workspace)).await;
         answer.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
+    }
+
+    /// The same, told the moment.
+    pub(super) async fn look_now<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Workspace, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let answer = self.state.engine.look(self.sid(), question).await;
+        answer.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
+    }
+
+    /// The answer to a question that the routing core refuses.
+    pub(super) fn refused(&self, refusal: &Refusal) -> ApiError {
+        ApiError::refused(refusal, Some(&self.place), &self.path)
     }
 
     /// Carries out any request.

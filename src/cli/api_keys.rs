@@ -90,7 +90,7 @@ pub(super) async fn revoke(config: &Config, key: ApiKeySid) -> anyhow::Result<Ou
 pub(super) async fn reencrypt(config: &Config) -> anyhow::Result<Outcome> {
     let done = Store::reencrypt(&config.database, key_source(config)).await;
     let (changed, report) = done.context("cannot encrypt the secrets")?;
-    say(&format!("{} secrets are encrypted with key {}; {changed} were not before", report.secrets, report.key))?;
+    say(&format!("secrets encrypted with key {}: {}, {changed} of them anew", report.key, report.secrets))?;
     Ok(Outcome::Done)
 }
 

@@ -99,32 +99,35 @@ async fn database(config: &Config) -> Vec<Finding> {
     };
     let secrets = match store.check_secrets().await {
         Ok(report) => secrets(&report),
-        Err(error) => Broken(format!("secrets: {error}")),
+        Err(error) => vec![Broken(format!("secrets: {error}"))],
     };
     store.close().await;
-    vec![writable, accounts, secrets]
+    [writable, accounts].into_iter().chain(secrets).collect()
 }
 
 /// Every secret opened; what is left to look at are the file's mode and older keys.
-fn secrets(report: &SecretsReport) -> Finding {
+fn secrets(report: &SecretsReport) -> Vec<Finding> {
     let SecretsReport { origin, file, beside_database, key, secrets, with_other_keys } = report;
+    let mut findings = Vec::new();
     if let Some(file) = file
         && let Some(mode) = open_mode(file)
     {
+        let file = file.display();
         let text = format!(
-            "secrets: {} can be read by other users of this machine (mode {mode:o}); `chmod 600 {}`",
-            origin,
-            file.display()
+            "secrets: {origin} can be read by other users of this machine (mode {mode:o}); run `chmod 600 {file}`"
         );
         // Containers mount secrets with modes of their own.
-        return if *beside_database { Broken(text) } else { Doubtful(text) };
+        findings.push(if *beside_database { Broken(text) } else { Doubtful(text) });
     }
-    if *with_other_keys > 0 {
-        return Doubtful(format!(
-            "secrets: {with_other_keys} of {secrets} are encrypted with other keys than {key}, the first one; stop the              server and run `switchhook reencrypt` before you remove those keys"
-        ));
-    }
-    Fine(format!("secrets: all {secrets} can be decrypted with key {key} ({origin})"))
+    findings.push(if *with_other_keys > 0 {
+        Doubtful(format!(
+            "secrets: {secrets}, of which {with_other_keys} need other keys than {key}, the first one; stop the server \
+             and run `switchhook reencrypt` before you remove those keys"
+        ))
+    } else {
+        Fine(format!("secrets: {secrets}, all of which key {key} decrypts ({origin})"))
+    });
+    findings
 }
 
 /// The mode of a file that others than its owner may read or write.

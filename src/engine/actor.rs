@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Entropy};
-use crate::routing::{EventKind, EventRecord, Reply, Timestamp};
+use crate::routing::{EventKind, EventRecord, MeasuredWait, Reply, Timestamp};
 use crate::store::{Error as StoreError, Store};
 
 use super::Limits;
@@ -112,6 +112,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
                 return Ended::Store(error);
             }
             counted.iter().for_each(count);
+            cores.take_waits().iter().for_each(measure);
             around.outbox.add(cores.sid(), errands);
             around.witnesses.tell(cores.workspace(), &witnessed, now);
         }
@@ -174,6 +175,15 @@ fn count(counted: &Counted) {
             counter!("taskrouter_reservations_total", "outcome" => *outcome).increment(1);
         }
     }
+}
+
+/// How wrong an estimate of a wait was, by whether the task waited longer than expected.
+fn measure(wait: &MeasuredWait) {
+    let expected = Duration::from_secs(wait.expected_secs.into());
+    let waited = Duration::from_millis(u64::try_from(wait.waited_ms).unwrap_or(0));
+    let waited_longer = if waited > expected { "true" } else { "false" };
+    histogram!("taskrouter_estimate_error_seconds", "waited_longer" => waited_longer)
+        .record(expected.abs_diff(waited).as_secs_f64());
 }
 
 /// The cause as one of few words; reasons of clients are free text and make no label.

@@ -14,9 +14,9 @@ use crate::calls::{
 };
 use crate::routing::command::{ChannelName, Instruction, NewTask, NewWorkspace, ReservationParent};
 use crate::routing::{
-    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, Refusal, Reply, Reservation, ReservationSid,
-    ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid, Workspace,
-    WorkspaceSid,
+    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, Reservation,
+    ReservationSid, ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid,
+    Workspace, WorkspaceSid,
 };
 use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
 
@@ -65,6 +65,7 @@ pub(super) struct Cores {
     errands: Vec<Errand>,
     errands_done: Vec<(TaskSid, u32)>,
     alerts: Vec<Alert>,
+    waits: Vec<MeasuredWait>,
     /// Calls of tasks that are gone, and when they are forgotten.
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
     limits: Limits,
@@ -124,6 +125,7 @@ impl Cores {
             errands: Vec::new(),
             errands_done: Vec::new(),
             alerts: Vec::new(),
+            waits: Vec::new(),
             leftovers: BTreeSet::new(),
             limits: Limits::default(),
             now,
@@ -414,6 +416,7 @@ impl Cores {
             }
         }
         self.events.append(&mut done.events);
+        self.waits.append(&mut done.waits);
         for alert in done.alerts {
             self.alert(alert.code, alert.message, Refs { task: alert.task, reservation: None, worker: None });
         }
@@ -495,6 +498,11 @@ impl Cores {
             self.leftovers.remove(&(at, task));
             self.calls.forget(task);
         }
+    }
+
+    /// The waits that were over and had an estimate since the last call.
+    pub(super) fn take_waits(&mut self) -> Vec<MeasuredWait> {
+        std::mem::take(&mut self.waits)
     }
 
     fn voice_row(&self, task: TaskSid) -> Option<VoiceTaskRow> {

@@ -579,3 +579,37 @@ async fn events_and_statistics_are_kept_for_thirty_days() {
     assert_eq!((kept().await, created().await), (20, 20));
     bench.assert_agrees().await;
 }
+
+#[tokio::test]
+async fn the_error_of_an_estimate_is_published_once_its_task_is_accepted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    // The actor runs on the thread of the test.
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let new = || NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+    let mut waiting = std::collections::VecDeque::new();
+    for _ in 0..4 {
+        let Reply::Task(task) = bench.routing(Command::CreateTask(new())).await else { panic!("a task") };
+        waiting.push_back(task);
+    }
+    // One task a minute is accepted. Those that came first had no estimate; the fifth comes when two had waited.
+    for round in 0..5 {
+        let task = waiting.pop_front().unwrap();
+        let reservation = bench.reservation_of(task).await.sid;
+        let change =
+            |change| Command::UpdateReservation { parent: ReservationParent::Any, reservation, change, if_match: None };
+        bench.routing(change(ReservationChange::Accept)).await;
+        assert!(!metrics.render().contains("taskrouter_estimate_error_seconds_count") || round == 4);
+        if round == 2 {
+            let Reply::Task(task) = bench.routing(Command::CreateTask(new())).await else { panic!("a task") };
+            waiting.push_back(task);
+        }
+        bench.clock.advance(Duration::from_secs(60));
+        bench.routing(change(ReservationChange::Complete)).await;
+    }
+    let rendered = metrics.render();
+    let counts = rendered.lines().filter(|line| line.starts_with("taskrouter_estimate_error_seconds_count"));
+    assert_eq!(counts.map(|line| line.rsplit(' ').next().unwrap()).collect::<Vec<_>>(), ["1"], "{rendered}");
+}

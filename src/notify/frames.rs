@@ -127,7 +127,7 @@ fn recipients(workspace: &Workspace, events: &[EventRecord], event: &EventRecord
             event.about.task.map(|task| holders(workspace, events, task)).unwrap_or_default()
         }
         EventKind::ReservationFailed => {
-            let target = event.about.task.and_then(|task| workspace.task(task)).and_then(|row| row.routing_target);
+            let target = event.about.task.and_then(|task| workspace.task(task)).and_then(|row| *row.routing_target);
             match target {
                 Some(RoutingTarget::Worker(worker)) => BTreeSet::from([worker]),
                 _ => BTreeSet::new(),

@@ -55,6 +55,18 @@ impl Workspace {
         now: Option<Timestamp>,
         ask: impl FnOnce(&Scope<'_>) -> R,
     ) -> R {
+        self.with_scope_of(worker, &worker.document, task, now, ask)
+    }
+
+    /// The same with attributes of the worker that were read for this question.
+    pub(super) fn with_scope_of<R>(
+        &self,
+        worker: &WorkerEntry,
+        attributes: &Document,
+        task: Option<&Document>,
+        now: Option<Timestamp>,
+        ask: impl FnOnce(&Scope<'_>) -> R,
+    ) -> R {
         let activity = self.activities.get(&worker.row.activity);
         let figures = Figures { workspace: self, worker };
         let names = WorkerNames {
@@ -64,7 +76,7 @@ impl Workspace {
             activity_name: activity.map_or("", |activity| activity.row.friendly_name.as_str()),
             channels: &figures,
         };
-        ask(&Scope { task, worker: Some(&worker.document), names: Some(&names), counts: None, now })
+        ask(&Scope { task, worker: Some(attributes), names: Some(&names), counts: None, now })
     }
 
     /// Whether the worker's current activity is an available one.
@@ -85,7 +97,7 @@ impl Workspace {
 
     /// Under which key the worker stands ready on a channel; longest idle over all channels unless the channel says
     /// otherwise (TaskRouter: Task channels).
-    fn ready_key(&self, worker: &WorkerEntry, channel: TaskChannelSid) -> ReadyKey {
+    pub(super) fn ready_key(&self, worker: &WorkerEntry, channel: TaskChannelSid) -> ReadyKey {
         let optimized = self.task_channels.get(&channel).is_some_and(|row| row.channel_optimized_routing);
         let idle_since = match worker.channels.get(&channel) {
             Some(row) if optimized => row.last_reserved_at,
@@ -134,6 +146,11 @@ impl Workspace {
             }
         }
         entry.ready = wanted;
+    }
+
+    /// The lanes of a queue, one for each channel on which a task has waited.
+    pub(super) fn lanes_of_queue(&self, queue: TaskQueueSid) -> impl Iterator<Item = (&LaneKey, &Lane)> {
+        self.lanes.range(lanes_of(queue))
     }
 
     /// Makes the lane if it is new, with every member that is ready.
@@ -342,8 +359,12 @@ impl Workspace {
             }
             Position::Nobody => position,
             in_lane => {
+                let moment = self.moment;
                 let lane = lane.and_then(|lane| self.open_lane(lane));
-                lane.map_or(Position::Nobody, |lane| lane.add(in_lane, key, || document.unwrap_or_default()))
+                lane.map_or(Position::Nobody, |lane| {
+                    lane.note_pace(true, moment);
+                    lane.add(in_lane, key, || document.unwrap_or_default())
+                })
             }
         });
         let timed = position.as_ref().is_some_and(Position::uses_time);
@@ -394,13 +415,14 @@ impl Workspace {
             in_lane => {
                 if let Some(lane) = lane_key_of(&entry.row).and_then(|lane| self.lanes.get_mut(&lane)) {
                     lane.remove(&in_lane, key);
+                    lane.note_pace(lane.len() > 0, self.moment);
                 }
             }
         }
     }
 
     /// A task's place in the order of its queue.
-    fn task_key_of(&self, row: &Task) -> TaskKey {
+    pub(super) fn task_key_of(&self, row: &Task) -> TaskKey {
         let queue = row.queue.and_then(|queue| self.task_queues.get(&queue));
         TaskKey::of(row, queue.map_or(TaskOrder::Fifo, |queue| queue.row.task_order))
     }
@@ -446,7 +468,7 @@ impl Workspace {
 
     fn position_of(&self, row: &Task) -> (Position, Option<Document>) {
         let transfer = row.transfer.and_then(|transfer| self.transfers.get(&transfer));
-        match (transfer.map(|transfer| transfer.to), row.routing_target) {
+        match (transfer.map(|transfer| transfer.to), *row.routing_target) {
             // Its worker is reserved in the same breath, or the transfer has failed.
             (Some(TransferTarget::Worker(_)), _) => return (Position::Nobody, None),
             (None, Some(RoutingTarget::Worker(worker))) => return (Position::Targeted(worker), None),

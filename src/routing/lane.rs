@@ -10,7 +10,9 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::estimate::Pace;
 use super::expression::{Document, Projection};
+use super::line::Line;
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
 use super::state::{Step, Task, TaskOrder};
 use super::time::Timestamp;
@@ -78,7 +80,7 @@ pub(super) struct Rule {
 pub(super) struct Class {
     /// The values the target expression sees.
     pub(super) document: Document,
-    pub(super) tasks: BTreeSet<TaskKey>,
+    pub(super) tasks: Line<TaskKey>,
 }
 
 /// Classes by what they ask of a worker; the tasks of a class share the rule.
@@ -88,13 +90,17 @@ pub(super) type Rules = BTreeMap<Arc<Rule>, Class>;
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Tasks that any ready worker may take.
-    pub(super) plain: BTreeSet<TaskKey>,
+    pub(super) plain: Line<TaskKey>,
     /// Tasks whose target has an expression.
     pub(super) ruled: Rules,
     /// Tasks that wait for one known worker.
     pub(super) known: BTreeMap<WorkerSid, Rules>,
+    /// All ruled and known tasks in one order, so that a place can be told.
+    choosy: Line<TaskKey>,
     /// Members that could be reserved now.
     pub(super) ready: BTreeSet<ReadyKey>,
+    /// How fast tasks leave.
+    pub(super) pace: Pace,
 }
 
 /// Where a pending task waits; of its queue and channel, in the order of its key, unless said otherwise.
@@ -126,6 +132,33 @@ impl Position {
 }
 
 impl Lane {
+    /// Tasks that wait here.
+    pub(super) const fn len(&self) -> usize {
+        self.plain.len() + self.choosy.len()
+    }
+
+    /// Tasks that wait here and are handed out before `key`.
+    pub(super) fn ahead_of(&self, key: &TaskKey) -> usize {
+        self.plain.rank(key) + self.choosy.rank(key)
+    }
+
+    /// Tasks that wait here, in hand-out order.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = TaskKey> {
+        let (mut plain, mut choosy) = (self.plain.iter().peekable(), self.choosy.iter().peekable());
+        std::iter::from_fn(move || match (plain.peek(), choosy.peek()) {
+            (Some(first), Some(second)) if first < second => plain.next().copied(),
+            (Some(_), None) => plain.next().copied(),
+            _ => choosy.next().copied(),
+        })
+    }
+
+    /// Notes whether somebody waits from this moment on; nothing is known before the first command.
+    pub(super) fn note_pace(&mut self, somebody_waits: bool, moment: Option<Timestamp>) {
+        if let Some(moment) = moment {
+            self.pace.note(somebody_waits, moment);
+        }
+    }
+
     /// Adds a task; a position that is new here may come back with the rule of its class, to be shared.
     pub(super) fn add(&mut self, position: Position, key: TaskKey, document: impl FnOnce() -> Document) -> Position {
         match position {
@@ -133,9 +166,13 @@ impl Lane {
                 self.plain.insert(key);
                 Position::Plain
             }
-            Position::Ruled(rule) => Position::Ruled(add_to(&mut self.ruled, rule, key, document)),
+            Position::Ruled(rule) => {
+                self.choosy.insert(key);
+                Position::Ruled(add_to(&mut self.ruled, rule, key, document))
+            }
             Position::Known(known) => {
                 let (worker, rule) = *known;
+                self.choosy.insert(key);
                 let rule = add_to(self.known.entry(worker).or_default(), rule, key, document);
                 Position::Known(Box::new((worker, rule)))
             }
@@ -145,12 +182,14 @@ impl Lane {
 
     pub(super) fn remove(&mut self, position: &Position, key: TaskKey) {
         match position {
-            Position::Plain => {
-                self.plain.remove(&key);
+            Position::Plain => self.plain.remove(&key),
+            Position::Ruled(rule) => {
+                self.choosy.remove(&key);
+                remove_from(&mut self.ruled, rule, key);
             }
-            Position::Ruled(rule) => remove_from(&mut self.ruled, rule, key),
             Position::Known(known) => {
                 let (worker, rule) = &**known;
+                self.choosy.remove(&key);
                 if let Some(rules) = self.known.get_mut(worker) {
                     remove_from(rules, rule, key);
                     if rules.is_empty() {
@@ -172,7 +211,7 @@ fn add_to(rules: &mut Rules, rule: Arc<Rule>, key: TaskKey, document: impl FnOnc
         }
         Entry::Vacant(class) => {
             let rule = Arc::clone(class.key());
-            class.insert(Class { document: document(), tasks: BTreeSet::from([key]) });
+            class.insert(Class { document: document(), tasks: Line::of(key) });
             rule
         }
     }

@@ -21,7 +21,7 @@ use super::workspace::{WorkerEntry, Workspace};
 pub(super) type GlobalKey = (bool, TaskKey);
 
 impl Workspace {
-    fn global_key(&self, key: TaskKey) -> GlobalKey {
+    pub(super) fn global_key(&self, key: TaskKey) -> GlobalKey {
         (key.order() != self.settings.prioritize_queue_order, key)
     }
 
@@ -110,7 +110,7 @@ impl Workspace {
         keyed.into_iter().map(|(_, worker)| worker).take(limit).collect()
     }
 
-    fn offers_at_once(&self, queue: TaskQueueSid) -> usize {
+    pub(super) fn offers_at_once(&self, queue: TaskQueueSid) -> usize {
         let limit = self.task_queues.get(&queue).map_or(1, |queue| queue.row.max_reserved_workers);
         usize::try_from(limit).unwrap_or(1).max(1)
     }

@@ -260,7 +260,7 @@ impl Turn<'_> {
     fn push_task(&mut self, kind: EventKind, task: TaskSid, fields: Fields) {
         let Some(row) = self.workspace.task(task) else { return };
         let sid = task.to_string();
-        let description = match (kind, &row.reason) {
+        let description = match (kind, &*row.reason) {
             (EventKind::TaskCanceled, Some(reason)) => reason.clone(),
             _ => sentence("Task", &sid, kind),
         };
@@ -280,7 +280,7 @@ impl Turn<'_> {
         if matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) && row.transfer.is_none() {
             self.target_fields(task, &mut fields);
         }
-        if let (EventKind::TaskCanceled, Some(reason)) = (kind, &row.reason) {
+        if let (EventKind::TaskCanceled, Some(reason)) = (kind, &*row.reason) {
             fields.push(("reason", reason.clone()));
         }
         fields
@@ -332,7 +332,7 @@ impl Turn<'_> {
         fields.push(("task_age", wait_secs(row.created_at, self.now).to_string()));
         fields.push(("task_priority", row.priority.to_string()));
         fields.push(("task_assignment_status", row.status.as_str().to_owned()));
-        match (row.status, &row.reason) {
+        match (row.status, &*row.reason) {
             (TaskStatus::Canceled, Some(reason)) => fields.push(("task_canceled_reason", reason.clone())),
             (TaskStatus::Completed, Some(reason)) => fields.push(("task_completed_reason", reason.clone())),
             _ => {}
@@ -344,7 +344,7 @@ impl Turn<'_> {
         }
         fields.push(("task_virtual_start_time", row.virtual_start_at.unix_secs().to_string()));
         self.task_channel_fields(row.channel, fields);
-        if let Some(target) = row.routing_target {
+        if let Some(target) = *row.routing_target {
             fields.push(("task_routing_target", target.to_string()));
             fields.push(("task_ignore_capacity", row.ignore_capacity.to_string()));
         }

@@ -6,6 +6,7 @@
 use super::EventKind;
 use super::command::{Instruction, Reply, ReservationChange, ReservationParent};
 use super::deadline::Deadline;
+use super::rare::Rare;
 use super::refusal::Refusal;
 use super::sid::{ActivitySid, ReservationSid, TaskChannelSid, TaskSid, WorkerSid};
 use super::state::{BackOff, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferStatus};
@@ -41,7 +42,7 @@ impl Turn<'_> {
     /// Offers a pending task to these workers, in one step: reservations, capacity, idle order, timers.
     pub(super) fn reserve(&mut self, task: TaskSid, workers: &[WorkerSid]) {
         let Some(row) = self.workspace.task(task) else { return };
-        let (channel, transfer) = (row.channel, row.transfer);
+        let (channel, transfer) = (row.channel, *row.transfer);
         let queue = row.queue.and_then(|queue| self.workspace.task_queues.get(&queue));
         let reservation_activity = queue
             .filter(|_| !self.workspace.settings.multi_task_enabled)
@@ -283,16 +284,17 @@ impl Turn<'_> {
 
     fn accept(&mut self, reservation: ReservationSid) {
         let Some(row) = self.workspace.reservation(reservation) else { return };
-        let (task, worker) = (row.task, row.worker);
+        let (task, worker, offered_at) = (row.task, row.worker, row.created_at);
         let now = self.now;
-        let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+        let transfer = self.workspace.task(task).and_then(|row| *row.transfer);
+        self.end_wait(task, offered_at);
         self.change_reservation(reservation, |row| row.status = ReservationStatus::Accepted);
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Assigned;
-            row.transfer = None;
+            row.transfer = Rare::UNSET;
             row.attributes_changed = false;
-            row.assigned_at = row.assigned_at.or(Some(now));
-            row.back_offs.clear();
+            row.assigned_at = row.assigned_at.or(Some(now)).into();
+            row.back_offs = Rare::UNSET;
         });
         self.record_reservation(EventKind::ReservationAccepted, reservation);
         self.rescind_siblings(task, reservation);
@@ -374,14 +376,14 @@ impl Turn<'_> {
             self.change_task(task, |row| set_back_off(&mut row.back_offs, gap, now));
         }
         let Some(row) = self.workspace.task(task) else { return };
-        if let Some(transfer) = row.transfer {
+        if let Some(transfer) = *row.transfer {
             self.after_transfer_refused(transfer, reservation, others_pending, gap);
             return;
         }
         if others_pending {
             return;
         }
-        let target = row.routing_target;
+        let target = *row.routing_target;
         let too_often = row.reserved_count >= RESERVED_COUNT_MAX;
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Pending;

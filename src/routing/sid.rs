@@ -5,6 +5,7 @@
 //! hands in. Start with the `sid!` lines.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use super::time::Timestamp;
@@ -28,7 +29,8 @@ fn parse_bits(text: &str, prefix: &'static str) -> Result<u128, InvalidSid> {
     if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(InvalidSid { prefix });
     }
-    u128::from_str_radix(digits, 16).map_err(|_| InvalidSid { prefix })
+    let bits = u128::from_str_radix(digits, 16).map_err(|_| InvalidSid { prefix })?;
+    if bits >> 64 == u128::from(u64::MAX) { Err(InvalidSid { prefix }) } else { Ok(bits) }
 }
 
 macro_rules! sid {
@@ -36,9 +38,9 @@ macro_rules! sid {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name {
-            // Two words and not one of 128 bits: those are aligned to 16 bytes, which costs every record that holds
-            // one beside anything smaller.
-            high: u64,
+            // Two words, because 128 bits in one are aligned to 16 bytes. The first is kept one greater, so that the
+            // absence of a SID takes no room of its own. Both count where many tasks wait.
+            high_plus_one: NonZeroU64,
             low: u64,
         }
 
@@ -46,11 +48,16 @@ macro_rules! sid {
             /// The two letters that begin each SID of this kind.
             pub const PREFIX: &'static str = $prefix;
 
-            /// Wraps bits that came from a [`SidSource`] or a seeded test.
+            /// Wraps bits that came from a [`SidSource`] or a seeded test. No SID begins with 64 ones, which would be
+            /// a moment beyond the year 10,000: such bits count as if the last of those were a zero.
             #[must_use]
             #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
             pub const fn from_bits(bits: u128) -> Self {
-                Self { high: (bits >> 64) as u64, low: bits as u64 }
+                let high_plus_one = match NonZeroU64::new(((bits >> 64) as u64).wrapping_add(1)) {
+                    Some(high_plus_one) => high_plus_one,
+                    None => NonZeroU64::MAX,
+                };
+                Self { high_plus_one, low: bits as u64 }
             }
 
             /// Takes fresh bits from `sids`.
@@ -61,13 +68,13 @@ macro_rules! sid {
             /// The 128 bits behind the text form.
             #[must_use]
             pub const fn bits(self) -> u128 {
-                (self.high as u128) << 64 | self.low as u128
+                ((self.high_plus_one.get() - 1) as u128) << 64 | self.low as u128
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, concat!($prefix, "{:016x}{:016x}"), self.high, self.low)
+                write!(formatter, concat!($prefix, "{:032x}"), self.bits())
             }
         }
 

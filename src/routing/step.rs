@@ -23,9 +23,9 @@ pub(super) const REASON_WORKFLOW_TIMEOUT: &str = "Task canceled on Workflow time
 pub(super) const REASON_WORKFLOW_SKIP: &str = "Task canceled on Workflow skip";
 
 /// What the steps of a queue count for `skip_if`.
-struct Counts<'a> {
-    workspace: &'a Workspace,
-    queue: &'a QueueEntry,
+pub(super) struct Counts<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) queue: &'a QueueEntry,
 }
 
 impl Counts<'_> {
@@ -307,6 +307,7 @@ impl Turn<'_> {
                 self.record_queue_moved(task, before, previous_priority, cause);
             }
             self.record_task(EventKind::TaskQueueEntered, task);
+            self.entered.insert(task);
         }
         self.alert_known_worker(task);
     }

@@ -6,6 +6,7 @@
 use super::EventKind;
 use super::command::{ChannelName, NewTask, Reply, TaskUpdate};
 use super::deadline::Deadline;
+use super::rare::Rare;
 use super::refusal::Refusal;
 use super::reservation::drop_elapsed;
 use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
@@ -78,7 +79,7 @@ impl Turn<'_> {
             status: TaskStatus::Pending,
             priority,
             timeout_secs,
-            reason: None,
+            reason: Rare::UNSET,
             channel,
             queue,
             queue_entered_at: queue.map(|_| self.now),
@@ -88,15 +89,15 @@ impl Turn<'_> {
             base_at: self.now,
             filter_timed_out: false,
             virtual_start_at,
-            routing_target: new.routing_target,
+            routing_target: new.routing_target.into(),
             ignore_capacity: to_worker && new.ignore_capacity.unwrap_or(true),
             reserved_count: 0,
-            back_offs: Vec::new(),
+            back_offs: Rare::UNSET,
             attributes_changed: false,
-            transfer: None,
+            transfer: Rare::UNSET,
             version: 0,
-            assigned_at: None,
-            finished_at: None,
+            assigned_at: Rare::UNSET,
+            finished_at: Rare::UNSET,
             created_at: self.now,
             updated_at: self.now,
         };
@@ -110,6 +111,7 @@ impl Turn<'_> {
             self.record_task(EventKind::TaskCreated, sid);
             if queue.is_some() {
                 self.record_task(EventKind::TaskQueueEntered, sid);
+                self.entered.insert(sid);
             }
             self.start_direct(sid, new.routing_target);
         }
@@ -254,7 +256,7 @@ impl Turn<'_> {
                 row.virtual_start_at = virtual_start_at.unwrap_or(row.virtual_start_at);
                 row.channel = channel.unwrap_or(row.channel);
                 if let Some(reason) = reason {
-                    row.reason = Some(reason.clone());
+                    row.reason.set(Some(reason.clone()));
                 }
             });
             self.record_task(EventKind::TaskUpdated, task);
@@ -301,7 +303,7 @@ impl Turn<'_> {
     pub(super) fn delete_task(&mut self, task: TaskSid, if_match: Option<u64>) -> Result<Reply, Refusal> {
         let row = self.workspace.task(task).ok_or(Refusal::NotFound)?;
         check_version(if_match, row.version)?;
-        let transfer = row.transfer;
+        let transfer = *row.transfer;
         self.record_task(EventKind::TaskDeleted, task);
         self.end_open_reservations(task);
         self.lose_transfer(transfer);
@@ -352,13 +354,13 @@ impl Turn<'_> {
     /// Cancels a pending or reserved task: the task first, then its reservations (events.md section 4).
     fn cancel_task_because(&mut self, task: TaskSid, reason: Option<String>) {
         let now = self.now;
-        let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+        let transfer = self.workspace.task(task).and_then(|row| *row.transfer);
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Canceled;
-            row.transfer = None;
-            row.reason = reason;
-            row.finished_at = Some(now);
-            row.back_offs.clear();
+            row.transfer = Rare::UNSET;
+            row.reason = reason.into();
+            row.finished_at.set(Some(now));
+            row.back_offs = Rare::UNSET;
         });
         self.record_task(EventKind::TaskCanceled, task);
         // Active ones are open only while the task is handed on.
@@ -372,7 +374,7 @@ impl Turn<'_> {
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Wrapping;
             if let Some(reason) = reason {
-                row.reason = Some(reason.to_owned());
+                row.reason.set(Some(reason.to_owned()));
             }
         });
         self.record_task(EventKind::TaskWrapup, task);
@@ -400,9 +402,9 @@ impl Turn<'_> {
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Completed;
             if let Some(reason) = reason {
-                row.reason = Some(reason.to_owned());
+                row.reason.set(Some(reason.to_owned()));
             }
-            row.finished_at = Some(now);
+            row.finished_at.set(Some(now));
         });
         self.record_task(EventKind::TaskCompleted, task);
     }
@@ -410,7 +412,7 @@ impl Turn<'_> {
     /// The caller of a voice task is gone: canceled before acceptance, wrapping (or, single-tasking, completed) after it.
     pub(super) fn end_caller(&mut self, task: TaskSid, reason: &str) -> Result<Reply, Refusal> {
         let row = self.workspace.task(task).ok_or(Refusal::NotFound)?;
-        if let Some(transfer) = row.transfer {
+        if let Some(transfer) = *row.transfer {
             self.abandon_transfer(task, transfer);
         }
         let status = self.workspace.task(task).ok_or(Refusal::NotFound)?.status;
@@ -452,7 +454,7 @@ impl Turn<'_> {
             Deadline::Step(task) => self.look_again(task, Again::StepOver),
             Deadline::BackOff(task) => self.end_back_offs(task),
             Deadline::AssignedTooLong(task) => {
-                let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+                let transfer = self.workspace.task(task).and_then(|row| *row.transfer);
                 self.end_open_reservations(task);
                 self.lose_transfer(transfer);
                 self.record_task(EventKind::TaskSystemDeleted, task);

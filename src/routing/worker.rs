@@ -233,7 +233,7 @@ impl Turn<'_> {
             .unwrap_or_default();
         for task in waiting {
             let still = self.workspace.task(task).is_some_and(|row| {
-                row.status == TaskStatus::Pending && row.routing_target == Some(RoutingTarget::Worker(worker))
+                row.status == TaskStatus::Pending && *row.routing_target == Some(RoutingTarget::Worker(worker))
             });
             if still {
                 self.lose_target(task);

@@ -11,6 +11,7 @@ use super::alert::Alert;
 use super::change::{RowChange, WorkspaceRows};
 use super::command::{Command, NewWorkspace, Reply, Template};
 use super::deadline::{Deadline, TaskDeadlines};
+use super::estimate::MeasuredWait;
 use super::event::EventRecord;
 use super::expression::{Document, Expression, Place, Scope, Slot, Vocabulary};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
@@ -44,6 +45,8 @@ pub struct Done {
     pub events: Vec<EventRecord>,
     /// What a user should know of, in order.
     pub alerts: Vec<Alert>,
+    /// Waits that are over and had an estimate.
+    pub waits: Vec<MeasuredWait>,
 }
 
 /// An activity with its SID as text, which expressions compare with.
@@ -101,6 +104,8 @@ pub(super) struct TaskEntry {
     pub(super) position: Option<Position>,
     /// Its entries in the deadline index.
     pub(super) deadlines: TaskDeadlines,
+    /// The wait that was expected when it entered its queue, in seconds.
+    pub(super) expected_secs: Option<u32>,
 }
 
 /// To whom a task was offered and handed on.
@@ -115,7 +120,7 @@ pub(super) struct Offers {
 impl TaskEntry {
     /// A task that is not placed yet.
     pub(super) const fn new(row: Task) -> Self {
-        Self { row, offers: None, position: None, deadlines: TaskDeadlines::NONE }
+        Self { row, offers: None, position: None, deadlines: TaskDeadlines::NONE, expected_secs: None }
     }
 
     /// All reservations, oldest first.
@@ -202,6 +207,8 @@ pub struct Workspace {
     pub(super) dynamic_queues: BTreeSet<TaskQueueSid>,
     /// Newest idle stamp given out; stamps never repeat, so that round robin holds within one millisecond.
     pub(super) newest_stamp: Timestamp,
+    /// Of the newest command since the start; times in lanes are counted from it.
+    pub(super) moment: Option<Timestamp>,
     pub(super) tasks_max: usize,
     pub(super) touched: Touched,
     /// Removed since the last [`Workspace::take_changes`].
@@ -268,6 +275,7 @@ impl Workspace {
             workers_in: BTreeMap::new(),
             dynamic_queues: BTreeSet::new(),
             newest_stamp: START_OF_TIME,
+            moment: None,
             tasks_max: super::task::TASKS_MAX,
             touched: Touched::default(),
             departing: Departed::default(),
@@ -534,9 +542,8 @@ impl Workspace {
                 worker.channels.insert(row.channel, row);
             }
         }
-        for row in rows.tasks {
-            workspace.tasks.insert(row.sid, Box::new(TaskEntry::new(row)));
-        }
+        // Collected and not inserted one by one: in order they are packed closely, which counts with many tasks.
+        workspace.tasks = rows.tasks.into_iter().map(|row| (row.sid, Box::new(TaskEntry::new(row)))).collect();
         let mut reservations = rows.reservations;
         reservations.sort_by_key(|row| (row.created_at, row.sid));
         for row in reservations {

@@ -14,13 +14,11 @@ impl Store {
             let mut connection = self.read_pool().acquire().await?;
             select(&mut connection, "WHERE sid = $1", Some(&sid.to_string())).await?.pop()
         };
-        match found {
-            Some(row) => self.secrets().api_key(row).await.map(Some),
-            None => {
-                self.secrets().forget_api_key(sid);
-                Ok(None)
-            }
+        if let Some(row) = found {
+            return self.secrets().api_key(row).await.map(Some);
         }
+        self.secrets().forget_api_key(sid);
+        Ok(None)
     }
 
     /// Writes a new API key of an account that is there. It is on disk when this returns.

@@ -65,6 +65,9 @@ pub enum Error {
     /// Any other error of the database driver.
     #[error("the database refused: {0}")]
     Driver(Arc<sqlx::Error>),
+    /// The same while a workspace was read as a whole.
+    #[error("the database refused: {0}")]
+    Load(Arc<rusqlite::Error>),
 }
 
 impl Error {
@@ -81,7 +84,7 @@ impl Error {
             Self::UnsupportedUrl { .. } => "unsupported_url",
             Self::Keys { .. } => "keys",
             Self::File { .. } => "file",
-            Self::Driver(_) => "driver",
+            Self::Driver(_) | Self::Load(_) => "driver",
         }
     }
 
@@ -96,6 +99,15 @@ impl From<sqlx::Error> for Error {
             Severity::Busy => Self::Busy,
             Severity::Full => Self::unavailable("the disk is full"),
             Severity::Fatal | Severity::Statement => Self::Driver(Arc::new(error)),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Self::Busy,
+            _ => Self::Load(Arc::new(error)),
         }
     }
 }

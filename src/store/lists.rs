@@ -153,7 +153,7 @@ impl TaskFilter {
             && self.priority.is_none_or(|priority| priority == task.priority)
             && self.workflows.as_ref().is_none_or(|among| task.workflow.is_some_and(|sid| among.contains(&sid)))
             && self.task_queues.as_ref().is_none_or(|among| task.queue.is_some_and(|sid| among.contains(&sid)))
-            && self.routing_target.is_none_or(|target| task.routing_target == Some(target))
+            && self.routing_target.is_none_or(|target| *task.routing_target == Some(target))
     }
 }
 

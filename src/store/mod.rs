@@ -8,6 +8,7 @@
 mod accounts;
 mod api_keys;
 mod batch;
+mod checkpoint;
 mod error;
 mod fields;
 mod files;

@@ -434,7 +434,7 @@ mod tests {
         assert_eq!(get("a", "1", "other"), ("one".to_owned(), 1));
         assert_eq!(get("a", "2", "two"), ("two".to_owned(), 2), "a changed row");
         assert_eq!(get("b", "2", "three"), ("three".to_owned(), 3), "another row");
-        assert!(opened.get(&"c", &sealed("3"), || Err(())).is_err(), "failures are not kept");
+        assert!(opened.get("c", &sealed("3"), || Err(())).is_err(), "failures are not kept");
         opened.forget("a");
         assert_eq!(opened.lock().len(), 1);
     }

@@ -12,23 +12,25 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::Checkpointer;
 use super::files::{DatabaseFile, ProcessLock};
 use super::secrets::{KeySource, Secrets, SecretsReport};
 use super::work::Work;
-use super::writer::{Checkpoints, Condition, Kept, MAX_WORKS, Request, Writer};
+use super::writer::{Condition, Kept, MAX_WORKS, Request, Writer};
 use super::{Error, migrations};
 use crate::clock::Clock;
 
 /// Connections of the read pool.
 const READ_CONNECTIONS: u32 = 4;
 /// How long a statement waits for another process that is writing.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A SQLite database with one writer and several readers.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
+    path: Arc<Path>,
     requests: mpsc::Sender<Request>,
     reads: SqlitePool,
     closing: CancellationToken,
@@ -80,11 +82,17 @@ impl SqliteStore {
 
     async fn start(file: DatabaseFile, lock: Option<ProcessLock>, secrets: Arc<Secrets>) -> Result<Self, Error> {
         let connection = write_options(&file.path).connect().await?;
+        // Without the lock, another process may serve the database and copies its log.
+        let checkpointer = match &lock {
+            Some(_) => Checkpointer::Idle(write_options(&file.path).connect().await?),
+            None => Checkpointer::Absent,
+        };
         let reads = SqlitePoolOptions::new()
             .max_connections(READ_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(read_options(&file.path))
             .await?;
+        let path = Arc::from(file.path.as_path());
         let (requests, queue) = mpsc::channel(MAX_WORKS);
         let (told, condition) = watch::channel(Condition::Open);
         let closing = CancellationToken::new();
@@ -93,12 +101,16 @@ impl SqliteStore {
             requests: queue,
             closing: closing.clone(),
             condition: told,
-            checkpoints: if lock.is_some() { Checkpoints::Ours } else { Checkpoints::Theirs },
+            checkpointer,
             clock: Clock::system(),
             kept: Kept { _lock: lock, _temporary: file.temporary },
         };
         tokio::spawn(writer.run());
-        Ok(Self { requests, reads, closing, condition, secrets })
+        Ok(Self { path, requests, reads, closing, condition, secrets })
+    }
+
+    pub(super) fn path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
     }
 
     pub(super) const fn secrets(&self) -> &Arc<Secrets> {

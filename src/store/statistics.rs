@@ -302,9 +302,12 @@ async fn read_waits(
 ) -> Result<BTreeMap<i64, i64>, Error> {
     let statement = Statement::new(
         "SELECT wait_secs, COUNT(*) FROM (SELECT wait_secs FROM statistic_facts \
-         WHERE wait_secs IS NOT NULL AND after_transfer = 0 AND workspace_sid = ",
+         WHERE wait_secs IS NOT NULL AND after_transfer = 0 AND kind = ",
     );
-    let statement = statement.text(&question.workspace).push(" AND kind = ").text(&kind);
+    // A queue's waits have an index of their own, which the workspace must not compete with.
+    let in_workspace = if matches!(of, FiguresOf::TaskQueue(_)) { "+" } else { "" };
+    let statement = statement.text(&kind).push(&format!(" AND {in_workspace}workspace_sid = "));
+    let statement = statement.text(&question.workspace);
     let statement = statement.push(" AND at >= ").number(question.window.from.0);
     let statement = statement.push(" AND at < ").number(question.window.until.0);
     let statement = match column_of(of) {

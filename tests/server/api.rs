@@ -19,8 +19,8 @@ use tower::ServiceExt as _;
 /// 2026-02-03T04:05:06Z
 const NOW: Timestamp = Timestamp(1_770_091_506_000);
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
-const STRANGER: &str = "AC00000000000000000000000000000002";
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const STRANGER: &str = "AC00000000000000000000000000000002";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const BASE: &str = "https://calls.example/v1";
 
 pub(crate) struct Server {

@@ -3,11 +3,19 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod api_keys;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod explain;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod lint;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]

@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use switchhook::routing::explain::WorkerPage;
 use switchhook::routing::expression::{
     ChannelFigures, ChannelValues, Document, Expression, KnownWorkerValue, Place, Scope, Vocabulary, WorkerNames,
 };
 use switchhook::routing::workflow::{KnownAgent, Routes, Target};
 use switchhook::routing::{
     Command, Done, EventKind, EventRecord, Refusal, Reservation, ReservationStatus, RoutingTarget, RowChange,
-    SidSource, Step, Task, TaskQueueSid, TaskSid, TaskStatus, Timestamp, TransferStatus, TransferTarget, Worker,
-    WorkflowSid, Workspace, WorkspaceRows,
+    SidSource, Step, Task, TaskOrder, TaskQueueSid, TaskSid, TaskStatus, Timestamp, TransferStatus, TransferTarget,
+    Worker, WorkflowSid, Workspace, WorkspaceRows,
 };
 
 /// How much is looked at after a command.
@@ -152,7 +153,7 @@ impl Watch {
         for change in workspace.take_changes() {
             if let RowChange::TaskDeleted(sid) = &change {
                 let removed = self.stored.tasks.iter().find(|row| row.sid == *sid);
-                if removed.and_then(|row| row.finished_at).is_some_and(|at| at.plus_secs(300) <= now) {
+                if removed.and_then(|row| *row.finished_at).is_some_and(|at| at.plus_secs(300) <= now) {
                     self.live_tasks.remove(sid);
                 }
             }
@@ -179,6 +180,7 @@ impl Watch {
         figures_agree(&rows)?;
         crate::tallies::agree(workspace, &rows, now)?;
         self.nobody_waits_in_vain(&rows, now)?;
+        self.explanations_agree(workspace, &rows, now)?;
         let timed = rows.tasks.iter().any(|task| self.waits_for_a_time(&rows, task));
         self.earliest_is_next(&rows, workspace.next_deadline(), timed.then(|| now.next_minute()))?;
         restores(&rows, workspace.next_deadline(), timed, now)
@@ -325,13 +327,13 @@ impl Watch {
             } else {
                 !rows.reservations.iter().any(|row| open(&row))
             };
-        if let Some(transfer) = task.transfer {
+        if let Some(transfer) = *task.transfer {
             let initiating = rows.transfers.iter().find(|row| row.sid == transfer);
             let initiating = initiating.map(|row| row.initiating_reservation);
             if rows.reservations.iter().any(|row| row.task == task.sid && open(&row) && Some(row.sid) != initiating) {
                 return false;
             }
-        } else if let Some(RoutingTarget::Worker(target)) = task.routing_target {
+        } else if let Some(RoutingTarget::Worker(target)) = *task.routing_target {
             return target == worker.sid && (task.ignore_capacity || reservable);
         }
         let Some(queue) = rows.task_queues.iter().find(|row| Some(row.sid) == task.queue) else { return false };
@@ -371,7 +373,7 @@ impl Watch {
 
     /// Whether the time of day decides about a waiting task and somebody of its queue.
     fn waits_for_a_time(&self, rows: &WorkspaceRows, task: &Task) -> bool {
-        if task.status != TaskStatus::Pending || matches!(task.routing_target, Some(RoutingTarget::Worker(_))) {
+        if task.status != TaskStatus::Pending || matches!(*task.routing_target, Some(RoutingTarget::Worker(_))) {
             return false;
         }
         let Some(target) = self.target_of(task) else { return false };
@@ -389,6 +391,48 @@ impl Watch {
             },
         };
         known && target.expression.as_ref().is_some_and(Expression::uses_time)
+    }
+
+    /// Explanations find the candidates that the rules find, and places in line are those of the hand-out order.
+    fn explanations_agree(&self, workspace: &Workspace, rows: &WorkspaceRows, now: Timestamp) -> Result<(), String> {
+        let pending = || rows.tasks.iter().filter(|task| task.status == TaskStatus::Pending);
+        for task in pending() {
+            // A gap that is over lasts until the tick that ends it; explanations tell it by the clock.
+            let gaps_agree = task.back_offs.iter().all(|one| one.until.0 == i64::MIN || one.until > now);
+            let page = WorkerPage { after: None, limit: usize::MAX, only: None };
+            let explained = workspace.explain_task(task.sid, now, &page).ok_or("a task without explanation")?;
+            for worker in rows.workers.iter().filter(|_| gaps_agree) {
+                let verdict = explained.workers.iter().find(|verdict| verdict.worker == worker.sid);
+                let candidate = verdict.is_some_and(|verdict| verdict.blocks.is_empty());
+                if candidate != self.is_candidate(rows, task, worker, now) {
+                    return Err(format!("{} and {}: {verdict:?}", task.sid, worker.friendly_name));
+                }
+            }
+            let position = workspace.queue_position(task.sid, now).ok_or("a task without a position")?;
+            let Ok(ahead) = position.ahead else { continue };
+            let queue = rows.task_queues.iter().find(|row| Some(row.sid) == task.queue);
+            let lifo = queue.is_some_and(|row| row.task_order == TaskOrder::Lifo);
+            let before = |other: &&Task| {
+                let fifo =
+                    |row: &Task| (std::cmp::Reverse(row.priority), row.virtual_start_at, row.created_at, row.sid);
+                let newest = |row: &Task| (row.virtual_start_at, row.created_at, row.sid);
+                other.queue == task.queue
+                    && other.channel == task.channel
+                    && workspace.queue_position(other.sid, now).is_some_and(|position| position.ahead.is_ok())
+                    && if lifo { newest(other) > newest(task) } else { fifo(other) < fifo(task) }
+            };
+            let counted = pending().filter(before).count();
+            if counted != ahead {
+                return Err(format!("{} has {counted} tasks ahead, told {ahead}", task.sid));
+            }
+        }
+        for worker in &rows.workers {
+            let explained = workspace.explain_worker(worker.sid, now, 20).ok_or("a worker without explanation")?;
+            if explained.tasks.len() != explained.waiting.min(20) {
+                return Err(format!("{} tasks wait, {} are told", explained.waiting, explained.tasks.len()));
+            }
+        }
+        Ok(())
     }
 
     /// The next deadline is the earliest of everything that is due some time.
@@ -472,7 +516,7 @@ fn states_agree(rows: &WorkspaceRows, offers_max: &BTreeMap<TaskQueueSid, u32>) 
             .iter()
             .filter(|row| row.task == task.sid && row.status == TransferStatus::Initiated)
             .map(|row| row.sid);
-        if (initiated.next(), initiated.next()) != (task.transfer, None) {
+        if (initiated.next(), initiated.next()) != (*task.transfer, None) {
             return Err(format!("{} does not know its transfer", task.sid));
         }
         let transferred = rows.transfers.iter().any(|row| row.task == task.sid);

@@ -15,11 +15,23 @@ struct Layer {
     reason: &'static str,
 }
 
-const IO_CRATES: &[&str] =
-    &["tokio", "tokio_util", "tracing", "metrics", "sqlx", "axum", "hyper", "hyper_util", "reqwest", "rand", "tower"];
-const NO_DATABASE: &[&str] = &["sqlx"];
+const IO_CRATES: &[&str] = &[
+    "tokio",
+    "tokio_util",
+    "tracing",
+    "metrics",
+    "sqlx",
+    "rusqlite",
+    "axum",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "rand",
+    "tower",
+];
+const NO_DATABASE: &[&str] = &["sqlx", "rusqlite"];
 const NO_WEB: &[&str] = &["axum", "hyper", "hyper_util", "reqwest"];
-const NO_WEB_NO_DATABASE: &[&str] = &["axum", "hyper", "hyper_util", "reqwest", "sqlx"];
+const NO_WEB_NO_DATABASE: &[&str] = &["axum", "hyper", "hyper_util", "reqwest", "sqlx", "rusqlite"];
 
 const LAYERS: &[Layer] = &[
     Layer {
@@ -50,7 +62,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "credentials",
         may_use: &["routing", "store"],
-        banned_crates: &["sqlx", "reqwest"],
+        banned_crates: &["sqlx", "rusqlite", "reqwest"],
         reason: "credentials are compared with rows; what a login may do is for others",
     },
     Layer { module: "http", may_use: &["clock"], banned_crates: NO_DATABASE, reason: "the listener knows no routes" },
@@ -93,7 +105,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "notify",
         may_use: &["routing", "engine", "clock"],
-        banned_crates: &["sqlx", "reqwest"],
+        banned_crates: &["sqlx", "rusqlite", "reqwest"],
         reason: "what leaves us about events is made from committed events and a workspace in memory",
     },
     Layer {
@@ -110,7 +122,7 @@ const LAYERS: &[Layer] = &[
             "credentials",
             "http",
         ],
-        banned_crates: &["sqlx", "reqwest"],
+        banned_crates: &["sqlx", "rusqlite", "reqwest"],
         reason: "the API turns requests into commands and reads; it changes no rows and calls nobody",
     },
     Layer {

@@ -19,7 +19,7 @@ pub struct Expression {
 }
 
 #[derive(Clone, Debug)]
-enum Node {
+pub(super) enum Node {
     /// A comparison of constants, decided at compile time; `1==1` is the most frequent expression of all.
     Decided(bool),
     Comparison(Operand, Operator, Operand),
@@ -49,6 +49,10 @@ impl Expression {
     /// Evaluates the expression. Never fails: values that cannot be compared give false.
     pub fn matches(&self, scope: &Scope<'_>) -> bool {
         self.root.holds(scope)
+    }
+
+    pub(super) const fn root(&self) -> &Node {
+        &self.root
     }
 
     /// Says whether the result may depend on the worker's activity (D7).
@@ -111,7 +115,7 @@ fn node(syntax: Syntax, place: Place, vocabulary: &mut Vocabulary, meaning: &mut
 }
 
 impl Node {
-    fn holds(&self, scope: &Scope<'_>) -> bool {
+    pub(super) fn holds(&self, scope: &Scope<'_>) -> bool {
         match self {
             Self::Decided(result) => *result,
             Self::Comparison(left, operator, right) => match (left.stored(scope), right.stored(scope)) {

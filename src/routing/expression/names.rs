@@ -3,6 +3,7 @@
 //! Turns paths into [`Operand`]s and collects what the expression depends on; looks up nothing itself except at
 //! evaluation, in the [`Scope`]. Start with [`Meaning::resolve`].
 
+use super::explain::Owner;
 use super::scope::{ChannelValues, Scope, WorkerNames};
 use super::time_of_day::TimeOfDay;
 use super::value::{Value, View};
@@ -244,6 +245,27 @@ impl Operand {
                 }))
             }),
         }
+    }
+}
+
+impl Operand {
+    /// Whose attribute it is.
+    pub(super) const fn owner(&self) -> Option<Owner> {
+        match self {
+            Self::TaskAttribute(_) => Some(Owner::Task),
+            Self::WorkerAttribute(_) => Some(Owner::Worker),
+            _ => None,
+        }
+    }
+
+    /// Whether there is something to compare: an attribute that is null counts as there.
+    pub(super) fn is_present(&self, scope: &Scope<'_>) -> bool {
+        let (document, slot) = match self {
+            Self::TaskAttribute(slot) => (scope.task, *slot),
+            Self::WorkerAttribute(slot) => (scope.worker, *slot),
+            _ => return !matches!(self.view(scope), View::Null),
+        };
+        document.is_some_and(|document| document.value(slot).is_some())
     }
 }
 

@@ -12,7 +12,7 @@ use super::*;
 /// are documents.
 const VECTORS: &str = include_str!("../../../tests/fixtures/expressions.jsonl");
 
-struct Channels<'a>(&'a Json);
+pub(super) struct Channels<'a>(pub(super) &'a Json);
 
 impl ChannelFigures for Channels<'_> {
     fn figures(&self, unique_name: &str) -> Option<ChannelValues> {
@@ -26,7 +26,7 @@ impl ChannelFigures for Channels<'_> {
     }
 }
 
-struct Counts(Json);
+pub(super) struct Counts(pub(super) Json);
 
 impl WorkerCounts for Counts {
     fn available(&self) -> u32 {
@@ -462,6 +462,24 @@ fn a_known_worker_is_a_literal_or_one_task_attribute() {
     for reference in ["task.", "task.a == 1", "task.a task.b", "task.a-b", "task.'a'"] {
         assert!(KnownWorker::compile(reference, &mut Vocabulary::default()).is_err(), "{reference}");
     }
+}
+
+#[test]
+fn a_workers_document_stays_current_when_only_tasks_get_new_attributes() {
+    let mut vocabulary = Vocabulary::default();
+    let attributes = serde_json::json!({ "level": 3, "site": "berlin" });
+    let queue = Expression::compile("level >= 2", Place::Worker, &mut vocabulary).unwrap();
+    let before = Document::read(&vocabulary, &attributes);
+    Expression::compile("kind == 'sales'", Place::Task, &mut vocabulary).unwrap();
+    assert!(before.is_current_for_worker(&vocabulary) && !before.is_current(&vocabulary));
+    let site = Expression::compile("worker.site == task.site", Place::TaskAndWorker, &mut vocabulary).unwrap();
+    assert!(!before.is_current_for_worker(&vocabulary));
+
+    let after = Document::read(&vocabulary, &attributes);
+    assert!(after.is_current_for_worker(&vocabulary));
+    assert_eq!(after.difference(&before), site.worker_slots(), "what was not read before differs");
+    let promoted = Document::read(&vocabulary, &serde_json::json!({ "level": 4, "site": "berlin" }));
+    assert_eq!(promoted.difference(&after), queue.worker_slots());
 }
 
 /// Evaluates `text` in a workflow at a moment.
