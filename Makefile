@@ -8,7 +8,7 @@ SEED ?= 42
 PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-clients test-schemathesis schemathesis bench bench-load
+.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-clients test-agents test-schemathesis schemathesis bench bench-load
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ doc: cargo
 tidy: cargo
 	$(CARGO) test --locked --quiet --test server tidy::
 
-test: test-cargo test-clients test-schemathesis ## All tests; needs Rust, a C compiler, Python and Node
+test: test-cargo test-clients test-agents test-schemathesis ## All tests; needs Rust, a C compiler, Python, Node and Chromium
 
 test-cargo: cargo ## Tests that need Rust and a C compiler, nothing else
 	$(CARGO) test --locked
@@ -54,6 +54,10 @@ schemathesis: test-schemathesis ## The same for as long as you like (CASES=10000
 test-clients: cargo ## The official Python and Node libraries against a running server
 	$(CARGO) build --locked --bin switchhook
 	SWITCHHOOK_BIN=$(CURDIR)/target/debug/switchhook tests/clients/run.sh
+
+test-agents: cargo ## The official SDK for agents' browsers, in Node and in Chromium
+	$(CARGO) build --locked --bin switchhook
+	SWITCHHOOK_BIN=$(CURDIR)/target/debug/switchhook tests/agents/run.sh
 
 bench: cargo ## Benchmarks
 	$(CARGO) bench --locked --bench matching --bench engine --bench expressions --bench lists

@@ -13,6 +13,8 @@ use crate::api::API_KEY_NAME_LIMIT;
 use crate::config::settings::{FILE_VARIABLE, SETTINGS};
 use crate::routing::{AccountSid, ApiKeySid};
 
+use super::tokens::Wanted;
+
 /// Heading of the settings in help.
 const HEADING: &str = "Settings (also in the file and as environment variables)";
 
@@ -69,6 +71,8 @@ pub(super) enum Command {
         #[arg(value_name = "SK…")]
         key: ApiKeySid,
     },
+    /// Make an access token for the agents' SDK and print it; works beside a running server
+    CreateToken(Wanted),
     /// Encrypt all secrets in the database with the first key of `secrets.key`; no server may be running
     Reencrypt,
 }
@@ -208,10 +212,22 @@ mod tests {
             "create-key",
             "list-keys",
             "revoke-key",
+            "create-token",
             "reencrypt",
         ] {
             assert!(help.contains(command), "help lacks {command}");
         }
+    }
+
+    #[test]
+    fn a_token_needs_a_workspace_a_key_and_a_known_role() {
+        let (workspace, key) = (format!("WS{:032}", 1), format!("SK{:032}", 2));
+        let line = format!("switchhook create-token --workspace {workspace} --key {key}");
+        assert!(matches!(parsed(&line).command, Command::CreateToken(_)));
+        assert!(refused(&format!("{line} --role owner")).contains("[possible values: worker, supervisor, admin]"));
+        assert!(refused(&format!("{line} --lifetime 86401")).contains("86401 is not in 1..=86400"));
+        assert!(refused(&format!("{line} --worker {workspace}")).contains("--worker"));
+        assert!(refused(&format!("switchhook create-token --key {key}")).contains("--workspace"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod migrate;
 mod phone;
 mod serve;
 mod signals;
+mod tokens;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -100,6 +101,7 @@ fn carry_out(command: Command, config: &Config) -> anyhow::Result<Outcome> {
             Command::CreateKey { account, name } => api_keys::create(config, account, name).await,
             Command::ListKeys { account } => api_keys::list(config, account).await,
             Command::RevokeKey { key } => api_keys::revoke(config, key).await,
+            Command::CreateToken(wanted) => tokens::create(config, wanted).await,
             Command::Reencrypt => api_keys::reencrypt(config).await,
         }
     });

@@ -69,15 +69,25 @@ struct Open {
     cut: CancellationToken,
     /// Digest of its token.
     token: u64,
-    known: Arc<Mutex<HashSet<ReservationSid>>>,
+    known: Arc<Mutex<Known>>,
     /// Until the browser has read its reservations, or some seconds have passed.
     holding: Arc<Mutex<Hold>>,
 }
 
 /// Frames are held back while a browser reads what there is (agent-sdk.md 3.7).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hold {
-    pub(crate) until: Instant,
+struct Hold {
+    until: Instant,
+    /// The browser has read its reservations.
+    is_over: bool,
+}
+
+/// Reservations that a browser knows.
+#[derive(Debug, Default)]
+struct Known {
+    all: HashSet<ReservationSid>,
+    /// Those that its first list brought; they are not announced again.
+    listed: HashSet<ReservationSid>,
 }
 
 /// The socket's end of its entry in the hub; leaves the hub when it is dropped.
@@ -90,7 +100,7 @@ pub(crate) struct Seat {
     pub(crate) waiting: Arc<AtomicUsize>,
     pub(crate) cut: CancellationToken,
     close: Arc<Mutex<Option<Closing>>>,
-    known: Arc<Mutex<HashSet<ReservationSid>>>,
+    known: Arc<Mutex<Known>>,
     holding: Arc<Mutex<Hold>>,
 }
 
@@ -149,7 +159,7 @@ impl Hub {
             cut: CancellationToken::new(),
             close: Arc::default(),
             known: Arc::default(),
-            holding: Arc::new(Mutex::new(Hold { until: now + self.0.hold })),
+            holding: Arc::new(Mutex::new(Hold { until: now + self.0.hold, is_over: false })),
         };
         let mut sockets = self.0.sockets.write().unwrap_or_else(PoisonError::into_inner);
         let of_worker = sockets.entry(arrival.worker).or_default();
@@ -197,9 +207,14 @@ impl Hub {
         let soon = self.0.clock.instant() + self.0.push_delay;
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
         for open in sockets.get(&worker).into_iter().flat_map(BTreeMap::values) {
-            open.known.lock().unwrap_or_else(PoisonError::into_inner).extend(reservations);
+            let mut known = open.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.all.extend(reservations);
             let mut hold = open.holding.lock().unwrap_or_else(PoisonError::into_inner);
-            hold.until = hold.until.min(soon);
+            // A later list may be another browser's: what this one was not told of yet, it must be told.
+            if !hold.is_over {
+                *hold = Hold { until: hold.until.min(soon), is_over: true };
+                known.listed.extend(reservations);
+            }
         }
     }
 
@@ -288,10 +303,10 @@ impl Seat {
         match queued.about {
             Knowledge::None => true,
             Knowledge::Introduces(reservation) => {
-                known.insert(reservation);
-                true
+                known.all.insert(reservation);
+                !known.listed.contains(&reservation)
             }
-            Knowledge::Needs(reservation) => known.contains(&reservation),
+            Knowledge::Needs(reservation) => known.all.contains(&reservation),
         }
     }
 }
@@ -306,5 +321,42 @@ impl Drop for Seat {
             }
         }
         gauge!("taskrouter_ws_sessions").decrement(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrival() -> Arrival {
+        let (workspace, worker) = (WorkspaceSid::from_bits(1), WorkerSid::from_bits(2));
+        Arrival { workspace, worker, token: 3, close_existing: false }
+    }
+
+    fn offer(reservation: u128) -> Queued {
+        let about = Knowledge::Introduces(ReservationSid::from_bits(reservation));
+        Queued { not_before: Clock::system().instant(), text: "{}".into(), about }
+    }
+
+    #[test]
+    fn an_offer_that_the_first_list_brought_is_not_announced_again() {
+        let hub = Hub::new(Clock::system(), Duration::ZERO);
+        let seat = hub.enter(arrival()).unwrap();
+        hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
+        assert!(!seat.admits(&offer(7)));
+        assert!(seat.admits(&offer(8)));
+        let accepted = Knowledge::Needs(ReservationSid::from_bits(7));
+        assert!(seat.admits(&Queued { about: accepted, ..offer(7) }));
+    }
+
+    #[test]
+    fn an_offer_that_only_another_browser_listed_is_announced() {
+        let hub = Hub::new(Clock::system(), Duration::ZERO);
+        let first = hub.enter(arrival()).unwrap();
+        hub.reservations_were_read(WorkerSid::from_bits(2), &[]);
+        let second = hub.enter(arrival()).unwrap();
+        hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
+        assert!(first.admits(&offer(7)));
+        assert!(!second.admits(&offer(7)));
     }
 }

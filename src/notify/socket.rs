@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::frames::envelope;
-use super::hub::{Closing, EXPIRED, Queued, SLOW, Seat};
+use super::hub::{Closing, EXPIRED, GONE, Queued, SLOW, Seat};
 use super::token::Grant;
 use crate::clock::Clock;
 use crate::routing::{Timestamp, WorkerSid};
@@ -65,7 +65,13 @@ async fn serve(
         let wait = next.as_ref().map(|queued| seat.ready_at(queued).saturating_duration_since(clock.instant()));
         tokio::select! {
             biased;
-            () = cut.cancelled() => return seat.closing(),
+            () = cut.cancelled() => {
+                let closing = seat.closing();
+                if closing == Some(GONE) {
+                    write_the_rest(socket, seat, next.take()).await?;
+                }
+                return closing;
+            }
             () = sleep(wait.unwrap_or_default()), if wait.is_some() => {
                 let Some(queued) = next.take() else { continue };
                 // The hold may have been prolonged meanwhile.
@@ -97,6 +103,16 @@ async fn serve(
             }
         }
     }
+}
+
+/// The last events of a worker that was deleted tell what became of its tasks.
+async fn write_the_rest(socket: &mut WebSocket, seat: &mut Seat, mut next: Option<Queued>) -> Option<()> {
+    while let Some(queued) = next.take().or_else(|| seat.queue.try_recv().ok()) {
+        if seat.admits(&queued) {
+            write(socket, queued.text.to_string()).await?;
+        }
+    }
+    Some(())
 }
 
 fn silent_since(heard: Instant, clock: &Clock) -> Duration {
