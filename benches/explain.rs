@@ -119,7 +119,9 @@ fn questions(criterion: &mut Criterion) {
     let middle = tasks[tasks.len() / 2];
     let page = WorkerPage { after: None, limit: 100, only: None };
     group.bench_function("position", |bencher| bencher.iter(|| workspace.queue_position(black_box(middle), now)));
-    group.bench_function("explain_task", |bencher| bencher.iter(|| workspace.explain_task(black_box(middle), now, &page)));
+    group.bench_function("explain_task", |bencher| {
+        bencher.iter(|| workspace.explain_task(black_box(middle), now, &page))
+    });
     let worker = workers[0];
     group.bench_function("explain_worker", |bencher| {
         bencher.iter(|| workspace.explain_worker(black_box(worker), now, 100));

@@ -606,7 +606,7 @@ async fn the_error_of_an_estimate_is_published_once_its_task_is_accepted() {
             let Reply::Task(task) = bench.routing(Command::CreateTask(new())).await else { panic!("a task") };
             waiting.push_back(task);
         }
-        bench.clock.advance(Duration::from_secs(60));
+        bench.clock.advance(Duration::from_mins(1));
         bench.routing(change(ReservationChange::Complete)).await;
     }
     let rendered = metrics.render();

@@ -29,8 +29,7 @@ fn parse_bits(text: &str, prefix: &'static str) -> Result<u128, InvalidSid> {
     if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(InvalidSid { prefix });
     }
-    let bits = u128::from_str_radix(digits, 16).map_err(|_| InvalidSid { prefix })?;
-    if bits >> 64 == u128::from(u64::MAX) { Err(InvalidSid { prefix }) } else { Ok(bits) }
+    u128::from_str_radix(digits, 16).map_err(|_| InvalidSid { prefix })
 }
 
 macro_rules! sid {

@@ -20,7 +20,8 @@ use crate::routing::{
     WorkspaceSettings,
 };
 
-/// A row of either driver; `None` for a value of another type.
+/// A row of either driver; the outer `None` is a value of another type, the inner one NULL.
+#[expect(clippy::option_option, reason = "a value of another type is not the same as NULL")]
 pub(super) trait Columns {
     /// A text or NULL.
     fn text(&self, index: usize) -> Option<Option<&str>>;

@@ -1,3 +1,5 @@
+//! Which frames a commit gives, to whom, in which order.
+
 use super::*;
 use crate::routing::command::{
     NewTask, NewTransfer, NewWorker, NewWorkspace, ReservationChange, ReservationParent, TaskUpdate, Template,

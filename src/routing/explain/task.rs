@@ -205,7 +205,7 @@ impl Workspace {
             .collect();
         let routes = self.routes_followed(row);
         let step = self.explain_step(row, &document);
-        let (filters, filters_total) = self.explain_filters(row, routes, &document, now);
+        let (filters, filters_total) = explain_filters(row, routes, &document, now);
         let summary = self.summary(entry, &step, &position, &tally, &reservations);
         Some(TaskExplanation {
             task,
@@ -236,25 +236,6 @@ impl Workspace {
             return None;
         }
         self.versions.get(&(row.workflow?, row.workflow_version)).map(|version| &*version.routes)
-    }
-
-    fn explain_filters(
-        &self,
-        row: &Task,
-        routes: Option<&Routes>,
-        document: &Document,
-        now: Timestamp,
-    ) -> (Vec<FilterExplanation>, usize) {
-        let Some(routes) = routes else { return (Vec::new(), 0) };
-        let standing = match row.step {
-            Step::Target { filter, .. } => usize::try_from(filter).ok(),
-            Step::Default | Step::Direct => None,
-        };
-        let end = standing.map_or(routes.filters.len(), |filter| filter + 1);
-        let filters = (0..end)
-            .filter(|index| *index < FILTERS_MAX || Some(*index) == standing)
-            .filter_map(|index| explain_filter(routes, index, document, Some(index) == standing, now));
-        (filters.collect(), routes.filters.len())
     }
 
     fn explain_step(&self, row: &Task, document: &Document) -> StepExplanation {
@@ -373,6 +354,24 @@ impl Workspace {
             workers => format!("{begin}. {} of {workers} eligible workers could take it.", tally.candidates),
         }
     }
+}
+
+fn explain_filters(
+    row: &Task,
+    routes: Option<&Routes>,
+    document: &Document,
+    now: Timestamp,
+) -> (Vec<FilterExplanation>, usize) {
+    let Some(routes) = routes else { return (Vec::new(), 0) };
+    let standing = match row.step {
+        Step::Target { filter, .. } => usize::try_from(filter).ok(),
+        Step::Default | Step::Direct => None,
+    };
+    let end = standing.map_or(routes.filters.len(), |filter| filter + 1);
+    let filters = (0..end)
+        .filter(|index| *index < FILTERS_MAX || Some(*index) == standing)
+        .filter_map(|index| explain_filter(routes, index, document, Some(index) == standing, now));
+    (filters.collect(), routes.filters.len())
 }
 
 fn index(number: u32) -> usize {

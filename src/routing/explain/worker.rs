@@ -154,15 +154,15 @@ impl Workspace {
         let targeted = self.targeted.get(&worker.row.sid);
         let total = lanes().map(super::super::lane::Lane::len).sum::<usize>() + targeted.map_or(0, BTreeSet::len);
         // The smallest keys of all lanes: each lane gives one more only when its last one was taken.
-        let mut lines: Vec<Box<dyn Iterator<Item = TaskKey> + '_>> = Vec::new();
-        lines.extend(
+        let mut sources: Vec<Box<dyn Iterator<Item = TaskKey> + '_>> = Vec::new();
+        sources.extend(
             targeted.map(|waiting| Box::new(waiting.iter().map(|(key, _)| *key)) as Box<dyn Iterator<Item = _>>),
         );
         for lane in lanes() {
-            lines.push(Box::new(lane.waiting()));
+            sources.push(Box::new(lane.waiting()));
         }
         let mut heads: BTreeSet<(GlobalKey, usize)> = BTreeSet::new();
-        for (at, line) in lines.iter_mut().enumerate() {
+        for (at, line) in sources.iter_mut().enumerate() {
             heads.extend(line.next().map(|key| (self.global_key(key), at)));
         }
         let mut first = Vec::new();
@@ -170,7 +170,7 @@ impl Workspace {
             && let Some((key, at)) = heads.pop_first()
         {
             first.push(key.1.task());
-            let next = lines.get_mut(at).and_then(Iterator::next);
+            let next = sources.get_mut(at).and_then(Iterator::next);
             heads.extend(next.map(|key| (self.global_key(key), at)));
         }
         (total, first)
