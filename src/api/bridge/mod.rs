@@ -11,9 +11,6 @@ mod tasks;
 mod transfers;
 mod workers;
 
-#[cfg(test)]
-mod tests;
-
 use axum::body::{Body, to_bytes};
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode};

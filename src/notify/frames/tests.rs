@@ -1,3 +1,5 @@
+//! Which frames a commit makes, for whom and in which order, on a workspace in memory.
+
 use super::*;
 use crate::routing::command::{
     NewTask, NewTransfer, NewWorker, NewWorkspace, ReservationChange, ReservationParent, TaskUpdate, Template,

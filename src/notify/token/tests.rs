@@ -1,3 +1,5 @@
+//! Tokens that are taken, and forged, expired and malformed ones that are not.
+
 use super::*;
 
 /// 2026-02-03T04:05:06Z
