@@ -96,7 +96,8 @@ impl Floor {
             let attributes = if number % 2 == 0 {
                 serde_json::json!({ "number": number })
             } else {
-                serde_json::json!({ "language": (["es", "fr", "it"][number as usize % 3]), "level": number % 12 })
+                let language = ["es", "fr", "it"][number as usize % 3];
+                serde_json::json!({ "language": language, "level": number % 12 })
             };
             let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes(attributes.to_string()) };
             let Reply::Task(task) = floor.carry_out(&Command::CreateTask(new)) else { unreachable!() };
@@ -118,9 +119,7 @@ fn questions(criterion: &mut Criterion) {
     let middle = tasks[tasks.len() / 2];
     let page = WorkerPage { after: None, limit: 100, only: None };
     group.bench_function("position", |bencher| bencher.iter(|| workspace.queue_position(black_box(middle), now)));
-    group.bench_function("explain_task", |bencher| {
-        bencher.iter(|| workspace.explain_task(black_box(middle), now, &page))
-    });
+    group.bench_function("explain_task", |bencher| bencher.iter(|| workspace.explain_task(black_box(middle), now, &page)));
     let worker = workers[0];
     group.bench_function("explain_worker", |bencher| {
         bencher.iter(|| workspace.explain_worker(black_box(worker), now, 100));

@@ -106,13 +106,14 @@ const EMPTY: &[(&str, &str)] = &[
 /// Would change whatever it reaches; what it refers to is one's own.
 const CHANGES: &str = "FriendlyName=stolen&UniqueName=stolen&Attributes=%7B%22stolen%22%3A1%7D&Priority=99&Capacity=3\
                        &ReservationStatus=rejected&Available=true&TargetWorkers=1%3D%3D0\
-                       &To=@WQ&TaskSid=@WT&ReservationSid=@WR&TransferStatus=canceled";
+                       &To=@WQ&TaskSid=@TRANSFERRED&ReservationSid=@WR&TransferStatus=canceled";
 
 /// A workspace with one of everything.
 struct House {
     name: &'static str,
     account: &'static str,
     workspace: WorkspaceSid,
+    /// By prefix; `TRANSFERRED` is the task of the transfer.
     sids: BTreeMap<&'static str, String>,
     /// Another worker and another task of the same workspace.
     others: BTreeMap<&'static str, String>,
@@ -154,6 +155,7 @@ impl House {
         server.call(account, Method::POST, &path, "ReservationStatus=accepted", None).await;
         let handed_on = format!("TaskSid={call}&ReservationSid={accepted}&To={queue}&Mode=COLD");
         sids.insert("TT", sid(make(&at(&format!("/Workers/{worker}/Transfers")), &handed_on).await));
+        sids.insert("TRANSFERRED", call);
         for (kind, sid) in
             [("WA", activity), ("TC", channel), ("WQ", queue), ("WW", workflow), ("WK", worker), ("WT", task)]
         {

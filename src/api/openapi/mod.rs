@@ -9,6 +9,7 @@ mod activities;
 mod agents;
 mod api_keys;
 mod events;
+mod explain;
 mod health;
 mod operation;
 mod reservations;
@@ -127,6 +128,7 @@ fn operations() -> Vec<Operation> {
         events::operations(),
         statistics::operations(),
         api_keys::operations(),
+        explain::operations(),
         agents::operations(),
         webhooks::operations(),
         health::operations(),
@@ -152,6 +154,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             events::schemas(),
             statistics::schemas(),
             api_keys::schemas(),
+            explain::schemas(),
         ]
         .into_iter()
         .flatten(),
