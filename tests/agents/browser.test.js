@@ -8,7 +8,7 @@ const { readFileSync, readdirSync } = require("node:fs");
 const { createServer } = require("node:http");
 const { join } = require("node:path");
 const { after, before, test } = require("node:test");
-const esbuild = require("esbuild");
+const esbuild = require("esbuild-wasm");
 const { chromium } = require("playwright-core");
 const { Office } = require("./office");
 require("./floor");

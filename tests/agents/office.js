@@ -112,10 +112,11 @@ class Office {
   }
 
   /** What `switchhook create-token` prints beside the running server. */
-  async printedToken(...options) {
+  async printedToken(...words) {
     const database = ["--database", `sqlite:${join(this.directory, "agents.db")}`];
-    const all = ["create-token", "--key", this.key.sid, ...options, ...database];
-    const { stdout } = await promisify(execFile)(process.env.SWITCHHOOK_BIN, all, { cwd: this.directory });
+    const all = ["create-token", "--key", this.key.sid, ...words, ...database];
+    const options = { cwd: this.directory, env: { PATH: process.env.PATH } };
+    const { stdout } = await promisify(execFile)(process.env.SWITCHHOOK_BIN, all, options);
     return stdout.trim();
   }
 
