@@ -1,7 +1,7 @@
 //! Pages of 50 out of 100,000 tasks, over the API's router: the first page beside one half-way through the list.
 //!
 //! For each filter and order: the median and the slowest of a hundred requests for either page, and how many times as
-//! long the later one takes. Then rare matches of expressions, which are searched for in memory. ROWS=… changes how
+//! long the later one takes. Then rare matches of expressions, which are searched for in memory. A number as argument changes how
 //! many tasks there are.
 
 use std::time::{Duration, Instant};
@@ -134,7 +134,7 @@ async fn furnish(directory: &std::path::Path, rows: usize) -> Floor {
 
 #[expect(clippy::print_stdout, reason = "a bench prints its figures")]
 async fn measure() {
-    let rows = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(100_000);
+    let rows = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
     let directory = tempfile::tempdir().expect("a directory");
     let floor = furnish(directory.path(), rows).await;
     let queue = floor.get(&format!("{}/TaskQueues?", floor.path)).await["task_queues"][0]["sid"].clone();
@@ -144,7 +144,7 @@ async fn measure() {
     println!("{rows} tasks, pages of 50                           first page         half-way      ratio");
     println!("                                                  p50      p99      p50      p99  of p50");
     for query in [
-        "".to_owned(),
+        String::new(),
         "Ordering=DateCreated:desc".to_owned(),
         "Ordering=Priority:desc".to_owned(),
         "Ordering=Priority:desc,DateCreated:asc".to_owned(),

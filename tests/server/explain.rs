@@ -326,7 +326,7 @@ async fn a_position_counts_the_tasks_ahead_and_estimates_the_wait() {
     // One call a minute is taken; from the second on there is an estimate, and its bounds hold it.
     let mut done = first;
     for task in &waiting[..3] {
-        floor.server.clock.advance(Duration::from_secs(60));
+        floor.server.clock.advance(Duration::from_mins(1));
         floor.complete(&done).await;
         floor.accept(task).await;
         done.clone_from(task);
@@ -343,7 +343,7 @@ async fn a_position_counts_the_tasks_ahead_and_estimates_the_wait() {
     let last = floor.task(&json!({})).await;
     let expected = position(last.clone()).await["estimated_wait"]["seconds"].as_u64().unwrap();
     for task in waiting[3..].iter().chain([&last]) {
-        floor.server.clock.advance(Duration::from_secs(60));
+        floor.server.clock.advance(Duration::from_mins(1));
         floor.complete(&done).await;
         floor.accept(task).await;
         done.clone_from(task);

@@ -225,7 +225,7 @@ fn routes() -> Vec<Route> {
             let name = pair[1].strip_prefix('{')?.strip_suffix('}')?;
             Some((name, kind_after(pair[0])))
         });
-        Route { method: method.parse().unwrap(), prefix, path: *path, parameters: pairs.collect() }
+        Route { method: method.parse().unwrap(), prefix, path, parameters: pairs.collect() }
     };
     let taskrouter = ROUTES.iter().map(|route| read("/v1", route));
     taskrouter.chain(ROUTES_2010.iter().map(|route| read("/2010-04-01", route))).collect()

@@ -108,8 +108,8 @@ async fn urls_of_a_page_repeat_the_filters_as_they_came() {
     let next = format!("{BASE}{workspace}/Tasks?{filters}&PageSize=2&Page=1&PageToken=PA");
     assert!(text(&meta["next_page_url"]).starts_with(&next), "{meta}");
     assert_eq!((&meta["previous_page_url"], &meta["page_size"]), (&Value::Null, &json!(2)));
-    let last = server.get(text(&meta["next_page_url"])).await;
-    assert_eq!((&last.body["meta"]["next_page_url"], &last.body["meta"]["page"]), (&Value::Null, &json!(1)));
+    let second = server.get(text(&meta["next_page_url"])).await;
+    assert_eq!((&second.body["meta"]["next_page_url"], &second.body["meta"]["page"]), (&Value::Null, &json!(1)));
     assert_eq!(last.body["tasks"].as_array().unwrap().len(), 1);
     let large = server.get(&format!("{workspace}/Tasks?PageSize=5000")).await;
     assert_eq!(large.body["meta"]["page_size"], 1000);
