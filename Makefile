@@ -3,16 +3,18 @@
 CARGO ?= cargo
 CALLS ?= 20
 RATE ?= 2
-SEED ?= 1
+CASES ?= 5000
+SEED ?= 42
 STEPS ?= 1000000
 KEEP ?=
 DEFECT ?=
+PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test test-simulation sim sim-defects bench
+.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-simulation sim sim-defects test-clients test-agents test-schemathesis schemathesis bench bench-load
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: cargo ## Start the server on 127.0.0.1:8080
 	$(CARGO) run --release -- serve
@@ -42,9 +44,10 @@ doc: cargo
 tidy: cargo
 	$(CARGO) test --locked --quiet --test server tidy::
 
-test: cargo ## All tests; needs Rust and a C compiler, nothing else
+test: test-cargo test-simulation test-clients test-agents test-schemathesis ## All tests; needs Rust, a C compiler, Python, Node and Chromium
+
+test-cargo: cargo ## Tests that need Rust and a C compiler, nothing else
 	$(CARGO) test --locked
-	$(MAKE) test-simulation
 
 # The simulation is a package of its own, built with the known defects in it; all of them are off unless one is asked for.
 SIMULATION = $(CARGO) run --locked --quiet --profile simulation --package switchhook-simulation \
@@ -54,17 +57,34 @@ test-simulation: cargo ## Ten million random steps against the cores, and the kn
 	$(SIMULATION) continuous-integration
 	$(SIMULATION) defects
 
-sim: cargo ## Random steps against the cores (SEED=1 STEPS=1000000, or KEEP=1-3,7 to play some steps again)
+sim: cargo ## Random steps against the cores (SEED=42 STEPS=1000000, or KEEP=1-3,7 to play some steps again)
 	$(SIMULATION) run --seed $(SEED) --steps $(STEPS) --keep "$(KEEP)" --defect "$(DEFECT)"
 
 sim-defects: cargo ## Whether the simulation finds each known defect
 	$(SIMULATION) defects
 
+test-schemathesis: cargo python ## Generated requests, by our description and by the contract (CASES=5000 SEED=42)
+	$(CARGO) build --locked
+	python3 tests/schemathesis/run.py --cases $(CASES) --seed $(SEED)
+
+schemathesis: test-schemathesis ## The same for as long as you like (CASES=1000000)
+
+test-clients: cargo ## The official Python and Node libraries against a running server
+	$(CARGO) build --locked --bin switchhook
+	SWITCHHOOK_BIN=$(CURDIR)/target/debug/switchhook tests/clients/run.sh
+
+test-agents: cargo ## The official SDK for agents' browsers, in Node and in Chromium
+	$(CARGO) build --locked --bin switchhook
+	SWITCHHOOK_BIN=$(CURDIR)/target/debug/switchhook tests/agents/run.sh
+
 bench: cargo ## Benchmarks
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench matching --bench engine --bench expressions --bench lists
+
+bench-load: cargo ## Latency, memory and restart with 100,000 waiting tasks (PARTS="memory restart")
+	$(CARGO) bench --locked --bench load -- $(PARTS)
 
 # Say exactly what is missing.
-.PHONY: cargo tools
+.PHONY: cargo tools python
 cargo:
 	@command -v $(CARGO) >/dev/null || { echo "cargo was not found. Install Rust: https://rustup.rs"; exit 1; }
 	@command -v $${CC:-cc} >/dev/null || { \
@@ -74,3 +94,10 @@ cargo:
 tools: cargo
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || { \
 	  echo "rustfmt or clippy is missing: rustup component add rustfmt clippy"; exit 1; }
+
+python:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer was not found. Debian and Ubuntu: apt-get install python3 python3-venv;" \
+	       "Fedora: dnf install python3; macOS: brew install python"; exit 1; }
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv is missing. Debian and Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -89,6 +89,21 @@ impl Entropy {
         self.fill(&mut bytes);
         format!("{:032x}", u128::from_be_bytes(bytes))
     }
+
+    /// 32 random letters and digits, which hold 190 bits: the secret of an API key.
+    #[must_use]
+    pub fn letters_and_digits(self) -> String {
+        const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        let mut text = String::with_capacity(32);
+        while text.len() < 32 {
+            let mut bytes = [0; 64];
+            self.fill(&mut bytes);
+            // Numbers that stand for no letter are passed over, so that all letters are equally likely.
+            let letters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+            text.extend(letters.take(32 - text.len()).map(|letter| char::from(*letter)));
+        }
+        text
+    }
 }
 
 /// Milliseconds and a counter of 12 bits, as last handed out: SIDs made within one millisecond keep their order.
@@ -138,6 +153,14 @@ mod tests {
             assert!(bits > before, "round {round}");
             before = bits;
         }
+    }
+
+    #[test]
+    fn secrets_of_keys_are_letters_and_digits_of_all_kinds() {
+        let secrets: Vec<String> = (0..200).map(|_| Entropy.letters_and_digits()).collect();
+        let different: std::collections::BTreeSet<char> = secrets.iter().flat_map(|secret| secret.chars()).collect();
+        assert!(secrets.iter().all(|secret| secret.len() == 32 && secret.bytes().all(|b| b.is_ascii_alphanumeric())));
+        assert_eq!(different.len(), 62);
     }
 
     #[test]

@@ -16,6 +16,8 @@
 //! - [`clock`]: the only place that asks for time and randomness.
 //! - [`outbound`]: HTTP requests to URLs that users gave.
 //! - [`signature`]: `X-Twilio-Signature`, for both directions.
+//! - [`credentials`]: who asks: HTTP Basic with an account's auth token or an API key.
+//! - [`sealing`]: secrets at rest.
 
 #![forbid(unsafe_code)]
 
@@ -24,12 +26,15 @@ pub mod calls;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credentials;
 pub mod demo;
 pub mod engine;
 pub mod http;
+pub mod notify;
 pub mod outbound;
 pub mod phone;
 pub mod routing;
+pub mod sealing;
 pub mod server;
 pub mod signature;
 pub mod softswitch;

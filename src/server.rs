@@ -22,16 +22,21 @@ use crate::api;
 use crate::clock::{Clock, Entropy};
 use crate::engine::{self, Engine};
 use crate::http::{self, Limits, PublicUrl};
+use crate::notify::Hub;
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
-use crate::store::{self, Account, Store};
+use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
 use crate::voice::{self, Actions, Templates};
 
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
 const APPLICATION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Agents' browsers get an event this long after its commit, so that the answer to the request that caused it comes
+/// first (agent-sdk.md 4.8).
+const PUSH_DELAY: Duration = Duration::from_millis(100);
 
 /// What the server is started with.
 #[derive(Debug, Clone)]
@@ -40,6 +45,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// `sqlite:PATH`
     pub database: String,
+    /// Keys that the secrets in it are encrypted with.
+    pub keys: KeySource,
     /// Base URL under which clients and the phone system reach the server; `http://` and the listener when absent.
     pub public_url: Option<String>,
     /// Believe `X-Forwarded-…` headers where no public URL is given: in URLs of API answers, and for the signatures of
@@ -55,6 +62,8 @@ pub struct Settings {
     pub insecure_skip_signature: bool,
     /// Which addresses users' URLs may lead to.
     pub outbound: outbound::Rules,
+    /// Calls that may wait for one workflow.
+    pub waiting_calls_max: u32,
     /// Bounds of the listener.
     pub limits: Limits,
     /// Shows `/metrics` to other machines too.
@@ -115,6 +124,7 @@ pub struct Server {
     address: SocketAddr,
     engine: Engine,
     store: Store,
+    hub: Hub,
     shutdown: CancellationToken,
     listener: JoinHandle<()>,
 }
@@ -142,7 +152,7 @@ impl Server {
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let templates = Templates::load(settings.templates_dir.as_deref())?;
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?;
-        let store = Store::open(&settings.database).await?;
+        let store = Store::open_with(&settings.database, settings.keys.clone()).await?;
         let phone = match &settings.phone {
             None => None,
             Some(access) => {
@@ -155,7 +165,8 @@ impl Server {
                 Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
             }
         };
-        let engine = Engine::start(store.clone(), phone, clock.clone(), entropy).await?;
+        let limits = engine::Limits { waiting_calls: settings.waiting_calls_max };
+        let engine = Engine::start_within(limits, store.clone(), phone, clock.clone(), entropy).await?;
         // After all that can fail: an account that is made is also announced.
         if let Some((sid, auth_token)) = &settings.account {
             let account = Account {
@@ -170,7 +181,10 @@ impl Server {
             Some(url) => PublicUrl::Fixed(url.clone()),
             None => PublicUrl::FromRequest { trust_forwarded: settings.trust_forwarded },
         };
+        let hub = Hub::new(clock.clone(), PUSH_DELAY);
+        engine.add_witness(Arc::new(hub.clone()));
         let api = api::State {
+            hub: hub.clone(),
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),
@@ -191,10 +205,11 @@ impl Server {
         };
         let health =
             Health { engine: engine.clone(), store: store.clone(), metrics, metrics_public: settings.metrics_public };
-        let router = api::router(api).merge(voice::router(voice)).merge(health_router(health));
+        let router =
+            api::router(api).merge(api::openapi::router()).merge(voice::router(voice)).merge(health_router(health));
         let shutdown = CancellationToken::new();
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
-        Ok(Self { address, engine, store, shutdown, listener })
+        Ok(Self { address, engine, store, hub, shutdown, listener })
     }
 
     /// Where the server listens.
@@ -217,6 +232,7 @@ impl Server {
     /// Answers what was begun, stops, and closes the database.
     pub async fn stop(self) {
         self.shutdown.cancel();
+        self.hub.close_all();
         if let Err(error) = self.listener.await {
             tracing::error!(%error, "the listener failed");
         }
@@ -225,12 +241,15 @@ impl Server {
     }
 }
 
-/// `/livez`, `/readyz` and `/metrics`.
+/// Paths about the server itself, each for GET.
+pub const HEALTH_ROUTES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 fn health_router(health: Health) -> Router {
+    let [live, ready_to_serve, metrics] = HEALTH_ROUTES;
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(show_metrics))
+        .route(live, get(|| async { "ok\n" }))
+        .route(ready_to_serve, get(ready))
+        .route(metrics, get(show_metrics))
         .with_state(health)
 }
 

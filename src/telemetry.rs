@@ -27,6 +27,7 @@ const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0
 const BUCKETS: &[(&str, &[f64])] = &[
     ("_wait_seconds", WAIT_SECONDS),
     ("_handle_seconds", WAIT_SECONDS),
+    ("_error_seconds", WAIT_SECONDS),
     ("_response_seconds", WAIT_SECONDS),
     ("_batch_size", BATCH_SIZES),
     ("_rows", BATCH_SIZES),

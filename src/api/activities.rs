@@ -13,7 +13,7 @@ use super::links::Place;
 use super::page::Paging;
 use super::scope::Scope;
 use crate::routing::{ActivitySid, Command, Reply};
-use crate::store::pages::ActivityFilter;
+use crate::store::lists::ActivityFilter;
 use crate::store::views::ActivityView;
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {

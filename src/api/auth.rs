@@ -1,20 +1,20 @@
-//! Who asks: HTTP Basic with an account SID and its auth token.
+//! Who asks: the login of a request, and where URLs in its answer begin.
 //!
 //! Start with [`Caller`], the extractor that every handler takes first, so that nothing is told to a stranger.
 
 use axum::extract::FromRequestParts;
-use axum::http::header::AUTHORIZATION;
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
-use base64::Engine as _;
-use secrecy::ExposeSecret as _;
-use subtle::ConstantTimeEq as _;
 
 use super::State;
 use super::error::ApiError;
-use crate::routing::AccountSid;
+use super::page::is_by_number;
+use crate::clock::Entropy;
+use crate::credentials;
+use crate::routing::{AccountSid, AlertSid};
+use crate::store::Alert;
 
-/// An account whose credentials were right.
+/// An account whose credentials were right: its auth token, or one of its API keys.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) account: AccountSid,
@@ -26,45 +26,48 @@ impl FromRequestParts<State> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let (user, password) = credentials(&parts.headers).ok_or_else(ApiError::unauthorized)?;
-        let sid: AccountSid = user.parse().map_err(|_| ApiError::unauthorized())?;
-        let account = state.store.account(sid).await?.ok_or_else(ApiError::unauthorized)?;
-        let token = account.auth_token.expose_secret();
-        if !bool::from(token.as_bytes().ct_eq(password.as_bytes())) {
-            return Err(ApiError::unauthorized());
+        let login = credentials::check(&state.store, &parts.headers).await?.ok_or_else(ApiError::unauthorized)?;
+        if parts.method == Method::GET && is_by_number(parts.uri.query().unwrap_or_default()) {
+            note_page_number(state, login.account, parts.uri.path()).await;
         }
-        Ok(Self { account: sid, base: format!("{}/v1", state.public_url.base(&parts.headers)) })
+        Ok(Self { account: login.account, base: format!("{}/v1", state.public_url.base(&parts.headers)) })
     }
 }
 
-/// User and password of `Authorization: Basic …`.
-fn credentials(headers: &HeaderMap<HeaderValue>) -> Option<(String, String)> {
-    let (scheme, encoded) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
+/// Adds a line to the alert log: pages by number alone are served, but Twilio gave them up.
+async fn note_page_number(state: &State, account: AccountSid, path: &str) {
+    let at = state.clock.now();
+    let alert = Alert {
+        sid: AlertSid::fresh(&mut Entropy, at),
+        account,
+        workspace: path.split('/').nth(2).and_then(|sid| sid.parse().ok()),
+        code: 40153,
+        message: format!("{path} was paged by number alone; follow next_page_url instead"),
+        task: None,
+        reservation: None,
+        worker: None,
+        at,
+    };
+    // The client gets its page all the same.
+    if let Err(error) = state.store.alert(alert).await {
+        tracing::error!(code = 40153, %error, "an alert could not be written");
     }
-    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
-    let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// An account whose auth token was right; an API key does not do (Twilio: standard keys may not manage keys).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owner {
+    pub(super) account: AccountSid,
+}
 
-    fn check(header: &str, expected: Option<(&str, &str)>) {
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(header).unwrap())]);
-        let found = credentials(&headers);
-        assert_eq!(found.as_ref().map(|(user, password)| (user.as_str(), password.as_str())), expected, "{header}");
-    }
+impl FromRequestParts<State> for Owner {
+    type Rejection = ApiError;
 
-    #[test]
-    fn basic_credentials_are_read() {
-        check("Basic QUMxOnNlY3JldA==", Some(("AC1", "secret")));
-        check("basic QUMxOmE6Yg==", Some(("AC1", "a:b")));
-        check("Basic QUMx", None);
-        check("Basic !!", None);
-        check("Bearer QUMxOnNlY3JldA==", None);
-        check("Basic", None);
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
+        let login = credentials::check(&state.store, &parts.headers).await?.ok_or_else(ApiError::unauthorized)?;
+        if login.api_key.is_some() {
+            return Err(ApiError::needs_auth_token());
+        }
+        Ok(Self { account: login.account })
     }
 }

@@ -51,6 +51,27 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate")
     }
 
+    /// The token's role or policies do not allow it.
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, 20403, message)
+    }
+
+    /// The token is not taken; one whose time is over is told apart, because its holder can get a new one.
+    pub(super) fn of_token(error: crate::notify::token::Error) -> Self {
+        let (status, code) = match error {
+            crate::notify::token::Error::Expired => (StatusCode::UNAUTHORIZED, 20104),
+            crate::notify::token::Error::Invalid => (StatusCode::FORBIDDEN, 20101),
+            crate::notify::token::Error::Early => (StatusCode::FORBIDDEN, 20105),
+        };
+        Self::new(status, code, error.to_string())
+    }
+
+    /// An API key was used where only the account's auth token does. Twilio's own answer, which knows the keys' user
+    /// names as invalid there.
+    pub(super) fn needs_auth_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, 20003, "Authentication Error - invalid username")
+    }
+
     /// Nothing is at `path` (without `/v1`).
     pub(super) fn not_found(path: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, 20404, format!("The requested resource {path} was not found"))
@@ -121,7 +142,8 @@ impl ApiError {
             | Refusal::ReservationInState { .. }
             | Refusal::InstructionNotPending { .. }
             | Refusal::RejectPendingNeedsUnavailable
-            | Refusal::LimitReached { .. } => Self::invalid(capitalized(&refusal.to_string())),
+            | Refusal::LimitReached { .. }
+            | Refusal::VoiceQueueFull { .. } => Self::invalid(capitalized(&refusal.to_string())),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::links::Place;
 use super::page::Paging;
 use super::scope::{Scope, channel_name};
 use crate::routing::Timestamp;
-use crate::store::pages::EventFilter;
+use crate::store::lists::EventFilter;
 use crate::store::views::EventView;
 
 /// How long events are kept.

@@ -18,7 +18,7 @@ use super::error::ApiError;
 use crate::routing::Timestamp;
 
 /// Longest `Attributes`, in characters (TaskRouter: Limits).
-const ATTRIBUTES_LIMIT: usize = 4096;
+pub(super) const ATTRIBUTES_LIMIT: usize = 4096;
 
 /// Names and values in the order they came; a name may come more than once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +81,11 @@ impl Parameters {
         Self(form_urlencoded::parse(encoded).into_owned().collect())
     }
 
+    /// These names and values.
+    pub(super) const fn of_pairs(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     /// All of them, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -96,9 +101,9 @@ impl Parameters {
         self.text(name).map(str::to_owned)
     }
 
-    /// The value, unless it is empty.
+    /// The first value that is not empty.
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
-        self.text(name).filter(|value| !value.is_empty())
+        self.iter().find(|(found, value)| *found == name && !value.is_empty()).map(|(_, value)| value)
     }
 
     /// The value, which must be there.
@@ -266,6 +271,13 @@ mod tests {
         assert_eq!(of(&format!("A={longest}")).attributes("A"), Ok(Some(longest.clone())));
         let too_long = longest.replace("\"}", "é\"}");
         assert!(of(&format!("A={too_long}")).attributes("A").is_err());
+    }
+
+    #[test]
+    fn an_empty_value_does_not_hide_another() {
+        assert_eq!(of("N=&N=7&N=8").integer("N", 1..=9), Ok(Some(7)));
+        assert!(of("N=&N=x").integer("N", 1..=9).is_err());
+        assert_eq!(of("N=&N=").filled("N"), None);
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub(super) fn optional_date(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, date)
 }
 
+/// `Tue, 03 Feb 2026 04:05:06 +0000`, the form of Twilio's 2010 API.
+pub(super) fn rfc2822(at: Timestamp) -> Value {
+    match jiff::Timestamp::from_second(at.unix_secs()) {
+        Ok(moment) => Value::String(moment.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()),
+        Err(_) => Value::Null,
+    }
+}
+
 /// A body with its status.
 pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE_HEADER, CONTENT_TYPE)], body.to_string()).into_response()

@@ -5,22 +5,32 @@
 //! [`router`], then `tasks`.
 
 mod activities;
+mod api_keys;
 mod auth;
+mod bridge;
 mod conference;
 mod cors;
+mod dry_run;
 mod error;
 mod events;
+mod explain;
 mod expressions;
 mod form;
 mod json;
 pub mod links;
+pub mod openapi;
 mod page;
+mod position;
 mod reservations;
 mod scope;
+mod search;
+mod selection;
 mod sift;
+mod statistics;
 mod task_channels;
 mod task_queues;
 mod tasks;
+mod transfers;
 mod worker_channels;
 mod workers;
 mod workflows;
@@ -38,9 +48,11 @@ use tower::util::MapRequestLayer;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::notify::Hub;
 use crate::store::Store;
 
 pub use crate::http::PublicUrl;
+pub use api_keys::API_KEY_NAME_LIMIT;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -53,15 +65,17 @@ pub struct State {
     pub clock: Clock,
     /// Where absolute URLs in answers begin.
     pub public_url: PublicUrl,
+    /// The agents' open sockets.
+    pub hub: Hub,
 }
 
 /// Makes the list of routes and the router that serves them from one table.
 macro_rules! routes {
-    ($($method:ident $path:literal => $handler:path,)+) => {
-        /// Methods and paths that are served, below `/v1`.
-        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+    ($(#[$doc:meta])* $routes:ident, $table:ident: $($method:ident $path:literal => $handler:path,)+) => {
+        $(#[$doc])*
+        pub const $routes: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
 
-        fn table() -> Router<State> {
+        fn $table() -> Router<State> {
             Router::new()$(.route($path, routes!(@ $method)($handler)))+
         }
     };
@@ -71,11 +85,16 @@ macro_rules! routes {
 }
 
 routes! {
+    /// Methods and paths of TaskRouter, below `/v1`.
+    ROUTES, table:
     GET "/Workspaces" => workspaces::list,
     POST "/Workspaces" => workspaces::create,
     GET "/Workspaces/{WorkspaceSid}" => workspaces::fetch,
     POST "/Workspaces/{WorkspaceSid}" => workspaces::update,
     DELETE "/Workspaces/{WorkspaceSid}" => workspaces::delete,
+    GET "/Workspaces/{WorkspaceSid}/Statistics" => statistics::workspace,
+    GET "/Workspaces/{WorkspaceSid}/RealTimeStatistics" => statistics::workspace_real_time,
+    GET "/Workspaces/{WorkspaceSid}/CumulativeStatistics" => statistics::workspace_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Activities" => activities::list,
     POST "/Workspaces/{WorkspaceSid}/Activities" => activities::create,
     GET "/Workspaces/{WorkspaceSid}/Activities/{Sid}" => activities::fetch,
@@ -91,16 +110,32 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::fetch,
     POST "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::update,
     DELETE "/Workspaces/{WorkspaceSid}/TaskQueues/{Sid}" => task_queues::delete,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/Statistics" => statistics::task_queues,
+    POST "/Workspaces/{WorkspaceSid}/TaskQueues/RealTimeStatistics" => statistics::task_queues_real_time,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/Statistics" => statistics::task_queue,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/RealTimeStatistics" => statistics::task_queue_real_time,
+    GET "/Workspaces/{WorkspaceSid}/TaskQueues/{TaskQueueSid}/CumulativeStatistics" => statistics::task_queue_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Workflows" => workflows::list,
     POST "/Workspaces/{WorkspaceSid}/Workflows" => workflows::create,
+    POST "/Workspaces/{WorkspaceSid}/Workflows/DryRun" => dry_run::create,
+    POST "/Workspaces/{WorkspaceSid}/Workflows/Lint" => dry_run::lint_unsaved,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}/Lint" => dry_run::lint_saved,
     GET "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workflows/{Sid}" => workflows::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{WorkflowSid}/Statistics" => statistics::workflow,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{WorkflowSid}/RealTimeStatistics" => statistics::workflow_real_time,
+    GET "/Workspaces/{WorkspaceSid}/Workflows/{WorkflowSid}/CumulativeStatistics" => statistics::workflow_cumulative,
     GET "/Workspaces/{WorkspaceSid}/Workers" => workers::list,
     POST "/Workspaces/{WorkspaceSid}/Workers" => workers::create,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::update,
     DELETE "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}" => workers::delete,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Explain" => explain::worker,
+    GET "/Workspaces/{WorkspaceSid}/Workers/Statistics" => statistics::workers,
+    GET "/Workspaces/{WorkspaceSid}/Workers/RealTimeStatistics" => statistics::workers_real_time,
+    GET "/Workspaces/{WorkspaceSid}/Workers/CumulativeStatistics" => statistics::workers_cumulative,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Statistics" => statistics::worker,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels" => worker_channels::list,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Channels/{Sid}" => worker_channels::update,
@@ -108,11 +143,17 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}" => reservations::update,
     GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Reservations/{Sid}/Conference" => conference::fetch,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers" => transfers::list,
+    POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers" => transfers::create,
+    GET "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers/{Sid}" => transfers::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Workers/{WorkerSid}/Transfers/{Sid}" => transfers::update,
     GET "/Workspaces/{WorkspaceSid}/Tasks" => tasks::list,
     POST "/Workspaces/{WorkspaceSid}/Tasks" => tasks::create,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::update,
     DELETE "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}" => tasks::delete,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Explain" => explain::task,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Position" => position::fetch,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations" => reservations::list,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::update,
@@ -121,15 +162,40 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
 }
 
-/// Serves everything below `/v1`; can be merged with routers of other paths.
+routes! {
+    /// Methods and paths of Twilio's 2010 API, below `/2010-04-01`; clients add `.json`.
+    ROUTES_2010, table_2010:
+    GET "/Accounts/{AccountSid}/Keys" => api_keys::list,
+    POST "/Accounts/{AccountSid}/Keys" => api_keys::create,
+    GET "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::fetch,
+    POST "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::update,
+    DELETE "/Accounts/{AccountSid}/Keys/{Sid}" => api_keys::delete,
+}
+
+routes! {
+    /// Methods and paths of the agents' SDK, below `/v1`; its tokens take the place of credentials.
+    AGENT_ROUTES, agent_table:
+    GET "/wschannels" => bridge::open,
+    POST "/wschannels" => bridge::ask,
+}
+
+/// Serves everything below `/v1` and `/2010-04-01`; can be merged with routers of other paths.
 pub fn router(state: State) -> Router {
     let routes = table()
+        .merge(agent_table())
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))
         .layer(axum::middleware::from_fn(crate::http::name_route))
+        .with_state(state.clone());
+    let routes_2010 = table_2010()
+        .fallback(api_keys::unknown_path)
+        .method_not_allowed_fallback(error::unknown_method)
+        .layer(axum::middleware::from_fn(crate::http::name_route))
         .with_state(state);
-    Router::new().nest_service("/v1", MapRequestLayer::new(without_json_suffix).layer(routes))
+    Router::new()
+        .nest_service("/v1", MapRequestLayer::new(without_json_suffix).layer(routes))
+        .nest_service("/2010-04-01", MapRequestLayer::new(without_json_suffix).layer(routes_2010))
 }
 
 /// `/Workspaces.json` means `/Workspaces`; nothing else that is served ends so.

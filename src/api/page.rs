@@ -15,7 +15,7 @@ use super::json;
 use crate::store::pages::{Cursor, Direction, List, Seek, Span};
 
 const DEFAULT_SIZE: u32 = 50;
-const LARGEST_SIZE: u32 = 1000;
+pub(super) const LARGEST_SIZE: u32 = 1000;
 const PAGING: [&str; 3] = ["PageSize", "Page", "PageToken"];
 
 /// Which page of a list is asked for.
@@ -42,10 +42,7 @@ impl Paging {
         let seek = match query.filled("PageToken") {
             Some(token) => read_token(token, keys).ok_or_else(|| ApiError::invalid("Invalid PageToken."))?,
             None if number == 0 => Seek::First,
-            None => {
-                tracing::warn!(code = 40153, "a list was paged by number alone, which Twilio gave up");
-                Seek::Skip(number.saturating_mul(u64::from(size)))
-            }
+            None => Seek::Skip(number.saturating_mul(u64::from(size))),
         };
         let filters = query.iter().filter(|(name, _)| !PAGING.contains(name));
         let filters = filters.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -66,6 +63,35 @@ impl Paging {
         render: impl Fn(&T) -> Value,
     ) -> Response {
         json::answer(StatusCode::OK, &self.envelope(url, key, list, render))
+    }
+
+    /// The same in the form of Twilio's 2010 API, for the list at `uri`, a path.
+    pub(super) fn answer_2010<T>(
+        &self,
+        uri: &str,
+        key: &'static str,
+        list: &List<T>,
+        render: impl Fn(&T) -> Value,
+    ) -> Response {
+        json::answer(StatusCode::OK, &self.envelope_2010(uri, key, list, render))
+    }
+
+    fn envelope_2010<T>(&self, uri: &str, key: &'static str, list: &List<T>, render: impl Fn(&T) -> Value) -> Value {
+        let mut envelope = self.envelope(uri, key, list, render);
+        let meta = envelope["meta"].take();
+        let start = self.number.saturating_mul(u64::from(self.size));
+        let rows = list.entries.len() as u64;
+        json!({
+            key: envelope[key].take(),
+            "page": meta["page"],
+            "page_size": meta["page_size"],
+            "start": start,
+            "end": start.saturating_add(rows.saturating_sub(1)),
+            "uri": meta["url"],
+            "first_page_uri": meta["first_page_url"],
+            "next_page_uri": meta["next_page_url"],
+            "previous_page_uri": meta["previous_page_url"],
+        })
     }
 
     fn envelope<T>(&self, url: &str, key: &'static str, list: &List<T>, render: impl Fn(&T) -> Value) -> Value {
@@ -109,6 +135,13 @@ impl Paging {
     }
 }
 
+/// Whether a query names a page by its number alone, and not the first one.
+pub(super) fn is_by_number(query: &str) -> bool {
+    let query = Parameters::parse(query.as_bytes());
+    let number: Option<u64> = query.filled("Page").and_then(|page| page.parse().ok());
+    number.is_some_and(|number| number > 0) && query.filled("PageToken").is_none()
+}
+
 /// The keys of `Ordering=Name:asc,Name:desc`, each one of `names`; none when it is absent.
 pub(super) fn ordering(query: &Parameters, names: &[&'static str]) -> Result<Vec<(&'static str, Direction)>, ApiError> {
     let mut keys: Vec<(&'static str, Direction)> = Vec::new();
@@ -128,13 +161,13 @@ pub(super) fn ordering(query: &Parameters, names: &[&'static str]) -> Result<Vec
 }
 
 /// Larger sizes are cut, because libraries send the caller's limit as the size.
-fn page_size(text: &str) -> Result<u32, ApiError> {
+pub(super) fn page_size(text: &str) -> Result<u32, ApiError> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let size = if digits { text.parse::<u32>().unwrap_or(u32::MAX) } else { 0 };
     if size == 0 { Err(ApiError::invalid("Invalid PageSize.")) } else { Ok(size.min(LARGEST_SIZE)) }
 }
 
-fn write_token(direction: &str, cursor: &Cursor) -> String {
+pub(super) fn write_token(direction: &str, cursor: &Cursor) -> String {
     let mut token = format!("{direction}{}", cursor.sid);
     for key in &cursor.keys {
         token.push_str(&format!(".{key}"));
@@ -142,10 +175,10 @@ fn write_token(direction: &str, cursor: &Cursor) -> String {
     token
 }
 
-fn read_token(token: &str, keys: usize) -> Option<Seek> {
+pub(super) fn read_token(token: &str, keys: usize) -> Option<Seek> {
     let direction = token.get(..2)?;
     let mut parts = token.get(2..)?.split('.');
-    let sid = parts.next().filter(|sid| sid.len() == 34 && sid.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
+    let sid = parts.next().filter(|sid| is_sid(sid))?;
     let values: Vec<i64> = parts.map(|part| part.parse().ok()).collect::<Option<_>>()?;
     if values.len() != keys {
         return None;
@@ -156,6 +189,13 @@ fn read_token(token: &str, keys: usize) -> Option<Seek> {
         "PB" => Some(Seek::Before(cursor)),
         _ => None,
     }
+}
+
+/// Two letters and 32 hexadecimal digits.
+fn is_sid(text: &str) -> bool {
+    let Some((prefix, digits)) = text.split_at_checked(2) else { return false };
+    let hexadecimal = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+    prefix.bytes().all(|byte| byte.is_ascii_uppercase()) && digits.len() == 32 && digits.bytes().all(hexadecimal)
 }
 
 #[cfg(test)]
@@ -221,6 +261,28 @@ mod tests {
             "tasks": [1, 2],
         });
         assert_eq!(paging.envelope(url, "tasks", &list, |number| json!(number)), expected);
+    }
+
+    #[test]
+    fn the_envelope_of_the_2010_api_is_flat_and_has_paths() {
+        let paging = read("PageSize=2&Page=0").unwrap();
+        let cursor = |key| Cursor { sid: SID.to_owned(), keys: vec![key] };
+        let entries = vec![Entry { at: cursor(6), row: 1 }, Entry { at: cursor(7), row: 2 }];
+        let list = List { entries, before: None, after: Some(cursor(7)) };
+        let expected = json!({
+            "keys": [1, 2],
+            "page": 0,
+            "page_size": 2,
+            "start": 0,
+            "end": 1,
+            "uri": "/l.json?PageSize=2&Page=0",
+            "first_page_uri": "/l.json?PageSize=2&Page=0",
+            "next_page_uri": format!("/l.json?PageSize=2&Page=1&PageToken=PA{SID}.7"),
+            "previous_page_uri": null,
+        });
+        assert_eq!(paging.envelope_2010("/l.json", "keys", &list, |number| json!(number)), expected);
+        let none = read("Page=3&PageSize=2").unwrap().envelope_2010("u", "keys", &List::<u8>::empty(), |_| json!(0));
+        assert_eq!((&none["start"], &none["end"], &none["keys"]), (&json!(6), &json!(6), &json!([])));
     }
 
     #[test]

@@ -16,15 +16,15 @@ use crate::calls::ConferenceOptions;
 use crate::engine::Request;
 use crate::routing::command::{ReservationChange, ReservationParent};
 use crate::routing::{Command, ReservationSid, ReservationStatus};
-use crate::store::pages::ReservationFilter;
+use crate::store::lists::ReservationFilter;
 use crate::store::views::ReservationView;
 
-const STATUSES: [&str; 8] =
+pub(super) const STATUSES: [&str; 8] =
     ["pending", "accepted", "rejected", "timeout", "canceled", "rescinded", "wrapping", "completed"];
-const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
-const CONFERENCE_EVENTS: [&str; 9] =
+pub(super) const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
+pub(super) const CONFERENCE_EVENTS: [&str; 9] =
     ["start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"];
-const METHODS: [&str; 2] = ["GET", "POST"];
+pub(super) const METHODS: [&str; 2] = ["GET", "POST"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let parent = existing_parent(&scope).await?;
@@ -48,8 +48,19 @@ pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
 pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiError> {
     let parent = existing_parent(&scope).await?;
     let reservation = scope.path_sid("Sid")?;
+    change(&scope, parent, reservation, &form).await?;
+    show(&scope, parent, reservation).await
+}
+
+/// Carries out what an update asks for.
+pub(super) async fn change(
+    scope: &Scope,
+    parent: ReservationParent,
+    reservation: ReservationSid,
+    form: &Parameters,
+) -> Result<(), ApiError> {
     let if_match = scope.if_match()?;
-    match wanted(&form)? {
+    match wanted(form)? {
         Wanted::Nothing => {}
         Wanted::Change(change) => {
             let command = Command::UpdateReservation { parent, reservation, change, if_match };
@@ -61,7 +72,7 @@ pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiErro
                 scope.alert(40143, &error.message, reservation).await;
                 return Err(error);
             }
-            let options = conference_options(&form)?;
+            let options = conference_options(form)?;
             if let Some(version) = if_match {
                 let row = scope.state.store.reservation(scope.sid(), parent, reservation).await?;
                 if u64::try_from(scope.found(row)?.version) != Ok(version) {
@@ -76,7 +87,7 @@ pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiErro
             return Err(error);
         }
     }
-    show(&scope, parent, reservation).await
+    Ok(())
 }
 
 /// What an update asks for.

@@ -13,9 +13,9 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::links::Place;
 use crate::clock::Entropy;
-use crate::engine::Request;
+use crate::engine::{self, Request};
 use crate::routing::command::ChannelName;
-use crate::routing::{AlertSid, Command, Reply, ReservationSid, WorkspaceSid};
+use crate::routing::{AlertSid, Command, Refusal, Reply, ReservationSid, Timestamp, Workspace, WorkspaceSid};
 use crate::store::Alert;
 use crate::store::views::WorkspaceView;
 
@@ -52,9 +52,33 @@ impl FromRequestParts<State> for Scope {
 }
 
 impl Scope {
+    /// A request to a workspace that came by another way than REST, to `path` (with a leading slash).
+    pub(super) const fn within(
+        state: State,
+        place: Place,
+        workspace: WorkspaceView,
+        path: String,
+        if_match: Option<String>,
+    ) -> Self {
+        Self { state, place, workspace, path, parameters: Vec::new(), if_match }
+    }
+
+    /// For tests of what takes a scope without a request.
+    #[cfg(test)]
+    pub(super) async fn of_workspace(state: State, account: AccountSid, workspace: WorkspaceSid) -> Self {
+        let view = state.store.workspace(account, workspace).await.expect("readable").expect("it exists");
+        let place = Place { base: "https://calls.example/v1".to_owned(), account, workspace };
+        Self { state, place, workspace: view, path: String::new(), parameters: Vec::new(), if_match: None }
+    }
+
     /// The workspace.
     pub(super) const fn sid(&self) -> WorkspaceSid {
         self.place.workspace
+    }
+
+    /// The path without `/v1`, for messages.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The answer when what the path names does not exist.
@@ -112,10 +136,38 @@ impl Scope {
         self.send(Request::Routing(command)).await
     }
 
+    /// Asks the workspace in memory a short question.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Workspace) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let answer = self.state.engine.look(self.sid(), |workspace, _| question(workspace)).await;
+        answer.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
+    }
+
+    /// The same, told the moment.
+    pub(super) async fn look_now<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Workspace, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let answer = self.state.engine.look(self.sid(), question).await;
+        answer.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
+    }
+
+    /// The answer to a question that the routing core refuses.
+    pub(super) fn refused(&self, refusal: &Refusal) -> ApiError {
+        ApiError::refused(refusal, Some(&self.place), &self.path)
+    }
+
     /// Carries out any request.
     pub(super) async fn send(&self, request: Request) -> Result<Reply, ApiError> {
         let reply = self.state.engine.send(self.sid(), request).await;
-        reply.map_err(|error| ApiError::of_engine(error, Some(&self.place), &self.path))
+        reply.map_err(|error| self.engine_error(error))
+    }
+
+    /// The answer when the engine could not do what was asked.
+    pub(super) fn engine_error(&self, error: engine::Error) -> ApiError {
+        ApiError::of_engine(error, Some(&self.place), &self.path)
     }
 }
 
@@ -136,6 +188,9 @@ pub(super) fn channel_name(text: &str) -> ChannelName {
     let worker_channel = || text.parse().map(ChannelName::WorkerChannel);
     task_channel.or_else(|_| worker_channel()).unwrap_or_else(|_| ChannelName::Unique(text.to_owned()))
 }
+
+#[cfg(test)]
+use crate::routing::AccountSid;
 
 #[cfg(test)]
 mod tests {

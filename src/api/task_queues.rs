@@ -7,16 +7,16 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::expressions::Candidate;
 use super::form::{Form, Parameters, Query, invalid};
 use super::json::{answer, date, deleted};
 use super::links::Place;
 use super::page::{Paging, ordering};
 use super::scope::Scope;
-use super::sift::Sieve;
+use super::search::{self, TaskQueueQuery};
 use super::workspaces::order;
 use crate::routing::command::{NewTaskQueue, TaskQueueUpdate};
 use crate::routing::{Command, Reply, TaskOrder, TaskQueueSid, WorkerSid};
+use crate::store::pages::{List, Span};
 use crate::store::views::TaskQueueView;
 
 /// Serves every worker (TaskRouter: Create a `TaskQueue`).
@@ -24,45 +24,25 @@ const EVERY_WORKER: &str = "1==1";
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let paging = Paging::read(&query, 1)?;
-    let by_date_updated = ordering(&query, &["DateUpdated"])?.first().map(|(_, direction)| *direction);
-    let store = &scope.state.store;
-    let name = query.filled("FriendlyName");
-    let candidates = candidates(&scope, &query).await?;
-    let list = if candidates.is_empty() {
-        store.task_queues(scope.sid(), name, by_date_updated, paging.span()).await?
-    } else {
-        let mut sieve = Sieve::new(paging.span());
-        while let Some(span) = sieve.next_chunk() {
-            let list = store.task_queues(scope.sid(), name, by_date_updated, span).await?;
-            let mut verdicts = vec![true; list.entries.len()];
-            for candidate in &candidates {
-                verdicts.iter_mut().zip(candidate.verdicts(&list)).for_each(|(all, one)| *all &= one);
-            }
-            sieve.take(list, verdicts);
-        }
-        sieve.finish()
-    };
+    let list = find(&scope, &query, paging.span()).await?;
     Ok(paging.answer(&scope.place.url("/TaskQueues"), "task_queues", &list, |row| render(&scope.place, row)))
 }
 
-/// Those whom the queues of the list must take.
-async fn candidates(scope: &Scope, query: &Parameters) -> Result<Vec<Candidate>, ApiError> {
-    let mut candidates = Vec::new();
-    if let Some(sid) = query.sid::<WorkerSid>("WorkerSid")? {
-        let store = &scope.state.store;
-        let worker = store.worker(scope.sid(), sid).await?;
-        let worker = worker.ok_or_else(|| invalid("WorkerSid", &sid.to_string(), "a worker of this workspace"))?;
-        let channels = store.channels_of_workers(scope.sid(), &[worker.sid.as_str()]).await?;
-        let attributes = serde_json::from_str(&worker.attributes).unwrap_or(Value::Null);
-        candidates.push(Candidate { attributes, worker: Some((worker, channels)) });
-    }
-    if query.filled("EvaluateWorkerAttributes").is_some()
-        && let Some(text) = query.attributes("EvaluateWorkerAttributes")?
-    {
-        let attributes = serde_json::from_str(&text).unwrap_or(Value::Null);
-        candidates.push(Candidate { attributes, worker: None });
-    }
-    Ok(candidates)
+/// The piece of the list that `span` names, of the queues that the parameters ask for.
+pub(super) async fn find(scope: &Scope, query: &Parameters, span: Span) -> Result<List<TaskQueueView>, ApiError> {
+    let worker: Option<WorkerSid> = query.sid("WorkerSid")?;
+    let wanted = TaskQueueQuery {
+        friendly_name: query.filled("FriendlyName").map(str::to_owned),
+        by_date_updated: ordering(query, &["DateUpdated"])?.first().map(|(_, direction)| *direction),
+        worker,
+        attributes: match query.filled("EvaluateWorkerAttributes") {
+            Some(_) => query.attributes("EvaluateWorkerAttributes")?,
+            None => None,
+        },
+    };
+    let list = search::task_queues(scope, wanted, span).await?;
+    let shown = worker.map_or_else(String::new, |sid| sid.to_string());
+    list.ok_or_else(|| invalid("WorkerSid", &shown, "a worker of this workspace"))
 }
 
 pub(super) async fn create(scope: Scope, form: Form) -> Result<Response, ApiError> {

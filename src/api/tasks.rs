@@ -7,39 +7,32 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::expressions;
+use super::expressions::TaskExpression;
 use super::form::{Form, Parameters, Query};
 use super::json::{date, deleted, optional_date, versioned};
 use super::links::Place;
 use super::page::{Paging, ordering};
 use super::scope::{Scope, channel_name};
-use super::sift::Sieve;
+use super::search::{self, TaskQuery};
 use crate::routing::command::{NewTask, TaskUpdate};
 use crate::routing::{Command, Reply, RoutingTarget, TaskSid, TaskStatus, Timestamp};
-use crate::store::pages::{Direction, TaskFilter, TaskKey};
+use crate::store::lists::{TaskFilter, TaskKey};
+use crate::store::pages::{Direction, List};
 use crate::store::views::TaskView;
 
-const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
+pub(super) const STATUSES: [&str; 6] = ["pending", "reserved", "assigned", "wrapping", "completed", "canceled"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let keys = task_keys(&query)?;
-    let paging = Paging::read(&query, keys.len().max(1))?;
-    let filter = filter(&query)?;
-    let store = &scope.state.store;
-    let list = match query.filled("EvaluateTaskAttributes") {
-        None => store.tasks(scope.sid(), &filter, &keys, paging.span()).await?,
-        Some(text) => {
-            let expression = expressions::TaskFilter::compile("EvaluateTaskAttributes", text)?;
-            let mut sieve = Sieve::new(paging.span());
-            while let Some(span) = sieve.next_chunk() {
-                let list = store.tasks(scope.sid(), &filter, &keys, span).await?;
-                let verdicts = expression.verdicts(&list);
-                sieve.take(list, verdicts);
-            }
-            sieve.finish()
-        }
-    };
+    let paging = Paging::read(&query, keys.len())?;
+    let expression = query.filled("EvaluateTaskAttributes");
     let now = scope.state.clock.now();
+    let compiled = |text| TaskExpression::compile("EvaluateTaskAttributes", text, now);
+    let expression = expression.map(compiled).transpose()?;
+    let list = match filter(&scope, &query).await? {
+        Some(filter) => search::tasks(&scope, TaskQuery { filter, keys, expression }, paging.span()).await?,
+        None => List::empty(),
+    };
     Ok(paging.answer(&scope.place.url("/Tasks"), "tasks", &list, |row| render(&scope.place, row, now)))
 }
 
@@ -91,36 +84,57 @@ async fn show(scope: &Scope, sid: TaskSid, status: StatusCode) -> Result<Respons
     Ok(versioned(status, &render(&scope.place, &row, scope.state.clock.now()), row.version))
 }
 
-fn filter(query: &Parameters) -> Result<TaskFilter, ApiError> {
+/// Which tasks are asked for; none if no task can be one of them.
+async fn filter(scope: &Scope, query: &Parameters) -> Result<Option<TaskFilter>, ApiError> {
     let statuses = query.words("AssignmentStatus", &STATUSES)?;
-    Ok(TaskFilter {
+    let mut filter = TaskFilter {
         assignment_status: statuses.into_iter().filter_map(TaskStatus::from_text).collect(),
         priority: query.integer("Priority", 0..=i32::MAX)?,
-        workflow: query.sid("WorkflowSid")?,
-        workflow_name: query.filled("WorkflowName").map(str::to_owned),
-        task_queue: query.sid("TaskQueueSid")?,
-        task_queue_name: query.filled("TaskQueueName").map(str::to_owned),
+        workflows: query.sid("WorkflowSid")?.map(|sid| vec![sid]),
+        task_queues: query.sid("TaskQueueSid")?.map(|sid| vec![sid]),
         routing_target: query.sid("RoutingTarget")?,
-        has_addons: query.boolean("HasAddons")?,
-    })
+    };
+    // Add-ons do not exist.
+    let mut nothing = query.boolean("HasAddons")? == Some(true);
+    let store = &scope.state.store;
+    if let Some(name) = query.filled("WorkflowName") {
+        nothing |= narrow(&mut filter.workflows, store.workflows_named(scope.sid(), name).await?);
+    }
+    if let Some(name) = query.filled("TaskQueueName") {
+        nothing |= narrow(&mut filter.task_queues, store.task_queues_named(scope.sid(), name).await?);
+    }
+    Ok(Some(filter).filter(|_| !nothing))
 }
 
-/// The order of the list; creation and virtual start time exclude each other (TaskRouter: Task).
+/// Leaves only what is `among` these; true if that is nothing.
+fn narrow<S: PartialEq>(wanted: &mut Option<Vec<S>>, among: Vec<S>) -> bool {
+    let both = |sid: &S| wanted.as_ref().is_none_or(|wanted| wanted.contains(sid));
+    let left: Vec<S> = among.into_iter().filter(both).collect();
+    let nothing = left.is_empty();
+    *wanted = Some(left);
+    nothing
+}
+
+/// The order of the list; creation and virtual start time exclude each other (TaskRouter: Task). With
+/// nothing but a priority, the most urgent come first and among them the oldest, or all the other way round.
 fn task_keys(query: &Parameters) -> Result<Vec<(TaskKey, Direction)>, ApiError> {
     let named = ordering(query, &["DateCreated", "Priority", "VirtualStartTime"])?;
-    let has = |wanted| named.iter().any(|(name, _)| *name == wanted);
-    if has("DateCreated") && has("VirtualStartTime") {
+    let is_named = |key: &str| named.iter().any(|(name, _)| *name == key);
+    if is_named("DateCreated") && is_named("VirtualStartTime") {
         return Err(ApiError::invalid("Invalid Ordering: DateCreated and VirtualStartTime cannot be used together"));
     }
-    let keys = named.into_iter().map(|(name, direction)| {
-        let key = match name {
-            "Priority" => TaskKey::Priority,
-            "VirtualStartTime" => TaskKey::VirtualStartTime,
-            _ => TaskKey::DateCreated,
-        };
-        (key, direction)
+    let keys = named.iter().map(|(name, direction)| match *name {
+        "Priority" => (TaskKey::Priority, *direction),
+        "VirtualStartTime" => (TaskKey::VirtualStartTime, *direction),
+        _ => (TaskKey::DateCreated, *direction),
     });
-    Ok(keys.collect())
+    let mut keys: Vec<_> = keys.collect();
+    match keys.as_slice() {
+        [] => keys.push((TaskKey::DateCreated, Direction::Ascending)),
+        [(TaskKey::Priority, direction)] => keys.push((TaskKey::DateCreated, direction.reversed(true))),
+        _ => {}
+    }
+    Ok(keys)
 }
 
 fn routing_target(form: &Parameters, place: &Place) -> Result<Option<RoutingTarget>, ApiError> {
@@ -131,12 +145,17 @@ fn routing_target(form: &Parameters, place: &Place) -> Result<Option<RoutingTarg
             Some("WQ") => "TaskQueueSid",
             _ => "WorkflowSid",
         };
-        let shown: String = value.chars().take(100).collect();
-        ApiError::invalid(format!(
-            "Value '{shown}' provided for {kind} as RoutingTarget has an invalid format. WorkspaceSid: {}, AccountSid: {}",
-            place.workspace, place.account
-        ))
+        routing_target_error(value, kind, place)
     })
+}
+
+/// The error of a routing target that is no SID (message of the real service).
+pub(super) fn routing_target_error(value: &str, kind: &str, place: &Place) -> ApiError {
+    let shown: String = value.chars().take(100).collect();
+    ApiError::invalid(format!(
+        "Value '{shown}' provided for {kind} as RoutingTarget has an invalid format. WorkspaceSid: {}, AccountSid: {}",
+        place.workspace, place.account
+    ))
 }
 
 pub(super) fn render(place: &Place, row: &TaskView, now: Timestamp) -> Value {

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::links::Place;
 use super::{
-    activities, events, reservations, task_channels, task_queues, tasks, worker_channels, workers, workflows,
-    workspaces,
+    activities, events, reservations, task_channels, task_queues, tasks, transfers, worker_channels, workers,
+    workflows, workspaces,
 };
 use crate::engine;
 use crate::routing::command::ReservationParent;
 use crate::routing::{Refusal, ReservationStatus, Timestamp};
 use crate::store::views::{
-    ActivityView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, WorkerChannelView, WorkerView,
-    WorkflowView, WorkspaceView,
+    ActivityView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, TransferView,
+    WorkerChannelView, WorkerView, WorkflowView, WorkspaceView,
 };
 
 /// 2026-02-03T04:05:06.789Z
@@ -256,6 +256,53 @@ fn a_reservation_has_the_url_of_the_route_that_was_used() {
     check("worker_reservation", &by_worker);
     let expected = place().url(&format!("/Workers/{}/Reservations/{}", sid("WK"), sid("WR")));
     assert_eq!(by_worker["url"], expected);
+}
+
+#[test]
+fn a_transfer_has_the_fields_that_the_agent_sdk_reads() {
+    let mut row = TransferView {
+        sid: sid("TT"),
+        task_sid: sid("WT"),
+        mode: "WARM".to_owned(),
+        target: sid("WQ"),
+        status: "initiated".to_owned(),
+        failed_reason: None,
+        initiating_reservation_sid: sid("WR"),
+        initiating_worker_sid: sid("WK"),
+        initiating_queue_sid: Some(sid("WQ")),
+        initiating_workflow_sid: None,
+        created_at: AT,
+        updated_at: AT,
+    };
+    let worker = place().url(&format!("/Workers/{}", sid("WK")));
+    let mut expected = json!({
+        "account_sid": sid("AC"),
+        "sid": sid("TT"),
+        "workspace_sid": sid("WS"),
+        "task_sid": sid("WT"),
+        "transfer_type": "QUEUE",
+        "transfer_mode": "WARM",
+        "transfer_to": sid("WQ"),
+        "transfer_status": "initiated",
+        "transfer_failed_reason": null,
+        "initiating_reservation_sid": sid("WR"),
+        "initiating_worker_sid": sid("WK"),
+        "initiating_queue_sid": sid("WQ"),
+        "initiating_workflow_sid": null,
+        "date_created": "2026-02-03T04:05:06Z",
+        "date_updated": "2026-02-03T04:05:06Z",
+        "links": {
+            "workspace": place().workspace_url(),
+            "worker": worker,
+            "task": place().url(&format!("/Tasks/{}", sid("WT"))),
+            "reservation": format!("{worker}/Reservations/{}", sid("WR")),
+        },
+        "url": format!("{worker}/Transfers/{}", sid("TT")),
+    });
+    assert_eq!(transfers::render(&place(), &row), expected);
+    row.target = sid("WK");
+    (expected["transfer_type"], expected["transfer_to"]) = (json!("WORKER"), json!(sid("WK")));
+    assert_eq!(transfers::render(&place(), &row), expected);
 }
 
 #[test]

@@ -7,69 +7,76 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::expressions::WorkerFilters;
+use super::expressions::WorkerExpression;
 use super::form::{Form, Parameters, Query, invalid};
 use super::json::{date, deleted, versioned};
 use super::links::Place;
 use super::page::{Paging, ordering};
 use super::scope::Scope;
-use super::sift::Sieve;
+use super::search::{self, WorkerQuery};
 use crate::routing::command::{NewWorker, WorkerUpdate};
-use crate::routing::{Command, Reply, WorkerSid};
-use crate::store::pages::{List, Seek, Span, WorkerFilter};
+use crate::routing::{ActivitySid, Command, Reply, WorkerSid};
+use crate::store::lists::{WorkerFilter, WorkerKey};
+use crate::store::pages::{Direction, List, Span};
 use crate::store::views::WorkerView;
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let paging = Paging::read(&query, 1)?;
-    let filter = WorkerFilter {
-        activity_name: query.filled("ActivityName").map(str::to_owned),
-        activity: query.sid("ActivitySid")?,
-        available: query.truthy("Available"),
-        friendly_name: query.filled("FriendlyName").map(str::to_owned),
-    };
-    let by_status_changed = ordering(&query, &["DateStatusChanged"])?.first().map(|(_, direction)| *direction);
-    let Some(expressions) = expressions(&scope, &query).await? else {
-        return Ok(
-            paging.answer(&scope.place.url("/Workers"), "workers", &List::empty(), |row| render(&scope.place, row))
-        );
-    };
-    let store = &scope.state.store;
-    let list = if expressions.is_empty() {
-        store.workers(scope.sid(), &filter, by_status_changed, paging.span()).await?
-    } else {
-        let mut sieve = Sieve::new(paging.span());
-        while let Some(span) = sieve.next_chunk() {
-            let list = store.workers(scope.sid(), &filter, by_status_changed, span).await?;
-            let sids: Vec<_> = list.entries.iter().map(|entry| entry.row.sid.as_str()).collect();
-            let wanted = if expressions.uses_channels() { sids.as_slice() } else { &[] };
-            let channels = store.channels_of_workers(scope.sid(), wanted).await?;
-            let verdicts = expressions.verdicts(&list, &channels);
-            sieve.take(list, verdicts);
-        }
-        sieve.finish()
-    };
+    let list = find(&scope, &query, paging.span()).await?;
     Ok(paging.answer(&scope.place.url("/Workers"), "workers", &list, |row| render(&scope.place, row)))
 }
 
-/// What workers must satisfy beyond plain values; none if a queue is named that does not exist.
-async fn expressions(scope: &Scope, query: &Parameters) -> Result<Option<WorkerFilters>, ApiError> {
-    let mut filters = WorkerFilters::default();
-    if let Some(text) = query.filled("TargetWorkersExpression") {
-        filters.add("TargetWorkersExpression", text)?;
+/// The piece of the list that `span` names, of the workers that the parameters ask for.
+pub(super) async fn find(scope: &Scope, query: &Parameters, span: Span) -> Result<List<WorkerView>, ApiError> {
+    match wanted(scope, query).await? {
+        Some(wanted) => search::workers(scope, wanted, span).await,
+        None => Ok(List::empty()),
     }
+}
+
+/// What the list is asked for; none if it names a queue or an activity that does not exist.
+async fn wanted(scope: &Scope, query: &Parameters) -> Result<Option<WorkerQuery>, ApiError> {
     let store = &scope.state.store;
+    let direction = ordering(query, &["DateStatusChanged"])?.first().map(|(_, direction)| *direction);
+    let mut wanted = WorkerQuery {
+        filter: WorkerFilter {
+            activities: query.sid("ActivitySid")?.map(|activity| vec![activity]),
+            available: query.truthy("Available"),
+            name_key: query.filled("FriendlyName").map(str::to_lowercase),
+        },
+        key: match direction {
+            Some(direction) => (WorkerKey::DateStatusChanged, direction),
+            None => (WorkerKey::DateCreated, Direction::Ascending),
+        },
+        queues: Vec::new(),
+        expression: None,
+    };
+    if let Some(text) = query.filled("TargetWorkersExpression") {
+        wanted.expression = Some(WorkerExpression::compile("TargetWorkersExpression", text)?);
+    }
     if let Some(sid) = query.sid("TaskQueueSid")? {
-        let queue = store.task_queue(scope.sid(), sid).await?;
-        let queue = queue.ok_or_else(|| invalid("TaskQueueSid", &sid.to_string(), "a task queue of this workspace"))?;
-        filters.add_queue(&queue.target_workers);
+        if scope.look(move |workspace| workspace.task_queue(sid).is_none()).await? {
+            return Err(invalid("TaskQueueSid", &sid.to_string(), "a task queue of this workspace"));
+        }
+        wanted.queues.push(sid);
     }
     if let Some(name) = query.filled("TaskQueueName") {
-        let span = Span { seek: Seek::First, limit: 1 };
-        let found = store.task_queues(scope.sid(), Some(name), None, span).await?;
-        let Some(queue) = found.entries.first() else { return Ok(None) };
-        filters.add_queue(&queue.row.target_workers);
+        let named = store.task_queues_named(scope.sid(), name).await?;
+        if named.is_empty() {
+            return Ok(None);
+        }
+        wanted.queues.extend(named);
     }
-    Ok(Some(filters))
+    if let Some(name) = query.filled("ActivityName") {
+        let named = store.activities_named(scope.sid(), name).await?;
+        let both = |sid: &ActivitySid| wanted.filter.activities.as_ref().is_none_or(|only| only.contains(sid));
+        let activities: Vec<_> = named.into_iter().filter(both).collect();
+        if activities.is_empty() {
+            return Ok(None);
+        }
+        wanted.filter.activities = Some(activities);
+    }
+    Ok(Some(wanted))
 }
 
 pub(super) async fn create(scope: Scope, form: Form) -> Result<Response, ApiError> {

@@ -17,7 +17,7 @@ use crate::routing::{Command, Reply, WorkflowSid};
 use crate::store::views::WorkflowView;
 
 /// A configuration of the largest size still fits when most of it is percent-encoded.
-const BODY_LIMIT: usize = 4 * 1024 * 1024;
+pub(super) const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let paging = Paging::read(&query, 1)?;

@@ -18,6 +18,9 @@ use crate::routing::command::{NewWorkspace, Template, WorkspaceUpdate};
 use crate::routing::{AccountSid, Command, TaskOrder};
 use crate::store::views::WorkspaceView;
 
+/// Most workspaces of an account (TaskRouter: Limits).
+const WORKSPACES_MAX: u64 = 5_000;
+
 pub(super) async fn list(
     caller: Caller,
     Extracted(state): Extracted<State>,
@@ -47,10 +50,20 @@ pub(super) async fn create(
         template,
     };
     let path = "/Workspaces";
+    check_room(state.store.count_workspaces(caller.account).await?)?;
     let made = state.engine.create_workspace(caller.account, new).await;
     let sid = made.map_err(|error| ApiError::of_engine(error, None, path))?;
     let row = state.store.workspace(caller.account, sid).await?.ok_or_else(|| ApiError::not_found(path))?;
     Ok(answer(StatusCode::CREATED, &render(&caller.base, caller.account, &row)))
+}
+
+/// Refuses one more workspace for an account that has as many as it may.
+fn check_room(count: u64) -> Result<(), ApiError> {
+    if count < WORKSPACES_MAX {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(format!("An account holds at most {WORKSPACES_MAX} workspaces")))
+    }
 }
 
 pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
@@ -112,4 +125,16 @@ pub(super) fn render(base: &str, account: AccountSid, row: &WorkspaceView) -> Va
         },
         "url": url,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_room_for_five_thousand_workspaces() {
+        assert_eq!(check_room(4_999), Ok(()));
+        let refused = check_room(5_000).unwrap_err();
+        assert_eq!((refused.code, refused.message.as_str()), (20001, "An account holds at most 5000 workspaces"));
+    }
 }

@@ -8,13 +8,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::clock::{Clock, Entropy};
 use crate::config::Config;
 use crate::routing::AccountSid;
-use crate::store::{Account, Store};
+use crate::store::Account;
 
-use super::{Outcome, say};
+use super::{Outcome, open, say};
 
 /// Makes an account in the database, also beside a running server, and prints SID and token.
 pub(super) async fn create(config: &Config, friendly_name: String) -> anyhow::Result<Outcome> {
-    let store = Store::open_shared(&config.database).await.context("cannot open the database")?;
+    let store = open(config).await?;
     let (sid, auth_token) = generate();
     let account = Account { sid, friendly_name, auth_token: auth_token.clone(), created_at: Clock::system().now() };
     let written = store.create_account(account).await;
@@ -56,7 +56,7 @@ pub(super) async fn first(config: &Config) -> anyhow::Result<First> {
     if let (Some(sid), Some(auth_token)) = (config.account_sid, &config.auth_token) {
         return Ok(First::Given(sid, auth_token.clone()));
     }
-    let store = Store::open_shared(&config.database).await.context("cannot open the database")?;
+    let store = open(config).await?;
     let accounts = store.accounts().await;
     store.close().await;
     if !accounts.context("cannot read the accounts")?.is_empty() {

@@ -9,7 +9,11 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, value_parser};
 
+use crate::api::API_KEY_NAME_LIMIT;
 use crate::config::settings::{FILE_VARIABLE, SETTINGS};
+use crate::routing::{AccountSid, ApiKeySid};
+
+use super::tokens::Wanted;
 
 /// Heading of the settings in help.
 const HEADING: &str = "Settings (also in the file and as environment variables)";
@@ -46,6 +50,40 @@ pub(super) enum Command {
         #[arg(long, default_value = "account", value_name = "NAME")]
         friendly_name: String,
     },
+    /// Make an API key of an account and print its SID and secret, once; works beside a running server
+    CreateKey {
+        /// The account that the key is for
+        #[arg(long, value_name = "SID")]
+        account: AccountSid,
+        /// A name for people, at most 64 characters
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME", value_parser = key_name)]
+        name: String,
+    },
+    /// List API keys, oldest first: SID, account, creation, name
+    ListKeys {
+        /// Only keys of this account
+        #[arg(long, value_name = "SID")]
+        account: Option<AccountSid>,
+    },
+    /// End an API key for good; a running server refuses it at once
+    RevokeKey {
+        /// The key
+        #[arg(value_name = "SK…")]
+        key: ApiKeySid,
+    },
+    /// Make an access token for the agents' SDK and print it; works beside a running server
+    CreateToken(Wanted),
+    /// Encrypt all secrets in the database with the first key of `secrets.key`; no server may be running
+    Reencrypt,
+}
+
+fn key_name(text: &str) -> Result<String, String> {
+    let fits = text.chars().count() <= API_KEY_NAME_LIMIT && !text.contains(char::is_control);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected one line of at most {API_KEY_NAME_LIMIT} characters"))
+    }
 }
 
 /// Options of `demo`.
@@ -164,9 +202,32 @@ mod tests {
                 assert!(help.contains(name), "help lacks {name}");
             }
         }
-        for command in ["serve", "phone", "demo", "migrate", "doctor", "create-account"] {
+        for command in [
+            "serve",
+            "phone",
+            "demo",
+            "migrate",
+            "doctor",
+            "create-account",
+            "create-key",
+            "list-keys",
+            "revoke-key",
+            "create-token",
+            "reencrypt",
+        ] {
             assert!(help.contains(command), "help lacks {command}");
         }
+    }
+
+    #[test]
+    fn a_token_needs_a_workspace_a_key_and_a_known_role() {
+        let (workspace, key) = (format!("WS{:032}", 1), format!("SK{:032}", 2));
+        let line = format!("switchhook create-token --workspace {workspace} --key {key}");
+        assert!(matches!(parsed(&line).command, Command::CreateToken(_)));
+        assert!(refused(&format!("{line} --role owner")).contains("[possible values: worker, supervisor, admin]"));
+        assert!(refused(&format!("{line} --lifetime 86401")).contains("86401 is not in 1..=86400"));
+        assert!(refused(&format!("{line} --worker {workspace}")).contains("--worker"));
+        assert!(refused(&format!("switchhook create-token --key {key}")).contains("--workspace"));
     }
 
     #[test]

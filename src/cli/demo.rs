@@ -14,6 +14,7 @@ use crate::http::{self, Limits};
 use crate::outbound::{self, Rules};
 use crate::server::{PhoneAccess, Server, Settings};
 use crate::softswitch::{self, Softswitch};
+use crate::store::KeySource;
 use crate::telemetry::Metrics;
 
 use super::arguments::DemoOptions;
@@ -54,6 +55,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
     let settings = Settings {
         listen: ANY_PORT.into(),
         database: "sqlite::memory:".to_owned(),
+        keys: KeySource::BesideDatabase,
         public_url: None,
         trust_forwarded: false,
         account: Some((account_sid, auth_token.clone())),
@@ -66,6 +68,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         templates_dir: None,
         insecure_skip_signature: false,
         outbound: Rules { allow_private: true, allow_cidrs: Vec::new() },
+        waiting_calls_max: config.voice.waiting_calls_max,
         limits: Limits::default(),
         metrics_public: false,
     };

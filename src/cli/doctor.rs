@@ -3,7 +3,7 @@
 //! It repairs nothing. Start with [`run`].
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,11 +12,11 @@ use secrecy::ExposeSecret as _;
 
 use crate::config::Config;
 use crate::outbound;
-use crate::store::Store;
+use crate::store::{self, SecretsReport, Store};
 use crate::voice::Templates;
 
 use super::serve::outbound_rules;
-use super::{Outcome, say};
+use super::{Outcome, key_source, say};
 
 /// How long another machine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -75,8 +75,9 @@ async fn database(config: &Config) -> Vec<Finding> {
             format!("database: {url} does not exist yet; `switchhook migrate` or `switchhook serve` makes it");
         return vec![Doubtful(missing)];
     }
-    let store = match Store::open_shared(url).await {
+    let store = match Store::open_shared(url, key_source(config)).await {
         Ok(store) => store,
+        Err(error @ store::Error::Keys { .. }) => return vec![Broken(format!("secrets: {error}"))],
         Err(error) => {
             let advice = "check SWITCHHOOK_DATABASE_URL, the rights of the file and its directory, and the disk";
             return vec![Broken(format!("database: cannot open {url}: {error}; {advice}"))];
@@ -96,8 +97,50 @@ async fn database(config: &Config) -> Vec<Finding> {
         Ok(_) => no_account(config),
         Err(error) => Broken(format!("accounts: cannot be read: {error}; run `switchhook migrate`")),
     };
+    let secrets = match store.check_secrets().await {
+        Ok(report) => secrets(&report),
+        Err(error) => vec![Broken(format!("secrets: {error}"))],
+    };
     store.close().await;
-    vec![writable, accounts]
+    [writable, accounts].into_iter().chain(secrets).collect()
+}
+
+/// Every secret opened; what is left to look at are the file's mode and older keys.
+fn secrets(report: &SecretsReport) -> Vec<Finding> {
+    let SecretsReport { origin, file, beside_database, key, secrets, with_other_keys } = report;
+    let mut findings = Vec::new();
+    if let Some(file) = file
+        && let Some(mode) = open_mode(file)
+    {
+        let file = file.display();
+        let text = format!(
+            "secrets: {origin} can be read by other users of this machine (mode {mode:o}); run `chmod 600 {file}`"
+        );
+        // Containers mount secrets with modes of their own.
+        findings.push(if *beside_database { Broken(text) } else { Doubtful(text) });
+    }
+    findings.push(if *with_other_keys > 0 {
+        Doubtful(format!(
+            "secrets: {secrets}, of which {with_other_keys} need other keys than {key}, the first one; stop the server \
+             and run `switchhook reencrypt` before you remove those keys"
+        ))
+    } else {
+        Fine(format!("secrets: {secrets}, all of which key {key} decrypts ({origin})"))
+    });
+    findings
+}
+
+/// The mode of a file that others than its owner may read or write.
+#[cfg(unix)]
+fn open_mode(file: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn open_mode(_file: &Path) -> Option<u32> {
+    None
 }
 
 fn no_account(config: &Config) -> Finding {

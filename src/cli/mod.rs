@@ -4,6 +4,7 @@
 //! the table in `config::settings`. Start with [`run`], then the file of a command.
 
 mod accounts;
+mod api_keys;
 mod arguments;
 mod demo;
 mod doctor;
@@ -11,15 +12,20 @@ mod migrate;
 mod phone;
 mod serve;
 mod signals;
+mod tokens;
 
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 
 use crate::config::{Config, Log, Sources};
 use crate::outbound::InvalidCidr;
+use crate::sealing::KeyRing;
+use crate::store::{KeySource, Store};
 use crate::telemetry;
 
 use arguments::{Command, Parsed};
@@ -92,11 +98,33 @@ fn carry_out(command: Command, config: &Config) -> anyhow::Result<Outcome> {
             Command::Migrate => migrate::run(config).await,
             Command::Doctor => doctor::run(config).await,
             Command::CreateAccount { friendly_name } => accounts::create(config, friendly_name).await,
+            Command::CreateKey { account, name } => api_keys::create(config, account, name).await,
+            Command::ListKeys { account } => api_keys::list(config, account).await,
+            Command::RevokeKey { key } => api_keys::revoke(config, key).await,
+            Command::CreateToken(wanted) => tokens::create(config, wanted).await,
+            Command::Reencrypt => api_keys::reencrypt(config).await,
         }
     });
     // Reads of a file or a name that hangs must not hold the end of the process.
     runtime.shutdown_background();
     outcome
+}
+
+/// Opens the database, also beside a running server.
+async fn open(config: &Config) -> anyhow::Result<Store> {
+    Store::open_shared(&config.database, key_source(config)).await.context("cannot open the database")
+}
+
+/// Where the keys of the secrets in the database are.
+fn key_source(config: &Config) -> KeySource {
+    match (&config.secrets.key_file, &config.secrets.key) {
+        (Some(file), _) => KeySource::File(file.clone()),
+        (None, Some(keys)) => {
+            let ring = KeyRing::parse(keys.expose_secret()).expect("keys were checked with the other settings");
+            KeySource::Given(Arc::new(ring))
+        }
+        (None, None) => KeySource::BesideDatabase,
+    }
 }
 
 fn start_log(log: &Log) -> anyhow::Result<()> {

@@ -16,7 +16,7 @@ use crate::telemetry::Metrics;
 
 use super::accounts::First;
 use super::signals::Signals;
-use super::{Outcome, accounts, say};
+use super::{Outcome, accounts, key_source, say};
 
 /// Whoever stops the server waits at most 10 s for it; this leaves a little for the process itself.
 const STOP_TIME: Duration = Duration::from_millis(9_500);
@@ -72,6 +72,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
     Settings {
         listen: config.listen,
         database: config.database.clone(),
+        keys: key_source(config),
         public_url: config.public_url.clone(),
         trust_forwarded: config.trust_forwarded,
         account: first_account.credentials(),
@@ -79,6 +80,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         templates_dir: config.voice.templates_dir.clone(),
         insecure_skip_signature: config.voice.insecure_skip_signature,
         outbound,
+        waiting_calls_max: config.voice.waiting_calls_max,
         limits: config.limits.for_listener(),
         metrics_public: config.metrics_public,
     }

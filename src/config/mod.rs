@@ -17,6 +17,7 @@ use url::{Host, Url};
 
 use crate::http;
 use crate::routing::AccountSid;
+use crate::sealing::KeyRing;
 
 pub use load::{Error, Sources};
 
@@ -43,6 +44,8 @@ pub struct Config {
     auth_token_file: Option<PathBuf>,
     /// Whether other machines may read `/metrics`.
     pub metrics_public: bool,
+    /// Keys of secrets at rest.
+    pub secrets: Secrets,
     /// The phone system.
     pub phone: Phone,
     /// Voice webhooks and TwiML.
@@ -57,6 +60,16 @@ pub struct Config {
     pub phone_server: PhoneServer,
     /// `switchhook demo`
     pub demo: Demo,
+}
+
+/// Keys of secrets at rest.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    /// The keys, wherever they were given; none: those of the file beside the database.
+    pub key: Option<SecretString>,
+    /// File that holds them; read while loading.
+    pub key_file: Option<PathBuf>,
 }
 
 /// The phone system and who we are there.
@@ -83,6 +96,8 @@ pub struct Voice {
     pub templates_dir: Option<PathBuf>,
     /// Take webhooks without a signature.
     pub insecure_skip_signature: bool,
+    /// Calls that may wait for one workflow.
+    pub waiting_calls_max: u32,
 }
 
 /// Requests to users' URLs.
@@ -200,6 +215,7 @@ impl Config {
         let phone_server = &mut self.phone_server;
         for (key, file, secret) in [
             ("auth_token_file", &self.auth_token_file, &mut self.auth_token),
+            ("secrets.key_file", &self.secrets.key_file, &mut self.secrets.key),
             ("phone.auth_token_file", &phone.auth_token_file, &mut phone.auth_token),
             ("phone.previous_auth_token_file", &phone.previous_auth_token_file, &mut phone.previous_auth_token),
             ("phone_server.auth_token_file", &phone_server.auth_token_file, &mut phone_server.auth_token),
@@ -243,6 +259,14 @@ impl Config {
                 self.listen
             ));
         }
+        if let Some(keys) = &self.secrets.key
+            && let Err(error) = KeyRing::parse(keys.expose_secret())
+        {
+            let origin = self.secrets.key_file.as_ref();
+            let origin =
+                origin.map_or_else(|| "secrets.key".to_owned(), |file| format!("secrets.key_file {}", file.display()));
+            return contradiction(format!("{origin}: {error}"));
+        }
         let phone = &self.phone;
         let given = [phone.url.is_some(), phone.account_sid.is_some(), phone.auth_token.is_some()];
         if given.contains(&true) && given.contains(&false) {
@@ -282,6 +306,10 @@ impl Config {
             if !(1..=1_000_000).contains(&value) {
                 return contradiction(format!("{key}: expected 1 to 1000000, found {value}"));
             }
+        }
+        let waiting = self.voice.waiting_calls_max;
+        if !(1..=5_000).contains(&waiting) {
+            return contradiction(format!("voice.waiting_calls_max: expected 1 to 5000, found {waiting}"));
         }
         let speed = self.phone_server.speed;
         if !(0.01..=1_000.0).contains(&speed) {

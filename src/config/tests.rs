@@ -122,6 +122,10 @@ fn a_wrong_value_is_named_with_its_place() {
         Given::default().option("limits.connections", "many"),
         "option --limits-connections: expected a whole number",
     );
+    for count in ["0", "5001"] {
+        let given = Given::default().option("voice.waiting_calls_max", count);
+        check(given, &format!("voice.waiting_calls_max: expected 1 to 5000, found {count}"));
+    }
     check(Given::default().option("account_sid", "AC1"), "option --account-sid: ");
     for error in [
         Given::default().option("listen", "here").error(),
@@ -161,6 +165,14 @@ fn a_secret_can_be_in_a_file_of_its_own() {
     assert_eq!(replaced.auth_token.unwrap().expose_secret(), "other", "a later layer replaces the file");
     let both = Given::default().file(&format!("account_sid='{SID}'\nauth_token='a'\nauth_token_file='{path}'"));
     assert!(both.error().contains("auth_token and auth_token_file are both set"));
+    let keys = Given::default().variable("SWITCHHOOK_SECRETS_KEY_FILE", path).error();
+    assert_eq!(
+        keys,
+        format!("secrets.key_file {path}: key 1 is not 64 hexadecimal digits; `openssl rand -hex 32` makes one")
+    );
+    let keys = Given::default().option("secrets.key", "aa bb").error();
+    assert!(keys.starts_with("secrets.key: key 1 is not 64 hexadecimal digits"), "{keys}");
+    assert!(Given::default().config().secrets.key.is_none());
     let missing = Given::default().option("account_sid", SID).option("auth_token_file", "missing");
     assert!(missing.error().starts_with("auth_token_file: cannot read missing"));
 }

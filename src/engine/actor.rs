@@ -6,17 +6,19 @@
 
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Entropy};
-use crate::routing::{EventKind, EventRecord, Reply, Timestamp};
+use crate::routing::{EventKind, EventRecord, MeasuredWait, Reply, Timestamp};
 use crate::store::{Error as StoreError, Store};
 
+use super::Limits;
 use super::cores::Cores;
 use super::outbox::Outbox;
 use super::request::{Error, Request};
+use super::witness::Witnesses;
 
 /// Requests decided in one batch.
 const BATCH_MAX: usize = 256;
@@ -65,6 +67,8 @@ pub(super) struct Surroundings {
     pub(super) clock: Clock,
     pub(super) entropy: Entropy,
     pub(super) outbox: Outbox,
+    pub(super) limits: Limits,
+    pub(super) witnesses: Witnesses,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -99,6 +103,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         }
         if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
             let counted: Vec<Counted> = batch.events.iter().filter_map(counted).collect();
+            let witnessed = if around.witnesses.is_empty() { Vec::new() } else { batch.events.clone() };
             if let Err(error) = around.store.append(batch).await {
                 for (reply, _) in replies {
                     // The one who asked may be gone; nobody else needs to know.
@@ -107,7 +112,9 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
                 return Ended::Store(error);
             }
             counted.iter().for_each(count);
+            cores.take_waits().iter().for_each(measure);
             around.outbox.add(cores.sid(), errands);
+            around.witnesses.tell(cores.workspace(), &witnessed, now);
         }
         for (reply, outcome) in replies {
             let _ = reply.send(outcome);
@@ -168,6 +175,15 @@ fn count(counted: &Counted) {
             counter!("taskrouter_reservations_total", "outcome" => *outcome).increment(1);
         }
     }
+}
+
+/// How wrong an estimate of a wait was, by whether the task waited longer than expected.
+fn measure(wait: &MeasuredWait) {
+    let expected = Duration::from_secs(wait.expected_secs.into());
+    let waited = Duration::from_millis(u64::try_from(wait.waited_ms).unwrap_or(0));
+    let waited_longer = if waited > expected { "true" } else { "false" };
+    histogram!("taskrouter_estimate_error_seconds", "waited_longer" => waited_longer)
+        .record(expected.abs_diff(waited).as_secs_f64());
 }
 
 /// The cause as one of few words; reasons of clients are free text and make no label.

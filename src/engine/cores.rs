@@ -15,11 +15,13 @@ use crate::calls::{
 use crate::routing::command::{ChannelName, Instruction, NewTask, NewWorkspace, ReservationParent};
 use crate::routing::defect::defect;
 use crate::routing::{
-    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, Refusal, Reply, Reservation, ReservationSid,
-    ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, Workspace, WorkspaceSid,
+    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, Reservation,
+    ReservationSid, ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid,
+    Workspace, WorkspaceSid,
 };
 use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
 
+use super::limits::Limits;
 use super::request::Request;
 
 /// Spacing of the first looks at live calls after a start, in milliseconds.
@@ -82,8 +84,10 @@ pub struct Cores {
     errands: Vec<Errand>,
     errands_done: Vec<(TaskSid, u32)>,
     alerts: Vec<Alert>,
+    waits: Vec<MeasuredWait>,
     /// Calls of tasks that are gone, and when they are forgotten.
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
+    limits: Limits,
     now: Timestamp,
 }
 
@@ -140,9 +144,16 @@ impl Cores {
             errands: Vec::new(),
             errands_done: Vec::new(),
             alerts: Vec::new(),
+            waits: Vec::new(),
             leftovers: BTreeSet::new(),
+            limits: Limits::default(),
             now,
         }
+    }
+
+    /// Sets limits other than the usual ones.
+    pub fn keep_within(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// The workspace.
@@ -239,6 +250,7 @@ impl Cores {
         if let Some(task) = self.calls.live_task_of_call(call) {
             return Ok(Reply::Task(task));
         }
+        self.check_voice_queue(*workflow)?;
         // TaskRouter: voice tasks are on channel `voice`, except in single-tasking workspaces.
         let channel = if self.workspace.settings().multi_task_enabled { "voice" } else { "default" };
         let command = Command::CreateTask(NewTask {
@@ -256,6 +268,26 @@ impl Cores {
         inputs.append(&mut self.absorb(done, None));
         self.run(inputs, sids);
         Ok(reply)
+    }
+
+    /// A workflow's voice queue takes no more calls than its size (TaskRouter: resource limits).
+    fn check_voice_queue(&self, workflow: WorkflowSid) -> Result<(), Refusal> {
+        let limit = usize::try_from(self.limits.waiting_calls).unwrap_or(usize::MAX);
+        // Most of the time fewer tasks wait than calls might.
+        if self.workspace.followers_of(workflow) < limit {
+            return Ok(());
+        }
+        let waits = |call: &&VoiceTask| {
+            let row = self.workspace.task(call.task).filter(|row| row.workflow == Some(workflow));
+            let unanswered = row.is_some_and(|row| {
+                matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) && row.transfer.is_none()
+            });
+            unanswered && call.holds_caller()
+        };
+        if self.calls.tasks().filter(waits).count() < limit {
+            return Ok(());
+        }
+        Err(Refusal::VoiceQueueFull { workflow, limit })
     }
 
     /// The conference instruction, by request (`call` is `None`) or by a leg of the worker's own phone.
@@ -431,6 +463,7 @@ impl Cores {
             }
         }
         self.events.append(&mut done.events);
+        self.waits.append(&mut done.waits);
         for alert in done.alerts {
             self.alert(alert.code, alert.message, Refs { task: alert.task, reservation: None, worker: None });
         }
@@ -512,6 +545,11 @@ impl Cores {
             self.leftovers.remove(&(at, task));
             self.calls.forget(task);
         }
+    }
+
+    /// The waits that were over and had an estimate since the last call.
+    pub fn take_waits(&mut self) -> Vec<MeasuredWait> {
+        std::mem::take(&mut self.waits)
     }
 
     fn voice_row(&self, task: TaskSid) -> Option<VoiceTaskRow> {

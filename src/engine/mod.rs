@@ -1,12 +1,16 @@
 //! Drives both pure cores: one actor per workspace, batches, group commit, outbox.
 //!
 //! It must not know HTTP requests, TwiML or JSON shapes of the API. [`Engine`] is the handle of the outer layers; start
-//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects).
+//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects), `retention`
+//! (what is kept for a limited time).
 
 mod actor;
 pub mod cores;
+mod limits;
 mod outbox;
 pub mod request;
+mod retention;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +33,11 @@ use crate::store::{Error as StoreError, Store};
 use actor::{Call, Ended, Look, Surroundings};
 use cores::Cores;
 use outbox::Outbox;
+use witness::Witnesses;
 
+pub use limits::Limits;
 pub use request::{Error, Request};
+pub use witness::Witness;
 
 /// Requests that may wait for one workspace.
 const QUEUE_MAX: usize = 4_096;
@@ -78,8 +85,21 @@ impl Engine {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, StartError> {
+        Self::start_within(Limits::default(), store, phone, clock, entropy).await
+    }
+
+    /// The same with other limits than the usual ones.
+    pub async fn start_within(
+        limits: Limits,
+        store: Store,
+        phone: Option<PhoneSystem>,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, StartError> {
         let (outbox, committed) = Outbox::new();
-        let around = Surroundings { store, clock, entropy, outbox, shutdown: CancellationToken::new() };
+        let witnesses = Witnesses::default();
+        let shutdown = CancellationToken::new();
+        let around = Surroundings { store, clock, entropy, outbox, limits, witnesses, shutdown };
         let engine = Self(Arc::new(Inner {
             around,
             workspaces: RwLock::new(BTreeMap::new()),
@@ -92,6 +112,7 @@ impl Engine {
             }
         }
         let shutdown = engine.0.outbox_shutdown.clone();
+        engine.0.tracker.spawn(retention::run(engine.0.around.clone()));
         engine.0.tracker.spawn(outbox::run(committed, phone, engine.clone(), shutdown));
         Ok(engine)
     }
@@ -109,6 +130,7 @@ impl Engine {
     async fn found(&self, account: AccountSid, new: &NewWorkspace) -> Result<WorkspaceSid, Error> {
         let mut entropy = self.0.around.entropy;
         let mut cores = Cores::create(account, new, self.0.around.clock.now(), &mut entropy)?;
+        cores.keep_within(self.0.around.limits);
         let workspace = cores.sid();
         if let Some((batch, _)) = cores.take_batch(&mut entropy) {
             self.0.around.store.append(batch).await.map_err(|error| {
@@ -147,6 +169,11 @@ impl Engine {
             }
         }
         Err(Error::Overloaded)
+    }
+
+    /// Has `witness` told of every commit from now on.
+    pub fn add_witness(&self, witness: Arc<dyn Witness>) {
+        self.0.around.witnesses.add(witness);
     }
 
     /// Asks a workspace in memory; what `question` sees is on disk.
@@ -207,6 +234,7 @@ impl Engine {
         let now = around.clock.now();
         let (mut cores, errands) = Cores::restore(loaded, now)
             .map_err(|error| StartError::Workspace { workspace, reason: error.to_string() })?;
+        cores.keep_within(around.limits);
         cores.look_at_calls(now);
         around.outbox.add(workspace, errands);
         Ok(Some(cores))

@@ -9,13 +9,18 @@ use super::*;
 use crate::calls::{CallSid, ConferenceOptions, Input, Park, PhoneOutcome, QueueResult, Role, RoomEvent};
 use crate::phone::{Patience, PhoneSettings};
 use crate::routing::command::{
-    NewTask, NewTaskQueue, NewWorker, NewWorkflow, ReservationChange, ReservationParent, Template, WorkerUpdate,
+    NewTask, NewTaskQueue, NewWorker, NewWorkflow, ReservationChange, ReservationParent, TaskUpdate, Template,
+    WorkerUpdate,
 };
+use crate::routing::rollup::{FiguresOf, Stretch};
 use crate::routing::{
-    ActivitySid, Command, ReservationSid, ReservationStatus, TaskOrder, TaskSid, TaskStatus, Timestamp, WorkerSid,
-    WorkflowSid,
+    ActivitySid, Command, FactKind, ReservationSid, ReservationStatus, TaskOrder, TaskSid, TaskStatus, Timestamp,
+    WorkerSid, WorkflowSid,
 };
 use crate::store::Loaded;
+use crate::store::lists::EventFilter;
+use crate::store::pages::{Seek, Span};
+use crate::store::statistics::Question;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -45,7 +50,7 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("switchhook.db").display());
         let clock = Clock::fixed(START);
-        let engine = start(&url, &clock, silent_phone.as_ref()).await;
+        let engine = start(&url, &clock, Limits::default(), silent_phone.as_ref()).await;
         let account = crate::store::Account {
             sid: AccountSid::from_bits(1),
             friendly_name: "test".to_owned(),
@@ -68,9 +73,13 @@ impl Bench {
 
     /// Stops everything and starts again on what is on disk.
     async fn restart(&mut self) {
+        self.restart_within(Limits::default()).await;
+    }
+
+    async fn restart_within(&mut self, limits: Limits) {
         self.engine.shutdown().await;
         self.engine.0.around.store.close().await;
-        self.engine = start(&self.url, &self.clock, self.silent_phone.as_ref()).await;
+        self.engine = start(&self.url, &self.clock, limits, self.silent_phone.as_ref()).await;
     }
 
     async fn routing(&self, command: Command) -> Reply {
@@ -127,7 +136,25 @@ impl Bench {
         (workflow, worker)
     }
 
+    async fn second_workflow(&self, like: WorkflowSid) -> WorkflowSid {
+        let first = self.loaded().await.rows.workflows.into_iter().find(|row| row.sid == like).unwrap();
+        let new = NewWorkflow {
+            friendly_name: "Other".to_owned(),
+            configuration: first.configuration,
+            assignment_callback_url: None,
+            fallback_assignment_callback_url: None,
+            task_reservation_timeout_secs: 30,
+        };
+        let Reply::Workflow(workflow) = self.routing(Command::CreateWorkflow(new)).await else { panic!("a workflow") };
+        workflow
+    }
+
     async fn enqueue(&self, workflow: WorkflowSid, call: &str) -> TaskSid {
+        let Reply::Task(task) = self.try_enqueue(workflow, call).await.unwrap() else { panic!("a task") };
+        task
+    }
+
+    async fn try_enqueue(&self, workflow: WorkflowSid, call: &str) -> Result<Reply, Error> {
         let request = Request::EnqueueCall {
             workflow,
             call: CallSid(call.to_owned()),
@@ -138,8 +165,7 @@ impl Bench {
             timeout_secs: None,
             park: Park::default(),
         };
-        let Reply::Task(task) = self.engine.send(self.workspace, request).await.unwrap() else { panic!("a task") };
-        task
+        self.engine.send(self.workspace, request).await
     }
 
     async fn instruct(&self, reservation: ReservationSid) -> Result<Reply, Error> {
@@ -153,7 +179,7 @@ impl Bench {
     }
 }
 
-async fn start(url: &str, clock: &Clock, silent_phone: Option<&std::net::TcpListener>) -> Engine {
+async fn start(url: &str, clock: &Clock, limits: Limits, silent_phone: Option<&std::net::TcpListener>) -> Engine {
     crate::outbound::install_tls();
     let phone = silent_phone.map(|listener| {
         let settings = PhoneSettings {
@@ -165,7 +191,67 @@ async fn start(url: &str, clock: &Clock, silent_phone: Option<&std::net::TcpList
         PhoneSystem::new(settings, Patience::default(), Entropy).unwrap()
     });
     let store = Store::open(url).await.unwrap();
-    Engine::start(store, phone, clock.clone(), Entropy).await.unwrap()
+    Engine::start_within(limits, store, phone, clock.clone(), Entropy).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_finished_task_is_removed_after_five_minutes_whatever_stops_meanwhile() {
+    let mut bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+    let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
+    let canceled = TaskUpdate { status: Some(TaskStatus::Canceled), ..TaskUpdate::default() };
+    bench.routing(Command::UpdateTask(task, canceled)).await;
+    let events = bench.loaded().await.rows.settings.last_sequence;
+
+    bench.clock.advance(Duration::from_millis(299_999));
+    bench.restart().await;
+    bench.routing(Command::Tick).await;
+    let rows = bench.loaded().await.rows;
+    assert_eq!((rows.tasks.len(), rows.reservations.len()), (1, 1));
+    assert_eq!(rows.tasks[0].status, TaskStatus::Canceled);
+
+    // The moment passes while nothing runs.
+    bench.engine.shutdown().await;
+    bench.clock.advance(Duration::from_millis(1));
+    bench.restart().await;
+    bench.routing(Command::Tick).await;
+    let rows = bench.loaded().await.rows;
+    assert_eq!((rows.tasks.len(), rows.reservations.len()), (0, 0));
+    assert_eq!(rows.settings.last_sequence, events, "the removal is no event");
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn a_workflow_takes_no_more_waiting_calls_than_its_voice_queue_holds() {
+    let mut bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let tasks = [bench.enqueue(workflow, "CA1").await, bench.enqueue(workflow, "CA2").await];
+    bench.restart_within(Limits { waiting_calls: 2 }).await;
+    let full = Error::Refused(crate::routing::Refusal::VoiceQueueFull { workflow, limit: 2 });
+    assert_eq!(bench.try_enqueue(workflow, "CA3").await, Err(full.clone()));
+    assert_eq!(bench.loaded().await.rows.tasks.len(), 2);
+    assert_eq!(bench.enqueue(workflow, "CA2").await, tasks[1], "the same call again is no further one");
+    // Tasks without a call do not count, nor do calls of another workflow.
+    bench.routing(Command::CreateTask(NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") })).await;
+    let other = bench.second_workflow(workflow).await;
+    bench.enqueue(other, "CA4").await;
+
+    // The first caller has been answered, so there is room for one more.
+    let offer = bench.reservation_of(tasks[0]).await;
+    let change = Command::UpdateReservation {
+        parent: ReservationParent::Any,
+        reservation: offer.sid,
+        change: ReservationChange::Accept,
+        if_match: None,
+    };
+    bench.routing(change).await;
+    bench.enqueue(workflow, "CA5").await;
+    assert_eq!(bench.try_enqueue(workflow, "CA6").await, Err(full));
+
+    // One who has hung up does not wait any more.
+    bench.call(tasks[1], Input::Left { result: QueueResult::Hangup, call_ended: true, queue_time_secs: Some(3) }).await;
+    bench.enqueue(workflow, "CA6").await;
 }
 
 #[tokio::test]
@@ -446,4 +532,84 @@ async fn a_look_sees_what_was_acknowledged() {
     let seen =
         bench.engine.look(bench.workspace, move |workspace, now| workspace.task(task).map(|row| row.created_at <= now));
     assert_eq!(seen.await, Ok(Some(true)));
+}
+
+#[tokio::test]
+async fn events_and_statistics_are_kept_for_thirty_days() {
+    const DAY: Duration = Duration::from_hours(24);
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let around = &bench.engine.0.around;
+    for _ in 0..3 {
+        for _ in 0..20 {
+            let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+            let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
+            bench.routing(Command::DeleteTask { task, if_match: None }).await;
+        }
+        bench.clock.advance(DAY);
+    }
+    let kept = async || {
+        let filter = EventFilter { event_type: Some("task.created".to_owned()), ..EventFilter::default() };
+        let span = Span { seek: Seek::First, limit: 1_000 };
+        around.store.events(bench.workspace, &filter, span).await.unwrap().entries.len()
+    };
+    let created = async || {
+        let from = around.clock.now().plus_ms(-30 * 86_400_000);
+        let question = Question {
+            workspace: bench.workspace,
+            of: vec![FiguresOf::Workspace(bench.workspace)],
+            window: Stretch { from, until: around.clock.now() },
+            channel: None,
+            split: false,
+        };
+        let answers = around.store.cumulative(&question).await.unwrap();
+        answers.into_values().map(|answer| answer.figures.count(FactKind::TasksCreated)).sum::<i64>()
+    };
+    let sweep = async || retention::sweep(around, Duration::ZERO).await.unwrap();
+    // The first day's events are 30 days old to the moment.
+    bench.clock.advance(27 * DAY);
+    assert_eq!((sweep().await, kept().await), (0, 60));
+    assert_eq!(created().await, 60);
+    bench.clock.advance(Duration::from_secs(3_601));
+    assert!(sweep().await > 0);
+    assert_eq!((sweep().await, kept().await), (0, 40));
+    assert_eq!(created().await, 40);
+    bench.clock.advance(DAY);
+    sweep().await;
+    assert_eq!((kept().await, created().await), (20, 20));
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn the_error_of_an_estimate_is_published_once_its_task_is_accepted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    // The actor runs on the thread of the test.
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let new = || NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+    let mut waiting = std::collections::VecDeque::new();
+    for _ in 0..4 {
+        let Reply::Task(task) = bench.routing(Command::CreateTask(new())).await else { panic!("a task") };
+        waiting.push_back(task);
+    }
+    // One task a minute is accepted. Those that came first had no estimate; the fifth comes when two had waited.
+    for round in 0..5 {
+        let task = waiting.pop_front().unwrap();
+        let reservation = bench.reservation_of(task).await.sid;
+        let change =
+            |change| Command::UpdateReservation { parent: ReservationParent::Any, reservation, change, if_match: None };
+        bench.routing(change(ReservationChange::Accept)).await;
+        assert!(!metrics.render().contains("taskrouter_estimate_error_seconds_count") || round == 4);
+        if round == 2 {
+            let Reply::Task(task) = bench.routing(Command::CreateTask(new())).await else { panic!("a task") };
+            waiting.push_back(task);
+        }
+        bench.clock.advance(Duration::from_mins(1));
+        bench.routing(change(ReservationChange::Complete)).await;
+    }
+    let rendered = metrics.render();
+    let counts = rendered.lines().filter(|line| line.starts_with("taskrouter_estimate_error_seconds_count"));
+    assert_eq!(counts.map(|line| line.rsplit(' ').next().unwrap()).collect::<Vec<_>>(), ["1"], "{rendered}");
 }

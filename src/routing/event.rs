@@ -5,7 +5,7 @@
 //! [`EventRecord`].
 
 use super::sid::{
-    ActivitySid, EventSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid,
+    ActivitySid, EventSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid, WorkflowSid,
 };
 use super::state::{ReservationStatus, TaskStatus};
 use super::time::Timestamp;
@@ -33,7 +33,7 @@ pub struct EventRecord {
     pub data: Vec<(&'static str, String)>,
 }
 
-/// The entities an event refers to.
+/// The entities an event refers to, and what statistics need to know of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct About {
     /// The task.
@@ -54,6 +54,16 @@ pub struct About {
     pub task_status: Option<TaskStatus>,
     /// The reservation's status after the change.
     pub reservation_status: Option<ReservationStatus>,
+    /// When the task was made.
+    pub task_created_at: Option<Timestamp>,
+    /// When the task came into its queue.
+    pub queue_entered_at: Option<Timestamp>,
+    /// The queue that the task has left.
+    pub previous_queue: Option<TaskQueueSid>,
+    /// The transfer that the reservation was made for.
+    pub transfer: Option<TransferSid>,
+    /// The activity that the worker has left, and since when it was in it.
+    pub previous_activity: Option<(ActivitySid, Timestamp)>,
 }
 
 macro_rules! event_kinds {

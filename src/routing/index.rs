@@ -1,16 +1,22 @@
-//! Keeps what is derived from the records: queue members, ready workers, waiting positions, deadlines.
+//! Keeps what is derived from the records: queue members, ready workers, waiting positions, tallies, deadlines.
 //!
 //! Every change of a record is followed by the matching `refresh_…` here. Nothing is decided and no record changes.
 //! Start with [`Workspace::place_task`] and [`Workspace::refresh_ready`].
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::deadline::{End, TaskDeadlines};
 use super::defect::defect;
-use super::expression::{ChannelFigures, ChannelValues, Document, KnownWorkerValue, Scope, WorkerNames};
-use super::lane::{Lane, LaneKey, Position, ReadyKey, Rule, TaskKey};
+use super::expression::{
+    ChannelFigures, ChannelValues, Document, Expression, KnownWorkerValue, Scope, Slot, WorkerNames,
+};
+use super::lane::{Lane, LaneKey, Position, ReadyKey, Rule, TaskKey, lane_key_of};
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid};
-use super::state::{BackOff, ReservationStatus, RoutingTarget, Step, Task, TaskStatus, TransferTarget};
+use super::state::{BackOff, ReservationStatus, RoutingTarget, Step, Task, TaskOrder, TaskStatus, TransferTarget};
 use super::time::Timestamp;
 use super::workflow::{KnownAgent, Target};
-use super::workspace::{Deadline, WorkerEntry, Workspace};
+use super::workspace::{QueueEntry, WorkerEntry, Workspace};
 
 /// A finished task is removed this long after its end (TaskRouter: Task state).
 pub(super) const PURGE_AFTER_SECS: u32 = 300;
@@ -42,11 +48,24 @@ impl ChannelFigures for Figures<'_> {
 }
 
 impl Workspace {
-    /// Calls `ask` with everything an expression can see of a worker.
+    /// Calls `ask` with everything an expression can see of a worker, and of a task and the time where it may.
     pub(super) fn with_worker_scope<R>(
         &self,
         worker: &WorkerEntry,
         task: Option<&Document>,
+        now: Option<Timestamp>,
+        ask: impl FnOnce(&Scope<'_>) -> R,
+    ) -> R {
+        self.with_scope_of(worker, &worker.document, task, now, ask)
+    }
+
+    /// The same with attributes of the worker that were read for this question.
+    pub(super) fn with_scope_of<R>(
+        &self,
+        worker: &WorkerEntry,
+        attributes: &Document,
+        task: Option<&Document>,
+        now: Option<Timestamp>,
         ask: impl FnOnce(&Scope<'_>) -> R,
     ) -> R {
         let activity = self.activities.get(&worker.row.activity);
@@ -58,7 +77,7 @@ impl Workspace {
             activity_name: activity.map_or("", |activity| activity.row.friendly_name.as_str()),
             channels: &figures,
         };
-        ask(&Scope { task, worker: Some(&worker.document), names: Some(&names), counts: None })
+        ask(&Scope { task, worker: Some(attributes), names: Some(&names), counts: None, now })
     }
 
     /// Whether the worker's current activity is an available one.
@@ -81,7 +100,7 @@ impl Workspace {
 
     /// Under which key the worker stands ready on a channel; longest idle over all channels unless the channel says
     /// otherwise (TaskRouter: Task channels).
-    fn ready_key(&self, worker: &WorkerEntry, channel: TaskChannelSid) -> ReadyKey {
+    pub(super) fn ready_key(&self, worker: &WorkerEntry, channel: TaskChannelSid) -> ReadyKey {
         let optimized = self.task_channels.get(&channel).is_some_and(|row| row.channel_optimized_routing);
         let idle_since = match worker.channels.get(&channel) {
             Some(row) if optimized => row.last_reserved_at,
@@ -93,47 +112,59 @@ impl Workspace {
     /// Brings a worker's entries in all lanes up to date with activity, capacity, idle time and membership.
     pub(super) fn refresh_ready(&mut self, worker: WorkerSid) {
         let Some(entry) = self.workers.get(&worker) else { return };
+        let keys: BTreeMap<TaskChannelSid, ReadyKey> = (self.task_channels.keys())
+            .filter(|channel| self.is_reservable(entry, **channel))
+            .map(|channel| (*channel, self.ready_key(entry, *channel)))
+            .collect();
         let mut wanted = Vec::new();
-        for queue in &entry.queues {
-            for (key, _) in self.lanes.range(lanes_of(*queue)) {
-                if self.is_reservable(entry, key.1) {
-                    wanted.push((*key, self.ready_key(entry, key.1)));
-                }
+        if !keys.is_empty() {
+            for queue in &entry.queues {
+                let lanes = self.lanes.range(lanes_of(*queue)).map(|(lane, _)| *lane);
+                wanted.extend(lanes.filter_map(|lane| keys.get(&lane.1).map(|key| (lane, *key))));
             }
         }
-        self.set_ready(worker, wanted);
+        self.set_ready(worker, wanted.into_iter().collect());
     }
 
     /// Takes a worker out of all lanes.
     pub(super) fn clear_ready(&mut self, worker: WorkerSid) {
-        self.set_ready(worker, Vec::new());
+        self.set_ready(worker, BTreeMap::new());
     }
 
-    fn set_ready(&mut self, worker: WorkerSid, wanted: Vec<(LaneKey, ReadyKey)>) {
+    fn set_ready(&mut self, worker: WorkerSid, wanted: BTreeMap<LaneKey, ReadyKey>) {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let before = std::mem::take(&mut entry.ready);
         for (lane, key) in &before {
-            if !wanted.contains(&(*lane, *key))
+            if wanted.get(lane) != Some(key)
                 && let Some(lane) = self.lanes.get_mut(lane)
             {
                 lane.ready.remove(key);
             }
         }
-        for (lane_key, key) in &wanted {
-            if before.get(lane_key) != Some(key)
-                && let Some(lane) = self.lanes.get_mut(lane_key)
+        for (lane, key) in &wanted {
+            if before.get(lane) != Some(key)
+                && let Some(lane) = self.lanes.get_mut(lane)
             {
                 lane.ready.insert(*key);
             }
         }
-        entry.ready = wanted.into_iter().collect();
+        entry.ready = wanted;
+    }
+
+    /// The lanes of a queue, one for each channel on which a task has waited.
+    pub(super) fn lanes_of_queue(&self, queue: TaskQueueSid) -> impl Iterator<Item = (&LaneKey, &Lane)> {
+        self.lanes.range(lanes_of(queue))
     }
 
     /// Makes the lane if it is new, with every member that is ready.
-    fn open_lane(&mut self, key: LaneKey) {
-        if self.lanes.contains_key(&key) {
-            return;
+    fn open_lane(&mut self, key: LaneKey) -> Option<&mut Lane> {
+        if !self.lanes.contains_key(&key) {
+            self.make_lane(key);
         }
+        self.lanes.get_mut(&key)
+    }
+
+    fn make_lane(&mut self, key: LaneKey) {
         let mut lane = Lane::default();
         let mut ready = Vec::new();
         if let Some(queue) = self.task_queues.get(&key.0) {
@@ -154,19 +185,20 @@ impl Workspace {
         self.lanes.insert(key, lane);
     }
 
-    /// Reads the worker's attributes into slots again, if they or the vocabulary changed.
-    pub(super) fn refresh_document(&mut self, worker: WorkerSid) {
+    /// Reads the worker's attributes into slots again; returns which slots have another value now.
+    pub(super) fn refresh_document(&mut self, worker: WorkerSid) -> Vec<Slot> {
         let vocabulary = &self.vocabulary;
-        if let Some(entry) = self.workers.get_mut(&worker) {
-            entry.document = Document::read(vocabulary, &attributes_of(&entry.row.attributes));
-        }
+        let Some(entry) = self.workers.get_mut(&worker) else { return Vec::new() };
+        let document = Document::read(vocabulary, &attributes_of(&entry.row.attributes));
+        let before = std::mem::replace(&mut entry.document, document);
+        entry.document.difference(&before)
     }
 
-    /// Brings all workers' slots up to date after expressions were compiled that name new attributes.
+    /// Brings all workers' slots up to date after expressions were compiled that name new attributes of workers.
     pub(super) fn refresh_documents(&mut self) {
         let vocabulary = &self.vocabulary;
         for entry in self.workers.values_mut() {
-            if !entry.document.is_current(vocabulary) {
+            if !entry.document.is_current_for_worker(vocabulary) {
                 entry.document = Document::read(vocabulary, &attributes_of(&entry.row.attributes));
             }
         }
@@ -177,40 +209,51 @@ impl Workspace {
         Document::read(&self.vocabulary, &attributes_of(attributes))
     }
 
-    fn matches_queue(&self, worker: &WorkerEntry, queue: TaskQueueSid) -> bool {
-        let Some(expression) = self.task_queues.get(&queue).and_then(|entry| entry.expression.as_ref()) else {
-            return false;
-        };
-        self.with_worker_scope(worker, None, |scope| expression.matches(scope))
-    }
-
     /// Recomputes which of `queues` a worker belongs to; true when anything changed.
     pub(super) fn refresh_membership_in(&mut self, worker: WorkerSid, queues: &[TaskQueueSid]) -> bool {
         let Some(entry) = self.workers.get(&worker) else { return false };
+        let changes: Vec<(TaskQueueSid, bool)> = self.with_worker_scope(entry, None, None, |scope| {
+            let belongs = |queue| self.task_queues.get(queue).is_some_and(|queue| queue.takes(scope));
+            let asked = queues.iter().map(|queue| (*queue, belongs(queue)));
+            asked.filter(|(queue, member)| *member != entry.queues.contains(queue)).collect()
+        });
+        self.change_membership(worker, &changes)
+    }
+
+    /// Recomputes a worker's membership in all queues that `may_change` picks; true when anything changed.
+    pub(super) fn refresh_membership(&mut self, worker: WorkerSid, may_change: impl Fn(&QueueEntry) -> bool) -> bool {
+        let Some(entry) = self.workers.get(&worker) else { return false };
+        // Both are in the order of the SIDs; with thousands of queues it counts that none is looked up.
+        let mut members = entry.queues.iter().peekable();
+        let changes: Vec<(TaskQueueSid, bool)> = self.with_worker_scope(entry, None, None, |scope| {
+            let asked = self.task_queues.iter().filter_map(|(sid, queue)| {
+                while members.next_if(|member| *member < sid).is_some() {}
+                let before = members.next_if_eq(&sid).is_some();
+                let now = if may_change(queue) { queue.takes(scope) } else { before };
+                (now != before).then_some((*sid, now))
+            });
+            asked.collect()
+        });
+        self.change_membership(worker, &changes)
+    }
+
+    /// Enters or removes a worker as a member; true when there is anything to do.
+    fn change_membership(&mut self, worker: WorkerSid, changes: &[(TaskQueueSid, bool)]) -> bool {
+        let Some(entry) = self.workers.get_mut(&worker) else { return false };
         let activity = entry.row.activity;
-        let mut changes = Vec::new();
-        for queue in queues {
-            let member = self.matches_queue(entry, *queue);
-            if member != entry.queues.contains(queue) {
-                changes.push((*queue, member));
+        for (queue, member) in changes {
+            if *member {
+                entry.queues.insert(*queue);
+            } else {
+                entry.queues.remove(queue);
             }
-        }
-        for (queue, member) in &changes {
-            if let Some(entry) = self.task_queues.get_mut(queue) {
-                if *member {
-                    entry.members.insert(worker);
-                    *entry.members_in.entry(activity).or_insert(0) += 1;
-                } else {
-                    entry.members.remove(&worker);
-                    discount(&mut entry.members_in, &activity);
-                }
-            }
-            if let Some(entry) = self.workers.get_mut(&worker) {
-                if *member {
-                    entry.queues.insert(*queue);
-                } else {
-                    entry.queues.remove(queue);
-                }
+            let Some(queue) = self.task_queues.get_mut(queue) else { continue };
+            if *member {
+                queue.members.insert(worker);
+                *queue.members_in.entry(activity).or_insert(0) += 1;
+            } else {
+                queue.members.remove(&worker);
+                discount(&mut queue.members_in, &activity);
             }
         }
         !changes.is_empty()
@@ -230,15 +273,11 @@ impl Workspace {
         }
     }
 
-    /// Recomputes all of a worker's queues.
-    pub(super) fn refresh_membership(&mut self, worker: WorkerSid) -> bool {
-        let queues: Vec<TaskQueueSid> = self.task_queues.keys().copied().collect();
-        self.refresh_membership_in(worker, &queues)
-    }
-
-    /// Counts a member under its new activity in all its queues.
+    /// Counts a worker under its new activity, in the workspace and in all its queues.
     pub(super) fn move_member(&mut self, worker: WorkerSid, from: super::sid::ActivitySid) {
         let Some(entry) = self.workers.get(&worker) else { return };
+        discount(&mut self.workers_in, &from);
+        *self.workers_in.entry(entry.row.activity).or_insert(0) += 1;
         for queue in &entry.queues {
             if let Some(queue) = self.task_queues.get_mut(queue).filter(|_| !defect!(MembersNotMoved)) {
                 discount(&mut queue.members_in, &from);
@@ -308,33 +347,36 @@ impl Workspace {
     pub(super) fn place_task(&mut self, task: TaskSid) {
         let Some(entry) = self.tasks.get(&task) else { return };
         let row = &entry.row;
-        let deadlines = self.deadlines_of(row, &entry.open);
+        let deadlines = self.deadlines_of(row, entry.open());
+        let key = self.task_key_of(row);
+        let lane = lane_key_of(row);
         let position = (row.status == TaskStatus::Pending).then(|| self.position_of(row));
-        if let Some((Position::Plain(lane, _) | Position::Ruled(lane, ..) | Position::Known(lane, ..), _)) = &position {
-            let lane = *lane;
-            self.open_lane(lane);
-        }
-        let position = position.map(|(position, document)| {
-            match &position {
-                Position::Plain(lane, _) | Position::Ruled(lane, ..) | Position::Known(lane, ..) => {
-                    if let Some(lane) = self.lanes.get_mut(lane) {
-                        lane.add(&position, || document.unwrap_or_default());
-                    }
-                }
-                Position::Targeted(worker, key) => {
-                    self.targeted.entry(*worker).or_default().insert((*key, task));
-                }
-                Position::Awaited(name) => {
-                    self.awaited.entry(name.clone()).or_default().insert(task);
-                }
-                Position::Nobody => {}
+        let position = position.map(|(position, document)| match position {
+            Position::Targeted(worker) => {
+                self.targeted.entry(worker).or_default().insert((key, task));
+                position
             }
-            position
+            Position::Awaited(ref name) => {
+                self.awaited.entry(name.to_string()).or_default().insert(task);
+                position
+            }
+            Position::Nobody => position,
+            in_lane => {
+                let moment = self.moment;
+                let lane = lane.and_then(|lane| self.open_lane(lane));
+                lane.map_or(Position::Nobody, |lane| {
+                    lane.note_pace(true, moment);
+                    lane.add(in_lane, key, || document.unwrap_or_default())
+                })
+            }
         });
-        for (at, deadline) in &deadlines {
-            self.deadlines.insert((*at, *deadline));
+        let timed = position.as_ref().is_some_and(Position::uses_time);
+        if let Some(lane) = lane.filter(|_| timed) {
+            *self.timed_lanes.entry(lane).or_insert(0) += 1;
         }
+        self.deadlines.extend(deadlines.entries(task));
         if let Some(entry) = self.tasks.get_mut(&task) {
+            self.tallies.add(&entry.row);
             entry.deadlines = deadlines;
             entry.position = position;
         }
@@ -345,16 +387,18 @@ impl Workspace {
     pub(super) fn lift_task(&mut self, task: TaskSid) {
         self.count_follower(task, false);
         let Some(entry) = self.tasks.get_mut(&task) else { return };
-        for (at, deadline) in entry.deadlines.drain(..) {
-            self.deadlines.remove(&(at, deadline));
+        self.tallies.remove(&entry.row);
+        for deadline in std::mem::replace(&mut entry.deadlines, TaskDeadlines::NONE).entries(task) {
+            self.deadlines.remove(&deadline);
         }
-        match entry.position.take() {
-            Some(position @ (Position::Plain(lane, _) | Position::Ruled(lane, ..) | Position::Known(lane, ..))) => {
-                if let Some(lane) = self.lanes.get_mut(&lane) {
-                    lane.remove(&position);
-                }
-            }
-            Some(Position::Targeted(worker, key)) => {
+        let Some(position) = entry.position.take() else { return };
+        let Some(entry) = self.tasks.get(&task) else { return };
+        if let Some(lane) = lane_key_of(&entry.row).filter(|_| position.uses_time()) {
+            discount(&mut self.timed_lanes, &lane);
+        }
+        let key = self.task_key_of(&entry.row);
+        match position {
+            Position::Targeted(worker) => {
                 if let Some(waiting) = self.targeted.get_mut(&worker) {
                     waiting.remove(&(key, task));
                     if waiting.is_empty() {
@@ -362,16 +406,28 @@ impl Workspace {
                     }
                 }
             }
-            Some(Position::Awaited(name)) => {
-                if let Some(waiting) = self.awaited.get_mut(&name) {
+            Position::Awaited(name) => {
+                if let Some(waiting) = self.awaited.get_mut(&*name) {
                     waiting.remove(&task);
                     if waiting.is_empty() {
-                        self.awaited.remove(&name);
+                        self.awaited.remove(&*name);
                     }
                 }
             }
-            Some(Position::Nobody) | None => {}
+            Position::Nobody => {}
+            in_lane => {
+                if let Some(lane) = lane_key_of(&entry.row).and_then(|lane| self.lanes.get_mut(&lane)) {
+                    lane.remove(&in_lane, key);
+                    lane.note_pace(lane.len() > 0, self.moment);
+                }
+            }
         }
+    }
+
+    /// A task's place in the order of its queue.
+    pub(super) fn task_key_of(&self, row: &Task) -> TaskKey {
+        let queue = row.queue.and_then(|queue| self.task_queues.get(&queue));
+        TaskKey::of(row, queue.map_or(TaskOrder::Fifo, |queue| queue.row.task_order))
     }
 
     /// A worker bears this lower-case name from now on: tasks that wait for that name wait for the worker.
@@ -417,54 +473,55 @@ impl Workspace {
     }
 
     fn position_of(&self, row: &Task) -> (Position, Option<Document>) {
-        let order = row.queue.and_then(|queue| self.task_queues.get(&queue)).map(|queue| queue.row.task_order);
-        let key = TaskKey::of(row, order.unwrap_or(super::state::TaskOrder::Fifo));
         let transfer = row.transfer.and_then(|transfer| self.transfers.get(&transfer));
-        match (transfer.map(|transfer| transfer.to), row.routing_target) {
+        match (transfer.map(|transfer| transfer.to), *row.routing_target) {
             // Its worker is reserved in the same breath, or the transfer has failed.
             (Some(TransferTarget::Worker(_)), _) => return (Position::Nobody, None),
-            (None, Some(RoutingTarget::Worker(worker))) => return (Position::Targeted(worker, key), None),
+            (None, Some(RoutingTarget::Worker(worker))) => return (Position::Targeted(worker), None),
             _ => {}
         }
-        let Some(queue) = row.queue.filter(|_| order.is_some()) else { return (Position::Nobody, None) };
-        let lane = (queue, row.channel);
-        let Some(target) = self.target_of(row) else { return (Position::Plain(lane, key), None) };
-        if target.expression.is_none() && target.known_worker.is_none() {
-            return (Position::Plain(lane, key), None);
+        if !row.queue.is_some_and(|queue| self.task_queues.contains_key(&queue)) {
+            return (Position::Nobody, None);
         }
-        let Some(workflow) = row.workflow else { return (Position::Plain(lane, key), None) };
+        let Some(target) = self.target_of(row) else { return (Position::Plain, None) };
+        if target.expression.is_none() && target.known_worker.is_none() {
+            return (Position::Plain, None);
+        }
+        let Some(workflow) = row.workflow else { return (Position::Plain, None) };
         let document = Document::read(&self.vocabulary, &attributes_of(&row.attributes));
         let slots = target.expression.as_ref().map_or(&[][..], |expression| expression.task_slots());
         let projection = document.project(slots);
-        let rule = Rule { workflow, version: row.workflow_version, step: row.step, projection };
+        let uses_time = target.expression.as_ref().is_some_and(Expression::uses_time);
+        let rule = Arc::new(Rule { workflow, version: row.workflow_version, step: row.step, projection, uses_time });
         match self.known_worker(target, &document) {
-            None => (Position::Ruled(lane, rule, key), Some(document)),
-            Some(Ok(worker)) => (Position::Known(lane, worker, rule, key), Some(document)),
-            Some(Err(KnownWorkerProblem::NameUnknown(name))) => (Position::Awaited(name), None),
+            None => (Position::Ruled(rule), Some(document)),
+            Some(Ok(worker)) => (Position::Known(Box::new((worker, rule))), Some(document)),
+            Some(Err(KnownWorkerProblem::NameUnknown(name))) => (Position::Awaited(name.into()), None),
             Some(Err(_)) => (Position::Nobody, None),
         }
     }
 
-    fn deadlines_of(&self, row: &Task, open: &[super::sid::ReservationSid]) -> Vec<(Timestamp, Deadline)> {
-        let mut deadlines = Vec::new();
+    fn deadlines_of(&self, row: &Task, open: &[super::sid::ReservationSid]) -> TaskDeadlines {
+        let mut deadlines = TaskDeadlines::NONE;
         // Once accepted it is not the time to live that counts, also while the task is handed on.
         if row.transfer.is_some() || matches!(row.status, TaskStatus::Assigned | TaskStatus::Wrapping) {
             let since = row.assigned_at.unwrap_or(row.updated_at);
-            deadlines.push((since.plus_secs(ASSIGNED_SECS_MAX), Deadline::AssignedTooLong(row.sid)));
+            deadlines.end(End::AssignedTooLong, since.plus_secs(ASSIGNED_SECS_MAX));
         }
+        let life_ends_at = row.created_at.plus_secs(row.timeout_secs);
         match row.status {
             TaskStatus::Pending => {
                 if row.transfer.is_none() {
-                    deadlines.push((row.created_at.plus_secs(row.timeout_secs), Deadline::TaskLife(row.sid)));
+                    deadlines.end(End::Life, life_ends_at);
                 }
                 if let Some(target) = self.target_of(row)
                     && target.timeout_secs.is_some()
                 {
-                    deadlines.push((row.base_at.plus_secs(target.ends_after_secs), Deadline::Step(row.sid)));
+                    deadlines.step(row.base_at.plus_secs(target.ends_after_secs));
                 }
                 let gaps = row.back_offs.iter().map(|back_off| back_off.until);
                 if let Some(until) = gaps.filter(|until| *until != BackOff::OVER).min() {
-                    deadlines.push((until, Deadline::BackOff(row.sid)));
+                    deadlines.back_off(until);
                 }
             }
             TaskStatus::Reserved if row.transfer.is_none() => {
@@ -473,13 +530,13 @@ impl Workspace {
                     .filter_map(|sid| self.reservations.get(sid))
                     .any(|reservation| reservation.status == ReservationStatus::Pending && reservation.connecting);
                 if !connecting || defect!(LifeNotPaused) {
-                    deadlines.push((row.created_at.plus_secs(row.timeout_secs), Deadline::TaskLife(row.sid)));
+                    deadlines.end(End::Life, life_ends_at);
                 }
             }
             TaskStatus::Reserved | TaskStatus::Assigned | TaskStatus::Wrapping => {}
             TaskStatus::Completed | TaskStatus::Canceled => {
                 let since = row.finished_at.unwrap_or(row.updated_at);
-                deadlines.push((since.plus_secs(PURGE_AFTER_SECS), Deadline::Purge(row.sid)));
+                deadlines.end(End::Purge, since.plus_secs(PURGE_AFTER_SECS));
             }
         }
         deadlines
@@ -494,7 +551,7 @@ impl Workspace {
         }
         let workers: Vec<WorkerSid> = self.workers.keys().copied().collect();
         for worker in &workers {
-            self.refresh_membership_in(*worker, &queues);
+            self.refresh_membership(*worker, |_| true);
         }
         let tasks: Vec<TaskSid> = self.tasks.keys().copied().collect();
         for task in tasks {
@@ -523,7 +580,8 @@ fn lanes_of(queue: TaskQueueSid) -> std::ops::RangeInclusive<LaneKey> {
     (queue, TaskChannelSid::from_bits(0))..=(queue, TaskChannelSid::from_bits(u128::MAX))
 }
 
-fn discount<K: Ord>(counts: &mut std::collections::BTreeMap<K, u32>, key: &K) {
+/// Counts one less, and forgets what there is none of.
+pub(super) fn discount<K: Ord>(counts: &mut std::collections::BTreeMap<K, u32>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count = count.saturating_sub(1);
         if *count == 0 {

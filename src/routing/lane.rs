@@ -6,16 +6,25 @@
 //! decided in `matcher`. Start with [`Lane`].
 
 use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::defect::defect;
+use super::estimate::Pace;
 use super::expression::{Document, Projection};
+use super::line::Line;
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
 use super::state::{Step, Task, TaskOrder};
 use super::time::Timestamp;
 
 /// Names a lane.
 pub(super) type LaneKey = (TaskQueueSid, TaskChannelSid);
+
+/// The lane of a task's queue and channel.
+pub(super) fn lane_key_of(task: &Task) -> Option<LaneKey> {
+    task.queue.map(|queue| (queue, task.channel))
+}
 
 /// Orders waiting tasks of one kind of queue: the smallest is handed out first (TaskRouter: Queue ordering).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +79,8 @@ pub(super) struct Rule {
     pub(super) version: u32,
     pub(super) step: Step,
     pub(super) projection: Projection,
+    /// The answer may change with the minute.
+    pub(super) uses_time: bool,
 }
 
 /// Tasks of a lane that matching cannot tell apart.
@@ -77,81 +88,144 @@ pub(super) struct Rule {
 pub(super) struct Class {
     /// The values the target expression sees.
     pub(super) document: Document,
-    pub(super) tasks: BTreeSet<TaskKey>,
+    pub(super) tasks: Line<TaskKey>,
 }
+
+/// Classes by what they ask of a worker; the tasks of a class share the rule.
+pub(super) type Rules = BTreeMap<Arc<Rule>, Class>;
 
 /// One queue's tasks and workers on one channel.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Tasks that any ready worker may take.
-    pub(super) plain: BTreeSet<TaskKey>,
+    pub(super) plain: Line<TaskKey>,
     /// Tasks whose target has an expression.
-    pub(super) ruled: BTreeMap<Rule, Class>,
+    pub(super) ruled: Rules,
     /// Tasks that wait for one known worker.
-    pub(super) known: BTreeMap<WorkerSid, BTreeMap<Rule, Class>>,
+    pub(super) known: BTreeMap<WorkerSid, Rules>,
+    /// All ruled and known tasks in one order, so that a place can be told.
+    choosy: Line<TaskKey>,
     /// Members that could be reserved now.
     pub(super) ready: BTreeSet<ReadyKey>,
+    /// How fast tasks leave.
+    pub(super) pace: Pace,
 }
 
-/// Where a pending task waits.
+/// Where a pending task waits; of its queue and channel, in the order of its key, unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Position {
     /// For anybody ready in the lane.
-    Plain(LaneKey, TaskKey),
+    Plain,
     /// For those that satisfy the rule.
-    Ruled(LaneKey, Rule, TaskKey),
+    Ruled(Arc<Rule>),
     /// For one worker of the lane, if that one satisfies the rule.
-    Known(LaneKey, WorkerSid, Rule, TaskKey),
+    Known(Box<(WorkerSid, Arc<Rule>)>),
     /// For one worker, whatever the queue.
-    Targeted(WorkerSid, TaskKey),
+    Targeted(WorkerSid),
     /// For a known worker by this lower-case name, which nobody bears yet.
-    Awaited(String),
+    Awaited(Box<str>),
     /// For nobody: no worker is known, or the queue is gone.
     Nobody,
 }
 
+impl Position {
+    /// Whether what the step asks may change with the minute.
+    pub(super) fn uses_time(&self) -> bool {
+        match self {
+            Self::Ruled(rule) => rule.uses_time,
+            Self::Known(known) => known.1.uses_time,
+            Self::Plain | Self::Targeted(_) | Self::Awaited(_) | Self::Nobody => false,
+        }
+    }
+}
+
 impl Lane {
-    pub(super) fn add(&mut self, position: &Position, document: impl FnOnce() -> Document) {
-        match position {
-            Position::Plain(_, key) => {
-                self.plain.insert(*key);
-            }
-            Position::Ruled(_, rule, key) => add_to(&mut self.ruled, rule, *key, document),
-            Position::Known(_, worker, rule, key) => {
-                add_to(self.known.entry(*worker).or_default(), rule, *key, document);
-            }
-            Position::Targeted(..) | Position::Awaited(_) | Position::Nobody => {}
+    /// Tasks that wait here.
+    pub(super) const fn len(&self) -> usize {
+        self.plain.len() + self.choosy.len()
+    }
+
+    /// Tasks that wait here and are handed out before `key`.
+    pub(super) fn ahead_of(&self, key: &TaskKey) -> usize {
+        self.plain.rank(key) + self.choosy.rank(key)
+    }
+
+    /// Tasks that wait here, in hand-out order.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = TaskKey> {
+        let (mut plain, mut choosy) = (self.plain.iter().peekable(), self.choosy.iter().peekable());
+        std::iter::from_fn(move || match (plain.peek(), choosy.peek()) {
+            (Some(first), Some(second)) if first < second => plain.next().copied(),
+            (Some(_), None) => plain.next().copied(),
+            _ => choosy.next().copied(),
+        })
+    }
+
+    /// Notes whether somebody waits from this moment on; nothing is known before the first command.
+    pub(super) fn note_pace(&mut self, somebody_waits: bool, moment: Option<Timestamp>) {
+        if let Some(moment) = moment {
+            self.pace.note(somebody_waits, moment);
         }
     }
 
-    pub(super) fn remove(&mut self, position: &Position) {
+    /// Adds a task; a position that is new here may come back with the rule of its class, to be shared.
+    pub(super) fn add(&mut self, position: Position, key: TaskKey, document: impl FnOnce() -> Document) -> Position {
         match position {
-            Position::Plain(_, key) => {
-                self.plain.remove(key);
+            Position::Plain => {
+                self.plain.insert(key);
+                Position::Plain
             }
-            Position::Ruled(_, rule, key) => remove_from(&mut self.ruled, rule, *key),
-            Position::Known(_, worker, rule, key) => {
+            Position::Ruled(rule) => {
+                self.choosy.insert(key);
+                Position::Ruled(add_to(&mut self.ruled, rule, key, document))
+            }
+            Position::Known(known) => {
+                let (worker, rule) = *known;
+                self.choosy.insert(key);
+                let rule = add_to(self.known.entry(worker).or_default(), rule, key, document);
+                Position::Known(Box::new((worker, rule)))
+            }
+            elsewhere @ (Position::Targeted(_) | Position::Awaited(_) | Position::Nobody) => elsewhere,
+        }
+    }
+
+    pub(super) fn remove(&mut self, position: &Position, key: TaskKey) {
+        match position {
+            Position::Plain => self.plain.remove(&key),
+            Position::Ruled(rule) => {
+                self.choosy.remove(&key);
+                remove_from(&mut self.ruled, rule, key);
+            }
+            Position::Known(known) => {
+                let (worker, rule) = &**known;
+                self.choosy.remove(&key);
                 if let Some(rules) = self.known.get_mut(worker) {
-                    remove_from(rules, rule, *key);
+                    remove_from(rules, rule, key);
                     if rules.is_empty() {
                         self.known.remove(worker);
                     }
                 }
             }
-            Position::Targeted(..) | Position::Awaited(_) | Position::Nobody => {}
+            Position::Targeted(_) | Position::Awaited(_) | Position::Nobody => {}
         }
     }
 }
 
-fn add_to(rules: &mut BTreeMap<Rule, Class>, rule: &Rule, key: TaskKey, document: impl FnOnce() -> Document) {
-    if let Some(class) = rules.get_mut(rule) {
-        class.tasks.insert(key);
-    } else {
-        rules.insert(rule.clone(), Class { document: document(), tasks: BTreeSet::from([key]) });
+/// Adds a task to its class and returns the rule as the class has it.
+fn add_to(rules: &mut Rules, rule: Arc<Rule>, key: TaskKey, document: impl FnOnce() -> Document) -> Arc<Rule> {
+    match rules.entry(rule) {
+        Entry::Occupied(mut class) => {
+            class.get_mut().tasks.insert(key);
+            Arc::clone(class.key())
+        }
+        Entry::Vacant(class) => {
+            let rule = Arc::clone(class.key());
+            class.insert(Class { document: document(), tasks: Line::of(key) });
+            rule
+        }
     }
 }
 
-fn remove_from(rules: &mut BTreeMap<Rule, Class>, rule: &Rule, key: TaskKey) {
+fn remove_from(rules: &mut Rules, rule: &Rule, key: TaskKey) {
     if let Some(class) = rules.get_mut(rule) {
         class.tasks.remove(&key);
         if class.tasks.is_empty() {

@@ -5,10 +5,11 @@
 //! behind its head, gaps of rejected pairs apart. Start with [`Turn::settle`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::expression::{Document, Expression};
 use super::index::attributes_of;
-use super::lane::{Class, LaneKey, Position, Rule, TaskKey};
+use super::lane::{Class, Lane, LaneKey, Position, Rule, TaskKey, lane_key_of};
 use super::sid::{TaskQueueSid, TaskSid, TransferSid, WorkerSid};
 use super::state::{Task, TaskStatus};
 use super::step::Again;
@@ -20,7 +21,7 @@ use super::workspace::{WorkerEntry, Workspace};
 pub(super) type GlobalKey = (bool, TaskKey);
 
 impl Workspace {
-    fn global_key(&self, key: TaskKey) -> GlobalKey {
+    pub(super) fn global_key(&self, key: TaskKey) -> GlobalKey {
         (key.order() != self.settings.prioritize_queue_order, key)
     }
 
@@ -51,22 +52,18 @@ impl Workspace {
         let row = &entry.row;
         match &entry.position {
             None | Some(Position::Awaited(_) | Position::Nobody) => Vec::new(),
-            Some(Position::Targeted(worker, _)) => self
+            Some(Position::Targeted(worker)) => self
                 .workers
                 .get(worker)
                 .filter(|entry| row.ignore_capacity || self.is_reservable(entry, row.channel))
                 .filter(|_| !self.is_barred(row, *worker, now))
                 .map(|_| vec![*worker])
                 .unwrap_or_default(),
-            Some(Position::Plain(lane, _)) => self.candidates_in(row, *lane, None, None, now),
-            Some(Position::Ruled(lane, rule, _)) => {
-                let class = self.lanes.get(lane).and_then(|lane| lane.ruled.get(rule));
-                self.candidates_in(row, *lane, class.map(|class| &class.document), None, now)
-            }
-            Some(Position::Known(lane, worker, rule, _)) => {
-                let class =
-                    self.lanes.get(lane).and_then(|lane| lane.known.get(worker)).and_then(|rules| rules.get(rule));
-                self.candidates_in(row, *lane, class.map(|class| &class.document), Some(*worker), now)
+            Some(Position::Plain) => self.candidates_in(row, |_| None, None, now),
+            Some(Position::Ruled(rule)) => self.candidates_in(row, |lane| lane.ruled.get(rule), None, now),
+            Some(Position::Known(known)) => {
+                let (worker, rule) = &**known;
+                self.candidates_in(row, |lane| lane.known.get(worker)?.get(rule), Some(*worker), now)
             }
         }
     }
@@ -74,18 +71,19 @@ impl Workspace {
     fn candidates_in(
         &self,
         row: &Task,
-        lane_key: LaneKey,
-        document: Option<&Document>,
+        class: impl FnOnce(&Lane) -> Option<&Class>,
         only: Option<WorkerSid>,
         now: Timestamp,
     ) -> Vec<WorkerSid> {
+        let Some(lane_key) = lane_key_of(row) else { return Vec::new() };
         let Some(lane) = self.lanes.get(&lane_key) else { return Vec::new() };
+        let document = class(lane).map(|class| &class.document);
         let limit = self.offers_at_once(lane_key.0);
         let target = self.target_of(row);
         let expression = target.and_then(|target| target.expression.as_ref());
         let fits = |worker: &WorkerSid| {
             !self.is_barred(row, *worker, now)
-                && self.workers.get(worker).is_some_and(|entry| self.satisfies(entry, expression, document))
+                && self.workers.get(worker).is_some_and(|entry| self.satisfies(entry, expression, document, now))
         };
         if let Some(worker) = only {
             let ready = self.workers.get(&worker).is_some_and(|entry| entry.ready.contains_key(&lane_key));
@@ -101,7 +99,7 @@ impl Workspace {
         let mut keyed = Vec::with_capacity(workers.len());
         for worker in &workers {
             let Some(entry) = self.workers.get(worker) else { continue };
-            match self.with_worker_scope(entry, Some(&task_document), |scope| order_by.key(scope)) {
+            match self.with_worker_scope(entry, Some(&task_document), Some(now), |scope| order_by.key(scope)) {
                 Some(key) => keyed.push((key, *worker)),
                 // A value that is not an integer voids the whole order_by for this match (D12).
                 None => return workers.into_iter().take(limit).collect(),
@@ -111,17 +109,24 @@ impl Workspace {
         keyed.into_iter().map(|(_, worker)| worker).take(limit).collect()
     }
 
-    fn offers_at_once(&self, queue: TaskQueueSid) -> usize {
+    pub(super) fn offers_at_once(&self, queue: TaskQueueSid) -> usize {
         let limit = self.task_queues.get(&queue).map_or(1, |queue| queue.row.max_reserved_workers);
         usize::try_from(limit).unwrap_or(1).max(1)
     }
 
-    fn satisfies(&self, worker: &WorkerEntry, expression: Option<&Expression>, task: Option<&Document>) -> bool {
-        expression.is_none_or(|expression| self.with_worker_scope(worker, task, |scope| expression.matches(scope)))
+    fn satisfies(
+        &self,
+        worker: &WorkerEntry,
+        expression: Option<&Expression>,
+        task: Option<&Document>,
+        now: Timestamp,
+    ) -> bool {
+        expression
+            .is_none_or(|expression| self.with_worker_scope(worker, task, Some(now), |scope| expression.matches(scope)))
     }
 
     /// Where the worker could take tasks from, each class of tasks asked once.
-    fn sources_for(&self, worker: WorkerSid) -> Vec<Source> {
+    fn sources_for(&self, worker: WorkerSid, now: Timestamp) -> Vec<Source> {
         let mut sources = Vec::new();
         let Some(entry) = self.workers.get(&worker) else { return sources };
         for lane_key in entry.ready.keys() {
@@ -130,13 +135,13 @@ impl Workspace {
                 sources.push(Source::Plain(*lane_key));
             }
             for (rule, class) in &lane.ruled {
-                if self.fits_class(entry, class) {
-                    sources.push(Source::Ruled(*lane_key, rule.clone()));
+                if self.fits_class(entry, class, now) {
+                    sources.push(Source::Ruled(*lane_key, Arc::clone(rule)));
                 }
             }
             for (rule, class) in lane.known.get(&worker).into_iter().flatten() {
-                if self.fits_class(entry, class) {
-                    sources.push(Source::Known(*lane_key, worker, rule.clone()));
+                if self.fits_class(entry, class, now) {
+                    sources.push(Source::Known(*lane_key, worker, Arc::clone(rule)));
                 }
             }
         }
@@ -146,10 +151,10 @@ impl Workspace {
         sources
     }
 
-    fn fits_class(&self, worker: &WorkerEntry, class: &Class) -> bool {
+    fn fits_class(&self, worker: &WorkerEntry, class: &Class, now: Timestamp) -> bool {
         let first = class.tasks.first().and_then(|key| self.tasks.get(&key.task()));
         let expression = first.and_then(|task| self.target_of(&task.row)).and_then(|target| target.expression.as_ref());
-        first.is_some() && self.satisfies(worker, expression, Some(&class.document))
+        first.is_some() && self.satisfies(worker, expression, Some(&class.document), now)
     }
 
     /// The first task of a source that one of the askers may take; askers who may take none any more are dropped.
@@ -171,7 +176,7 @@ impl Workspace {
         let mut out = Vec::new();
         for worker in askers.iter() {
             let entry = self.workers.get(worker).filter(|entry| entry.ready.contains_key(lane_key));
-            let Some(entry) = entry.filter(|entry| class.is_none_or(|class| self.fits_class(entry, class))) else {
+            let Some(entry) = entry.filter(|entry| class.is_none_or(|class| self.fits_class(entry, class, now))) else {
                 out.push(*worker);
                 continue;
             };
@@ -214,8 +219,8 @@ impl Workspace {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     Plain(LaneKey),
-    Ruled(LaneKey, Rule),
-    Known(LaneKey, WorkerSid, Rule),
+    Ruled(LaneKey, Arc<Rule>),
+    Known(LaneKey, WorkerSid, Arc<Rule>),
     Targeted(WorkerSid),
 }
 
@@ -276,6 +281,18 @@ impl Turn<'_> {
         true
     }
 
+    /// In a new minute, asks those who stand ready where tasks wait for a time of day.
+    pub(super) fn offer_by_time(&mut self) {
+        let now = self.now;
+        let offered_in = self.workspace.offered_in.replace(now);
+        if offered_in.is_some_and(|before| before.minute() == now.minute()) {
+            return;
+        }
+        let lanes = self.workspace.timed_lanes.keys().filter_map(|key| self.workspace.lanes.get(key));
+        let ready: Vec<WorkerSid> = lanes.flat_map(|lane| lane.ready.iter().map(|key| key.worker)).collect();
+        self.freed.extend(ready);
+    }
+
     /// Gives workers that became ready the first tasks they may take, then lets returning tasks try again.
     ///
     /// Ends because each round makes a reservation or drops a worker or a task from its list.
@@ -307,7 +324,7 @@ impl Turn<'_> {
         loop {
             let mut asked = BTreeSet::new();
             for worker in std::mem::take(&mut self.freed) {
-                for source in self.workspace.sources_for(worker) {
+                for source in self.workspace.sources_for(worker, self.now) {
                     asked.insert(hand_out.ask(source, worker));
                 }
             }

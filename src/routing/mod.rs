@@ -8,19 +8,32 @@ pub mod alert;
 pub mod change;
 pub mod command;
 mod configuration;
+mod deadline;
 pub mod defect;
+pub mod dry_run;
+pub mod estimate;
 pub mod event;
+pub mod explain;
 pub mod expression;
+pub mod fact;
 mod index;
 mod lane;
+mod line;
+pub mod lint;
+mod listing;
 mod matcher;
+pub mod position;
 mod queues;
+pub mod rare;
+pub mod real_time;
 mod record;
 pub mod refusal;
 mod reservation;
+pub mod rollup;
 pub mod sid;
 pub mod state;
 mod step;
+mod tally;
 mod task;
 pub mod time;
 mod transfer;
@@ -32,11 +45,14 @@ pub mod workspace;
 pub use alert::Alert;
 pub use change::{RowChange, WorkspaceRows};
 pub use command::{Command, Reply};
+pub use estimate::{EstimateErrors, MeasuredWait, WaitEstimate};
 pub use event::{About, EventKind, EventRecord};
+pub use fact::{ActivityPeriod, Fact, FactKind};
+pub use position::{QueuePosition, Unplaced};
 pub use refusal::Refusal;
 pub use sid::{
-    AccountSid, ActivitySid, AlertSid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid,
-    TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
+    AccountSid, ActivitySid, AlertSid, ApiKeySid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid,
+    TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 pub use state::{
     Activity, BackOff, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder, TaskQueue,

@@ -9,6 +9,7 @@ use super::alert::DOUBTFUL_EXPRESSION;
 use super::command::{NewTaskQueue, NewWorkflow, Reply, TaskQueueUpdate, WorkflowUpdate};
 use super::defect::defect;
 use super::expression::Expression;
+use super::lint::{LintCode, Severity};
 use super::refusal::Refusal;
 use super::sid::{TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
 use super::state::{Task, TaskQueue, TaskStatus, Transfer, TransferStatus, Workflow};
@@ -225,7 +226,7 @@ impl Turn<'_> {
         self.workspace.workflows.insert(sid, row);
         self.workspace.touched.workflows.insert(sid);
         self.record_workflow(EventKind::WorkflowCreated, sid);
-        self.alert_doubtful_workflow(sid, 1);
+        self.alert_doubtful_workflow(sid);
         Ok(Reply::Workflow(sid))
     }
 
@@ -243,7 +244,6 @@ impl Turn<'_> {
             self.workspace.add_version(workflow, row.version, text)?;
             self.workspace.refresh_documents();
             row.configuration.clone_from(text);
-            self.alert_doubtful_workflow(workflow, row.version);
         }
         if let Some(name) = &update.friendly_name {
             row.friendly_name.clone_from(name);
@@ -264,6 +264,7 @@ impl Turn<'_> {
             if version != before.version {
                 self.workspace.touched.versions.insert((workflow, before.version));
                 self.drop_unfollowed(workflow, before.version);
+                self.alert_doubtful_workflow(workflow);
             }
             self.record_workflow(EventKind::WorkflowUpdated, workflow);
         }
@@ -273,17 +274,19 @@ impl Turn<'_> {
         Ok(Reply::Done)
     }
 
-    /// Says which names in a saved configuration mean nothing in their place (D9).
-    fn alert_doubtful_workflow(&mut self, workflow: WorkflowSid, version: u32) {
-        let Some(entry) = self.workspace.versions.get(&(workflow, version)) else { return };
-        let warnings: Vec<String> = entry
-            .routes
-            .expressions()
-            .flat_map(Expression::warnings)
-            .map(|warning| format!("workflow {workflow}: {warning}"))
-            .collect();
-        for warning in warnings {
-            self.alert(DOUBTFUL_EXPRESSION, warning, None);
+    /// Says what is doubtful in a saved configuration (D9); what depends on workers only once there are any.
+    fn alert_doubtful_workflow(&mut self, workflow: WorkflowSid) {
+        let staffed = !self.workspace.workers.is_empty();
+        for finding in self.workspace.lint_saved(workflow) {
+            let matters = match finding.severity {
+                Severity::Error => true,
+                Severity::Warning => staffed || finding.code == LintCode::NameWithoutMeaning,
+                Severity::Note => false,
+            };
+            if matters {
+                let message = format!("workflow {workflow}: {}: {}", finding.place, finding.message);
+                self.alert(DOUBTFUL_EXPRESSION, message, None);
+            }
         }
     }
 
@@ -306,7 +309,7 @@ impl Turn<'_> {
             .filter(|row| row.workflow == Some(workflow) && row.status == TaskStatus::Pending && row.transfer.is_none())
             .filter(|row| {
                 !matches!(
-                    row.routing_target,
+                    *row.routing_target,
                     Some(super::state::RoutingTarget::Worker(_) | super::state::RoutingTarget::TaskQueue(_))
                 )
             })
@@ -323,13 +326,9 @@ impl Turn<'_> {
     pub(super) fn delete_workflow(&mut self, workflow: WorkflowSid) -> Result<Reply, Refusal> {
         let row = self.workspace.workflows.get(&workflow).ok_or(Refusal::NotFound)?;
         let current = row.version;
-        let first = (workflow, 0);
-        let last = (workflow, u32::MAX);
         let handed_on =
             |row: &Transfer| row.initiating_workflow == Some(workflow) && row.status == TransferStatus::Initiated;
-        if self.workspace.versions.range(first..=last).any(|(_, entry)| entry.followers > 0)
-            || self.workspace.transfers.values().any(handed_on)
-        {
+        if self.workspace.followers_of(workflow) > 0 || self.workspace.transfers.values().any(handed_on) {
             let reason = format!("pending or reserved tasks are controlled by workflow {workflow}");
             return Err(Refusal::InUse { reason });
         }

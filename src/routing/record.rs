@@ -5,6 +5,7 @@
 
 use super::defect::defect;
 use super::event::{About, EventKind, EventRecord};
+use super::fact::wait_secs;
 use super::sid::{
     ActivitySid, EventSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid, WorkflowSid,
 };
@@ -33,7 +34,7 @@ impl Turn<'_> {
         kind: EventKind,
         description: String,
         resource: (&'static str, String),
-        about: About,
+        about: &About,
         data: Fields,
     ) {
         let settings = &mut self.workspace.settings;
@@ -47,7 +48,7 @@ impl Turn<'_> {
             description,
             resource_type: resource.0,
             resource_sid: resource.1,
-            about,
+            about: *about,
             data,
         });
     }
@@ -55,7 +56,7 @@ impl Turn<'_> {
     pub(super) fn record_workspace(&mut self, kind: EventKind) {
         let sid = self.workspace.settings.sid.to_string();
         let description = sentence("Workspace", &sid, kind);
-        self.push(kind, description, ("workspace", sid), About::default(), self.fields());
+        self.push(kind, description, ("workspace", sid), &About::default(), self.fields());
     }
 
     pub(super) fn record_activity(&mut self, kind: EventKind, activity: ActivitySid) {
@@ -68,7 +69,7 @@ impl Turn<'_> {
         ]);
         let sid = entry.sid_text.clone();
         let about = About { activity: Some(activity), ..About::default() };
-        self.push(kind, sentence("Activity", &sid, kind), ("activity", sid), about, fields);
+        self.push(kind, sentence("Activity", &sid, kind), ("activity", sid), &about, fields);
     }
 
     pub(super) fn record_task_channel(&mut self, kind: EventKind, channel: TaskChannelSid) {
@@ -82,7 +83,7 @@ impl Turn<'_> {
             ("task_channel_optimized_routing", row.channel_optimized_routing.to_string()),
         ]);
         let about = About { channel: Some(channel), ..About::default() };
-        self.push(kind, sentence("TaskChannel", &sid, kind), ("taskchannel", sid), about, fields);
+        self.push(kind, sentence("TaskChannel", &sid, kind), ("taskchannel", sid), &about, fields);
     }
 
     pub(super) fn record_queue(&mut self, kind: EventKind, queue: TaskQueueSid) {
@@ -95,7 +96,7 @@ impl Turn<'_> {
             _ => sentence("TaskQueue", &sid, kind),
         };
         let about = About { queue: Some(queue), ..About::default() };
-        self.push(kind, description, ("taskqueue", sid), about, fields);
+        self.push(kind, description, ("taskqueue", sid), &about, fields);
     }
 
     pub(super) fn record_workflow(&mut self, kind: EventKind, workflow: WorkflowSid) {
@@ -103,7 +104,7 @@ impl Turn<'_> {
         self.workflow_fields(Some(workflow), &mut fields);
         let sid = workflow.to_string();
         let about = About { workflow: Some(workflow), ..About::default() };
-        self.push(kind, sentence("Workflow", &sid, kind), ("workflow", sid), about, fields);
+        self.push(kind, sentence("Workflow", &sid, kind), ("workflow", sid), &about, fields);
     }
 
     pub(super) fn record_worker(&mut self, kind: EventKind, worker: WorkerSid) {
@@ -114,10 +115,16 @@ impl Turn<'_> {
             EventKind::WorkerAttributesUpdate => format!("Worker {name} updated attributes to {attributes}"),
             _ => sentence("Worker", &sid, kind),
         };
-        let about = About { worker: Some(worker), activity: Some(entry.row.activity), ..About::default() };
+        let left = (entry.row.activity, entry.row.status_changed_at);
+        let about = About {
+            worker: Some(worker),
+            activity: Some(entry.row.activity),
+            previous_activity: (kind == EventKind::WorkerDeleted).then_some(left),
+            ..About::default()
+        };
         let mut fields = self.fields();
         self.worker_fields(worker, &mut fields);
-        self.push(kind, description, ("worker", sid), about, fields);
+        self.push(kind, description, ("worker", sid), &about, fields);
     }
 
     pub(super) fn record_activity_update(&mut self, worker: WorkerSid, before: ActivitySid, since: Timestamp) {
@@ -134,8 +141,13 @@ impl Turn<'_> {
         fields.push(("worker_previous_activity_name", name_of(before)));
         fields.push(("worker_time_in_previous_activity", self.now.secs_since(since).to_string()));
         fields.push(("worker_time_in_previous_activity_ms", self.now.ms_since(since).to_string()));
-        let about = About { worker: Some(worker), activity: Some(activity), ..About::default() };
-        self.push(EventKind::WorkerActivityUpdate, description, ("worker", sid), about, fields);
+        let about = About {
+            worker: Some(worker),
+            activity: Some(activity),
+            previous_activity: Some((before, since)),
+            ..About::default()
+        };
+        self.push(EventKind::WorkerActivityUpdate, description, ("worker", sid), &about, fields);
     }
 
     pub(super) fn record_channel(
@@ -160,7 +172,7 @@ impl Turn<'_> {
         fields.append(&mut channel_fields);
         self.task_channel_fields(channel, &mut fields);
         let about = About { worker: Some(worker), channel: Some(channel), ..About::default() };
-        self.push(kind, sentence("Worker", &sid, kind), ("worker", sid), about, fields);
+        self.push(kind, sentence("Worker", &sid, kind), ("worker", sid), &about, fields);
     }
 
     /// An event of a task: `task.…`, `workflow.…` and `task-queue.…` of its way.
@@ -189,7 +201,10 @@ impl Turn<'_> {
         let kind = EventKind::TaskQueueMoved;
         let mut fields = self.task_event_fields(kind, task);
         self.previous_fields(before, priority, cause, &mut fields);
-        self.push_task(kind, task, fields);
+        let Some(about) = self.about_task(task) else { return };
+        let sid = task.to_string();
+        let about = About { previous_queue: Some(before), ..about };
+        self.push(kind, sentence("Task", &sid, kind), ("task", sid), &about, fields);
     }
 
     /// The queue and the priority that a task has left, and why; the queue's name is there until the queue is deleted.
@@ -229,7 +244,7 @@ impl Turn<'_> {
         let mut fields = self.task_event_fields(kind, task);
         fields.append(&mut transfer_fields);
         let sid = task.to_string();
-        self.push(kind, sentence("Task", &sid, kind), ("task", sid), about, fields);
+        self.push(kind, sentence("Task", &sid, kind), ("task", sid), &about, fields);
     }
 
     fn about_task(&self, task: TaskSid) -> Option<About> {
@@ -240,6 +255,8 @@ impl Turn<'_> {
             workflow: row.workflow,
             channel: Some(row.channel),
             task_status: Some(row.status),
+            task_created_at: Some(row.created_at),
+            queue_entered_at: row.queue_entered_at,
             ..About::default()
         })
     }
@@ -254,12 +271,12 @@ impl Turn<'_> {
     fn push_task(&mut self, kind: EventKind, task: TaskSid, fields: Fields) {
         let Some(row) = self.workspace.task(task) else { return };
         let sid = task.to_string();
-        let description = match (kind, &row.reason) {
+        let description = match (kind, &*row.reason) {
             (EventKind::TaskCanceled, Some(reason)) => reason.clone(),
             _ => sentence("Task", &sid, kind),
         };
         let Some(about) = self.about_task(task) else { return };
-        self.push(kind, description, ("task", sid), about, fields);
+        self.push(kind, description, ("task", sid), &about, fields);
     }
 
     fn task_event_fields(&self, kind: EventKind, task: TaskSid) -> Fields {
@@ -274,7 +291,7 @@ impl Turn<'_> {
         if matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) && row.transfer.is_none() {
             self.target_fields(task, &mut fields);
         }
-        if let (EventKind::TaskCanceled, Some(reason)) = (kind, &row.reason) {
+        if let (EventKind::TaskCanceled, Some(reason)) = (kind, &*row.reason) {
             fields.push(("reason", reason.clone()));
         }
         fields
@@ -282,7 +299,7 @@ impl Turn<'_> {
 
     pub(super) fn record_reservation(&mut self, kind: EventKind, reservation: ReservationSid) {
         let Some(row) = self.workspace.reservation(reservation) else { return };
-        let (task, worker, status) = (row.task, row.worker, row.status);
+        let (task, worker, status, transfer) = (row.task, row.worker, row.status, row.transfer);
         let sid = reservation.to_string();
         let description = match kind {
             EventKind::ReservationCreated => {
@@ -299,26 +316,34 @@ impl Turn<'_> {
             reservation_fields.push(("worker_channel_capacity", channel.configured_capacity.to_string()));
             reservation_fields.push(("worker_channel_consumed_capacity", channel.used.to_string()));
         }
-        let mut fields = self.task_event_fields(kind, task);
-        self.worker_fields(worker, &mut fields);
-        fields.append(&mut reservation_fields);
+        if let Some(transfer) = transfer {
+            reservation_fields.push(("task_transfer_sid", transfer.to_string()));
+        }
         let about = About {
             worker: Some(worker),
             reservation: Some(reservation),
             reservation_status: Some(status),
+            transfer,
             ..self.about_task(task).unwrap_or_default()
         };
-        self.push(kind, description, ("reservation", sid), about, fields);
+        let mut fields = self.task_event_fields(kind, task);
+        // Not Twilio's: with it the event log alone tells how long tasks waited in their queues.
+        if let (EventKind::ReservationAccepted, Some(since)) = (kind, about.queue_entered_at) {
+            fields.push(("task_age_in_queue", wait_secs(since, self.now).to_string()));
+        }
+        self.worker_fields(worker, &mut fields);
+        fields.append(&mut reservation_fields);
+        self.push(kind, description, ("reservation", sid), &about, fields);
     }
 
     fn task_fields(&self, task: TaskSid, fields: &mut Fields) {
         let Some(row) = self.workspace.task(task) else { return };
         fields.push(("task_sid", task.to_string()));
         fields.push(("task_attributes", row.attributes.clone()));
-        fields.push(("task_age", self.now.secs_since(row.created_at).to_string()));
+        fields.push(("task_age", wait_secs(row.created_at, self.now).to_string()));
         fields.push(("task_priority", row.priority.to_string()));
         fields.push(("task_assignment_status", row.status.as_str().to_owned()));
-        match (row.status, &row.reason) {
+        match (row.status, &*row.reason) {
             (TaskStatus::Canceled, Some(reason)) => fields.push(("task_canceled_reason", reason.clone())),
             (TaskStatus::Completed, Some(reason)) => fields.push(("task_completed_reason", reason.clone())),
             _ => {}
@@ -330,7 +355,7 @@ impl Turn<'_> {
         }
         fields.push(("task_virtual_start_time", row.virtual_start_at.unix_secs().to_string()));
         self.task_channel_fields(row.channel, fields);
-        if let Some(target) = row.routing_target {
+        if let Some(target) = *row.routing_target {
             fields.push(("task_routing_target", target.to_string()));
             fields.push(("task_ignore_capacity", row.ignore_capacity.to_string()));
         }

@@ -2,7 +2,7 @@
 //!
 //! A refusal leaves the workspace exactly as it was.
 
-use super::sid::{ReservationSid, TaskSid, TransferSid};
+use super::sid::{ReservationSid, TaskSid, TransferSid, WorkflowSid};
 use super::state::{ReservationStatus, TransferStatus};
 
 /// Why a command was not carried out.
@@ -125,6 +125,14 @@ pub enum Refusal {
     LimitReached {
         /// Plural noun.
         kind: &'static str,
+        /// How many.
+        limit: usize,
+    },
+    /// As many calls wait for the workflow as its voice queue takes.
+    #[error("the voice queue of workflow {workflow} holds {limit} calls already")]
+    VoiceQueueFull {
+        /// Which.
+        workflow: WorkflowSid,
         /// How many.
         limit: usize,
     },

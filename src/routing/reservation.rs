@@ -5,14 +5,15 @@
 
 use super::EventKind;
 use super::command::{Instruction, Reply, ReservationChange, ReservationParent};
+use super::deadline::Deadline;
 use super::defect::defect;
+use super::rare::Rare;
 use super::refusal::Refusal;
 use super::sid::{ActivitySid, ReservationSid, TaskChannelSid, TaskSid, WorkerSid};
 use super::state::{BackOff, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferStatus};
 use super::task::{REASON_ALL_COMPLETED, REASON_RESERVED_TOO_OFTEN};
 use super::time::Timestamp;
 use super::turn::{Turn, check_version};
-use super::workspace::Deadline;
 
 /// Reservation timeout of a task without workflow, in seconds.
 const TIMEOUT_SECS_DEFAULT: u32 = 120;
@@ -42,7 +43,7 @@ impl Turn<'_> {
     /// Offers a pending task to these workers, in one step: reservations, capacity, idle order, timers.
     pub(super) fn reserve(&mut self, task: TaskSid, workers: &[WorkerSid]) {
         let Some(row) = self.workspace.task(task) else { return };
-        let (channel, transfer) = (row.channel, row.transfer);
+        let (channel, transfer) = (row.channel, *row.transfer);
         let queue = row.queue.and_then(|queue| self.workspace.task_queues.get(&queue));
         let reservation_activity = queue
             .filter(|_| !self.workspace.settings.multi_task_enabled)
@@ -99,8 +100,9 @@ impl Turn<'_> {
             let rows = &self.workspace.reservations;
             let older =
                 |other: &ReservationSid| rows.get(other).is_some_and(|row| (row.created_at, row.sid) < (self.now, sid));
-            entry.reservations.insert(entry.reservations.partition_point(older), sid);
-            entry.open.insert(entry.open.partition_point(older), sid);
+            let offers = entry.offers_mut();
+            offers.reservations.insert(offers.reservations.partition_point(older), sid);
+            offers.open.insert(offers.open.partition_point(older), sid);
         }
         let stamp = self.idle_stamp();
         let now = self.now;
@@ -171,7 +173,7 @@ impl Turn<'_> {
         if !status.is_open()
             && let Some(entry) = self.workspace.tasks.get_mut(&task)
         {
-            entry.open.retain(|other| *other != reservation);
+            entry.offers_mut().open.retain(|other| *other != reservation);
         }
         if let Some(entry) = self.workspace.workers.get_mut(&worker) {
             if let Some(row) = entry.channels.get_mut(&channel) {
@@ -292,16 +294,17 @@ impl Turn<'_> {
 
     fn accept(&mut self, reservation: ReservationSid) {
         let Some(row) = self.workspace.reservation(reservation) else { return };
-        let (task, worker) = (row.task, row.worker);
+        let (task, worker, offered_at) = (row.task, row.worker, row.created_at);
         let now = self.now;
-        let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+        let transfer = self.workspace.task(task).and_then(|row| *row.transfer);
+        self.end_wait(task, offered_at);
         self.change_reservation(reservation, |row| row.status = ReservationStatus::Accepted);
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Assigned;
-            row.transfer = None;
+            row.transfer = Rare::UNSET;
             row.attributes_changed = false;
-            row.assigned_at = row.assigned_at.or(Some(now));
-            row.back_offs.clear();
+            row.assigned_at = row.assigned_at.or(Some(now)).into();
+            row.back_offs = Rare::UNSET;
         });
         self.record_reservation(EventKind::ReservationAccepted, reservation);
         self.rescind_siblings(task, reservation);
@@ -385,14 +388,14 @@ impl Turn<'_> {
             self.change_task(task, |row| set_back_off(&mut row.back_offs, gap, now));
         }
         let Some(row) = self.workspace.task(task) else { return };
-        if let Some(transfer) = row.transfer {
+        if let Some(transfer) = *row.transfer {
             self.after_transfer_refused(transfer, reservation, others_pending, gap);
             return;
         }
         if others_pending {
             return;
         }
-        let target = row.routing_target;
+        let target = *row.routing_target;
         let too_often = row.reserved_count >= RESERVED_COUNT_MAX;
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Pending;

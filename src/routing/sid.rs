@@ -5,6 +5,7 @@
 //! hands in. Start with the `sid!` lines.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use super::time::Timestamp;
@@ -47,33 +48,44 @@ macro_rules! sid {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(u128);
+        pub struct $name {
+            // Two words, because 128 bits in one are aligned to 16 bytes. The first is kept one greater, so that the
+            // absence of a SID takes no room of its own. Both count where many tasks wait.
+            high_plus_one: NonZeroU64,
+            low: u64,
+        }
 
         impl $name {
             /// The two letters that begin each SID of this kind.
             pub const PREFIX: &'static str = $prefix;
 
-            /// Wraps bits that came from a [`SidSource`] or a seeded test.
+            /// Wraps bits that came from a [`SidSource`] or a seeded test. No SID begins with 64 ones, which would be
+            /// a moment beyond the year 10,000: such bits count as if the last of those were a zero.
             #[must_use]
+            #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
             pub const fn from_bits(bits: u128) -> Self {
-                Self(bits)
+                let high_plus_one = match NonZeroU64::new(((bits >> 64) as u64).wrapping_add(1)) {
+                    Some(high_plus_one) => high_plus_one,
+                    None => NonZeroU64::MAX,
+                };
+                Self { high_plus_one, low: bits as u64 }
             }
 
             /// Takes fresh bits from `sids`.
             pub fn fresh(sids: &mut dyn SidSource, now: Timestamp) -> Self {
-                Self(sids.next_bits(now))
+                Self::from_bits(sids.next_bits(now))
             }
 
             /// The 128 bits behind the text form.
             #[must_use]
             pub const fn bits(self) -> u128 {
-                self.0
+                ((self.high_plus_one.get() - 1) as u128) << 64 | self.low as u128
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(text_of($prefix, self.0, &mut [0; 34]))
+                formatter.write_str(text_of($prefix, self.bits(), &mut [0; 34]))
             }
         }
 
@@ -87,7 +99,7 @@ macro_rules! sid {
             type Err = InvalidSid;
 
             fn from_str(text: &str) -> Result<Self, InvalidSid> {
-                parse_bits(text, $prefix).map(Self)
+                parse_bits(text, $prefix).map(Self::from_bits)
             }
         }
 
@@ -110,6 +122,11 @@ sid!(
     /// An account: credentials and the workspaces that belong to them.
     AccountSid,
     "AC"
+);
+sid!(
+    /// An API key of an account.
+    ApiKeySid,
+    "SK"
 );
 sid!(
     /// A workspace.

@@ -3,6 +3,7 @@
 //! Nothing here decides anything; the rules are in the modules named after what they rule. Derived figures (indices,
 //! compiled expressions) are not part of these records: they are rebuilt when a workspace is loaded.
 
+use super::rare::Rare;
 use super::sid::{
     AccountSid, ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid,
     WorkerSid, WorkflowSid, WorkspaceSid,
@@ -42,6 +43,8 @@ macro_rules! text_enum {
         }
     };
 }
+
+pub(super) use text_enum;
 
 text_enum!(
     /// The order in which a task queue hands out its tasks, and which kind of queue a worker serves first.
@@ -437,7 +440,7 @@ pub struct Task {
     /// Time to live in seconds, from creation, while pending or reserved.
     pub timeout_secs: u32,
     /// Why it was canceled or completed.
-    pub reason: Option<String>,
+    pub reason: Rare<Option<String>>,
     /// Its channel.
     pub channel: TaskChannelSid,
     /// The queue it is in or was in last.
@@ -457,23 +460,23 @@ pub struct Task {
     /// Orders the task in its queue.
     pub virtual_start_at: Timestamp,
     /// Given at creation.
-    pub routing_target: Option<RoutingTarget>,
+    pub routing_target: Rare<Option<RoutingTarget>>,
     /// Only with a worker as routing target.
     pub ignore_capacity: bool,
     /// Times it went from pending to reserved.
     pub reserved_count: u32,
     /// Workers that are not offered it again yet, ordered by worker.
-    pub back_offs: Vec<BackOff>,
+    pub back_offs: Rare<Vec<BackOff>>,
     /// Its attributes changed since it was evaluated last: the next evaluation begins at the first filter.
     pub attributes_changed: bool,
     /// The initiated transfer, during which the task is pending or reserved although a worker had accepted it.
-    pub transfer: Option<TransferSid>,
+    pub transfer: Rare<Option<TransferSid>>,
     /// `ETag`.
     pub version: u64,
     /// First acceptance.
-    pub assigned_at: Option<Timestamp>,
+    pub assigned_at: Rare<Option<Timestamp>>,
     /// Completion or cancellation.
-    pub finished_at: Option<Timestamp>,
+    pub finished_at: Rare<Option<Timestamp>>,
     /// Creation.
     pub created_at: Timestamp,
     /// Last change.

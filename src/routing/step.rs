@@ -24,9 +24,9 @@ pub(super) const REASON_WORKFLOW_TIMEOUT: &str = "Task canceled on Workflow time
 pub(super) const REASON_WORKFLOW_SKIP: &str = "Task canceled on Workflow skip";
 
 /// What the steps of a queue count for `skip_if`.
-struct Counts<'a> {
-    workspace: &'a Workspace,
-    queue: &'a QueueEntry,
+pub(super) struct Counts<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) queue: &'a QueueEntry,
 }
 
 impl Counts<'_> {
@@ -151,7 +151,7 @@ impl Turn<'_> {
             Again::StepOver | Again::Offer => Cause::default(),
         };
         let from = if attributes_changed { 0 } else { current.map_or(routes.filters.len(), |(filter, _)| filter) };
-        let matched = routes.first_match(&self.document_of(task), from);
+        let matched = routes.first_match(&self.document_of(task), from, self.now);
         let stays = match (matched, current) {
             (Some(matched), Some((filter, _))) => matched == filter,
             (Some(_), None) => false,
@@ -197,7 +197,7 @@ impl Turn<'_> {
             next = match next {
                 Next::Stay => return,
                 Next::Filter(from) => {
-                    if let Some(filter) = routes.first_match(&self.document_of(task), from) {
+                    if let Some(filter) = routes.first_match(&self.document_of(task), from, self.now) {
                         Next::Target(filter, 0)
                     } else {
                         self.leave_workflow(task, &routes, cause);
@@ -316,6 +316,7 @@ impl Turn<'_> {
                 self.record_queue_moved(task, before, previous_priority, cause);
             }
             self.record_task(EventKind::TaskQueueEntered, task);
+            self.entered.insert(task);
         }
         self.alert_known_worker(task);
     }

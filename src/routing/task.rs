@@ -3,11 +3,11 @@
 //! How a waiting task moves is in `step`; what becomes of its reservations is in `reservation`. Start with
 //! [`Turn::create_task`].
 
-use std::collections::BTreeSet;
-
 use super::EventKind;
 use super::command::{ChannelName, NewTask, Reply, TaskUpdate};
+use super::deadline::Deadline;
 use super::defect::defect;
+use super::rare::Rare;
 use super::refusal::Refusal;
 use super::reservation::drop_elapsed;
 use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
@@ -15,7 +15,7 @@ use super::state::{ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
 use super::step::{Again, Cause};
 use super::time::Timestamp;
 use super::turn::{Turn, check_attributes, check_version, merged_attributes};
-use super::workspace::{Deadline, TaskEntry};
+use super::workspace::TaskEntry;
 
 /// Longest time to live, in seconds.
 pub(super) const TIMEOUT_SECS_MAX: u32 = 1_209_600;
@@ -80,7 +80,7 @@ impl Turn<'_> {
             status: TaskStatus::Pending,
             priority,
             timeout_secs,
-            reason: None,
+            reason: Rare::UNSET,
             channel,
             queue,
             queue_entered_at: queue.map(|_| self.now),
@@ -90,27 +90,19 @@ impl Turn<'_> {
             base_at: self.now,
             filter_timed_out: false,
             virtual_start_at,
-            routing_target: new.routing_target,
+            routing_target: new.routing_target.into(),
             ignore_capacity: to_worker && new.ignore_capacity.unwrap_or(true),
             reserved_count: 0,
-            back_offs: Vec::new(),
+            back_offs: Rare::UNSET,
             attributes_changed: false,
-            transfer: None,
+            transfer: Rare::UNSET,
             version: 0,
-            assigned_at: None,
-            finished_at: None,
+            assigned_at: Rare::UNSET,
+            finished_at: Rare::UNSET,
             created_at: self.now,
             updated_at: self.now,
         };
-        let entry = TaskEntry {
-            row,
-            reservations: Vec::new(),
-            open: Vec::new(),
-            transfers: BTreeSet::new(),
-            position: None,
-            deadlines: Vec::new(),
-        };
-        self.workspace.tasks.insert(sid, entry);
+        self.workspace.tasks.insert(sid, Box::new(TaskEntry::new(row)));
         self.workspace.place_task(sid);
         self.workspace.touched.tasks.insert(sid);
         if routed {
@@ -120,6 +112,7 @@ impl Turn<'_> {
             self.record_task(EventKind::TaskCreated, sid);
             if queue.is_some() {
                 self.record_task(EventKind::TaskQueueEntered, sid);
+                self.entered.insert(sid);
             }
             self.start_direct(sid, new.routing_target);
         }
@@ -184,7 +177,7 @@ impl Turn<'_> {
         let workflow = self.workspace.workflows.get(&workflow?)?;
         let routes = &self.workspace.versions.get(&(workflow.sid, workflow.version))?.routes;
         let document = self.workspace.read_document(attributes);
-        match routes.first_match(&document, 0) {
+        match routes.first_match(&document, 0, self.now) {
             Some(filter) => routes.filters.get(filter)?.targets.first().map(|target| target.queue),
             None => routes.default.as_ref().map(|target| target.queue),
         }
@@ -197,7 +190,7 @@ impl Turn<'_> {
             .map(|version| &version.routes)
             .ok_or(Refusal::Missing { parameter: "WorkflowSid" })?;
         let document = self.workspace.read_document(attributes);
-        if routes.default.is_some() || routes.first_match(&document, 0).is_some() {
+        if routes.default.is_some() || routes.first_match(&document, 0, self.now).is_some() {
             Ok(())
         } else {
             Err(Refusal::NoMatchingTarget)
@@ -216,11 +209,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn channel_named(&self, name: &ChannelName) -> Option<TaskChannelSid> {
-        match name {
-            ChannelName::Sid(sid) => self.workspace.task_channels.contains_key(sid).then_some(*sid),
-            ChannelName::Unique(name) => self.workspace.channel_names.get(name).copied(),
-            ChannelName::WorkerChannel(_) => None,
-        }
+        self.workspace.task_channel_named(name)
     }
 
     pub(super) fn update_task(&mut self, task: TaskSid, update: &TaskUpdate) -> Result<Reply, Refusal> {
@@ -268,7 +257,7 @@ impl Turn<'_> {
                 row.virtual_start_at = virtual_start_at.unwrap_or(row.virtual_start_at);
                 row.channel = channel.unwrap_or(row.channel);
                 if let Some(reason) = reason {
-                    row.reason = Some(reason.clone());
+                    row.reason.set(Some(reason.clone()));
                 }
             });
             self.record_task(EventKind::TaskUpdated, task);
@@ -315,7 +304,7 @@ impl Turn<'_> {
     pub(super) fn delete_task(&mut self, task: TaskSid, if_match: Option<u64>) -> Result<Reply, Refusal> {
         let row = self.workspace.task(task).ok_or(Refusal::NotFound)?;
         check_version(if_match, row.version)?;
-        let transfer = row.transfer;
+        let transfer = *row.transfer;
         self.record_task(EventKind::TaskDeleted, task);
         self.end_open_reservations(task);
         self.lose_transfer(transfer);
@@ -336,18 +325,19 @@ impl Turn<'_> {
 
     /// The task's pending, accepted and wrapping reservations, oldest first.
     pub(super) fn open_reservations(&self, task: TaskSid) -> Vec<ReservationSid> {
-        self.workspace.tasks.get(&task).map(|entry| entry.open.clone()).unwrap_or_default()
+        self.workspace.tasks.get(&task).map(|entry| entry.open().to_vec()).unwrap_or_default()
     }
 
     /// Takes a task, its reservations and transfers out of memory and out of the store, without an event.
     pub(super) fn remove_task(&mut self, task: TaskSid) {
         self.workspace.lift_task(task);
         let Some(entry) = self.workspace.tasks.remove(&task) else { return };
-        for reservation in entry.reservations {
-            self.workspace.reservations.remove(&reservation);
+        for reservation in entry.reservations().iter().copied() {
+            let removed = self.workspace.reservations.remove(&reservation);
+            self.workspace.departing.reservations.extend(removed.map(|row| (reservation, row)));
             self.workspace.touched.reservations.insert(reservation);
         }
-        for transfer in entry.transfers {
+        for transfer in entry.transfers() {
             self.workspace.transfers.remove(&transfer);
             self.workspace.touched.transfers.insert(transfer);
         }
@@ -355,6 +345,7 @@ impl Turn<'_> {
         if let Some(workflow) = entry.row.workflow {
             self.drop_unfollowed(workflow, entry.row.workflow_version);
         }
+        self.workspace.departing.tasks.insert(task, entry.row);
     }
 
     pub(super) fn cancel_task(&mut self, task: TaskSid, reason: &str) {
@@ -364,13 +355,13 @@ impl Turn<'_> {
     /// Cancels a pending or reserved task: the task first, then its reservations (events.md section 4).
     fn cancel_task_because(&mut self, task: TaskSid, reason: Option<String>) {
         let now = self.now;
-        let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+        let transfer = self.workspace.task(task).and_then(|row| *row.transfer);
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Canceled;
-            row.transfer = None;
-            row.reason = reason;
-            row.finished_at = Some(now);
-            row.back_offs.clear();
+            row.transfer = Rare::UNSET;
+            row.reason = reason.into();
+            row.finished_at.set(Some(now));
+            row.back_offs = Rare::UNSET;
         });
         self.record_task(EventKind::TaskCanceled, task);
         // Active ones are open only while the task is handed on.
@@ -384,7 +375,7 @@ impl Turn<'_> {
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Wrapping;
             if let Some(reason) = reason {
-                row.reason = Some(reason.to_owned());
+                row.reason.set(Some(reason.to_owned()));
             }
         });
         self.record_task(EventKind::TaskWrapup, task);
@@ -412,9 +403,9 @@ impl Turn<'_> {
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Completed;
             if let Some(reason) = reason {
-                row.reason = Some(reason.to_owned());
+                row.reason.set(Some(reason.to_owned()));
             }
-            row.finished_at = Some(now);
+            row.finished_at.set(Some(now));
         });
         self.record_task(EventKind::TaskCompleted, task);
     }
@@ -422,7 +413,7 @@ impl Turn<'_> {
     /// The caller of a voice task is gone: canceled before acceptance, wrapping (or, single-tasking, completed) after it.
     pub(super) fn end_caller(&mut self, task: TaskSid, reason: &str) -> Result<Reply, Refusal> {
         let row = self.workspace.task(task).ok_or(Refusal::NotFound)?;
-        if let Some(transfer) = row.transfer {
+        if let Some(transfer) = *row.transfer {
             self.abandon_transfer(task, transfer);
         }
         let status = self.workspace.task(task).ok_or(Refusal::NotFound)?.status;
@@ -464,7 +455,7 @@ impl Turn<'_> {
             Deadline::Step(task) => self.look_again(task, Again::StepOver),
             Deadline::BackOff(task) => self.end_back_offs(task),
             Deadline::AssignedTooLong(task) => {
-                let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+                let transfer = self.workspace.task(task).and_then(|row| *row.transfer);
                 self.end_open_reservations(task);
                 self.lose_transfer(transfer);
                 self.record_task(EventKind::TaskSystemDeleted, task);
@@ -515,5 +506,52 @@ fn check_transition(task: TaskSid, from: TaskStatus, to: Option<TaskStatus>) -> 
         Some(Completed) if matches!(from, Assigned | Wrapping) => Ok(()),
         Some(Completed) => Err(Refusal::NotCompletable(task)),
         Some(status @ (Pending | Reserved | Assigned)) => Err(Refusal::StatusNotSettable { status: status.as_str() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, NewWorkspace, Template};
+    use super::super::sid::{AccountSid, SidSource};
+    use super::super::state::TaskOrder;
+    use super::super::workspace::Workspace;
+    use super::*;
+
+    struct Counted(u128);
+
+    impl SidSource for Counted {
+        fn next_bits(&mut self, _now: Timestamp) -> u128 {
+            self.0 += 1;
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_full_workspace_takes_no_task_until_one_is_removed() {
+        let new = NewWorkspace {
+            friendly_name: "Floor".to_owned(),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: true,
+            prioritize_queue_order: TaskOrder::Fifo,
+            template: Template::Fifo,
+        };
+        let mut sids = Counted(0);
+        let (mut workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, Timestamp(0), &mut sids).unwrap();
+        assert_eq!(workspace.tasks_max, 500_000);
+        workspace.tasks_max = 2;
+        let create = Command::CreateTask(NewTask::with_attributes("{}"));
+        let Reply::Task(first) = workspace.handle(&create, Timestamp(0), &mut sids).unwrap().reply else {
+            panic!("a task");
+        };
+        workspace.handle(&create, Timestamp(0), &mut sids).unwrap();
+        let full = Refusal::LimitReached { kind: "tasks", limit: 2 };
+        assert_eq!(workspace.handle(&create, Timestamp(0), &mut sids).unwrap_err(), full);
+        // A finished task counts until it is removed.
+        let cancel = TaskUpdate { status: Some(TaskStatus::Canceled), ..TaskUpdate::default() };
+        workspace.handle(&Command::UpdateTask(first, cancel), Timestamp(0), &mut sids).unwrap();
+        assert_eq!(workspace.handle(&create, Timestamp(299_999), &mut sids).unwrap_err(), full);
+        workspace.handle(&Command::Tick, Timestamp(300_000), &mut sids).unwrap();
+        workspace.handle(&create, Timestamp(300_000), &mut sids).unwrap();
     }
 }

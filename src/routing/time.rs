@@ -35,6 +35,18 @@ impl Timestamp {
         self.ms_since(earlier) / 1000
     }
 
+    /// Whole minutes since the Unix epoch, truncated.
+    #[must_use]
+    pub const fn minute(self) -> i64 {
+        self.0.div_euclid(60_000)
+    }
+
+    /// The moment at which the next minute begins; saturates.
+    #[must_use]
+    pub const fn next_minute(self) -> Self {
+        Self(self.minute().saturating_add(1).saturating_mul(60_000))
+    }
+
     /// Whole seconds since the Unix epoch, truncated.
     #[must_use]
     pub const fn unix_secs(self) -> i64 {

@@ -7,6 +7,7 @@
 use super::EventKind;
 use super::command::{NewTransfer, Reply};
 use super::defect::defect;
+use super::rare::Rare;
 use super::refusal::Refusal;
 use super::reservation::{RESERVED_COUNT_MAX, set_back_off};
 use super::sid::{ReservationSid, TaskSid, TransferSid, WorkerSid};
@@ -129,10 +130,10 @@ impl Turn<'_> {
         self.workspace.transfers.insert(sid, transfer);
         self.workspace.touched.transfers.insert(sid);
         if let Some(entry) = self.workspace.tasks.get_mut(&task) {
-            entry.transfers.insert(sid);
+            entry.offers_mut().transfers.insert(sid);
         }
         self.mutate_task(task, |row| {
-            row.transfer = Some(sid);
+            row.transfer.set(Some(sid));
             match new.to {
                 TransferTarget::Worker(_) => row.status = TaskStatus::Reserved,
                 TransferTarget::TaskQueue(queue) => {
@@ -265,12 +266,12 @@ impl Turn<'_> {
     /// Assigned again, in the queue it came from, whatever its worker has done meanwhile (D50).
     fn take_back(&mut self, task: TaskSid) {
         let now = self.now;
-        let transfer = self.workspace.task(task).and_then(|row| row.transfer);
+        let transfer = self.workspace.task(task).and_then(|row| *row.transfer);
         let queue = transfer.and_then(|transfer| self.workspace.transfer(transfer)).map(|row| row.initiating_queue);
         self.mutate_task(task, |row| {
             row.status = TaskStatus::Assigned;
-            row.transfer = None;
-            row.back_offs.clear();
+            row.transfer = Rare::UNSET;
+            row.back_offs = Rare::UNSET;
             if let Some(queue) = queue.filter(|queue| *queue != row.queue) {
                 row.queue = queue;
                 row.queue_entered_at = Some(now);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::alert::Alert;
 use super::command::{Command, Reply};
 use super::defect::defect;
+use super::estimate::MeasuredWait;
 use super::event::EventRecord;
 use super::index::attributes_of;
 use super::refusal::Refusal;
@@ -38,10 +39,14 @@ pub(super) struct Turn<'a> {
     pub(super) alerts: Vec<Alert>,
     /// Pending tasks that are to be looked at again before the command ends.
     pub(super) returning: BTreeMap<TaskSid, Again>,
+    /// Tasks that came into a queue.
+    pub(super) entered: BTreeSet<TaskSid>,
+    pub(super) waits: Vec<MeasuredWait>,
 }
 
 impl<'a> Turn<'a> {
     pub(super) fn new(workspace: &'a mut Workspace, now: Timestamp, sids: &'a mut dyn SidSource) -> Self {
+        workspace.moment = Some(now);
         Self {
             workspace,
             now,
@@ -50,12 +55,16 @@ impl<'a> Turn<'a> {
             freed: BTreeSet::new(),
             alerts: Vec::new(),
             returning: BTreeMap::new(),
+            entered: BTreeSet::new(),
+            waits: Vec::new(),
         }
     }
 
     pub(super) fn finish(mut self, reply: Reply) -> Done {
+        self.offer_by_time();
         self.settle();
-        Done { reply, events: self.events, alerts: self.alerts }
+        self.expect_waits();
+        Done { reply, events: self.events, alerts: self.alerts, waits: self.waits }
     }
 
     pub(super) fn carry_out(&mut self, command: &Command) -> Result<Reply, Refusal> {

@@ -8,6 +8,7 @@ use super::EventKind;
 use super::command::{ChannelName, NewWorker, Reply, WorkerUpdate};
 use super::defect::defect;
 use super::expression::Document;
+use super::index::discount;
 use super::refusal::Refusal;
 use super::sid::{ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerChannelSid, WorkerSid};
 use super::state::{ReservationStatus, RoutingTarget, TaskStatus, Worker, WorkerChannel};
@@ -57,6 +58,7 @@ impl Turn<'_> {
         };
         self.workspace.worker_names.insert(name_key.clone(), sid);
         self.workspace.newest_stamp = self.workspace.newest_stamp.max(self.now);
+        *self.workspace.workers_in.entry(entry.row.activity).or_insert(0) += 1;
         self.workspace.workers.insert(sid, entry);
         let channels: Vec<TaskChannelSid> = self.workspace.task_channels.keys().copied().collect();
         for channel in channels {
@@ -64,7 +66,7 @@ impl Turn<'_> {
         }
         self.touch_worker(sid, None);
         self.workspace.refresh_document(sid);
-        self.workspace.refresh_membership(sid);
+        self.workspace.refresh_membership(sid, |_| true);
         self.workspace.refresh_ready(sid);
         self.workspace.name_taken(&name_key);
         self.record_worker(EventKind::WorkerCreated, sid);
@@ -153,8 +155,9 @@ impl Turn<'_> {
             }
         }
         self.touch_worker(worker, None);
-        self.workspace.refresh_document(worker);
-        self.workspace.refresh_membership(worker);
+        let changed = self.workspace.refresh_document(worker);
+        let renamed = name.is_some();
+        self.workspace.refresh_membership(worker, |queue| renamed || queue.reads(&changed));
         self.workspace.refresh_ready(worker);
         self.record_worker(EventKind::WorkerAttributesUpdate, worker);
         self.free(worker);
@@ -211,6 +214,7 @@ impl Turn<'_> {
         self.workspace.leave_queues(worker, &queues);
         self.record_worker(EventKind::WorkerDeleted, worker);
         let Some(entry) = self.workspace.workers.remove(&worker) else { return Ok(Reply::Done) };
+        discount(&mut self.workspace.workers_in, &entry.row.activity);
         self.freed.remove(&worker);
         self.workspace.worker_names.remove(&entry.row.friendly_name.to_lowercase());
         self.workspace.name_given_up(worker);
@@ -233,7 +237,7 @@ impl Turn<'_> {
             .unwrap_or_default();
         for task in waiting {
             let still = self.workspace.task(task).is_some_and(|row| {
-                row.status == TaskStatus::Pending && row.routing_target == Some(RoutingTarget::Worker(worker))
+                row.status == TaskStatus::Pending && *row.routing_target == Some(RoutingTarget::Worker(worker))
             });
             if still {
                 self.lose_target(task);

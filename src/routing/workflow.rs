@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::expression::{Document, Expression, KnownWorker, OrderBy, Place, Scope, Vocabulary};
 use super::refusal::Refusal;
 use super::sid::TaskQueueSid;
+use super::time::Timestamp;
 
 /// Longest configuration, in bytes (TaskRouter: resource limits).
 pub const CONFIGURATION_BYTES_MAX: usize = 1_038_576;
@@ -100,9 +101,9 @@ impl Routes {
         Ok(Self { filters, default })
     }
 
-    /// The first filter at or after `from` whose expression is true for the task.
-    pub fn first_match(&self, task: &Document, from: usize) -> Option<usize> {
-        let scope = Scope { task: Some(task), ..Scope::default() };
+    /// The first filter at or after `from` whose expression is true for the task at `now`.
+    pub fn first_match(&self, task: &Document, from: usize, now: Timestamp) -> Option<usize> {
+        let scope = Scope { task: Some(task), now: Some(now), ..Scope::default() };
         (from..self.filters.len())
             .find(|&index| self.filters.get(index).is_some_and(|filter| filter.expression.matches(&scope)))
     }

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use super::alert::Alert;
 use super::change::{RowChange, WorkspaceRows};
 use super::command::{Command, NewWorkspace, Reply, Template};
+use super::deadline::{Deadline, TaskDeadlines};
 use super::defect::defect;
+use super::estimate::MeasuredWait;
 use super::event::EventRecord;
-use super::expression::{Document, Expression, Place, Vocabulary};
+use super::expression::{Document, Expression, Place, Scope, Slot, Vocabulary};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
 use super::refusal::Refusal;
 use super::sid::{
@@ -23,6 +25,7 @@ use super::state::{
     Activity, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow, WorkflowVersion,
     WorkspaceSettings,
 };
+use super::tally::Tallies;
 use super::time::Timestamp;
 use super::turn::Turn;
 use super::workflow::Routes;
@@ -30,6 +33,9 @@ use super::workflow::Routes;
 /// The five channels that come with each workspace.
 pub const BUILT_IN_CHANNELS: [(&str, &str); 5] =
     [("default", "Default"), ("voice", "Voice"), ("chat", "Programmable Chat"), ("sms", "SMS"), ("video", "Video")];
+
+/// Before every deadline.
+const START_OF_TIME: Timestamp = Timestamp(i64::MIN);
 
 /// What happened while one command was carried out.
 #[derive(Debug)]
@@ -40,6 +46,8 @@ pub struct Done {
     pub events: Vec<EventRecord>,
     /// What a user should know of, in order.
     pub alerts: Vec<Alert>,
+    /// Waits that are over and had an estimate.
+    pub waits: Vec<MeasuredWait>,
 }
 
 /// An activity with its SID as text, which expressions compare with.
@@ -60,6 +68,19 @@ pub(super) struct QueueEntry {
     pub(super) members_in: BTreeMap<ActivitySid, u32>,
 }
 
+impl QueueEntry {
+    /// Whether the expression is true for a worker.
+    pub(super) fn takes(&self, scope: &Scope<'_>) -> bool {
+        self.expression.as_ref().is_some_and(|expression| expression.matches(scope))
+    }
+
+    /// Whether the expression reads any of these attributes of a worker.
+    pub(super) fn reads(&self, slots: &[Slot]) -> bool {
+        let read = self.expression.as_ref().map_or(&[][..], Expression::worker_slots);
+        read.iter().any(|slot| slots.contains(slot))
+    }
+}
+
 /// A worker with what is derived from its record.
 #[derive(Debug)]
 pub(super) struct WorkerEntry {
@@ -74,20 +95,56 @@ pub(super) struct WorkerEntry {
     pub(super) ready: BTreeMap<LaneKey, ReadyKey>,
 }
 
-/// A task with what is derived from its record.
+/// A task with what is derived from its record. There are many that wait, so it is kept small.
 #[derive(Debug)]
 pub(super) struct TaskEntry {
     pub(super) row: Task,
+    /// `None` while the task was never offered to anybody.
+    pub(super) offers: Option<Box<Offers>>,
+    /// Where it waits; `None` unless pending and placed.
+    pub(super) position: Option<Position>,
+    /// Its entries in the deadline index.
+    pub(super) deadlines: TaskDeadlines,
+    /// The wait that was expected when it entered its queue, in seconds.
+    pub(super) expected_secs: Option<u32>,
+}
+
+/// To whom a task was offered and handed on.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
     /// All reservations, oldest first.
     pub(super) reservations: Vec<ReservationSid>,
     /// The pending, accepted and wrapping ones, oldest first: few, while a task may have had a thousand.
     pub(super) open: Vec<ReservationSid>,
     /// All transfers.
     pub(super) transfers: BTreeSet<TransferSid>,
-    /// Where it waits; `None` unless pending and placed.
-    pub(super) position: Option<Position>,
-    /// Its entries in the deadline index.
-    pub(super) deadlines: Vec<(Timestamp, Deadline)>,
+}
+
+impl TaskEntry {
+    /// A task that is not placed yet.
+    pub(super) const fn new(row: Task) -> Self {
+        Self { row, offers: None, position: None, deadlines: TaskDeadlines::NONE, expected_secs: None }
+    }
+
+    /// All reservations, oldest first.
+    pub(super) fn reservations(&self) -> &[ReservationSid] {
+        self.offers.as_ref().map_or(&[], |offers| &offers.reservations)
+    }
+
+    /// The pending, accepted and wrapping reservations, oldest first.
+    pub(super) fn open(&self) -> &[ReservationSid] {
+        self.offers.as_ref().map_or(&[], |offers| &offers.open)
+    }
+
+    /// All transfers, by SID.
+    pub(super) fn transfers(&self) -> impl Iterator<Item = TransferSid> {
+        self.offers.iter().flat_map(|offers| offers.transfers.iter().copied())
+    }
+
+    /// What to enter a reservation or a transfer in.
+    pub(super) fn offers_mut(&mut self) -> &mut Offers {
+        self.offers.get_or_insert_default()
+    }
 }
 
 /// A workflow configuration that is current or still followed.
@@ -97,23 +154,6 @@ pub(super) struct VersionEntry {
     pub(super) routes: Arc<Routes>,
     /// Pending and reserved tasks that follow it.
     pub(super) followers: usize,
-}
-
-/// Something that happens by itself when its moment comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Deadline {
-    /// A pending reservation times out.
-    Reservation(ReservationSid),
-    /// A task's time to live is over.
-    TaskLife(TaskSid),
-    /// A task's workflow step is over.
-    Step(TaskSid),
-    /// A worker may be offered the task again.
-    BackOff(TaskSid),
-    /// A task was assigned for too long.
-    AssignedTooLong(TaskSid),
-    /// A finished task is removed.
-    Purge(TaskSid),
 }
 
 /// Which records changed since the last [`Workspace::take_changes`].
@@ -133,6 +173,13 @@ pub(super) struct Touched {
     pub(super) transfers: BTreeSet<TransferSid>,
 }
 
+/// What was removed, kept for as long as its last events are being told.
+#[derive(Debug, Default)]
+pub(super) struct Departed {
+    pub(super) tasks: BTreeMap<TaskSid, Task>,
+    pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
+}
+
 /// One workspace in memory.
 #[derive(Debug)]
 pub struct Workspace {
@@ -146,22 +193,36 @@ pub struct Workspace {
     pub(super) workers: BTreeMap<WorkerSid, WorkerEntry>,
     /// Lower-case names.
     pub(super) worker_names: BTreeMap<String, WorkerSid>,
-    pub(super) tasks: BTreeMap<TaskSid, TaskEntry>,
+    pub(super) tasks: BTreeMap<TaskSid, Box<TaskEntry>>,
     pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
     pub(super) transfers: BTreeMap<TransferSid, Transfer>,
     pub(super) vocabulary: Vocabulary,
     pub(super) lanes: BTreeMap<LaneKey, Lane>,
+    /// How many tasks wait in each lane for an answer that may change with the minute.
+    pub(super) timed_lanes: BTreeMap<LaneKey, u32>,
+    /// The minute in which workers were last offered those; unknown after [`Workspace::restore`].
+    pub(super) offered_in: Option<Timestamp>,
     /// Tasks that wait for one named worker and nobody else.
     pub(super) targeted: BTreeMap<WorkerSid, BTreeSet<(TaskKey, TaskSid)>>,
     /// Tasks that wait for a known worker by a name that nobody bears, by that name in lower case.
     pub(super) awaited: BTreeMap<String, BTreeSet<TaskSid>>,
     pub(super) deadlines: BTreeSet<(Timestamp, Deadline)>,
+    /// Tasks counted, for real-time statistics.
+    pub(super) tallies: Tallies,
+    /// Workers by activity.
+    pub(super) workers_in: BTreeMap<ActivitySid, u32>,
     /// Queues whose expression mentions activities or channel figures, so that membership moves with them.
     pub(super) dynamic_queues: BTreeSet<TaskQueueSid>,
     /// Newest idle stamp given out; stamps never repeat, so that round robin holds within one millisecond.
     pub(super) newest_stamp: Timestamp,
+    /// Of the newest command since the start; times in lanes are counted from it.
+    pub(super) moment: Option<Timestamp>,
     pub(super) tasks_max: usize,
     pub(super) touched: Touched,
+    /// Removed since the last [`Workspace::take_changes`].
+    pub(super) departing: Departed,
+    /// Removed before that, with the changes that were taken then.
+    pub(super) departed: Departed,
 }
 
 impl Workspace {
@@ -213,13 +274,20 @@ impl Workspace {
             transfers: BTreeMap::new(),
             vocabulary: Vocabulary::default(),
             lanes: BTreeMap::new(),
+            timed_lanes: BTreeMap::new(),
+            offered_in: None,
             targeted: BTreeMap::new(),
             awaited: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            tallies: Tallies::default(),
+            workers_in: BTreeMap::new(),
             dynamic_queues: BTreeSet::new(),
-            newest_stamp: Timestamp(i64::MIN),
+            newest_stamp: START_OF_TIME,
+            moment: None,
             tasks_max: super::task::TASKS_MAX,
             touched: Touched::default(),
+            departing: Departed::default(),
+            departed: Departed::default(),
         }
     }
 
@@ -239,7 +307,9 @@ impl Workspace {
 
     /// Earliest moment at which [`Command::Tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let minute =
+            (!self.timed_lanes.is_empty()).then(|| self.offered_in.map_or(START_OF_TIME, Timestamp::next_minute));
+        [self.deadlines.first().map(|(at, _)| *at), minute].into_iter().flatten().min()
     }
 
     /// The workspace's own fields.
@@ -247,9 +317,34 @@ impl Workspace {
         &self.settings
     }
 
+    /// A task that was removed by the changes that were taken last, or is there still.
+    pub fn task_or_departed(&self, task: TaskSid) -> Option<&Task> {
+        self.task(task).or_else(|| self.departed.tasks.get(&task))
+    }
+
+    /// The same of a reservation.
+    pub fn reservation_or_departed(&self, reservation: ReservationSid) -> Option<&Reservation> {
+        self.reservation(reservation).or_else(|| self.departed.reservations.get(&reservation))
+    }
+
     /// A task, also one that has ended but is not removed yet.
     pub fn task(&self, task: TaskSid) -> Option<&Task> {
         self.tasks.get(&task).map(|entry| &entry.row)
+    }
+
+    /// All activities, by SID.
+    pub fn activities(&self) -> impl Iterator<Item = &Activity> {
+        self.activities.values().map(|entry| &entry.row)
+    }
+
+    /// A task channel.
+    pub fn task_channel(&self, channel: TaskChannelSid) -> Option<&TaskChannel> {
+        self.task_channels.get(&channel)
+    }
+
+    /// A workflow.
+    pub fn workflow(&self, workflow: WorkflowSid) -> Option<&Workflow> {
+        self.workflows.get(&workflow)
     }
 
     /// A worker.
@@ -272,13 +367,13 @@ impl Workspace {
         self.tasks
             .get(&task)
             .into_iter()
-            .flat_map(|entry| entry.reservations.iter())
+            .flat_map(|entry| entry.reservations())
             .filter_map(|sid| self.reservations.get(sid))
     }
 
     /// The pending, accepted and wrapping reservations of a task, oldest first.
     pub fn open_reservations_of_task(&self, task: TaskSid) -> impl Iterator<Item = &Reservation> {
-        let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.open.iter());
+        let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.open());
         sids.filter_map(|sid| self.reservations.get(sid))
     }
 
@@ -287,10 +382,15 @@ impl Workspace {
         self.transfers.get(&transfer)
     }
 
+    /// How many tasks wait or are offered under any version of the workflow.
+    pub fn followers_of(&self, workflow: WorkflowSid) -> usize {
+        self.versions.range((workflow, 0)..=(workflow, u32::MAX)).map(|(_, entry)| entry.followers).sum()
+    }
+
     /// The transfers of a task, by SID.
     pub fn transfers_of_task(&self, task: TaskSid) -> impl Iterator<Item = &Transfer> {
-        let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.transfers.iter());
-        sids.filter_map(|sid| self.transfers.get(sid))
+        let sids = self.tasks.get(&task).into_iter().flat_map(|entry| entry.transfers());
+        sids.filter_map(|sid| self.transfers.get(&sid))
     }
 
     /// The pending, accepted and wrapping reservations of a worker, by SID.
@@ -306,6 +406,7 @@ impl Workspace {
     /// The rows to write for everything that changed since the last call.
     pub fn take_changes(&mut self) -> Vec<RowChange> {
         let touched = std::mem::take(&mut self.touched);
+        self.departed = std::mem::take(&mut self.departing);
         if touched.deleted {
             self.touched.deleted = true;
             return vec![RowChange::WorkspaceDeleted];
@@ -447,6 +548,7 @@ impl Workspace {
                 ready: BTreeMap::new(),
                 row,
             };
+            *workspace.workers_in.entry(entry.row.activity).or_insert(0) += 1;
             workspace.workers.insert(entry.row.sid, entry);
         }
         for row in rows.worker_channels {
@@ -454,24 +556,16 @@ impl Workspace {
                 worker.channels.insert(row.channel, row);
             }
         }
-        for row in rows.tasks {
-            let entry = TaskEntry {
-                reservations: Vec::new(),
-                open: Vec::new(),
-                transfers: BTreeSet::new(),
-                position: None,
-                deadlines: Vec::new(),
-                row,
-            };
-            workspace.tasks.insert(entry.row.sid, entry);
-        }
+        // Collected and not inserted one by one: in order they are packed closely, which counts with many tasks.
+        workspace.tasks = rows.tasks.into_iter().map(|row| (row.sid, Box::new(TaskEntry::new(row)))).collect();
         let mut reservations = rows.reservations;
         reservations.sort_by_key(|row| (row.created_at, row.sid));
         for row in reservations {
             if let Some(task) = workspace.tasks.get_mut(&row.task) {
-                task.reservations.push(row.sid);
+                let offers = task.offers_mut();
+                offers.reservations.push(row.sid);
                 if row.status.is_open() {
-                    task.open.push(row.sid);
+                    offers.open.push(row.sid);
                 }
             }
             if row.status.is_open()
@@ -486,7 +580,7 @@ impl Workspace {
         }
         for row in rows.transfers {
             if let Some(task) = workspace.tasks.get_mut(&row.task) {
-                task.transfers.insert(row.sid);
+                task.offers_mut().transfers.insert(row.sid);
             }
             workspace.transfers.insert(row.sid, row);
         }

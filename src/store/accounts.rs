@@ -13,20 +13,41 @@ const MAX_ALERTS: u32 = 1_000;
 impl Store {
     /// One account.
     pub async fn account(&self, sid: AccountSid) -> Result<Option<Account>, Error> {
-        let mut connection = self.read_pool().acquire().await?;
-        Ok(select(&mut connection, "WHERE sid = $1", Some(&sid.to_string())).await?.pop())
+        let found = {
+            let mut connection = self.read_pool().acquire().await?;
+            select(&mut connection, "WHERE sid = $1", Some(&sid.to_string())).await?.pop()
+        };
+        match found {
+            Some(row) => self.secrets().account(row).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// All accounts, oldest first.
     pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
-        let mut connection = self.read_pool().acquire().await?;
-        select(&mut connection, "ORDER BY created_at, sid", None).await
+        let rows = {
+            let mut connection = self.read_pool().acquire().await?;
+            select(&mut connection, "ORDER BY created_at, sid", None).await?
+        };
+        let mut accounts = Vec::with_capacity(rows.len());
+        for row in rows {
+            accounts.push(self.secrets().account(row).await?);
+        }
+        Ok(accounts)
     }
 
     /// Writes an account; one that is there already gets the new name and token and keeps its creation, so that a
     /// token can be exchanged. It is on disk when this returns.
     pub async fn create_account(&self, account: Account) -> Result<(), Error> {
-        self.write(Work::of_account(account)).await
+        let row = self.secrets().seal_account(account);
+        self.write(Work::of_account(row)).await
+    }
+
+    /// How many workspaces an account has.
+    pub async fn count_workspaces(&self, account: AccountSid) -> Result<u64, Error> {
+        let sql = "SELECT COUNT(*) FROM workspaces WHERE account_sid = $1";
+        let count: i64 = sqlx::query_scalar(sql).bind(account.to_string()).fetch_one(self.read_pool()).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Adds a line to the alert log; it is on disk when this returns.

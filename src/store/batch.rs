@@ -5,8 +5,8 @@
 use secrecy::SecretString;
 
 use crate::routing::{
-    AccountSid, AlertSid, EventRecord, ReservationSid, RowChange, TaskSid, Timestamp, WorkerSid, WorkspaceRows,
-    WorkspaceSid,
+    AccountSid, AlertSid, ApiKeySid, EventRecord, ReservationSid, RowChange, TaskSid, Timestamp, WorkerSid,
+    WorkspaceRows, WorkspaceSid,
 };
 
 /// All that one turn of a workspace changed: written as a whole or not at all.
@@ -126,6 +126,23 @@ pub struct Account {
     pub auth_token: SecretString,
     /// Creation.
     pub created_at: Timestamp,
+}
+
+/// An API key: another user name and password of its account, which can be revoked.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// The key.
+    pub sid: ApiKeySid,
+    /// Whose.
+    pub account: AccountSid,
+    /// A name for people.
+    pub friendly_name: String,
+    /// Password of Basic auth and key of access tokens' signatures.
+    pub secret: SecretString,
+    /// Creation.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
 }
 
 /// One line of the alert log.

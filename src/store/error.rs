@@ -46,6 +46,14 @@ pub enum Error {
         /// The text that was given.
         url: String,
     },
+    /// The keys of the encrypted secrets are missing or wrong. Nothing was changed.
+    #[error("{origin}: {problem}")]
+    Keys {
+        /// The file or setting that the keys come from.
+        origin: Arc<str>,
+        /// What is wrong with it, and what is expected.
+        problem: Arc<str>,
+    },
     /// The files of the database could not be prepared.
     #[error("cannot use {}: {error}", path.display())]
     File {
@@ -57,6 +65,9 @@ pub enum Error {
     /// Any other error of the database driver.
     #[error("the database refused: {0}")]
     Driver(Arc<sqlx::Error>),
+    /// The same while a workspace was read as a whole.
+    #[error("the database refused: {0}")]
+    Load(Arc<rusqlite::Error>),
 }
 
 impl Error {
@@ -71,8 +82,9 @@ impl Error {
             Self::Inconsistent { .. } => "inconsistent",
             Self::Schema(_) => "schema",
             Self::UnsupportedUrl { .. } => "unsupported_url",
+            Self::Keys { .. } => "keys",
             Self::File { .. } => "file",
-            Self::Driver(_) => "driver",
+            Self::Driver(_) | Self::Load(_) => "driver",
         }
     }
 
@@ -87,6 +99,15 @@ impl From<sqlx::Error> for Error {
             Severity::Busy => Self::Busy,
             Severity::Full => Self::unavailable("the disk is full"),
             Severity::Fatal | Severity::Statement => Self::Driver(Arc::new(error)),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Self::Busy,
+            _ => Self::Load(Arc::new(error)),
         }
     }
 }

@@ -5,50 +5,92 @@
 
 use std::str::FromStr;
 
-use secrecy::SecretString;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
+    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
     VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Account, Alert, Error, OutboxRow, VoiceTaskRow};
+use super::{Alert, Error, OutboxRow, VoiceTaskRow};
 use crate::routing::{
     Activity, BackOff, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
     Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
     WorkspaceSettings,
 };
 
+/// A row of either driver; the outer `None` is a value of another type, the inner one NULL.
+#[expect(clippy::option_option, reason = "a value of another type is not the same as NULL")]
+pub(super) trait Columns {
+    /// A text or NULL.
+    fn text(&self, index: usize) -> Option<Option<&str>>;
+    /// A whole number or NULL.
+    fn int(&self, index: usize) -> Option<Option<i64>>;
+}
+
+impl Columns for SqliteRow {
+    fn text(&self, index: usize) -> Option<Option<&str>> {
+        self.try_get(index).ok()
+    }
+
+    fn int(&self, index: usize) -> Option<Option<i64>> {
+        self.try_get(index).ok()
+    }
+}
+
+impl Columns for rusqlite::Row<'_> {
+    fn text(&self, index: usize) -> Option<Option<&str>> {
+        self.get_ref(index).ok()?.as_str_or_null().ok()
+    }
+
+    fn int(&self, index: usize) -> Option<Option<i64>> {
+        self.get_ref(index).ok()?.as_i64_or_null().ok()
+    }
+}
+
 /// Reads the columns of one row from left to right.
 pub(super) struct Fields<'r> {
     table: &'static Table,
-    row: &'r SqliteRow,
+    row: &'r dyn Columns,
     next: usize,
 }
 
 impl<'r> Fields<'r> {
     /// Begins at the first column of a row that was selected with all columns of `table`.
-    pub(super) const fn new(table: &'static Table, row: &'r SqliteRow) -> Self {
+    pub(super) const fn new(table: &'static Table, row: &'r dyn Columns) -> Self {
         Self { table, row, next: 0 }
     }
 
     /// The error for the column that was read last.
     fn inconsistent(&self) -> Error {
-        let part = |index: usize| match self.row.try_get::<String, usize>(index) {
-            Ok(text) => text,
-            Err(_) => {
-                self.row.try_get::<i64, usize>(index).map_or_else(|_| "?".to_owned(), |number| number.to_string())
-            }
+        let part = |index: usize| match (self.row.text(index), self.row.int(index)) {
+            (Some(Some(text)), _) => text.to_owned(),
+            (_, Some(Some(number))) => number.to_string(),
+            _ => "?".to_owned(),
         };
         let row = (0..self.table.key_columns).map(part).collect::<Vec<_>>().join("/");
         Error::Inconsistent { table: self.table.name, column: self.table.columns[self.next - 1], row }
     }
 
-    fn raw<T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(&mut self) -> Result<T, Error> {
-        let value = self.row.try_get(self.next);
+    fn str_option(&mut self) -> Result<Option<&'r str>, Error> {
+        let text = self.row.text(self.next);
         self.next += 1;
-        value.map_err(|_| self.inconsistent())
+        text.ok_or_else(|| self.inconsistent())
+    }
+
+    fn str(&mut self) -> Result<&'r str, Error> {
+        self.str_option()?.ok_or_else(|| self.inconsistent())
+    }
+
+    fn i64_option(&mut self) -> Result<Option<i64>, Error> {
+        let number = self.row.int(self.next);
+        self.next += 1;
+        number.ok_or_else(|| self.inconsistent())
+    }
+
+    fn i64(&mut self) -> Result<i64, Error> {
+        self.i64_option()?.ok_or_else(|| self.inconsistent())
     }
 
     const fn skip(&mut self) {
@@ -56,15 +98,15 @@ impl<'r> Fields<'r> {
     }
 
     fn text(&mut self) -> Result<String, Error> {
-        self.raw()
+        self.str().map(str::to_owned)
     }
 
     fn text_option(&mut self) -> Result<Option<String>, Error> {
-        self.raw()
+        Ok(self.str_option()?.map(str::to_owned))
     }
 
     fn read<T>(&mut self, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
-        let text = self.raw()?;
+        let text = self.str()?;
         read(text).ok_or_else(|| self.inconsistent())
     }
 
@@ -73,22 +115,22 @@ impl<'r> Fields<'r> {
     }
 
     fn parsed_option<T: FromStr>(&mut self) -> Result<Option<T>, Error> {
-        let text: Option<&str> = self.raw()?;
+        let text = self.str_option()?;
         text.map(|text| text.parse().map_err(|_| self.inconsistent())).transpose()
     }
 
     fn int<T: TryFrom<i64>>(&mut self) -> Result<T, Error> {
-        let number: i64 = self.raw()?;
+        let number = self.i64()?;
         T::try_from(number).map_err(|_| self.inconsistent())
     }
 
     fn int_option<T: TryFrom<i64>>(&mut self) -> Result<Option<T>, Error> {
-        let number: Option<i64> = self.raw()?;
+        let number = self.i64_option()?;
         number.map(|number| T::try_from(number).map_err(|_| self.inconsistent())).transpose()
     }
 
     fn flag(&mut self) -> Result<bool, Error> {
-        match self.raw::<i64>()? {
+        match self.i64()? {
             0 => Ok(false),
             1 => Ok(true),
             _ => Err(self.inconsistent()),
@@ -96,12 +138,11 @@ impl<'r> Fields<'r> {
     }
 
     fn moment(&mut self) -> Result<Timestamp, Error> {
-        self.raw().map(Timestamp)
+        self.i64().map(Timestamp)
     }
 
     fn moment_option(&mut self) -> Result<Option<Timestamp>, Error> {
-        let moment: Option<i64> = self.raw()?;
-        Ok(moment.map(Timestamp))
+        Ok(self.i64_option()?.map(Timestamp))
     }
 }
 
@@ -213,7 +254,7 @@ from_row! {
         status: fields.read(TaskStatus::from_text)?,
         priority: fields.int()?,
         timeout_secs: fields.int()?,
-        reason: fields.text_option()?,
+        reason: fields.text_option()?.into(),
         channel: fields.parsed()?,
         queue: fields.parsed_option()?,
         queue_entered_at: fields.moment_option()?,
@@ -223,16 +264,16 @@ from_row! {
         base_at: fields.moment()?,
         filter_timed_out: fields.flag()?,
         virtual_start_at: fields.moment()?,
-        routing_target: fields.parsed_option()?,
+        routing_target: fields.parsed_option()?.into(),
         ignore_capacity: fields.flag()?,
         reserved_count: fields.int()?,
-        back_offs: fields.read(back_offs_from_text)?,
+        back_offs: fields.read(back_offs_from_text)?.into(),
         version: fields.int()?,
-        assigned_at: fields.moment_option()?,
-        finished_at: fields.moment_option()?,
+        assigned_at: fields.moment_option()?.into(),
+        finished_at: fields.moment_option()?.into(),
         created_at: fields.moment()?,
         updated_at: fields.moment()?,
-        transfer: fields.parsed_option()?,
+        transfer: fields.parsed_option()?.into(),
         attributes_changed: fields.flag()?,
     };
     Reservation, RESERVATIONS, |fields| Self {
@@ -282,11 +323,21 @@ from_row! {
         state: fields.text()?,
         updated_at: fields.moment()?,
     };
-    Account, ACCOUNTS, |fields| Self {
+    AccountRow, ACCOUNTS, |fields| Self {
         sid: fields.parsed()?,
         friendly_name: fields.text()?,
-        auth_token: SecretString::from(fields.text()?),
+        auth_token: fields.text()?,
+        auth_token_key: fields.text_option()?,
         created_at: fields.moment()?,
+    };
+    ApiKeyRow, API_KEYS, |fields| Self {
+        sid: fields.parsed()?,
+        account: fields.parsed()?,
+        friendly_name: fields.text()?,
+        secret: fields.text()?,
+        secret_key: fields.text()?,
+        created_at: fields.moment()?,
+        updated_at: fields.moment()?,
     };
     Alert, ALERTS, |fields| Self {
         sid: fields.parsed()?,

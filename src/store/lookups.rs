@@ -6,10 +6,14 @@
 use std::str::FromStr;
 
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
 use super::load::select;
 use super::{Error, Store, VoiceTaskRow};
-use crate::routing::{AccountSid, ReservationSid, TaskSid, WorkerSid, WorkflowSid, WorkspaceSid};
+use crate::routing::{
+    AccountSid, ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerChannelSid, WorkerSid,
+    WorkflowSid, WorkspaceSid,
+};
 
 impl Store {
     /// Whose a workspace is.
@@ -59,6 +63,55 @@ impl Store {
         // SIDs begin with the time of creation.
         let newest = "WHERE call_sid = $1 ORDER BY task_sid DESC LIMIT 1";
         Ok(select(&mut connection, newest, Some(call)).await?.pop())
+    }
+
+    /// The task channel that a worker channel of the workspace is about.
+    pub async fn channel_of_worker_channel(
+        &self,
+        workspace: WorkspaceSid,
+        sid: WorkerChannelSid,
+    ) -> Result<Option<TaskChannelSid>, Error> {
+        let sql = "SELECT workspace_sid, task_channel_sid FROM worker_channels WHERE sid = $1";
+        let columns = ["workspace_sid", "task_channel_sid"];
+        match self.lookup(sql, &sid.to_string(), "worker_channels", columns).await? {
+            Some([of, channel]) if of.parse::<WorkspaceSid>()? == workspace => Ok(Some(channel.parse()?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Workflows of the workspace with that name.
+    pub async fn workflows_named(&self, workspace: WorkspaceSid, name: &str) -> Result<Vec<WorkflowSid>, Error> {
+        let sql = "SELECT sid FROM workflows WHERE workspace_sid = $1 AND friendly_name = $2";
+        self.named(sql, workspace, name, "workflows").await
+    }
+
+    /// Task queues of the workspace with that name.
+    pub async fn task_queues_named(&self, workspace: WorkspaceSid, name: &str) -> Result<Vec<TaskQueueSid>, Error> {
+        let sql = "SELECT sid FROM task_queues WHERE workspace_sid = $1 AND friendly_name = $2";
+        self.named(sql, workspace, name, "task_queues").await
+    }
+
+    /// Activities of the workspace with that name.
+    pub async fn activities_named(&self, workspace: WorkspaceSid, name: &str) -> Result<Vec<ActivitySid>, Error> {
+        let sql = "SELECT sid FROM activities WHERE workspace_sid = $1 AND friendly_name = $2";
+        self.named(sql, workspace, name, "activities").await
+    }
+
+    async fn named<S: FromStr>(
+        &self,
+        sql: &'static str,
+        workspace: WorkspaceSid,
+        name: &str,
+        table: &'static str,
+    ) -> Result<Vec<S>, Error> {
+        let query = sqlx::query(sql).bind(workspace.to_string()).bind(name.to_owned());
+        let rows = query.fetch_all(self.read_pool()).await?;
+        let read = |row: &SqliteRow| {
+            let text: String = row.try_get(0)?;
+            let cell = Cell { table, column: "sid", row: text.clone(), text };
+            cell.parse()
+        };
+        rows.iter().map(read).collect()
     }
 
     async fn lookup<const N: usize>(

@@ -21,7 +21,13 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: &[Migration] = &[migration!("0001_foundation"), migration!("0002_transfers")];
+const MIGRATIONS: &[Migration] = &[
+    migration!("0001_foundation"),
+    migration!("0002_transfers"),
+    migration!("0003_statistics"),
+    migration!("0004_keys"),
+    migration!("0005_list_indices"),
+];
 
 fn checksum(migration: &Migration) -> String {
     BASE64_STANDARD.encode(Sha256::digest(migration.sql.as_bytes()))

@@ -1,29 +1,38 @@
 //! Rows on disk: SQLite now, behind one [`Store`] type; it must not decide anything or call the network.
 //!
 //! Writes go to one writer task that puts everything that waits, of all workspaces, into one commit (`writer`); reads
-//! use a pool of read-only connections. SQL is kept portable: `$1` placeholders, `ON CONFLICT … DO UPDATE`, values that
-//! are text, whole numbers or flags. Start with [`Store`], then [`Batch`], then `writer`.
+//! use a pool of read-only connections. What statistics count is made of the events and written with them (`work`). SQL
+//! is kept portable: `$1` placeholders, `ON CONFLICT … DO UPDATE`, values that are text, whole numbers or flags. Start
+//! with [`Store`], then [`Batch`], then `writer`.
 
 mod accounts;
+mod api_keys;
 mod batch;
+mod checkpoint;
 mod error;
 mod fields;
 mod files;
+mod key_file;
+pub mod lists;
 mod load;
 mod lookups;
 mod migrations;
 pub mod pages;
+mod retention;
 mod rows;
+mod secrets;
 mod sqlite;
 mod statements;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 pub mod views;
 mod work;
 mod writer;
 
-pub use batch::{Account, Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
+pub use batch::{Account, Alert, ApiKey, Batch, Loaded, OutboxRow, VoiceTaskRow};
 pub use error::Error;
+pub use secrets::{KeySource, SecretsReport};
 pub use sqlite::SqliteStore;
 
 use work::Work;
@@ -36,22 +45,40 @@ pub enum Store {
 }
 
 impl Store {
-    /// Opens the database of `url` (`sqlite:PATH`, made when absent; `sqlite::memory:` is a file that goes away with
-    /// the store), takes the process lock and brings the schema up to date. A second process gets [`Error::InUse`].
+    /// Opens the database of `url` with the keys of the file beside it; see [`Store::open_with`].
     pub async fn open(url: &str) -> Result<Self, Error> {
-        SqliteStore::open(url).await.map(Self::Sqlite)
+        Self::open_with(url, KeySource::BesideDatabase).await
     }
 
-    /// Opens the database beside a running server, without the process lock: for `create-account` and `doctor`.
-    /// Brings the schema up to date when no server runs.
-    pub async fn open_shared(url: &str) -> Result<Self, Error> {
-        SqliteStore::open_shared(url).await.map(Self::Sqlite)
+    /// Opens the database of `url` (`sqlite:PATH`, made when absent; `sqlite::memory:` is a file that goes away with
+    /// the store), takes the process lock and brings the schema up to date. A second process gets [`Error::InUse`].
+    /// Secrets that are still in clear are encrypted; keys that do not open every secret are [`Error::Keys`].
+    pub async fn open_with(url: &str, keys: KeySource) -> Result<Self, Error> {
+        SqliteStore::open(url, keys).await.map(Self::Sqlite)
+    }
+
+    /// Opens the database beside a running server, without the process lock: for commands such as `create-account`
+    /// and `doctor`. Brings the schema up to date when no server runs.
+    pub async fn open_shared(url: &str, keys: KeySource) -> Result<Self, Error> {
+        SqliteStore::open_shared(url, keys).await.map(Self::Sqlite)
+    }
+
+    /// Encrypts all secrets with the first key; returns how many were encrypted with another one. Refused with
+    /// [`Error::InUse`] while a server runs, because that may not have the key.
+    pub async fn reencrypt(url: &str, keys: KeySource) -> Result<(u64, SecretsReport), Error> {
+        SqliteStore::reencrypt(url, keys).await
     }
 
     /// Brings the schema up to date; returns the names of the migrations that were applied. Refused with
     /// [`Error::InUse`] while a server runs.
     pub async fn migrate(url: &str) -> Result<Vec<String>, Error> {
         SqliteStore::migrate(url).await
+    }
+
+    /// Opens every secret in the database, and tells what they are encrypted with.
+    pub async fn check_secrets(&self) -> Result<SecretsReport, Error> {
+        let mut connection = self.read_pool().acquire().await?;
+        self.secrets().report(&mut connection).await
     }
 
     /// The read-only connections. Reads see everything that was acknowledged before they began.
@@ -87,6 +114,12 @@ impl Store {
     pub async fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close().await,
+        }
+    }
+
+    const fn secrets(&self) -> &std::sync::Arc<secrets::Secrets> {
+        match self {
+            Self::Sqlite(store) => store.secrets(),
         }
     }
 

@@ -1,26 +1,19 @@
-//! Lists of the read side, cut into pages by position (keyset), never by counting rows from the start.
+//! Pieces of lists, cut by position (keyset), never by counting rows from the start.
 //!
 //! A [`Cursor`] is the place of one row in the order of its list; a page is what lies after or before it, so rows that
 //! are added meanwhile neither repeat nor hide others. `OFFSET` serves only clients that name a page number without a
 //! token. SQL is put together here alone: from literals of this crate and `$n` placeholders, values are always bound.
-//! Start with [`Span`] and [`Store::tasks`].
+//! Which lists there are is in [`super::lists`]. Start with [`Span`] and `Select::page`.
 
+use std::cmp::Ordering;
 use std::fmt::Display;
 use std::marker::PhantomData;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
-use super::views::{
-    ActivityView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, View, WorkerChannelView,
-    WorkerView, WorkflowView, WorkspaceView, under,
-};
-use super::{Error, Store};
-use crate::routing::command::{ChannelName, ReservationParent};
-use crate::routing::{
-    AccountSid, ActivitySid, EventSid, ReservationSid, ReservationStatus, RoutingTarget, TaskQueueSid, TaskSid,
-    TaskStatus, Timestamp, WorkerSid, WorkflowSid, WorkspaceSid,
-};
+use super::Error;
+use super::views::View;
 
 /// The place of one row in the order of its list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +72,24 @@ impl<T> List<T> {
     pub const fn empty() -> Self {
         Self { entries: Vec::new(), before: None, after: None }
     }
+
+    /// The piece that `span` asked for, of the rows that were `found` in the direction of the span: one more than asked
+    /// for, if there is one.
+    #[must_use]
+    pub fn of_found(mut found: Vec<Entry<T>>, span: &Span) -> Self {
+        let backwards = matches!(span.seek, Seek::Before(_));
+        let wanted = usize::try_from(span.limit).unwrap_or(usize::MAX);
+        let more = found.len() > wanted;
+        found.truncate(wanted);
+        if backwards {
+            found.reverse();
+        }
+        let first = found.first().map(|entry| entry.at.clone());
+        let last = found.last().map(|entry| entry.at.clone());
+        let from_elsewhere = !matches!(span.seek, Seek::First);
+        let (more_before, more_after) = if backwards { (more, true) } else { (from_elsewhere, more) };
+        Self { entries: found, before: first.filter(|_| more_before), after: last.filter(|_| more_after) }
+    }
 }
 
 /// Upwards or downwards.
@@ -90,7 +101,9 @@ pub enum Direction {
 }
 
 impl Direction {
-    const fn reversed(self, reverse: bool) -> Self {
+    /// This direction, or the other one.
+    #[must_use]
+    pub const fn reversed(self, reverse: bool) -> Self {
         match (self, reverse) {
             (Self::Ascending, true) | (Self::Descending, false) => Self::Descending,
             (Self::Descending, true) | (Self::Ascending, false) => Self::Ascending,
@@ -112,76 +125,6 @@ impl Direction {
     }
 }
 
-/// What tasks can be ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the value of Ordering of the same name")]
-pub enum TaskKey {
-    DateCreated,
-    Priority,
-    VirtualStartTime,
-}
-
-/// Which activities.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each field is the query parameter of the same name")]
-pub struct ActivityFilter {
-    pub friendly_name: Option<String>,
-    pub available: Option<bool>,
-}
-
-/// Which workers.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each field is the query parameter of the same name")]
-pub struct WorkerFilter {
-    pub activity_name: Option<String>,
-    pub activity: Option<ActivitySid>,
-    pub available: Option<bool>,
-    /// Ignores case.
-    pub friendly_name: Option<String>,
-}
-
-/// Which tasks.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each field is the query parameter of the same name")]
-pub struct TaskFilter {
-    /// Any of these; all when empty.
-    pub assignment_status: Vec<TaskStatus>,
-    pub priority: Option<i32>,
-    pub workflow: Option<WorkflowSid>,
-    pub workflow_name: Option<String>,
-    pub task_queue: Option<TaskQueueSid>,
-    pub task_queue_name: Option<String>,
-    pub routing_target: Option<RoutingTarget>,
-    /// Add-ons do not exist: true finds nothing.
-    pub has_addons: Option<bool>,
-}
-
-/// Which reservations.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each field is the query parameter of the same name")]
-pub struct ReservationFilter {
-    pub reservation_status: Option<ReservationStatus>,
-    pub worker: Option<WorkerSid>,
-}
-
-/// Which events.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each field is the query parameter of the same name")]
-pub struct EventFilter {
-    pub event_type: Option<String>,
-    pub sid: Option<EventSid>,
-    pub task: Option<TaskSid>,
-    pub worker: Option<WorkerSid>,
-    pub reservation: Option<ReservationSid>,
-    pub task_queue: Option<TaskQueueSid>,
-    pub workflow: Option<WorkflowSid>,
-    pub task_channel: Option<ChannelName>,
-    /// Inclusive.
-    pub from: Option<Timestamp>,
-    /// Inclusive.
-    pub until: Option<Timestamp>,
-}
-
 /// A value to bind.
 #[derive(Debug, Clone)]
 enum Value {
@@ -201,13 +144,48 @@ pub(super) struct Select<T> {
     conditions: Vec<String>,
     values: Vec<Value>,
     keys: Vec<Key>,
-    view: PhantomData<T>,
+    /// No two rows have the same keys, so the SID adds nothing.
+    total: bool,
+    /// Follows the table's name.
+    hint: &'static str,
+    view: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Select<T> {
+    fn clone(&self) -> Self {
+        Self {
+            conditions: self.conditions.clone(),
+            values: self.values.clone(),
+            keys: self.keys.clone(),
+            total: self.total,
+            hint: self.hint,
+            view: PhantomData,
+        }
+    }
+}
+
+/// Compares two places in the order given by `columns`.
+fn in_order(columns: &[Key], one: &Cursor, other: &Cursor) -> Ordering {
+    let keys = one.keys.iter().zip(&other.keys).map(|(one, other)| one.cmp(other));
+    let steps = keys.chain([one.sid.cmp(&other.sid)]).zip(columns);
+    steps.fold(Ordering::Equal, |so_far, (step, key)| {
+        so_far.then(match key.direction {
+            Direction::Ascending => step,
+            Direction::Descending => step.reverse(),
+        })
+    })
+}
+
+/// Where the last run of keys of one direction begins.
+fn last_run(columns: &[Key]) -> usize {
+    let last = columns.last().map(|key| key.direction);
+    columns.iter().rposition(|key| Some(key.direction) != last).map_or(0, |before| before + 1)
 }
 
 impl<T: View> Select<T> {
     /// All rows.
     pub(super) const fn new() -> Self {
-        Self { conditions: Vec::new(), values: Vec::new(), keys: Vec::new(), view: PhantomData }
+        Self { conditions: Vec::new(), values: Vec::new(), keys: Vec::new(), total: false, hint: "", view: PhantomData }
     }
 
     /// Only rows for which `condition` holds; each `?` in it stands for the text form of `value`.
@@ -216,12 +194,12 @@ impl<T: View> Select<T> {
     }
 
     /// The same with a number.
-    fn filter_number(self, condition: &'static str, value: i64) -> Self {
+    pub(super) fn filter_number(self, condition: &'static str, value: i64) -> Self {
         self.with(condition, Value::Integer(value))
     }
 
     /// The same, if there is a value.
-    fn filter_some(self, condition: &'static str, value: Option<impl Display>) -> Self {
+    pub(super) fn filter_some(self, condition: &'static str, value: Option<impl Display>) -> Self {
         match value {
             Some(value) => self.filter(condition, value),
             None => self,
@@ -229,7 +207,7 @@ impl<T: View> Select<T> {
     }
 
     /// Only rows whose `column` is one of `values`; all rows when there are none.
-    fn filter_any(mut self, column: &'static str, values: &[impl Display]) -> Self {
+    pub(super) fn filter_any(mut self, column: &'static str, values: &[impl Display]) -> Self {
         if values.is_empty() {
             return self;
         }
@@ -239,8 +217,20 @@ impl<T: View> Select<T> {
     }
 
     /// Orders by `column`, after the columns named before; the SID comes last of itself.
-    fn order(mut self, column: &'static str, direction: Direction) -> Self {
+    pub(super) fn order(mut self, column: &'static str, direction: Direction) -> Self {
         self.keys.push(Key { column, direction });
+        self
+    }
+
+    /// The keys named so far tell any two rows apart.
+    pub(super) const fn total(mut self) -> Self {
+        self.total = true;
+        self
+    }
+
+    /// Names the index to walk, in SQLite's words, where it would choose another; for views of one table.
+    pub(super) const fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = hint;
         self
     }
 
@@ -255,27 +245,18 @@ impl<T: View> Select<T> {
         format!("${}", self.values.len())
     }
 
-    /// The condition that a row comes after `cursor` in the order given by `columns`.
-    fn seek(&mut self, columns: &[Key], cursor: Cursor) {
-        let numbers = cursor.keys.into_iter().map(Value::Integer);
-        let values: Vec<_> = numbers.chain([Value::Text(cursor.sid)]).map(|value| self.bind(value)).collect();
-        let same = columns.windows(2).all(|pair| pair[0].direction == pair[1].direction);
-        let condition = if same {
-            let names: Vec<_> = columns.iter().map(|key| key.column).collect();
-            format!("({}) {} ({})", names.join(", "), columns[0].direction.comparison(), values.join(", "))
-        } else {
-            let steps: Vec<_> = (0..columns.len())
-                .map(|last| {
-                    let mut parts: Vec<_> =
-                        (0..last).map(|equal| format!("{} = {}", columns[equal].column, values[equal])).collect();
-                    let Key { column, direction } = columns[last];
-                    parts.push(format!("{column} {} {}", direction.comparison(), values[last]));
-                    format!("({})", parts.join(" AND "))
-                })
-                .collect();
-            format!("({})", steps.join(" OR "))
-        };
-        self.conditions.push(condition);
+    /// The condition that a row lies beyond the first `values` of `columns`: equal in all runs of one direction but
+    /// the last, and beyond in that one. A comparison of rows, unlike a chain of `OR`, is a range of an index.
+    fn beyond(&mut self, columns: &[Key], values: &[Value]) {
+        let run = last_run(&columns[..values.len()]);
+        for (key, value) in columns.iter().zip(&values[..run]) {
+            let placeholder = self.bind(value.clone());
+            self.conditions.push(format!("{} = {placeholder}", key.column));
+        }
+        let names: Vec<_> = columns[run..values.len()].iter().map(|key| key.column).collect();
+        let placeholders: Vec<_> = values[run..].iter().map(|value| self.bind(value.clone())).collect();
+        let comparison = columns[run].direction.comparison();
+        self.conditions.push(format!("({}) {comparison} ({})", names.join(", "), placeholders.join(", ")));
     }
 
     fn sql(&self, columns: &[Key], limit: &str, offset: Option<&str>) -> String {
@@ -283,7 +264,7 @@ impl<T: View> Select<T> {
         for (index, key) in self.keys.iter().enumerate() {
             sql.push_str(&format!(", {} AS key_{index}", key.column));
         }
-        sql.push_str(&format!(" FROM {}", T::FROM));
+        sql.push_str(&format!(" FROM {}{}", T::FROM, self.hint));
         if !self.conditions.is_empty() {
             sql.push_str(&format!(" WHERE {}", self.conditions.join(" AND ")));
         }
@@ -301,22 +282,82 @@ impl<T: View> Select<T> {
     }
 
     /// The piece of the list that `span` asks for.
-    pub(super) async fn page(mut self, pool: &SqlitePool, span: Span) -> Result<List<T>, Error> {
+    pub(super) async fn page(self, pool: &SqlitePool, span: Span) -> Result<List<T>, Error> {
+        let found = self.found(pool, &span).await?;
+        Ok(List::of_found(found, &span))
+    }
+
+    /// The rows in the direction of the span, one more than it asks for.
+    async fn found(&self, pool: &SqlitePool, span: &Span) -> Result<Vec<Entry<T>>, Error> {
+        let limit = i64::from(span.limit) + 1;
+        let mut found = Vec::new();
+        for (select, offset) in self.ranges(span) {
+            let missing = limit - i64::try_from(found.len()).unwrap_or(i64::MAX);
+            if missing <= 0 {
+                break;
+            }
+            found.extend(select.fetch(pool, span, missing, offset).await?);
+        }
+        Ok(found)
+    }
+
+    /// The piece that `span` asks for of several lists of one order, as if they were one; not after a number of rows.
+    pub(super) async fn merged(selects: Vec<Self>, pool: &SqlitePool, span: Span) -> Result<List<T>, Error> {
+        let Some(columns) = selects.first().map(|select| select.columns(&span)) else { return Ok(List::empty()) };
+        let mut found = Vec::new();
+        for select in selects {
+            found.extend(select.found(pool, &span).await?);
+        }
+        found.sort_by(|one: &Entry<T>, other| in_order(&columns, &one.at, &other.at));
+        Ok(List::of_found(found, &span))
+    }
+
+    /// The queries whose rows, one after the other, are those of the span: one for each run of keys of one direction,
+    /// the innermost first. Each is one range of an index; nearly all orders have one direction, so one query.
+    fn ranges(&self, span: &Span) -> Vec<(Self, Option<i64>)> {
+        let (Seek::After(cursor) | Seek::Before(cursor)) = &span.seek else {
+            let offset = match span.seek {
+                Seek::Skip(rows) => Some(i64::try_from(rows).unwrap_or(i64::MAX)),
+                _ => None,
+            };
+            return vec![(self.clone(), offset)];
+        };
+        let columns = self.columns(span);
+        let numbers = cursor.keys.iter().map(|number| Value::Integer(*number));
+        let mut values: Vec<_> = numbers.chain([Value::Text(cursor.sid.clone())]).take(columns.len()).collect();
+        let mut ranges = Vec::new();
+        while !values.is_empty() {
+            let mut range = self.clone();
+            range.beyond(&columns, &values);
+            ranges.push((range, None));
+            values.truncate(last_run(&columns[..values.len()]));
+        }
+        ranges
+    }
+
+    /// The columns that make the order, in the direction of the span. The SID goes in the direction of the key before
+    /// it, so that an index serves both directions.
+    fn columns(&self, span: &Span) -> Vec<Key> {
         let backwards = matches!(span.seek, Seek::Before(_));
         let mut columns = self.keys.clone();
-        columns.push(Key { column: T::SID, direction: Direction::Ascending });
+        if !self.total {
+            let direction = self.keys.last().map_or(Direction::Ascending, |key| key.direction);
+            columns.push(Key { column: T::SID, direction });
+        }
         for key in &mut columns {
             key.direction = key.direction.reversed(backwards);
         }
-        let mut came_from_elsewhere = true;
-        let mut offset = None;
-        match span.seek {
-            Seek::First => came_from_elsewhere = false,
-            Seek::Skip(rows) => offset = Some(self.bind(Value::Integer(i64::try_from(rows).unwrap_or(i64::MAX)))),
-            Seek::After(cursor) | Seek::Before(cursor) => self.seek(&columns, cursor),
-        }
-        let limit = self.bind(Value::Integer(i64::from(span.limit) + 1));
-        let sql = self.sql(&columns, &limit, offset.as_deref());
+        columns
+    }
+
+    async fn fetch(
+        mut self,
+        pool: &SqlitePool,
+        span: &Span,
+        limit: i64,
+        offset: Option<i64>,
+    ) -> Result<Vec<Entry<T>>, Error> {
+        let sql = self.bound_sql(span, limit, offset);
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in std::mem::take(&mut self.values) {
             query = match value {
@@ -324,20 +365,15 @@ impl<T: View> Select<T> {
                 Value::Text(text) => query.bind(text),
             };
         }
-        let mut found = query.fetch_all(pool).await?;
-        let wanted = usize::try_from(span.limit).unwrap_or(usize::MAX);
-        let more = found.len() > wanted;
-        found.truncate(wanted);
-        if backwards {
-            found.reverse();
-        }
+        let rows = query.fetch_all(pool).await?;
+        Ok(rows.iter().map(|row| Self::entry(row, self.keys.len())).collect::<Result<_, _>>()?)
+    }
 
-        let read = |row| Self::entry(row, self.keys.len());
-        let entries: Vec<_> = found.iter().map(read).collect::<Result<_, _>>()?;
-        let first = entries.first().map(|entry| entry.at.clone());
-        let last = entries.last().map(|entry| entry.at.clone());
-        let (more_before, more_after) = if backwards { (more, true) } else { (came_from_elsewhere, more) };
-        Ok(List { before: first.filter(|_| more_before), after: last.filter(|_| more_after), entries })
+    fn bound_sql(&mut self, span: &Span, limit: i64, offset: Option<i64>) -> String {
+        let columns = self.columns(span);
+        let offset = offset.map(|rows| self.bind(Value::Integer(rows)));
+        let limit = self.bind(Value::Integer(limit));
+        self.sql(&columns, &limit, offset.as_deref())
     }
 
     fn entry(row: &SqliteRow, key_count: usize) -> Result<Entry<T>, sqlx::Error> {
@@ -346,213 +382,22 @@ impl<T: View> Select<T> {
         Ok(Entry { at, row: T::read(row)? })
     }
 
+    /// How the database would find the rows of `span`, one line for each step.
+    #[cfg(test)]
+    pub(super) async fn plan(&self, pool: &SqlitePool, span: &Span) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (mut select, offset) in self.ranges(span) {
+            let sql = format!("EXPLAIN QUERY PLAN {}", select.bound_sql(span, 50, offset));
+            let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(pool).await.expect("it can be explained");
+            lines.extend(rows.iter().map(|row| row.get::<String, _>("detail")));
+        }
+        lines
+    }
+
     /// All rows, at most `limit`.
-    async fn rows(self, pool: &SqlitePool, limit: u32) -> Result<Vec<T>, Error> {
+    pub(super) async fn rows(self, pool: &SqlitePool, limit: u32) -> Result<Vec<T>, Error> {
         let list = self.page(pool, Span { seek: Seek::First, limit }).await?;
         Ok(list.entries.into_iter().map(|entry| entry.row).collect())
-    }
-}
-
-impl Store {
-    /// Workspaces of an account, oldest first.
-    pub async fn account_workspaces(
-        &self,
-        account: AccountSid,
-        friendly_name: Option<&str>,
-        span: Span,
-    ) -> Result<List<WorkspaceView>, Error> {
-        let select = Select::new().filter("s.account_sid = ?", account);
-        select.filter_some("s.friendly_name = ?", friendly_name).page(self.read_pool(), span).await
-    }
-
-    /// Activities of a workspace, oldest first.
-    pub async fn activities(
-        &self,
-        workspace: WorkspaceSid,
-        filter: &ActivityFilter,
-        span: Span,
-    ) -> Result<List<ActivityView>, Error> {
-        let mut select = Select::new()
-            .filter("a.workspace_sid = ?", workspace)
-            .filter_some("a.friendly_name = ?", filter.friendly_name.as_deref())
-            .order("a.created_at", Direction::Ascending);
-        if let Some(available) = filter.available {
-            select = select.filter_number("a.available = ?", i64::from(available));
-        }
-        select.page(self.read_pool(), span).await
-    }
-
-    /// Task channels of a workspace, oldest first.
-    pub async fn task_channels(&self, workspace: WorkspaceSid, span: Span) -> Result<List<TaskChannelView>, Error> {
-        let select = Select::new().filter("c.workspace_sid = ?", workspace);
-        select.order("c.created_at", Direction::Ascending).page(self.read_pool(), span).await
-    }
-
-    /// Task queues of a workspace, oldest first, or by last change.
-    pub async fn task_queues(
-        &self,
-        workspace: WorkspaceSid,
-        friendly_name: Option<&str>,
-        by_date_updated: Option<Direction>,
-        span: Span,
-    ) -> Result<List<TaskQueueView>, Error> {
-        let select =
-            Select::new().filter("q.workspace_sid = ?", workspace).filter_some("q.friendly_name = ?", friendly_name);
-        let select = match by_date_updated {
-            Some(direction) => select.order("q.updated_at", direction),
-            None => select.order("q.created_at", Direction::Ascending),
-        };
-        select.page(self.read_pool(), span).await
-    }
-
-    /// Workflows of a workspace, oldest first.
-    pub async fn workflows(
-        &self,
-        workspace: WorkspaceSid,
-        friendly_name: Option<&str>,
-        span: Span,
-    ) -> Result<List<WorkflowView>, Error> {
-        let select = Select::new().filter("f.workspace_sid = ?", workspace);
-        let select = select.filter_some("f.friendly_name = ?", friendly_name);
-        select.order("f.created_at", Direction::Ascending).page(self.read_pool(), span).await
-    }
-
-    /// Workers of a workspace, oldest first, or by last change of activity.
-    pub async fn workers(
-        &self,
-        workspace: WorkspaceSid,
-        filter: &WorkerFilter,
-        by_status_changed: Option<Direction>,
-        span: Span,
-    ) -> Result<List<WorkerView>, Error> {
-        let mut select = Select::new()
-            .filter("w.workspace_sid = ?", workspace)
-            .filter_some("a.friendly_name = ?", filter.activity_name.as_deref())
-            .filter_some("w.activity_sid = ?", filter.activity)
-            .filter_some("w.name_key = ?", filter.friendly_name.as_ref().map(|name| name.to_lowercase()));
-        if let Some(available) = filter.available {
-            select = select.filter_number("a.available = ?", i64::from(available));
-        }
-        select = match by_status_changed {
-            Some(direction) => select.order("w.status_changed_at", direction),
-            None => select.order("w.created_at", Direction::Ascending),
-        };
-        select.page(self.read_pool(), span).await
-    }
-
-    /// The channels of a worker, oldest first.
-    pub async fn worker_channels(
-        &self,
-        workspace: WorkspaceSid,
-        worker: WorkerSid,
-        span: Span,
-    ) -> Result<List<WorkerChannelView>, Error> {
-        let select = Select::new().filter("k.worker_sid = ?", worker).filter("k.workspace_sid = ?", workspace);
-        select.order("k.created_at", Direction::Ascending).page(self.read_pool(), span).await
-    }
-
-    /// The channels of several workers, at most 100 of each on average.
-    pub async fn channels_of_workers(
-        &self,
-        workspace: WorkspaceSid,
-        workers: &[&str],
-    ) -> Result<Vec<WorkerChannelView>, Error> {
-        if workers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let select = Select::new().filter("k.workspace_sid = ?", workspace).filter_any("k.worker_sid", workers);
-        select.rows(self.read_pool(), u32::try_from(workers.len()).unwrap_or(u32::MAX).saturating_mul(100)).await
-    }
-
-    /// Tasks of a workspace in the order of `keys`; oldest first when there are none.
-    pub async fn tasks(
-        &self,
-        workspace: WorkspaceSid,
-        filter: &TaskFilter,
-        keys: &[(TaskKey, Direction)],
-        span: Span,
-    ) -> Result<List<TaskView>, Error> {
-        if filter.has_addons == Some(true) {
-            return Ok(List::empty());
-        }
-        let mut select = Select::new()
-            .filter("t.workspace_sid = ?", workspace)
-            .filter_any("t.status", &filter.assignment_status)
-            .filter_some("t.workflow_sid = ?", filter.workflow)
-            .filter_some("f.friendly_name = ?", filter.workflow_name.as_deref())
-            .filter_some("t.task_queue_sid = ?", filter.task_queue)
-            .filter_some("q.friendly_name = ?", filter.task_queue_name.as_deref())
-            .filter_some("t.routing_target = ?", filter.routing_target);
-        if let Some(priority) = filter.priority {
-            select = select.filter_number("t.priority = ?", i64::from(priority));
-        }
-        for (key, direction) in keys {
-            let column = match key {
-                TaskKey::DateCreated => "t.created_at",
-                TaskKey::Priority => "t.priority",
-                TaskKey::VirtualStartTime => "t.virtual_start_at",
-            };
-            select = select.order(column, *direction);
-        }
-        if keys.is_empty() {
-            select = select.order("t.created_at", Direction::Ascending);
-        }
-        select.page(self.read_pool(), span).await
-    }
-
-    /// Reservations of a task or a worker, oldest first.
-    pub async fn reservations(
-        &self,
-        workspace: WorkspaceSid,
-        parent: ReservationParent,
-        filter: &ReservationFilter,
-        span: Span,
-    ) -> Result<List<ReservationView>, Error> {
-        let select = under(Select::new(), parent)
-            .filter("r.workspace_sid = ?", workspace)
-            .filter_some("r.status = ?", filter.reservation_status)
-            .filter_some("r.worker_sid = ?", filter.worker);
-        select.order("r.created_at", Direction::Ascending).page(self.read_pool(), span).await
-    }
-
-    /// Events of a workspace, oldest first.
-    pub async fn events(
-        &self,
-        workspace: WorkspaceSid,
-        filter: &EventFilter,
-        span: Span,
-    ) -> Result<List<EventView>, Error> {
-        let mut select = Select::new()
-            .filter("e.workspace_sid = ?", workspace)
-            .filter_some("e.event_type = ?", filter.event_type.as_deref())
-            .filter_some("e.sid = ?", filter.sid)
-            .filter_some("e.task_sid = ?", filter.task)
-            .filter_some("e.worker_sid = ?", filter.worker)
-            .filter_some("e.reservation_sid = ?", filter.reservation)
-            .filter_some("e.task_queue_sid = ?", filter.task_queue)
-            .filter_some("e.workflow_sid = ?", filter.workflow);
-        select = match &filter.task_channel {
-            Some(ChannelName::Sid(sid)) => select.filter("e.task_channel_sid = ?", *sid),
-            Some(ChannelName::Unique(unique_name)) => select.filter(
-                "e.task_channel_sid IN (SELECT n.sid FROM task_channels n \
-                 WHERE n.workspace_sid = e.workspace_sid AND n.unique_name = ?)",
-                unique_name,
-            ),
-            Some(ChannelName::WorkerChannel(sid)) => select.filter(
-                "e.task_channel_sid IN (SELECT n.task_channel_sid FROM worker_channels n \
-                 WHERE n.workspace_sid = e.workspace_sid AND n.sid = ?)",
-                *sid,
-            ),
-            None => select,
-        };
-        if let Some(from) = filter.from {
-            select = select.filter_number("e.at >= ?", from.0);
-        }
-        if let Some(until) = filter.until {
-            select = select.filter_number("e.at <= ?", until.0);
-        }
-        let select = select.order("e.at", Direction::Ascending).order("e.sequence", Direction::Ascending);
-        select.page(self.read_pool(), span).await
     }
 }
 

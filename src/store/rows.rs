@@ -2,20 +2,21 @@
 //!
 //! It must not know SQL or connections. The way back is in `fields`. Start with [`change_of`].
 
-use secrecy::ExposeSecret as _;
-
+use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, EVENTS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
-    VOICE_TASKS, Value, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ACTIVITY_PERIODS, ALERTS, API_KEYS, EVENTS, OUTBOX, RESERVATIONS, STATISTIC_FACTS,
+    STATISTIC_ROLLUPS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, Value, WORKER_CHANNELS,
+    WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Account, Alert, OutboxRow, VoiceTaskRow};
+use super::{Alert, OutboxRow, VoiceTaskRow};
+use crate::routing::rollup::{Rollup, Waits};
 use crate::routing::{
-    Activity, BackOff, EventRecord, Reservation, RowChange, Step, Task, TaskChannel, TaskQueue, Transfer, Worker,
-    WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings, WorkspaceSid,
+    Activity, ActivityPeriod, BackOff, EventRecord, Fact, FactKind, Reservation, RowChange, Step, Task, TaskChannel,
+    TaskQueue, Transfer, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings, WorkspaceSid,
 };
 
 /// A row to write, or to remove when there are no values.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Change {
     /// Where.
     pub(super) table: &'static Table,
@@ -34,6 +35,20 @@ impl Change {
     pub(super) fn delete(table: &'static Table, key: Vec<Value>) -> Self {
         debug_assert_eq!(key.len(), table.key_columns, "a key of {} has all its columns", table.name);
         Self { table, key, row: None }
+    }
+
+    /// Whether a later change of the same row is combined with this one instead of taking its place.
+    pub(super) fn combines_with(&self, later: &Self) -> bool {
+        !self.table.combined.is_empty() && self.row.is_some() && later.row.is_some()
+    }
+
+    /// Makes this change stand for a later one as well.
+    pub(super) fn combine(&mut self, later: &Self) {
+        let (Some(row), Some(added)) = (&mut self.row, &later.row) else { return };
+        let figures = row.iter_mut().zip(added).skip(self.table.key_columns);
+        for ((value, added), combine) in figures.zip(self.table.combined) {
+            *value = combine.apply(value, added);
+        }
     }
 }
 
@@ -185,7 +200,7 @@ fn task_row(workspace: WorkspaceSid, record: Task) -> Vec<Value> {
         Value::of(record.status),
         record.priority.into(),
         record.timeout_secs.into(),
-        record.reason.into(),
+        record.reason.into_inner().into(),
         Value::of(record.channel),
         Value::of_option(record.queue),
         record.queue_entered_at.into(),
@@ -195,16 +210,16 @@ fn task_row(workspace: WorkspaceSid, record: Task) -> Vec<Value> {
         record.base_at.into(),
         record.filter_timed_out.into(),
         record.virtual_start_at.into(),
-        Value::of_option(record.routing_target),
+        Value::of_option(*record.routing_target),
         record.ignore_capacity.into(),
         record.reserved_count.into(),
         back_offs_text(&record.back_offs).into(),
         record.version.into(),
-        record.assigned_at.into(),
-        record.finished_at.into(),
+        (*record.assigned_at).into(),
+        (*record.finished_at).into(),
         record.created_at.into(),
         record.updated_at.into(),
-        Value::of_option(record.transfer),
+        Value::of_option(*record.transfer),
         record.attributes_changed.into(),
     ]
 }
@@ -275,6 +290,58 @@ pub(super) fn event_change(workspace: WorkspaceSid, record: EventRecord) -> Chan
     )
 }
 
+/// A fact to append.
+pub(super) fn fact_change(workspace: WorkspaceSid, fact: &Fact) -> Change {
+    Change::write(
+        &STATISTIC_FACTS,
+        vec![
+            Value::of(workspace),
+            fact.at.into(),
+            fact.sequence.into(),
+            Value::of(fact.kind),
+            Value::of_option(fact.queue),
+            Value::of_option(fact.workflow),
+            Value::of_option(fact.worker),
+            Value::of_option(fact.channel),
+            fact.wait_secs.into(),
+            fact.wait_in_queue_secs.into(),
+            fact.after_transfer.into(),
+        ],
+    )
+}
+
+/// Figures to add to a bucket.
+pub(super) fn rollup_change(workspace: WorkspaceSid, rollup: &Rollup) -> Change {
+    let (bucket, figures) = (&rollup.bucket, &rollup.figures);
+    let mut row = vec![
+        Value::of(workspace),
+        Value::of(bucket.of),
+        bucket.width.secs().into(),
+        bucket.begin.into(),
+        bucket.channel.map_or_else(String::new, |channel| channel.to_string()).into(),
+    ];
+    row.extend(FactKind::ALL.iter().map(|kind| Value::from(figures.count(*kind))));
+    for Waits { total, min, max } in [figures.until_accepted, figures.in_queue_until_accepted, figures.until_canceled] {
+        row.extend([total.into(), min.into(), max.into()]);
+    }
+    Change::write(&STATISTIC_ROLLUPS, row)
+}
+
+/// A worker's stay in an activity to append.
+pub(super) fn period_change(workspace: WorkspaceSid, period: &ActivityPeriod) -> Change {
+    Change::write(
+        &ACTIVITY_PERIODS,
+        vec![
+            Value::of(workspace),
+            period.until.into(),
+            period.sequence.into(),
+            period.from.into(),
+            Value::of(period.worker),
+            Value::of(period.activity),
+        ],
+    )
+}
+
 /// A command to the phone system to keep until it is carried out.
 pub(super) fn outbox_change(workspace: WorkspaceSid, record: OutboxRow) -> Change {
     Change::write(
@@ -325,14 +392,31 @@ pub(super) fn alert_change(record: Alert) -> Change {
 }
 
 /// An account.
-pub(super) fn account_change(record: Account) -> Change {
+pub(super) fn account_change(record: AccountRow) -> Change {
     Change::write(
         &ACCOUNTS,
         vec![
             Value::of(record.sid),
             record.friendly_name.into(),
-            record.auth_token.expose_secret().to_owned().into(),
+            record.auth_token.into(),
+            record.auth_token_key.into(),
             record.created_at.into(),
+        ],
+    )
+}
+
+/// An API key.
+pub(super) fn api_key_change(record: ApiKeyRow) -> Change {
+    Change::write(
+        &API_KEYS,
+        vec![
+            Value::of(record.sid),
+            Value::of(record.account),
+            record.friendly_name.into(),
+            record.secret.into(),
+            record.secret_key.into(),
+            record.created_at.into(),
+            record.updated_at.into(),
         ],
     )
 }

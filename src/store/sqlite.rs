@@ -4,6 +4,7 @@
 //! Start with [`SqliteStore::open`].
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -11,38 +12,43 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::Checkpointer;
 use super::files::{DatabaseFile, ProcessLock};
+use super::secrets::{KeySource, Secrets, SecretsReport};
 use super::work::Work;
-use super::writer::{Checkpoints, Condition, Kept, MAX_WORKS, Request, Writer};
+use super::writer::{Condition, Kept, MAX_WORKS, Request, Writer};
 use super::{Error, migrations};
 use crate::clock::Clock;
 
 /// Connections of the read pool.
 const READ_CONNECTIONS: u32 = 4;
 /// How long a statement waits for another process that is writing.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A SQLite database with one writer and several readers.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
+    path: Arc<Path>,
     requests: mpsc::Sender<Request>,
     reads: SqlitePool,
     closing: CancellationToken,
     condition: watch::Receiver<Condition>,
+    secrets: Arc<Secrets>,
 }
 
 impl SqliteStore {
     /// Opens the database of `url` as its server: takes the process lock and brings the schema up to date.
-    pub(super) async fn open(url: &str) -> Result<Self, Error> {
+    pub(super) async fn open(url: &str, keys: KeySource) -> Result<Self, Error> {
         let (file, lock) = locked_file(url).await?;
         bring_up_to_date(&file.path).await?;
-        Self::start(file, Some(lock)).await
+        let secrets = prepare_secrets(&file.path, keys).await?;
+        Self::start(file, Some(lock), secrets).await
     }
 
     /// Opens the database of `url` beside a server. Brings the schema up to date only while no server runs.
-    pub(super) async fn open_shared(url: &str) -> Result<Self, Error> {
+    pub(super) async fn open_shared(url: &str, keys: KeySource) -> Result<Self, Error> {
         let file = off_async(url.to_owned(), |url| DatabaseFile::of_url(&url)).await?;
         let mut connection = write_options(&file.path).connect().await?;
         let pending = migrations::pending(&mut connection).await?;
@@ -52,7 +58,20 @@ impl SqliteStore {
             migrations::apply(&mut connection).await?;
         }
         connection.close().await?;
-        Self::start(file, None).await
+        let secrets = prepare_secrets(&file.path, keys).await?;
+        Self::start(file, None, secrets).await
+    }
+
+    /// Encrypts all secrets with the first key, while no server runs.
+    pub(super) async fn reencrypt(url: &str, keys: KeySource) -> Result<(u64, SecretsReport), Error> {
+        let (file, _lock) = locked_file(url).await?;
+        bring_up_to_date(&file.path).await?;
+        let secrets = prepare_secrets(&file.path, keys).await?;
+        let mut connection = write_options(&file.path).connect().await?;
+        let changed = secrets.reencrypt(&mut connection).await?;
+        let report = secrets.report(&mut connection).await?;
+        connection.close().await?;
+        Ok((changed, report))
     }
 
     /// Brings the schema up to date and returns the names of the migrations that were applied.
@@ -61,13 +80,19 @@ impl SqliteStore {
         bring_up_to_date(&file.path).await
     }
 
-    async fn start(file: DatabaseFile, lock: Option<ProcessLock>) -> Result<Self, Error> {
+    async fn start(file: DatabaseFile, lock: Option<ProcessLock>, secrets: Arc<Secrets>) -> Result<Self, Error> {
         let connection = write_options(&file.path).connect().await?;
+        // Without the lock, another process may serve the database and copies its log.
+        let checkpointer = match &lock {
+            Some(_) => Checkpointer::Idle(write_options(&file.path).connect().await?),
+            None => Checkpointer::Absent,
+        };
         let reads = SqlitePoolOptions::new()
             .max_connections(READ_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(read_options(&file.path))
             .await?;
+        let path = Arc::from(file.path.as_path());
         let (requests, queue) = mpsc::channel(MAX_WORKS);
         let (told, condition) = watch::channel(Condition::Open);
         let closing = CancellationToken::new();
@@ -76,12 +101,20 @@ impl SqliteStore {
             requests: queue,
             closing: closing.clone(),
             condition: told,
-            checkpoints: if lock.is_some() { Checkpoints::Ours } else { Checkpoints::Theirs },
+            checkpointer,
             clock: Clock::system(),
             kept: Kept { _lock: lock, _temporary: file.temporary },
         };
         tokio::spawn(writer.run());
-        Ok(Self { requests, reads, closing, condition })
+        Ok(Self { path, requests, reads, closing, condition, secrets })
+    }
+
+    pub(super) fn path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
+    }
+
+    pub(super) const fn secrets(&self) -> &Arc<Secrets> {
+        &self.secrets
     }
 
     pub(super) const fn read_pool(&self) -> &SqlitePool {
@@ -137,7 +170,7 @@ async fn locked_file(url: &str) -> Result<(DatabaseFile, ProcessLock), Error> {
 }
 
 /// Runs a few blocking system calls off the async threads.
-async fn off_async<A: Send + 'static, T: Send + 'static>(
+pub(super) async fn off_async<A: Send + 'static, T: Send + 'static>(
     argument: A,
     calls: impl FnOnce(A) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
@@ -151,6 +184,13 @@ async fn bring_up_to_date(path: &Path) -> Result<Vec<String>, Error> {
     let applied = migrations::apply(&mut connection).await?;
     connection.close().await?;
     Ok(applied)
+}
+
+async fn prepare_secrets(path: &Path, keys: KeySource) -> Result<Arc<Secrets>, Error> {
+    let mut connection = write_options(path).connect().await?;
+    let secrets = Secrets::prepare(&mut connection, path, keys).await?;
+    connection.close().await?;
+    Ok(Arc::new(secrets))
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

@@ -18,31 +18,59 @@ pub(super) struct Table {
     pub(super) columns: &'static [&'static str],
     /// How many leading columns make the primary key.
     pub(super) key_columns: usize,
-    /// Columns that keep their value when a row is written again.
+    /// Columns that keep their value when a row is written again; indices on them alone need no update then.
     pub(super) kept: &'static [&'static str],
     /// Rows are added and never written again; a repeated key is an error.
     pub(super) append_only: bool,
+    /// How a row that is written again is combined with the one there, for each column after the key; without it, it
+    /// takes its place.
+    pub(super) combined: &'static [Combine],
 }
+
+/// How the values of a column are combined when two rows have the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Combine {
+    /// Both added up.
+    Sum,
+    /// The lesser one; no value is less than none.
+    Least,
+    /// The greater one.
+    Greatest,
+}
+
+/// Counts, then total, least and greatest of each kind of wait.
+const FIGURES: &[Combine] = {
+    use Combine::{Greatest, Least, Sum};
+    &[
+        Sum, Sum, Sum, Sum, Sum, Sum, Sum, Sum, Sum, Sum, Sum, Sum, Sum, Sum, // one for each kind of fact
+        Sum, Least, Greatest, Sum, Least, Greatest, Sum, Least, Greatest,
+    ]
+};
 
 macro_rules! tables {
     ($($constant:ident = $name:literal, key $key:literal, kept [$($kept:literal),*], append_only $append:literal,
-        [$($column:literal),+ $(,)?];)+) => {
+        $(combined $combined:expr,)? [$($column:literal),+ $(,)?];)+) => {
         $(pub(super) static $constant: Table = Table {
             name: $name,
             columns: &[$($column),+],
             key_columns: $key,
             kept: &[$($kept),*],
             append_only: $append,
+            combined: tables!(@combined $($combined)?),
         };)+
 
         /// All tables, in the order in which a commit writes them.
         pub(super) static TABLES: &[&Table] = &[$(&$constant),+];
     };
+    (@combined) => { &[] };
+    (@combined $combined:expr) => { $combined };
 }
 
 tables! {
     ACCOUNTS = "accounts", key 1, kept ["created_at"], append_only false,
-        ["sid", "friendly_name", "auth_token", "created_at"];
+        ["sid", "friendly_name", "auth_token", "auth_token_key", "created_at"];
+    API_KEYS = "api_keys", key 1, kept ["created_at"], append_only false,
+        ["sid", "account_sid", "friendly_name", "secret", "secret_key", "created_at", "updated_at"];
     WORKSPACES = "workspaces", key 1, kept ["last_sequence"], append_only false,
         ["sid", "account_sid", "friendly_name", "default_activity_sid", "timeout_activity_sid", "event_callback_url",
          "events_filter", "multi_task_enabled", "prioritize_queue_order", "last_sequence", "created_at", "updated_at"];
@@ -59,18 +87,19 @@ tables! {
          "fallback_assignment_callback_url", "task_reservation_timeout_secs", "created_at", "updated_at"];
     WORKFLOW_VERSIONS = "workflow_versions", key 2, kept [], append_only false,
         ["workflow_sid", "version", "workspace_sid", "configuration"];
-    WORKERS = "workers", key 1, kept [], append_only false,
+    WORKERS = "workers", key 1, kept ["workspace_sid", "created_at"], append_only false,
         ["sid", "workspace_sid", "friendly_name", "name_key", "attributes", "activity_sid", "status_changed_at",
          "last_reserved_at", "version", "created_at", "updated_at"];
-    WORKER_CHANNELS = "worker_channels", key 1, kept [], append_only false,
+    WORKER_CHANNELS = "worker_channels", key 1,
+        kept ["workspace_sid", "worker_sid", "task_channel_sid", "created_at"], append_only false,
         ["sid", "workspace_sid", "worker_sid", "task_channel_sid", "configured_capacity", "available",
          "assigned_tasks", "used", "last_reserved_at", "created_at", "updated_at"];
-    TASKS = "tasks", key 1, kept [], append_only false,
+    TASKS = "tasks", key 1, kept ["workspace_sid", "workflow_sid", "routing_target", "created_at"], append_only false,
         ["sid", "workspace_sid", "attributes", "status", "priority", "timeout_secs", "reason", "task_channel_sid",
          "task_queue_sid", "queue_entered_at", "workflow_sid", "workflow_version", "step", "base_at",
          "filter_timed_out", "virtual_start_at", "routing_target", "ignore_capacity", "reserved_count", "back_offs",
          "version", "assigned_at", "finished_at", "created_at", "updated_at", "transfer_sid", "attributes_changed"];
-    RESERVATIONS = "reservations", key 1, kept [], append_only false,
+    RESERVATIONS = "reservations", key 1, kept ["workspace_sid", "task_sid", "worker_sid", "created_at"], append_only false,
         ["sid", "workspace_sid", "task_sid", "worker_sid", "worker_name", "task_channel_sid", "status",
          "timeout_secs", "deadline", "connecting", "previous_activity_sid", "canceled_reason_code", "version",
          "created_at", "updated_at", "transfer_sid"];
@@ -82,6 +111,18 @@ tables! {
         ["workspace_sid", "sequence", "sid", "event_type", "at", "description", "resource_type", "resource_sid",
          "task_sid", "worker_sid", "reservation_sid", "task_queue_sid", "workflow_sid", "activity_sid",
          "task_channel_sid", "event_data"];
+    STATISTIC_FACTS = "statistic_facts", key 3, kept [], append_only true,
+        ["workspace_sid", "at", "sequence", "kind", "task_queue_sid", "workflow_sid", "worker_sid",
+         "task_channel_sid", "wait_secs", "wait_in_queue_secs", "after_transfer"];
+    STATISTIC_ROLLUPS = "statistic_rollups", key 5, kept [], append_only false, combined FIGURES,
+        ["workspace_sid", "scope_sid", "width_secs", "begins_at", "task_channel_sid", "reservations_created",
+         "reservations_accepted", "reservations_rejected", "reservations_timed_out", "reservations_canceled",
+         "reservations_rescinded", "tasks_created", "tasks_entered_queue", "tasks_entered_workflow", "tasks_canceled",
+         "tasks_completed", "tasks_deleted", "tasks_moved", "tasks_timed_out_in_workflow", "until_accepted_total",
+         "until_accepted_min", "until_accepted_max", "in_queue_until_accepted_total", "in_queue_until_accepted_min",
+         "in_queue_until_accepted_max", "until_canceled_total", "until_canceled_min", "until_canceled_max"];
+    ACTIVITY_PERIODS = "activity_periods", key 3, kept [], append_only true,
+        ["workspace_sid", "until_at", "sequence", "from_at", "worker_sid", "activity_sid"];
     OUTBOX = "outbox", key 3, kept ["created_at"], append_only false,
         ["workspace_sid", "task_sid", "number", "command", "attempts", "created_at"];
     VOICE_TASKS = "voice_tasks", key 1, kept [], append_only false,
@@ -110,6 +151,34 @@ impl Value {
     /// The text form, if there is a value.
     pub(super) fn of_option(shown: Option<impl Display>) -> Self {
         Self::Text(shown.map(|shown| shown.to_string()))
+    }
+}
+
+impl Combine {
+    /// The value of a row that stands for two rows with the same key.
+    pub(super) fn apply(self, there: &Value, added: &Value) -> Value {
+        let (Value::Int(there), Value::Int(added)) = (there, added) else { return added.clone() };
+        let both = there.iter().chain(added).copied();
+        Value::Int(match self {
+            Self::Sum => Some(both.sum()),
+            Self::Least => both.min(),
+            Self::Greatest => both.max(),
+        })
+    }
+
+    /// The same as SQL.
+    fn sql(self, table: &str, column: &str) -> String {
+        let picked = |comparison: &str| {
+            format!(
+                "CASE WHEN {table}.{column} IS NULL OR excluded.{column} {comparison} {table}.{column} \
+                 THEN excluded.{column} ELSE {table}.{column} END"
+            )
+        };
+        match self {
+            Self::Sum => format!("{table}.{column} + excluded.{column}"),
+            Self::Least => picked("<"),
+            Self::Greatest => picked(">"),
+        }
     }
 }
 
@@ -146,6 +215,18 @@ impl From<i32> for Value {
 impl From<Option<i32>> for Value {
     fn from(number: Option<i32>) -> Self {
         Self::Int(number.map(i64::from))
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(Some(number))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Self {
+        Self::Int(number)
     }
 }
 
@@ -212,10 +293,14 @@ fn write_sql(table: &Table, rows: usize) -> String {
     if !table.append_only {
         let (key, others) = table.columns.split_at(table.key_columns);
         push(&mut sql, format_args!(" ON CONFLICT ({}) DO UPDATE SET ", key.join(", ")));
-        let written = others.iter().filter(|column| !table.kept.contains(column));
-        for (index, column) in written.enumerate() {
-            push(&mut sql, format_args!("{}{column} = excluded.{column}", if index == 0 { "" } else { ", " }));
-        }
+        let written = others.iter().enumerate().filter(|(_, column)| !table.kept.contains(column));
+        let assignments: Vec<String> = written
+            .map(|(place, column)| match table.combined.get(place) {
+                Some(combine) => format!("{column} = {}", combine.sql(table.name, column)),
+                None => format!("{column} = excluded.{column}"),
+            })
+            .collect();
+        sql.push_str(&assignments.join(", "));
     }
     sql
 }
@@ -267,6 +352,22 @@ mod tests {
         let mut statements = Statements::default();
         assert!(!statements.text(&EVENTS, Verb::Write, 1).contains("CONFLICT"));
         assert!(!statements.text(&WORKSPACES, Verb::Write, 1).contains("last_sequence ="));
+    }
+
+    #[test]
+    fn every_column_of_figures_has_its_way_of_being_combined() {
+        let figures = &STATISTIC_ROLLUPS.columns[STATISTIC_ROLLUPS.key_columns..];
+        assert_eq!(figures.len(), STATISTIC_ROLLUPS.combined.len());
+        for (column, combine) in figures.iter().zip(STATISTIC_ROLLUPS.combined) {
+            let expected = match column.rsplit('_').next() {
+                Some("min") => Combine::Least,
+                Some("max") => Combine::Greatest,
+                _ => Combine::Sum,
+            };
+            assert_eq!(*combine, expected, "{column}");
+        }
+        let counts: Vec<&str> = crate::routing::FactKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(figures[..counts.len()], counts);
     }
 
     #[test]

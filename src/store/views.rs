@@ -10,8 +10,8 @@ use super::pages::Select;
 use super::{Error, Store};
 use crate::routing::command::{ChannelName, ReservationParent};
 use crate::routing::{
-    AccountSid, ActivitySid, EventSid, ReservationSid, TaskQueueSid, TaskSid, Timestamp, WorkerSid, WorkflowSid,
-    WorkspaceSid,
+    AccountSid, ActivitySid, EventSid, ReservationSid, TaskQueueSid, TaskSid, Timestamp, TransferSid, WorkerSid,
+    WorkflowSid, WorkspaceSid,
 };
 
 /// A record that one `SELECT` fills.
@@ -105,6 +105,17 @@ view! {
         prioritize_queue_order: String = "s.prioritize_queue_order",
         created_at: Timestamp = "s.created_at",
         updated_at: Timestamp = "s.updated_at",
+    }
+}
+
+view! {
+    /// An API key, without its secret.
+    ApiKeyView from "api_keys p" by "p.sid" {
+        sid: String = "p.sid",
+        account_sid: String = "p.account_sid",
+        friendly_name: String = "p.friendly_name",
+        created_at: Timestamp = "p.created_at",
+        updated_at: Timestamp = "p.updated_at",
     }
 }
 
@@ -240,6 +251,24 @@ view! {
 }
 
 view! {
+    /// A transfer of a task.
+    TransferView from "transfers x" by "x.sid" {
+        sid: String = "x.sid",
+        task_sid: String = "x.task_sid",
+        mode: String = "x.mode",
+        target: String = "x.target",
+        status: String = "x.status",
+        failed_reason: Option<String> = "x.failed_reason",
+        initiating_reservation_sid: String = "x.initiating_reservation_sid",
+        initiating_worker_sid: String = "x.initiating_worker_sid",
+        initiating_queue_sid: Option<String> = "x.initiating_queue_sid",
+        initiating_workflow_sid: Option<String> = "x.initiating_workflow_sid",
+        created_at: Timestamp = "x.created_at",
+        updated_at: Timestamp = "x.updated_at",
+    }
+}
+
+view! {
     /// An event of the log.
     EventView from "events e" by "e.sid" {
         sid: String = "e.sid",
@@ -342,6 +371,17 @@ impl Store {
     ) -> Result<Option<ReservationView>, Error> {
         let select = Select::new().filter("r.sid = ?", sid).filter("r.workspace_sid = ?", workspace);
         under(select, parent).optional(self.read_pool()).await
+    }
+
+    /// The transfer, if `worker` initiated it.
+    pub async fn transfer(
+        &self,
+        workspace: WorkspaceSid,
+        worker: WorkerSid,
+        sid: TransferSid,
+    ) -> Result<Option<TransferView>, Error> {
+        let select = Select::new().filter("x.sid = ?", sid).filter("x.workspace_sid = ?", workspace);
+        select.filter("x.initiating_worker_sid = ?", worker).optional(self.read_pool()).await
     }
 
     /// The event.

@@ -3,12 +3,18 @@
 //! Turning records into values happens here, on the caller's task, so that the one writer only binds and runs
 //! statements. It must not touch the database. Start with [`Work`].
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::rows::{Change, account_change, alert_change, change_of, event_change, outbox_change, voice_task_change};
-use super::statements::{OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES};
-use super::{Account, Alert, Batch, Error};
-use crate::routing::RowChange;
+use super::rows::{
+    Change, account_change, alert_change, api_key_change, change_of, event_change, fact_change, outbox_change,
+    period_change, rollup_change, voice_task_change,
+};
+use super::secrets::{AccountRow, ApiKeyRow};
+use super::statements::{API_KEYS, OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES};
+use super::{Alert, Batch, Error};
+use crate::routing::rollup::Rollup;
+use crate::routing::{ActivityPeriod, ApiKeySid, Fact, RowChange};
 
 /// One thing to write as a whole.
 #[derive(Debug, Default)]
@@ -19,6 +25,15 @@ pub(super) struct Work {
     pub(super) removes_workspace: bool,
     /// Rows in the order of the changes.
     pub(super) changes: Vec<Change>,
+    /// Changes of columns of a row that may be gone meanwhile, and then stays so.
+    pub(super) update: Option<Update>,
+}
+
+/// One `UPDATE` and its values.
+#[derive(Debug)]
+pub(super) struct Update {
+    pub(super) sql: &'static str,
+    pub(super) values: Vec<Value>,
 }
 
 /// The compare-and-advance of a workspace's sequence number.
@@ -79,15 +94,36 @@ impl Work {
             Change::delete(&OUTBOX, vec![Value::of(workspace), Value::of(task), number.into()])
         };
         changes.extend(batch.outbox_done.into_iter().map(done));
+        // In the commit of the events, so that statistics are what the event log amounts to.
+        let facts: Vec<Fact> = batch.events.iter().filter_map(Fact::of).collect();
+        let periods = batch.events.iter().filter_map(ActivityPeriod::of);
+        changes.extend(periods.map(|period| period_change(workspace, &period)));
+        changes.extend(Rollup::of(workspace, &facts).iter().map(|rollup| rollup_change(workspace, rollup)));
+        changes.extend(facts.iter().map(|fact| fact_change(workspace, fact)));
         changes.extend(batch.events.into_iter().map(|event| event_change(workspace, event)));
         changes.extend(batch.alerts.into_iter().map(alert_change));
         let fence = Fence { workspace: workspace.to_string(), expected: batch.expected_sequence, advanced, new_row };
-        Ok(Self { fence: Some(fence), removes_workspace, changes })
+        Ok(Self { fence: Some(fence), removes_workspace, changes, update: None })
     }
 
     /// Prepares an account.
-    pub(super) fn of_account(account: Account) -> Self {
+    pub(super) fn of_account(account: AccountRow) -> Self {
         Self { changes: vec![account_change(account)], ..Self::default() }
+    }
+
+    /// Prepares the removal of rows by their keys.
+    pub(super) fn of_removals(changes: Vec<Change>) -> Self {
+        Self { changes, ..Self::default() }
+    }
+
+    /// Prepares an API key.
+    pub(super) fn of_api_key(api_key: ApiKeyRow) -> Self {
+        Self { changes: vec![api_key_change(api_key)], ..Self::default() }
+    }
+
+    /// Prepares the end of an API key.
+    pub(super) fn revoking(api_key: ApiKeySid) -> Self {
+        Self { changes: vec![Change::delete(&API_KEYS, vec![Value::of(api_key)])], ..Self::default() }
     }
 
     /// Prepares a line of the alert log.
@@ -97,13 +133,13 @@ impl Work {
 }
 
 /// The rows of several works, sorted by table, each row once.
-pub(super) struct Merged<'a>(Vec<(&'static Table, Vec<&'a Change>)>);
+pub(super) struct Merged<'a>(Vec<(&'static Table, Vec<Cow<'a, Change>>)>);
 
 impl<'a> Merged<'a> {
-    /// Merges `works`: of several changes of one row the last one counts. Rows that are only ever added are not
-    /// merged, so that a repeated key is an error.
+    /// Merges `works`: of several changes of one row the last one counts, or all together where they are combined. Rows
+    /// that are only ever added are not merged, so that a repeated key is an error.
     pub(super) fn of(works: impl Iterator<Item = &'a Work>) -> Self {
-        let mut merged: Vec<(&'static Table, Vec<&'a Change>)> =
+        let mut merged: Vec<(&'static Table, Vec<Cow<'a, Change>>)> =
             TABLES.iter().map(|table| (*table, Vec::new())).collect();
         let index_of_table: HashMap<&str, usize> =
             TABLES.iter().enumerate().map(|(index, table)| (table.name, index)).collect();
@@ -112,13 +148,14 @@ impl<'a> Merged<'a> {
             let table = index_of_table[change.table.name];
             let rows = &mut merged[table].1;
             if change.table.append_only {
-                rows.push(change);
+                rows.push(Cow::Borrowed(change));
                 continue;
             }
             let index = *index_of_row.entry((table, &change.key)).or_insert(rows.len());
             match rows.get_mut(index) {
-                Some(earlier) => *earlier = change,
-                None => rows.push(change),
+                Some(earlier) if !earlier.combines_with(change) => *earlier = Cow::Borrowed(change),
+                Some(earlier) => earlier.to_mut().combine(change),
+                None => rows.push(Cow::Borrowed(change)),
             }
         }
         Self(merged)
@@ -126,15 +163,15 @@ impl<'a> Merged<'a> {
 
     /// Keys to remove, table by table. With `anew`, workers that are written are removed first as well: then their
     /// unique names may be exchanged within one batch.
-    pub(super) fn removed(&self, anew: bool) -> impl Iterator<Item = (&'static Table, Vec<&'a [Value]>)> {
+    pub(super) fn removed(&self, anew: bool) -> impl Iterator<Item = (&'static Table, Vec<&[Value]>)> {
         self.0.iter().map(move |(table, changes)| {
-            let is_removed = |change: &&&Change| change.row.is_none() || (anew && table.name == "workers");
+            let is_removed = |change: &&Cow<'a, Change>| change.row.is_none() || (anew && table.name == "workers");
             (*table, changes.iter().filter(is_removed).map(|change| change.key.as_slice()).collect())
         })
     }
 
     /// Rows to write, table by table.
-    pub(super) fn written(&self) -> impl Iterator<Item = (&'static Table, Vec<&'a [Value]>)> {
+    pub(super) fn written(&self) -> impl Iterator<Item = (&'static Table, Vec<&[Value]>)> {
         self.0
             .iter()
             .map(|(table, changes)| (*table, changes.iter().filter_map(|change| change.row.as_deref()).collect()))

@@ -1,6 +1,6 @@
 //! The one writer: takes what waits, of all workspaces, writes it in one transaction, and answers after the commit.
 //!
-//! One connection does all writing and all checkpoints. While a commit runs, further work gathers, so the next group is
+//! One connection does all writing; `checkpoint` copies the log. While a commit runs, further work gathers, so the next group is
 //! as large as the load demands and a lone request waits for one commit only. A work that fails does not hurt the others
 //! of its group: the group is rolled back and each is tried alone. After a failed write to disk nothing is tried again,
 //! because what the disk holds is not certain any more: the writer ends, and the process is expected to end as well.
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::checkpoint::{self, Checkpointer};
 use super::error::{Severity, severity};
 use super::files::{ProcessLock, Temporary};
 use super::statements::{Statements, Table, Value, Verb, chunk_of};
@@ -48,15 +49,6 @@ pub(super) struct Request {
     pub(super) answer: oneshot::Sender<Result<(), Error>>,
 }
 
-/// Whether the write-ahead log is copied into the database file by this writer or left to another process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Checkpoints {
-    /// This process serves the database.
-    Ours,
-    /// Another process may serve it.
-    Theirs,
-}
-
 /// Files that live as long as the writer; dropped after the connection.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -70,7 +62,7 @@ pub(super) struct Writer {
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) closing: CancellationToken,
     pub(super) condition: watch::Sender<Condition>,
-    pub(super) checkpoints: Checkpoints,
+    pub(super) checkpointer: Checkpointer,
     pub(super) clock: Clock,
     pub(super) kept: Kept,
 }
@@ -90,9 +82,10 @@ impl From<sqlx::Error> for Failure {
 impl Writer {
     /// Writes until all handles are gone or the store is closed, or until a write to disk fails.
     pub(super) async fn run(self) {
-        let Self { connection, mut requests, closing, condition, checkpoints, clock, kept } = self;
+        let Self { connection, mut requests, closing, condition, checkpointer, clock, kept } = self;
         let statements = Statements::default();
-        let mut commits = Commits { connection, statements, clock, condition, rows_in_log: CHECKPOINT_ROWS };
+        let rows_in_log = CHECKPOINT_ROWS;
+        let mut commits = Commits { connection, statements, clock, condition, checkpointer, rows_in_log };
         let mut waiting = VecDeque::with_capacity(MAX_WORKS);
         let failure = loop {
             gather(&mut requests, &mut waiting, &closing).await;
@@ -102,9 +95,7 @@ impl Writer {
             if let Err(error) = commits.write_group(next_group(&mut waiting)).await {
                 break Some(error);
             }
-            if checkpoints == Checkpoints::Ours
-                && let Err(error) = commits.checkpoint_if_due().await
-            {
+            if let Err(error) = commits.checkpoint_if_due().await {
                 break Some(error);
             }
         };
@@ -121,8 +112,9 @@ impl Writer {
             drop(commits);
             drop(kept);
         } else {
-            let Commits { connection, condition, .. } = commits;
-            if let Err(error) = connection.close().await {
+            let Commits { connection, checkpointer, condition, .. } = commits;
+            // The writer's connection last: the last one to go puts the rest of the log into the database file.
+            if let Err(error) = checkpointer.close().await.and(connection.close().await) {
                 tracing::warn!(%error, "the database was not closed in order; nothing that was acknowledged is lost");
             }
             drop(kept);
@@ -183,6 +175,7 @@ struct Commits {
     statements: Statements,
     clock: Clock,
     condition: watch::Sender<Condition>,
+    checkpointer: Checkpointer,
     rows_in_log: usize,
 }
 
@@ -252,6 +245,10 @@ impl Commits {
         }
         for (table, rows) in merged.written() {
             self.run_in_chunks(table, Verb::Write, &rows).await?;
+        }
+        for update in admitted().filter_map(|work| work.update.as_ref()) {
+            bind_all(sqlx::query(update.sql), &update.values).execute(&mut self.connection).await?;
+            self.rows_in_log += 1;
         }
         for fence in admitted().filter(|work| work.removes_workspace).filter_map(|work| work.fence.as_ref()) {
             self.remove_workspace(&fence.workspace).await?;
@@ -337,14 +334,20 @@ impl Commits {
         if fatal { Err(failure.error) } else { Ok(()) }
     }
 
-    /// Copies the log into the database file after enough rows. SQLite's own checkpoints are off, because they would
-    /// hide a failed fsync.
+    /// Has the log copied into the database file after enough rows, and copies the rest once that is done.
     async fn checkpoint_if_due(&mut self) -> Result<(), Error> {
-        if self.rows_in_log < CHECKPOINT_ROWS {
-            return Ok(());
-        }
+        let outcome = match self.checkpointer.ended().await {
+            None => {
+                if self.rows_in_log >= CHECKPOINT_ROWS {
+                    self.checkpointer.begin();
+                }
+                return Ok(());
+            }
+            Some(Ok(_)) => checkpoint::copy(&mut self.connection).await,
+            Some(Err(error)) => Err(error),
+        };
         self.rows_in_log = 0;
-        match sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut self.connection).await {
+        match outcome {
             Err(error) if severity(&error) == Severity::Fatal => Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "the write-ahead log was not copied into the database file; tried again later");

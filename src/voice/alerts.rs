@@ -17,6 +17,8 @@ pub(super) const SCHEMA_WARNING: u32 = 12_200;
 pub(super) const INVALID_WAIT_URL: u32 = 14_202;
 /// `action` of `<Enqueue>` is not a URL that can be requested.
 pub(super) const INVALID_ACTION: u32 = 14_203;
+/// As many calls wait for the workflow as may.
+pub(super) const QUEUE_FULL: u32 = 14_207;
 /// `reservationSid` does not name a reservation.
 pub(super) const INVALID_RESERVATION: u32 = 14_215;
 /// The reservation cannot be accepted any more.

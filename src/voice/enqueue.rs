@@ -13,7 +13,7 @@ use axum::response::Response;
 
 use super::alerts::{
     CANNOT_CREATE_TASK, Complaint, DOCUMENT_PARSE_FAILURE, INVALID_ACTION, INVALID_ATTRIBUTES, INVALID_WAIT_URL,
-    INVALID_WORKFLOW, RETRIEVAL_FAILURE, SCHEMA_WARNING,
+    INVALID_WORKFLOW, QUEUE_FULL, RETRIEVAL_FAILURE, SCHEMA_WARNING,
 };
 use super::application::{Question, Reply, with_query};
 use super::attributes;
@@ -75,7 +75,8 @@ async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> R
             let mut complaint = Complaint::new(code, message);
             complaint.workspace = wish.workspace;
             state.complain(wish.webhook.sender, complaint).await;
-            state.turn_away(&wish).await
+            let result = if code == QUEUE_FULL { QueueResult::QueueFull } else { QueueResult::Error };
+            state.turn_away(&wish, result).await
         }
     }
 }
@@ -211,7 +212,7 @@ impl State {
             let mut complaint = Complaint::new(CANNOT_CREATE_TASK, "the workspace did not take the call in time");
             complaint.workspace = wish.workspace;
             self.complain(wish.webhook.sender, complaint).await;
-            return self.turn_away(wish).await;
+            return self.turn_away(wish, QueueResult::Error).await;
         }
         let workflow = wish.workflow.clone().unwrap_or_default();
         let attempt = attempt.to_string();
@@ -231,14 +232,14 @@ impl State {
         self.answer(&Document::Busy { url: &with_query(&self.url("/voice/enqueue"), &pairs) })
     }
 
-    /// The caller goes on without a task: `action` with `QueueResult=error`, else the verbs after `<Enqueue>`.
-    async fn turn_away(&self, wish: &Wish) -> Response {
+    /// The caller goes on without a task: `action` with that `QueueResult`, else the verbs after `<Enqueue>`.
+    async fn turn_away(&self, wish: &Wish, result: QueueResult) -> Response {
         if let Some(action) = &wish.park.action {
             let question = Question {
                 url: action,
                 method: wish.park.action_method.as_deref().unwrap_or("POST"),
                 webhook: &wish.webhook,
-                extra: vec![("QueueResult".to_owned(), QueueResult::Error.as_str().to_owned())],
+                extra: vec![("QueueResult".to_owned(), result.as_str().to_owned())],
                 workspace: wish.workspace,
             };
             match self.ask(&question).await {
@@ -261,6 +262,7 @@ fn obstacle_of(error: &engine::Error) -> Obstacle {
         engine::Error::NoSuchWorkspace
         | engine::Error::Refused(Refusal::NotFound | Refusal::UnknownReference { .. }) => INVALID_WORKFLOW,
         engine::Error::Refused(Refusal::Invalid { parameter: "Attributes", .. }) => INVALID_ATTRIBUTES,
+        engine::Error::Refused(Refusal::VoiceQueueFull { .. }) => QUEUE_FULL,
         engine::Error::Refused(_) => CANNOT_CREATE_TASK,
     };
     Obstacle::Wrong(code, error.to_string())

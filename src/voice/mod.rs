@@ -28,7 +28,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{MethodFilter, on};
 use secrecy::SecretString;
 
 use crate::calls::VoiceTask;
@@ -69,21 +69,36 @@ pub struct State {
     pub actions: Actions,
 }
 
-/// All endpoints of the voice side; each takes GET and POST.
+/// Makes the list of routes and the router that serves them from one table.
+macro_rules! routes {
+    ($($path:literal => $handler:path,)+) => {
+        /// Paths that are served, each for GET and POST.
+        pub const ROUTES: &[&str] = &[$($path),+];
+
+        fn table() -> Router<Arc<State>> {
+            let methods = || MethodFilter::GET.or(MethodFilter::POST);
+            Router::new()$(.route($path, on(methods(), $handler)))+
+        }
+    };
+}
+
+routes! {
+    "/voice/enqueue" => enqueue::without_workflow,
+    "/voice/enqueue/{workflow}" => enqueue::with_workflow,
+    "/voice/tasks/{task}/wait" => wait::answer,
+    "/voice/tasks/{task}/park" => join::park,
+    "/voice/tasks/{task}/left" => left::answer,
+    "/voice/tasks/{task}/join/{role}" => join::join,
+    "/voice/tasks/{task}/room-left/{role}" => room_left::answer,
+    "/voice/reservations/{reservation}" => reservations::answer,
+    "/voice/cb/call/inbound" => callbacks::inbound_call,
+    "/voice/cb/call/{task}/{reservation}/{role}" => callbacks::leg,
+    "/voice/cb/room/{task}" => callbacks::room,
+}
+
+/// All endpoints of the voice side.
 pub fn router(state: State) -> Router {
-    Router::new()
-        .route("/voice/enqueue", any(enqueue::without_workflow))
-        .route("/voice/enqueue/{workflow}", any(enqueue::with_workflow))
-        .route("/voice/tasks/{task}/wait", any(wait::answer))
-        .route("/voice/tasks/{task}/park", any(join::park))
-        .route("/voice/tasks/{task}/left", any(left::answer))
-        .route("/voice/tasks/{task}/join/{role}", any(join::join))
-        .route("/voice/tasks/{task}/room-left/{role}", any(room_left::answer))
-        .route("/voice/reservations/{reservation}", any(reservations::answer))
-        .route("/voice/cb/call/inbound", any(callbacks::inbound_call))
-        .route("/voice/cb/call/{task}/{reservation}/{role}", any(callbacks::leg))
-        .route("/voice/cb/room/{task}", any(callbacks::room))
-        .with_state(Arc::new(state))
+    table().with_state(Arc::new(state))
 }
 
 impl State {

@@ -7,13 +7,11 @@ use axum::body::Bytes;
 use axum::extract::{OriginalUri, Request};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
-use subtle::ConstantTimeEq as _;
 
 use super::State;
 use crate::calls::{CallSid, CallStatus};
+use crate::credentials;
 use crate::routing::{AccountSid, TaskSid, WorkspaceSid};
 use crate::signature;
 
@@ -166,8 +164,8 @@ fn pairs_of(encoded: &[u8]) -> Vec<(String, String)> {
 
 async fn sender(state: &State, request: &Unchecked) -> Option<Sender> {
     // Credentials may also belong to a proxy in between, so wrong ones do not count against a good signature.
-    if let Some(account) = account_of(state, request).await {
-        return Some(Sender::Account(account));
+    if let Ok(Some(login)) = credentials::check(&state.store, &request.headers).await {
+        return Some(Sender::Account(login.account));
     }
     let bases = state.bases(request);
     let is_signed_with = |token: &SecretString| bases.iter().any(|base| request.is_signed_with(token, base));
@@ -182,25 +180,6 @@ async fn sender(state: &State, request: &Unchecked) -> Option<Sender> {
         }
     }
     state.insecure_skip_signature.then_some(Sender::PhoneSystem)
-}
-
-/// The account whose SID and token are the Basic credentials.
-async fn account_of(state: &State, request: &Unchecked) -> Option<AccountSid> {
-    let (user, password) = basic(&request.headers)?;
-    let account: AccountSid = user.parse().ok()?;
-    let token = state.store.account(account).await.ok()??.auth_token;
-    let equal: bool = token.expose_secret().as_bytes().ct_eq(password.as_bytes()).into();
-    equal.then_some(account)
-}
-
-fn basic(headers: &HeaderMap) -> Option<(String, String)> {
-    let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    decoded.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
 }
 
 impl State {

@@ -6,13 +6,15 @@ use axum::body::Body;
 use axum::http::Request;
 use tower::ServiceExt as _;
 
+mod queue_full;
+
 use super::*;
-use crate::engine::Request as EngineRequest;
+use crate::engine::{Limits, Request as EngineRequest};
 use crate::outbound::Rules;
 use crate::routing::command::{NewWorker, NewWorkspace, TaskUpdate, Template};
-use crate::routing::{AccountSid, Command, TaskOrder, TaskStatus, Timestamp, WorkspaceRows};
+use crate::routing::{AccountSid, ApiKeySid, Command, TaskOrder, TaskStatus, Timestamp, WorkspaceRows};
 use crate::signature;
-use crate::store::Account;
+use crate::store::{Account, ApiKey};
 
 const BASE: &str = "https://router.example.org";
 const PHONE_TOKEN: &str = "phone token";
@@ -34,8 +36,12 @@ impl Bench {
         Self::start_with(PublicUrl::Fixed(BASE.to_owned()), Duration::from_secs(5)).await
     }
 
-    /// `requested_url` tells what else than [`BASE`] may be signed; applications answer within `patience`.
     async fn start_with(requested_url: PublicUrl, patience: Duration) -> Self {
+        Self::start_within(Limits::default(), requested_url, patience).await
+    }
+
+    /// `requested_url` tells what else than [`BASE`] may be signed; applications answer within `patience`.
+    async fn start_within(limits: Limits, requested_url: PublicUrl, patience: Duration) -> Self {
         let store = Store::open("sqlite::memory:").await.unwrap();
         let clock = Clock::fixed(Timestamp(1_790_000_000_000));
         for (bits, token) in [(1, OWN_TOKEN), (2, "foreign token")] {
@@ -47,7 +53,7 @@ impl Bench {
             };
             store.create_account(account).await.unwrap();
         }
-        let engine = Engine::start(store.clone(), None, clock.clone(), Entropy).await.unwrap();
+        let engine = Engine::start_within(limits, store.clone(), None, clock.clone(), Entropy).await.unwrap();
         let new = NewWorkspace {
             friendly_name: "Floor".to_owned(),
             event_callback_url: String::new(),
@@ -177,6 +183,34 @@ async fn either_token_of_the_phone_system_the_accounts_token_and_basic_credentia
     let basic = format!("Basic {}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials));
     let (_, body) = bench.send(form(&target, &CALL, Some(("authorization", &basic)))).await;
     assert!(body.contains("<Enqueue "), "{body}");
+}
+
+#[tokio::test]
+async fn an_api_key_is_taken_until_it_is_revoked_and_for_its_account_only() {
+    let bench = Bench::start().await;
+    let target = bench.target("");
+    let key = |bits, account| ApiKey {
+        sid: ApiKeySid::from_bits(bits),
+        account: AccountSid::from_bits(account),
+        friendly_name: String::new(),
+        secret: "a secret".into(),
+        created_at: Timestamp(1),
+        updated_at: Timestamp(1),
+    };
+    for (bits, account) in [(1, 1), (2, 2)] {
+        bench.store.create_api_key(key(bits, account)).await.unwrap();
+    }
+    let ask = async |bits: u128, secret: &str| {
+        let credentials = format!("{}:{secret}", ApiKeySid::from_bits(bits));
+        let credentials = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials);
+        bench.send(form(&target, &CALL, Some(("authorization", &format!("Basic {credentials}"))))).await
+    };
+    assert!(!ask(2, "a secret").await.1.contains("<Enqueue "), "another account's workflow");
+    assert_eq!(ask(1, "another secret").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(bench.task_count().await, 0);
+    assert!(ask(1, "a secret").await.1.contains("<Enqueue "));
+    bench.store.revoke_api_key(ApiKeySid::from_bits(1)).await.unwrap();
+    assert_eq!(ask(1, "a secret").await.0, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

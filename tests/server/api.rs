@@ -1,5 +1,7 @@
 //! The REST API over a real engine and a real database: statuses, bodies, paging, versions, refusals.
 
+mod transfers;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -16,28 +18,32 @@ use tower::ServiceExt as _;
 
 /// 2026-02-03T04:05:06Z
 const NOW: Timestamp = Timestamp(1_770_091_506_000);
-const ACCOUNT: &str = "AC00000000000000000000000000000001";
-const STRANGER: &str = "AC00000000000000000000000000000002";
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-const BASE: &str = "https://calls.example/v1";
+pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
+pub(crate) const STRANGER: &str = "AC00000000000000000000000000000002";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const BASE: &str = "https://calls.example/v1";
 
-struct Server {
+pub(crate) struct Server {
     router: Router,
-    engine: Engine,
-    store: Store,
-    clock: Clock,
+    pub(crate) engine: Engine,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Server {
-    async fn start() -> Self {
-        let store = Store::open("sqlite::memory:").await.unwrap();
-        let clock = Clock::fixed(NOW);
+    pub(crate) async fn start() -> Self {
+        Self::start_on("sqlite::memory:", Clock::fixed(NOW)).await
+    }
+
+    /// On the database of `url`, which may have been used before.
+    pub(crate) async fn start_on(url: &str, clock: Clock) -> Self {
+        let store = Store::open(url).await.unwrap();
         for sid in [ACCOUNT, STRANGER] {
             let account = Account {
                 sid: sid.parse::<AccountSid>().unwrap(),
@@ -53,29 +59,41 @@ impl Server {
             store: store.clone(),
             clock: clock.clone(),
             public_url: PublicUrl::Fixed("https://calls.example".to_owned()),
+            hub: switchhook::notify::Hub::new(clock.clone(), Duration::ZERO),
         });
         Self { router, engine, store, clock }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.engine.shutdown().await;
         self.store.close().await;
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    /// Every answer has to be as the description says.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 1 << 24).await.unwrap();
         let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        Answer { status: parts.status, headers: parts.headers, body }
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        super::contract::check_answer(&method, &path, &answer);
+        answer
     }
 
-    async fn call(&self, account: &str, method: Method, path: &str, form: &str, if_match: Option<&str>) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        account: &str,
+        method: Method,
+        path: &str,
+        form: &str,
+        if_match: Option<&str>,
+    ) -> Answer {
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{TOKEN}"));
         let path = path.strip_prefix(BASE).unwrap_or(path);
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("/v1{path}"))
+            .uri(rooted(path))
             .header("authorization", format!("Basic {credentials}"))
             .header("content-type", "application/x-www-form-urlencoded");
         if let Some(version) = if_match {
@@ -84,20 +102,20 @@ impl Server {
         self.send(request.body(Body::from(form.to_owned())).unwrap()).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(ACCOUNT, Method::GET, path, "", None).await
     }
 
-    async fn post(&self, path: &str, form: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, form: &str) -> Answer {
         self.call(ACCOUNT, Method::POST, path, form, None).await
     }
 
-    async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.call(ACCOUNT, Method::DELETE, path, "", None).await
     }
 
     /// Makes something and returns it; what is not made fails the test.
-    async fn make(&self, path: &str, form: &str) -> Value {
+    pub(crate) async fn make(&self, path: &str, form: &str) -> Value {
         let answer = self.post(path, form).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{path} {form}: {}", answer.body);
         // What is made next is younger, so that lists have one order.
@@ -106,36 +124,57 @@ impl Server {
     }
 
     /// A workspace with a queue and a workflow; returns its path.
-    async fn workspace(&self) -> String {
+    pub(crate) async fn workspace(&self) -> String {
         let made = self.make("/Workspaces", "FriendlyName=Support&Template=FIFO").await;
         format!("/Workspaces/{}", text(&made["sid"]))
     }
 
-    async fn activity(&self, workspace: &str, name: &str) -> String {
+    pub(crate) async fn activity(&self, workspace: &str, name: &str) -> String {
         let list = self.get(&format!("{workspace}/Activities?FriendlyName={name}")).await;
         text(&list.body["activities"][0]["sid"]).to_owned()
     }
 
     /// An available worker; returns its SID.
-    async fn worker(&self, workspace: &str, name: &str) -> String {
+    pub(crate) async fn worker(&self, workspace: &str, name: &str) -> String {
         let activity = self.activity(workspace, "Available").await;
         let form = format!("FriendlyName={name}&ActivitySid={activity}");
         text(&self.make(&format!("{workspace}/Workers"), &form).await["sid"]).to_owned()
     }
+
+    /// A call comes in.
+    pub(crate) async fn enqueue_call(&self, workspace: &str, workflow: &str) {
+        let request = switchhook::engine::Request::EnqueueCall {
+            workflow: workflow.parse().unwrap(),
+            call: switchhook::calls::CallSid("CA1".to_owned()),
+            from: "+15550100".to_owned(),
+            to: "+15550199".to_owned(),
+            attributes: "{}".to_owned(),
+            priority: None,
+            timeout_secs: None,
+            park: switchhook::calls::Park::default(),
+        };
+        let sid = workspace.rsplit('/').next().unwrap().parse().unwrap();
+        self.engine.send(sid, request).await.unwrap();
+    }
 }
 
-fn text(value: &Value) -> &str {
+/// Paths of TaskRouter are written without their beginning.
+pub(crate) fn rooted(path: &str) -> String {
+    if path.starts_with("/2010-04-01/") { path.to_owned() } else { format!("/v1{path}") }
+}
+
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
-fn check_error(answer: &Answer, status: u16, code: u32, message: &str) {
+pub(crate) fn check_error(answer: &Answer, status: u16, code: u32, message: &str) {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
     let more_info = format!("https://www.twilio.com/docs/errors/{code}");
     let expected = json!({ "code": code, "message": message, "more_info": more_info, "status": status });
     assert_eq!(answer.body, expected);
 }
 
-fn names(list: &Answer, key: &str) -> Vec<String> {
+pub(crate) fn names(list: &Answer, key: &str) -> Vec<String> {
     let rows = list.body[key].as_array().unwrap_or_else(|| panic!("no {key} in {}", list.body));
     rows.iter().map(|row| text(&row["friendly_name"]).to_owned()).collect()
 }
@@ -333,18 +372,7 @@ async fn a_call_has_a_room_under_its_reservation() {
     let workspace = server.workspace().await;
     let worker = server.worker(&workspace, "dana").await;
     let workflow = server.get(&format!("{workspace}/Workflows")).await.body["workflows"][0]["sid"].clone();
-    let request = switchhook::engine::Request::EnqueueCall {
-        workflow: text(&workflow).parse().unwrap(),
-        call: switchhook::calls::CallSid("CA1".to_owned()),
-        from: "+15550100".to_owned(),
-        to: "+15550199".to_owned(),
-        attributes: "{}".to_owned(),
-        priority: None,
-        timeout_secs: None,
-        park: switchhook::calls::Park::default(),
-    };
-    let sid = workspace.rsplit('/').next().unwrap().parse().unwrap();
-    server.engine.send(sid, request).await.unwrap();
+    server.enqueue_call(&workspace, text(&workflow)).await;
     let list = server.get(&format!("{workspace}/Workers/{worker}/Reservations")).await;
     let reservation = &list.body["reservations"][0];
     let room = server.get(&format!("{}/Conference", text(&reservation["url"]))).await;
@@ -528,9 +556,9 @@ async fn paths_and_methods_that_do_not_exist_are_answered_in_json() {
     let server = Server::start().await;
     let workspace = server.workspace().await;
     check_error(&server.get("/Nothing").await, 404, 20404, "The requested resource /Nothing was not found");
-    let statistics = format!("{workspace}/Statistics");
-    let message = format!("The requested resource {statistics} was not found");
-    check_error(&server.get(&statistics).await, 404, 20404, &message);
+    let missing = format!("{workspace}/Nothing");
+    let message = format!("The requested resource {missing} was not found");
+    check_error(&server.get(&missing).await, 404, 20404, &message);
     let put = server.call(ACCOUNT, Method::PUT, "/Workspaces", "", None).await;
     check_error(&put, 405, 20004, "Method not allowed");
     let bad = format!("{workspace}/Tasks/WK00000000000000000000000000000001");

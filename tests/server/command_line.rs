@@ -184,6 +184,141 @@ fn a_server_makes_its_first_account_once_and_ends_cleanly() {
     assert_eq!(again.get("/v1/Workspaces", Some(&account)).0, 200);
 }
 
+fn output_of(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// SID and secret that `create-key` printed.
+fn key_of(output: &Output) -> (String, String) {
+    let text = output_of(output);
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+    (value("TWILIO_API_KEY="), value("TWILIO_API_SECRET="))
+}
+
+#[test]
+fn api_keys_are_made_listed_and_revoked_beside_a_server() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::start(directory.path());
+    let (account, _) = server.account.clone().unwrap();
+    let made = run(directory.path(), &["create-key", "--account", &account, "--name", "Wall board"]);
+    assert!(made.status.success(), "{}", error_of(&made));
+    let key = key_of(&made);
+    assert_eq!(server.get("/v1/Workspaces", Some(&key)).0, 200, "a new key works at once");
+    let second = key_of(&run(directory.path(), &["create-key", "--account", &account]));
+
+    let listed = run(directory.path(), &["list-keys"]);
+    let listed = output_of(&listed);
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.len(), 2, "{listed}");
+    assert!(lines[0].starts_with(&format!("{} {account} 20", key.0)) && lines[0].ends_with("Z Wall board"), "{listed}");
+    assert!(lines[1].starts_with(&second.0) && lines[1].ends_with('Z'), "{listed}");
+    assert!(!listed.contains(&key.1));
+
+    let revoked = run(directory.path(), &["revoke-key", &key.0]);
+    assert_eq!(output_of(&revoked), format!("revoked {}\n", key.0));
+    assert_eq!(server.get("/v1/Workspaces", Some(&key)).0, 401, "a revoked key is refused at once");
+    assert_eq!(server.get("/v1/Workspaces", Some(&second)).0, 200);
+
+    let check = |arguments: &[&str], code: i32, expected: &str| {
+        let output = run(directory.path(), arguments);
+        assert_eq!((output.status.code(), output_of(&output)), (Some(code), String::new()), "{arguments:?}");
+        assert!(error_of(&output).contains(expected), "{}", error_of(&output));
+    };
+    check(&["revoke-key", &key.0], 1, &format!("error: there is no key {}", key.0));
+    let nobody = format!("AC{}", "0".repeat(32));
+    check(&["create-key", "--account", &nobody], 1, &format!("error: there is no account {nobody}"));
+    check(&["list-keys", "--account", &nobody], 1, &format!("error: there is no account {nobody}"));
+    check(&["create-key"], 2, "--account");
+    check(&["create-key", "--account", "AC1"], 2, "not a SID that begins with AC");
+    check(&["revoke-key", &account], 2, "not a SID that begins with SK");
+    check(&["create-key", "--account", &account, "--name", &"n".repeat(65)], 2, "at most 64 characters");
+}
+
+#[test]
+fn a_lost_key_file_stops_the_start_and_a_returned_one_lets_it_go_on() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::start(directory.path());
+    let account = server.account.clone().unwrap();
+    assert_eq!(server.terminate().0, Some(0));
+    let file = directory.path().join("switchhook.db.key");
+    let kept = std::fs::read(&file).unwrap();
+    let database = std::fs::read(directory.path().join("switchhook.db")).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    for arguments in
+        [&["serve", "--listen", "127.0.0.1:0"][..], &["create-account"], &["list-keys"], &["reencrypt"], &["doctor"]]
+    {
+        let output = run(directory.path(), arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let told = output_of(&output) + &error_of(&output);
+        for text in ["switchhook.db.key", "does not exist", "encrypted with key", "nothing was changed"] {
+            assert!(told.contains(text), "{arguments:?}: {told} lacks {text}");
+        }
+    }
+    assert!(!file.exists());
+    assert_eq!(std::fs::read(directory.path().join("switchhook.db")).unwrap(), database);
+    std::fs::write(&file, kept).unwrap();
+    let server = Serving::start(directory.path());
+    assert_eq!(server.get("/v1/Workspaces", Some(&account)).0, 200);
+}
+
+#[test]
+fn keys_of_secrets_are_exchanged_by_file_and_command() {
+    let directory = TempDir::new().unwrap();
+    let run_with = |keys: &str, arguments: &[&str]| {
+        let file = directory.path().join("keys");
+        std::fs::write(&file, keys).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        program(directory.path(), arguments).env("SWITCHHOOK_SECRETS_KEY_FILE", "keys").output().unwrap()
+    };
+    let old = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+    let new = "f0e1d2c3b4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0f";
+    let both = format!("# of today\n{new}\n{old}\n");
+    let account = run_with(old, &["create-account"]);
+    assert!(account.status.success(), "{}", error_of(&account));
+    assert!(!directory.path().join("switchhook.db.key").exists());
+
+    let wrong = run_with(new, &["list-keys"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(error_of(&wrong).contains("secrets.key_file keys: holds key "), "{}", error_of(&wrong));
+    let malformed = run_with("secret", &["list-keys"]);
+    assert_eq!(malformed.status.code(), Some(2));
+    assert!(!error_of(&malformed).contains("\"secret\""), "{}", error_of(&malformed));
+
+    let told = |output: &Output, expected: &str| assert!(output_of(output).contains(expected), "{}", output_of(output));
+    told(&run_with(&both, &["doctor"]), "warn  secrets: 1, of which 1 need other keys than ");
+    let done = run_with(&both, &["reencrypt"]);
+    assert!(output_of(&done).starts_with("secrets encrypted with key "), "{}", error_of(&done));
+    assert!(output_of(&done).ends_with(": 1, 1 of them anew\n"));
+    let doctor = run_with(new, &["doctor"]);
+    told(&doctor, "ok    secrets: 1, all of which key ");
+    if cfg!(unix) {
+        told(&doctor, "warn  secrets: secrets.key_file keys can be read by other users of this machine (mode 6");
+    }
+    assert_eq!(run_with(old, &["list-keys"]).status.code(), Some(1), "the old key is of no use any more");
+}
+
+#[test]
+fn secrets_are_not_encrypted_anew_while_a_server_runs() {
+    let directory = TempDir::new().unwrap();
+    let _server = Serving::start(directory.path());
+    let output = run(directory.path(), &["reencrypt"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error_of(&output).contains("another process is using the database"), "{}", error_of(&output));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = directory.path().join("switchhook.db.key");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(&file, open).unwrap();
+        let doctor = run(directory.path(), &["doctor"]);
+        assert_eq!(doctor.status.code(), Some(1));
+        assert!(output_of(&doctor).contains("fail  secrets: key file "), "{}", output_of(&doctor));
+        assert!(output_of(&doctor).contains("chmod 600"), "{}", output_of(&doctor));
+    }
+}
+
 #[test]
 fn the_doctor_says_how_to_mend_what_is_wrong() {
     let directory = TempDir::new().unwrap();

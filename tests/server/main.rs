@@ -1,15 +1,35 @@
 //! Tests that need no second database server: the rules of the code, and the program as a whole.
 
 #[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod api;
+#[cfg(test)]
+mod api_keys;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod explain;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod lint;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
+mod random_commands;
+#[cfg(test)]
+mod recount;
+#[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod statistics;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! command everything in `watch` is checked too. This module must not know any rule of routing: what should
 //! happen is in the files. Start with [`Stage::play`].
 
+mod coverage;
 mod expectations;
 mod text;
 mod watched;
@@ -24,25 +25,16 @@ use switchhook::routing::{
 };
 
 use crate::watch::{Depth, Sids, Watch};
-use text::{Args, Scenario, Word, duration, number, seconds, split, words, yes};
+use text::{Args, Scenario, Word, attributes, duration, number, seconds, split, words, yes};
 
 /// Second 0 of every scenario.
 const START: Timestamp = Timestamp(1_790_000_000_000);
 
 #[test]
 fn routing_follows_the_scenarios() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/routing");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .expect("the folder of scenarios exists")
-        .map(|entry| entry.expect("its entries can be read").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-        .collect();
-    files.sort();
     let mut failures = Vec::new();
     let mut played = 0;
-    for file in files {
-        let text = std::fs::read_to_string(&file).expect("a scenario file can be read");
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for (name, text) in files() {
         for scenario in split(&text) {
             played += 1;
             if let Err(failure) = play(&scenario) {
@@ -52,6 +44,22 @@ fn routing_follows_the_scenarios() {
     }
     assert!(failures.is_empty(), "{} of {played} scenarios fail:\n{}", failures.len(), failures.join("\n"));
     assert!(played > 0, "there are scenarios");
+}
+
+/// The scenario files, with their names.
+fn files() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/routing");
+    let mut paths: Vec<_> = std::fs::read_dir(&folder)
+        .expect("the folder of scenarios exists")
+        .map(|entry| entry.expect("its entries can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    paths.sort();
+    let read = |path: std::path::PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a scenario file can be read");
+        (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text)
+    };
+    paths.into_iter().map(read).collect()
 }
 
 struct Failure {
@@ -103,6 +111,8 @@ struct Stage {
     events: Vec<EventRecord>,
     /// Those that were not expected yet.
     alerts: Vec<Alert>,
+    /// Names for several fields of events.
+    groups: BTreeMap<String, Vec<String>>,
     /// Up to where `expect events` has read, for each subject.
     read: BTreeMap<String, usize>,
     depth: Depth,
@@ -139,6 +149,7 @@ impl Stage {
             names: BTreeMap::new(),
             events: done.events,
             alerts: done.alerts,
+            groups: BTreeMap::new(),
             read: BTreeMap::new(),
             depth: Depth::All,
         };
@@ -156,6 +167,14 @@ impl Stage {
             "at" => self.go_to(START, rest),
             "wait" => self.go_to(self.now, rest),
             "expect" => self.expect(rest),
+            "group" => {
+                let mut fields: Vec<String> = rest.iter().map(|word| word.text().to_owned()).collect();
+                if fields.is_empty() {
+                    return Err("a group needs a name".to_owned());
+                }
+                self.groups.insert(fields.remove(0), fields);
+                Ok(())
+            }
             "forget" => {
                 self.read.clear();
                 self.events.clear();
@@ -292,7 +311,7 @@ impl Stage {
                 Command::UpdateWorkflow(workflow, update)
             }
             "worker" => {
-                let attributes = args.take_json().unwrap_or_else(|| "{}".to_owned());
+                let attributes = attributes(args)?.unwrap_or_else(|| "{}".to_owned());
                 let name = args.next("a name")?;
                 let activity = args.next("an activity").ok().map(|name| self.activity(&name)).transpose()?;
                 let new = NewWorker { friendly_name: name.clone(), attributes, activity };
@@ -413,9 +432,13 @@ impl Stage {
         if let Some(raw) = args.option("raw") {
             return Ok(Some(raw));
         }
+        let bytes = args.parsed("bytes", number::<usize>)?;
         if let Some(queue) = args.option("default") {
             let queue = self.queue(&queue)?;
-            return Ok(Some(format!(r#"{{"task_routing":{{"default_filter":{{"queue":"{queue}"}}}}}}"#)));
+            let short = format!(r#"{{"task_routing":{{"default_filter":{{"queue":"{queue}"}}}}}}"#);
+            // White space is part of the text that is kept.
+            let padding = bytes.map_or(0, |bytes| bytes.saturating_sub(short.len()));
+            return Ok(Some(short + &" ".repeat(padding)));
         }
         let Some(routing) = args.take_json() else { return Ok(None) };
         Ok(Some(format!(r#"{{"task_routing":{}}}"#, self.with_sids(&routing)?)))
@@ -433,7 +456,7 @@ impl Stage {
             }),
         };
         let new = NewTask {
-            attributes: args.take_json().map_or(Ok("{}".to_owned()), |text| self.with_sids(&text))?,
+            attributes: attributes(args)?.map_or(Ok("{}".to_owned()), |text| self.with_sids(&text))?,
             workflow: args.parsed("workflow", |name| self.workflow(name))?,
             channel: args.option("channel").map(ChannelName::Unique),
             priority: args.parsed("priority", number)?,

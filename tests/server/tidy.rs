@@ -15,11 +15,23 @@ struct Layer {
     reason: &'static str,
 }
 
-const IO_CRATES: &[&str] =
-    &["tokio", "tokio_util", "tracing", "metrics", "sqlx", "axum", "hyper", "hyper_util", "reqwest", "rand", "tower"];
-const NO_DATABASE: &[&str] = &["sqlx"];
+const IO_CRATES: &[&str] = &[
+    "tokio",
+    "tokio_util",
+    "tracing",
+    "metrics",
+    "sqlx",
+    "rusqlite",
+    "axum",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "rand",
+    "tower",
+];
+const NO_DATABASE: &[&str] = &["sqlx", "rusqlite"];
 const NO_WEB: &[&str] = &["axum", "hyper", "hyper_util", "reqwest"];
-const NO_WEB_NO_DATABASE: &[&str] = &["axum", "hyper", "hyper_util", "reqwest", "sqlx"];
+const NO_WEB_NO_DATABASE: &[&str] = &["axum", "hyper", "hyper_util", "reqwest", "sqlx", "rusqlite"];
 
 const LAYERS: &[Layer] = &[
     Layer {
@@ -41,10 +53,22 @@ const LAYERS: &[Layer] = &[
         reason: "the clock gives out the core's timestamps and identifiers and nothing else",
     },
     Layer { module: "signature", may_use: &[], banned_crates: IO_CRATES, reason: "signatures are a function of texts" },
+    Layer {
+        module: "sealing",
+        may_use: &["clock"],
+        banned_crates: NO_WEB_NO_DATABASE,
+        reason: "sealing knows keys and texts, not where they are kept",
+    },
+    Layer {
+        module: "credentials",
+        may_use: &["routing", "store"],
+        banned_crates: &["sqlx", "rusqlite", "reqwest"],
+        reason: "credentials are compared with rows; what a login may do is for others",
+    },
     Layer { module: "http", may_use: &["clock"], banned_crates: NO_DATABASE, reason: "the listener knows no routes" },
     Layer {
         module: "config",
-        may_use: &["http", "routing"],
+        may_use: &["http", "routing", "sealing"],
         banned_crates: IO_CRATES,
         reason: "settings are plain values; acting on them is for others",
     },
@@ -62,7 +86,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "store",
-        may_use: &["routing", "calls", "clock"],
+        may_use: &["routing", "calls", "clock", "sealing"],
         banned_crates: NO_WEB,
         reason: "the store keeps rows: it decides nothing and calls nobody",
     },
@@ -79,14 +103,42 @@ const LAYERS: &[Layer] = &[
         reason: "the engine drives the cores and must not know HTTP, TwiML or SQL",
     },
     Layer {
+        module: "notify",
+        may_use: &["routing", "engine", "clock"],
+        banned_crates: &["sqlx", "rusqlite", "reqwest"],
+        reason: "what leaves us about events is made from committed events and a workspace in memory",
+    },
+    Layer {
         module: "api",
-        may_use: &["routing", "calls", "store", "engine", "signature", "clock", "config", "http"],
-        banned_crates: &["sqlx", "reqwest"],
+        may_use: &[
+            "notify",
+            "routing",
+            "calls",
+            "store",
+            "engine",
+            "signature",
+            "clock",
+            "config",
+            "credentials",
+            "http",
+        ],
+        banned_crates: &["sqlx", "rusqlite", "reqwest"],
         reason: "the API turns requests into commands and reads; it changes no rows and calls nobody",
     },
     Layer {
         module: "voice",
-        may_use: &["routing", "calls", "store", "engine", "signature", "clock", "config", "http", "outbound"],
+        may_use: &[
+            "routing",
+            "calls",
+            "store",
+            "engine",
+            "signature",
+            "clock",
+            "config",
+            "credentials",
+            "http",
+            "outbound",
+        ],
         banned_crates: NO_DATABASE,
         reason: "webhooks become commands; rules live in the cores, rows in the store",
     },
@@ -105,6 +157,7 @@ const LAYERS: &[Layer] = &[
             "config",
             "engine",
             "http",
+            "notify",
             "outbound",
             "phone",
             "routing",
@@ -125,6 +178,7 @@ const LAYERS: &[Layer] = &[
             "config",
             "engine",
             "http",
+            "notify",
             "outbound",
             "phone",
             "routing",
@@ -148,9 +202,11 @@ const LAYERS: &[Layer] = &[
             "demo",
             "engine",
             "http",
+            "notify",
             "outbound",
             "phone",
             "routing",
+            "sealing",
             "server",
             "signature",
             "softswitch",

@@ -69,7 +69,7 @@ impl Watch {
     }
 
     /// The tests without expressions, capacity included.
-    fn could_take(&self, task: &Task, worker: &Worker) -> bool {
+    pub(super) fn could_take(&self, task: &Task, worker: &Worker) -> bool {
         let ignores = Self::is_for_one_worker(task) && task.ignore_capacity;
         ignores || self.is_reservable(task, worker)
     }
@@ -80,13 +80,13 @@ impl Watch {
         if task.back_offs.iter().any(|back_off| back_off.worker == worker.sid && back_off.until != BackOff::OVER) {
             return false;
         }
-        if let Some(transfer) = task.transfer {
+        if let Some(transfer) = *task.transfer {
             let initiating = self.stored.transfers.get(&transfer).map(|row| row.initiating_reservation);
             let mut open = self.stored.open_of_task(task.sid);
             if open.any(|row| row.worker == worker.sid && Some(row.sid) != initiating) {
                 return false;
             }
-        } else if let Some(RoutingTarget::Worker(target)) = task.routing_target {
+        } else if let Some(RoutingTarget::Worker(target)) = *task.routing_target {
             return target == worker.sid;
         }
         let Some(queue) = task.queue.and_then(|queue| self.stored.task_queues.get(&queue)) else { return false };
@@ -140,7 +140,7 @@ impl Watch {
             channels: &figures,
         };
         let document = self.reading.document(&worker.attributes);
-        ask(&Scope { task, worker: Some(document), names: Some(&names), counts: None })
+        ask(&Scope { task, worker: Some(document), names: Some(&names), counts: None, now: task.map(|_| self.now) })
     }
 }
 

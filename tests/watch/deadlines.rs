@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use switchhook::routing::{BackOff, ReservationStatus, TaskSid, TaskStatus, Timestamp};
+use switchhook::routing::expression::{Expression, KnownWorkerValue};
+use switchhook::routing::workflow::KnownAgent;
+use switchhook::routing::{BackOff, ReservationStatus, RoutingTarget, Task, TaskSid, TaskStatus, Timestamp};
 
 use super::Watch;
 
@@ -46,7 +48,7 @@ impl Watch {
             }
         }
         if task.transfer.is_some() || matches!(task.status, TaskStatus::Assigned | TaskStatus::Wrapping) {
-            due.push((since(task.assigned_at).plus_secs(86_400), "24 hours"));
+            due.push((since(*task.assigned_at).plus_secs(86_400), "24 hours"));
         }
         let life_ends = task.created_at.plus_secs(task.timeout_secs);
         match task.status {
@@ -63,19 +65,54 @@ impl Watch {
             TaskStatus::Reserved if task.transfer.is_none() && !connecting => due.push((life_ends, "time to live")),
             TaskStatus::Reserved | TaskStatus::Assigned | TaskStatus::Wrapping => {}
             TaskStatus::Completed | TaskStatus::Canceled => {
-                due.push((since(task.finished_at).plus_secs(300), "removal"));
+                due.push((since(*task.finished_at).plus_secs(300), "removal"));
             }
         }
         due
     }
 
     /// The next deadline is the earliest of everything that is due some time.
-    pub(super) fn due_is_next(&self, next: Option<Timestamp>) -> Result<(), String> {
+    pub(super) fn due_is_next(&mut self, next: Option<Timestamp>) -> Result<(), String> {
+        let minute = self.some_task_waits_for_a_time().then(|| self.now.next_minute());
         let earliest = self.due.all.first();
-        if earliest.map(|(at, ..)| *at) == next {
+        if earliest.map(|(at, ..)| *at).into_iter().chain(minute).min() == next {
             return Ok(());
         }
-        Err(format!("next deadline is {next:?}, but the earliest is {earliest:?}"))
+        Err(format!("next deadline is {next:?}, but the earliest is {earliest:?}, the next minute {minute:?}"))
+    }
+
+    /// Whether the time of day decides about a waiting task and somebody of its queue.
+    pub(super) fn some_task_waits_for_a_time(&mut self) -> bool {
+        if !self.reading.uses_time() {
+            return false;
+        }
+        let texts: Vec<String> = self.stored.pending_tasks().map(|row| row.attributes.clone()).collect();
+        for text in &texts {
+            self.reading.learn_attributes(text);
+        }
+        self.stored.pending_tasks().any(|task| self.waits_for_a_time(task))
+    }
+
+    fn waits_for_a_time(&self, task: &Task) -> bool {
+        if matches!(*task.routing_target, Some(RoutingTarget::Worker(_))) {
+            return false;
+        }
+        let Some(target) = self.reading.target_of(task) else { return false };
+        let document = self.reading.document(&task.attributes);
+        let mut workers = self.stored.workers.values();
+        let known = match &target.known_worker {
+            None => true,
+            Some(KnownAgent::Sid(known)) => {
+                workers.any(|row| known.value(document) == KnownWorkerValue::Text(row.sid.to_string()))
+            }
+            Some(KnownAgent::FriendlyName(known)) => match known.value(document) {
+                KnownWorkerValue::Text(name) => {
+                    workers.any(|row| row.friendly_name.to_lowercase() == name.to_lowercase())
+                }
+                _ => false,
+            },
+        };
+        known && target.expression.as_ref().is_some_and(Expression::uses_time)
     }
 
     /// The index of deadlines is that of all rows.

@@ -152,7 +152,7 @@ impl Watch {
                     let ends =
                         |event: &&EventRecord| matches!(event.kind, EventKind::TaskCanceled | EventKind::TaskCompleted);
                     let ended = step.events.iter().filter(about).find(ends).map(|event| event.at);
-                    let finished = step.task_before(*task).and_then(|row| row.finished_at).or(ended);
+                    let finished = step.task_before(*task).and_then(|row| *row.finished_at).or(ended);
                     let known = step.task_before(*task).is_some() || step.events.iter().any(|event| about(&event));
                     if known && !deleted && finished.is_none_or(|at| at.plus_secs(300) > step.now) {
                         return Err(format!("{task} went without an event"));

@@ -7,6 +7,7 @@
 
 mod candidates;
 mod deadlines;
+mod explained;
 mod history;
 mod order;
 mod reading;
@@ -14,6 +15,7 @@ mod sids;
 mod states;
 mod steps;
 mod stored;
+mod tallies;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +52,7 @@ pub(crate) struct Watch {
     reading: Reading,
     /// Number of the newest event, and its moment.
     newest: (u64, Timestamp),
+    now: Timestamp,
 }
 
 /// What one command changed: for each row that it wrote or removed the change that undoes it.
@@ -83,6 +86,7 @@ impl Watch {
             offers_max: BTreeMap::new(),
             reading: Reading::default(),
             newest: (0, Timestamp(i64::MIN)),
+            now: Timestamp(i64::MIN),
         }
     }
 
@@ -95,6 +99,7 @@ impl Watch {
         now: Timestamp,
         depth: Depth,
     ) -> Result<Vec<RowChange>, String> {
+        self.now = now;
         let step = self.take_in(changes, events, now);
         if workspace.is_deleted() {
             return Ok(step.undo);

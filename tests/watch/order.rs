@@ -126,7 +126,10 @@ impl Watch {
         let queue = task.queue.and_then(|queue| self.stored.task_queues.get(&queue));
         let members = queue.and_then(|queue| self.reading.expression(&queue.target_workers));
         let target = self.reading.target_of(task).and_then(|target| target.expression.as_ref());
-        members.into_iter().chain(target).any(|expression| expression.uses_channels() || expression.uses_activity())
+        members
+            .into_iter()
+            .chain(target)
+            .any(|expression| expression.uses_channels() || expression.uses_activity() || expression.uses_time())
     }
 
     /// Nobody who is idle for longer, and whom the command did not touch, could have taken the task.

@@ -40,6 +40,11 @@ impl Reading {
         }
     }
 
+    /// Whether some configuration mentions the time of day.
+    pub(super) fn uses_time(&self) -> bool {
+        self.routes.values().flat_map(Routes::expressions).any(Expression::uses_time)
+    }
+
     pub(super) fn forget_routes(&mut self) {
         self.routes.clear();
     }

@@ -52,7 +52,9 @@ impl Watch {
             return Ok(());
         }
         let (Some(routes), true) = (self.reading.routes_of(after), after.step != Place::Direct) else { return Ok(()) };
-        let Some(first) = routes.first_match(self.reading.document(&after.attributes), 0) else { return Ok(()) };
+        let Some(first) = routes.first_match(self.reading.document(&after.attributes), 0, step.now) else {
+            return Ok(());
+        };
         let stands = match after.step {
             Place::Target { filter, .. } => usize::try_from(filter).unwrap_or(usize::MAX),
             Place::Default | Place::Direct => usize::MAX,

@@ -26,7 +26,9 @@ impl Watch {
         self.versions_add_up()?;
         self.due_adds_up()?;
         self.nobody_waits_in_vain()?;
-        restores(&rows, workspace.next_deadline(), now)
+        super::tallies::agree(workspace, &rows, now)?;
+        self.explanations_agree(workspace)?;
+        restores(&rows, workspace.next_deadline(), self.some_task_waits_for_a_time(), now)
     }
 
     fn nothing_is_orphaned(&self) -> Result<(), String> {
@@ -49,15 +51,16 @@ impl Watch {
     }
 }
 
-/// Rows give the same workspace again, and in it too nobody waits in vain.
-fn restores(rows: &WorkspaceRows, next: Option<Timestamp>, now: Timestamp) -> Result<(), String> {
+/// Rows give the same workspace again, and in it too nobody waits in vain; who waits for a time is offered at once.
+fn restores(rows: &WorkspaceRows, next: Option<Timestamp>, timed: bool, now: Timestamp) -> Result<(), String> {
     let first_channel = rows.task_channels.first().map(|row| (row.sid, row.channel_optimized_routing));
     let mut copy = Workspace::restore(rows.clone()).map_err(|refusal| format!("cannot restore: {refusal}"))?;
     if copy.rows() != *rows {
         return Err("restored rows differ".to_owned());
     }
-    if copy.next_deadline() != next {
-        return Err(format!("restored deadline is {:?} instead of {next:?}", copy.next_deadline()));
+    let first = if timed { Some(Timestamp(i64::MIN)) } else { next };
+    if copy.next_deadline() != first {
+        return Err(format!("restored deadline is {:?} instead of {first:?}", copy.next_deadline()));
     }
     if next.is_some_and(|at| at <= now) {
         return Ok(());

@@ -19,7 +19,7 @@ pub struct Expression {
 }
 
 #[derive(Clone, Debug)]
-enum Node {
+pub(super) enum Node {
     /// A comparison of constants, decided at compile time; `1==1` is the most frequent expression of all.
     Decided(bool),
     Comparison(Operand, Operator, Operand),
@@ -51,6 +51,10 @@ impl Expression {
         self.root.holds(scope)
     }
 
+    pub(super) const fn root(&self) -> &Node {
+        &self.root
+    }
+
     /// Says whether the result may depend on the worker's activity (D7).
     pub fn uses_activity(&self) -> bool {
         self.meaning.uses_activity
@@ -61,6 +65,11 @@ impl Expression {
         self.meaning.uses_channels
     }
 
+    /// Says whether the result may change with the minute.
+    pub fn uses_time(&self) -> bool {
+        self.meaning.uses_time
+    }
+
     /// Says whether the expression mentions anything of the worker.
     pub fn uses_worker(&self) -> bool {
         self.meaning.uses_worker
@@ -69,6 +78,11 @@ impl Expression {
     /// Returns the task attributes it reads, each once, in ascending order.
     pub fn task_slots(&self) -> &[Slot] {
         &self.meaning.task_slots
+    }
+
+    /// Returns the worker attributes it reads, each once, in ascending order.
+    pub fn worker_slots(&self) -> &[Slot] {
+        &self.meaning.worker_slots
     }
 
     /// Returns names that probably do not mean what their author thinks, one sentence each (D9).
@@ -101,7 +115,7 @@ fn node(syntax: Syntax, place: Place, vocabulary: &mut Vocabulary, meaning: &mut
 }
 
 impl Node {
-    fn holds(&self, scope: &Scope<'_>) -> bool {
+    pub(super) fn holds(&self, scope: &Scope<'_>) -> bool {
         match self {
             Self::Decided(result) => *result,
             Self::Comparison(left, operator, right) => match (left.stored(scope), right.stored(scope)) {

@@ -35,27 +35,43 @@ struct Chunk {
 impl Document {
     /// Reads every value that a path of `vocabulary` leads to.
     pub fn read(vocabulary: &Vocabulary, attributes: &serde_json::Value) -> Self {
-        let mut chunks = Vec::with_capacity(vocabulary.len().div_ceil(CHUNK));
+        let found = vocabulary.paths().iter().map(|path| Some(Value::read(path.find(attributes)?, false)));
+        Self::of_values(found.collect())
+    }
+
+    /// Lays out the value of each slot.
+    pub(super) fn of_values(found: Vec<Option<Value>>) -> Self {
+        let slots = found.len();
+        let mut chunks = Vec::with_capacity(slots.div_ceil(CHUNK));
         let mut values = Vec::new();
-        for paths in vocabulary.paths().chunks(CHUNK) {
-            let before = u32::try_from(values.len()).expect("there are no more values than slots");
-            let mut positions = [ABSENT; CHUNK];
-            let mut next = 0;
-            for (position, path) in positions.iter_mut().zip(paths) {
-                if let Some(json) = path.find(attributes) {
-                    values.push(Value::read(json, false));
-                    *position = next;
-                    next += 1;
-                }
+        for (slot, value) in found.into_iter().enumerate() {
+            if slot % CHUNK == 0 {
+                let before = u32::try_from(values.len()).expect("there are no more values than slots");
+                chunks.push(Chunk { before, positions: [ABSENT; CHUNK] });
             }
-            chunks.push(Chunk { before, positions });
+            if let (Some(value), Some(chunk)) = (value, chunks.last_mut()) {
+                let position = values.len() - chunk.before as usize;
+                chunk.positions[slot % CHUNK] = u8::try_from(position).expect("a chunk has fewer values than 256");
+                values.push(value);
+            }
         }
-        Self { chunks: chunks.into(), values: values.into(), slots: vocabulary.len() }
+        Self { chunks: chunks.into(), values: values.into(), slots }
     }
 
     /// Says whether the vocabulary has not grown since the attributes were read; paths added later read as missing.
     pub fn is_current(&self, vocabulary: &Vocabulary) -> bool {
         self.slots == vocabulary.len()
+    }
+
+    /// The same for a worker's document, of which only some paths are read.
+    pub fn is_current_for_worker(&self, vocabulary: &Vocabulary) -> bool {
+        self.slots >= vocabulary.worker_slots()
+    }
+
+    /// Returns the slots at which two documents have different values, in ascending order.
+    pub fn difference(&self, other: &Self) -> Vec<Slot> {
+        let slots = u32::try_from(self.slots.max(other.slots)).expect("slots are numbered in 32 bits");
+        (0..slots).map(Slot).filter(|slot| self.value(*slot) != other.value(*slot)).collect()
     }
 
     /// Returns the values of `slots`. An expression that reads only these treats documents of equal projection alike.

@@ -19,15 +19,21 @@
 mod compiled;
 mod document;
 mod error;
+mod explain;
 mod known_worker;
 mod lexer;
 mod names;
 mod order;
+mod possible;
+mod reader;
 mod scope;
 mod syntax;
+mod time_of_day;
 mod value;
 mod vocabulary;
 
+#[cfg(test)]
+mod explain_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -36,8 +42,11 @@ mod tests;
 pub use compiled::Expression;
 pub use document::{Document, Projection};
 pub use error::{SyntaxError, SyntaxErrors};
+pub use explain::{Clause, ClauseSurvey, Explanation, Owner, Side, SideSurvey, Survey};
 pub use known_worker::{KnownWorker, KnownWorkerValue};
 pub use names::Place;
 pub use order::{OrderBy, OrderKey};
+pub use possible::Verdict;
+pub use reader::AttributeReader;
 pub use scope::{ChannelFigures, ChannelValues, Scope, WorkerCounts, WorkerNames};
 pub use vocabulary::{Slot, Vocabulary};

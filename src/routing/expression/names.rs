@@ -3,7 +3,9 @@
 //! Turns paths into [`Operand`]s and collects what the expression depends on; looks up nothing itself except at
 //! evaluation, in the [`Scope`]. Start with [`Meaning::resolve`].
 
+use super::explain::Owner;
 use super::scope::{ChannelValues, Scope, WorkerNames};
+use super::time_of_day::TimeOfDay;
 use super::value::{Value, View};
 use super::vocabulary::{Path, Segment, Slot, Vocabulary};
 
@@ -12,9 +14,10 @@ use super::vocabulary::{Path, Segment, Slot, Vocabulary};
 pub enum Place {
     /// `target_workers` of a queue, `TargetWorkersExpression` of a list: bare names are of a worker.
     Worker,
-    /// `expression` of a workflow filter, `EvaluateTaskAttributes` of a list: bare names are of a task.
+    /// `expression` of a workflow filter, `EvaluateTaskAttributes` of a list: bare names are of a task, those of
+    /// `taskrouter.` tell the time of day.
     Task,
-    /// `expression` of a workflow target: names begin with `task.` or `worker.`.
+    /// `expression` of a workflow target: names begin with `task.` or `worker.`, or tell the time of day.
     TaskAndWorker,
     /// `skip_if` of a workflow target: names begin with `workers.`, or with `task.` (D11).
     Counts,
@@ -31,6 +34,7 @@ pub(super) enum Operand {
     /// A figure of a channel; the attribute at the slot if there is no such channel (D10).
     Channel(Box<str>, Figure, Slot),
     Count(Count),
+    TimeOfDay(TimeOfDay),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,31 +68,39 @@ pub(super) enum Count {
 pub(super) struct Meaning {
     pub(super) uses_activity: bool,
     pub(super) uses_channels: bool,
+    pub(super) uses_time: bool,
     pub(super) uses_worker: bool,
     /// In order of appearance until [`Meaning::finish`].
     pub(super) task_slots: Vec<Slot>,
+    /// The same.
+    pub(super) worker_slots: Vec<Slot>,
     pub(super) warnings: Vec<String>,
 }
 
 impl Meaning {
     /// Finds out what `path` stands for in an expression written at `place`.
     pub(super) fn resolve(&mut self, path: &Path, place: Place, vocabulary: &mut Vocabulary) -> Operand {
+        let time_of_day = TimeOfDay::named(path).filter(|_| matches!(place, Place::Task | Place::TaskAndWorker));
+        if let Some(time_of_day) = time_of_day {
+            self.uses_time = true;
+            return Operand::TimeOfDay(time_of_day);
+        }
         match (place, path.head()) {
             (Place::Worker, "worker") => {
                 if let Some((unique_name, figure)) = channel(&path.segments()[1..]) {
-                    return self.channel(unique_name, figure, vocabulary.slot(path));
+                    return self.channel(unique_name, figure, vocabulary.worker_slot(path));
                 }
                 self.warn_literal(path, "a worker's attributes");
                 self.worker(path, vocabulary)
             }
             (Place::Worker, head) => {
-                if head == "task" {
+                if matches!(head, "task" | "taskrouter") {
                     self.warn_literal(path, "a worker's attributes");
                 }
                 self.worker(path, vocabulary)
             }
             (Place::Task, head) => {
-                if matches!(head, "task" | "worker") {
+                if matches!(head, "task" | "worker" | "taskrouter") {
                     self.warn_literal(path, "a task's attributes");
                 }
                 self.task(path, vocabulary)
@@ -99,7 +111,7 @@ impl Meaning {
             },
             (Place::TaskAndWorker, "worker") => match path.tail() {
                 Some(tail) => match channel(tail.segments()) {
-                    Some((unique_name, figure)) => self.channel(unique_name, figure, vocabulary.slot(&tail)),
+                    Some((unique_name, figure)) => self.channel(unique_name, figure, vocabulary.worker_slot(&tail)),
                     None => self.worker(&tail, vocabulary),
                 },
                 None => self.nothing(path, "has no attribute name after worker"),
@@ -117,6 +129,8 @@ impl Meaning {
     pub(super) fn finish(&mut self) {
         self.task_slots.sort_unstable();
         self.task_slots.dedup();
+        self.worker_slots.sort_unstable();
+        self.worker_slots.dedup();
         self.warnings.dedup();
     }
 
@@ -129,7 +143,8 @@ impl Meaning {
     /// A path below a worker: one of four fields or an attribute (D7, D8).
     fn worker(&mut self, path: &Path, vocabulary: &mut Vocabulary) -> Operand {
         self.uses_worker = true;
-        let slot = vocabulary.slot(path);
+        let slot = vocabulary.worker_slot(path);
+        self.worker_slots.push(slot);
         let field = match (path.segments().len(), path.head()) {
             (1, "sid") => Field::Sid,
             (1, "friendly_name") => Field::FriendlyName,
@@ -144,6 +159,7 @@ impl Meaning {
     fn channel(&mut self, unique_name: &str, figure: Figure, slot: Slot) -> Operand {
         self.uses_worker = true;
         self.uses_channels = true;
+        self.worker_slots.push(slot);
         Operand::Channel(unique_name.into(), figure, slot)
     }
 
@@ -199,7 +215,7 @@ impl Operand {
             Self::WorkerAttribute(slot) => (scope.worker, *slot),
             Self::TaskAttribute(slot) => (scope.task, *slot),
             Self::Constant(value) => return Some(value),
-            Self::WorkerField(..) | Self::Channel(..) | Self::Count(_) => return None,
+            Self::WorkerField(..) | Self::Channel(..) | Self::Count(_) | Self::TimeOfDay(_) => return None,
         };
         Some(document.and_then(|document| document.value(slot)).unwrap_or(&NULL))
     }
@@ -220,6 +236,7 @@ impl Operand {
                     None => scope.worker.and_then(|worker| worker.value(*slot)).map_or(View::Null, Value::view),
                 }
             }
+            Self::TimeOfDay(time_of_day) => scope.now.map_or(View::Null, |now| time_of_day.at(now)),
             Self::Count(count) => scope.counts.map_or(View::Null, |counts| {
                 View::Number(f64::from(match count {
                     Count::Available => counts.available(),
@@ -228,6 +245,27 @@ impl Operand {
                 }))
             }),
         }
+    }
+}
+
+impl Operand {
+    /// Whose attribute it is.
+    pub(super) const fn owner(&self) -> Option<Owner> {
+        match self {
+            Self::TaskAttribute(_) => Some(Owner::Task),
+            Self::WorkerAttribute(_) => Some(Owner::Worker),
+            _ => None,
+        }
+    }
+
+    /// Whether there is something to compare: an attribute that is null counts as there.
+    pub(super) fn is_present(&self, scope: &Scope<'_>) -> bool {
+        let (document, slot) = match self {
+            Self::TaskAttribute(slot) => (scope.task, *slot),
+            Self::WorkerAttribute(slot) => (scope.worker, *slot),
+            _ => return !matches!(self.view(scope), View::Null),
+        };
+        document.is_some_and(|document| document.value(slot).is_some())
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::syntax::{Syntax, Term, is_keyword, parse};
 use super::value::{Number, Operator, Value, compare, compare_stored};
 use super::vocabulary::{Path, Segment};
-use super::{Document, Expression, KnownWorker, OrderBy, Place, Scope, Vocabulary};
+use super::{Document, Explanation, Expression, KnownWorker, OrderBy, Place, Scope, Verdict, Vocabulary};
 
 /// Writes a tree as text in one of many equal ways; `noise` picks them.
 fn print(syntax: &Syntax, noise: &mut impl FnMut(usize) -> usize) -> String {
@@ -161,6 +161,40 @@ fn attributes() -> impl Strategy<Value = Json> {
         .prop_map(|members| Json::Object(members.into_iter().collect()))
 }
 
+/// Whether every group follows from its parts.
+fn parts_agree(explanation: &Explanation) -> bool {
+    match explanation {
+        Explanation::Clause(_) => true,
+        Explanation::All { holds, members } => {
+            *holds == members.iter().all(Explanation::holds) && members.iter().all(parts_agree)
+        }
+        Explanation::Any { holds, members } => {
+            *holds == members.iter().any(Explanation::holds) && members.iter().all(parts_agree)
+        }
+    }
+}
+
+/// A value that can be written as a constant.
+fn without_objects(value: Value) -> Value {
+    match value {
+        Value::List(elements) => {
+            Value::List(elements.iter().filter(|element| **element != Value::Object).cloned().collect())
+        }
+        value => value,
+    }
+}
+
+fn as_json(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Number(number) => number.0.into(),
+        Value::Text(text) => (&**text).into(),
+        Value::List(elements) => elements.iter().map(as_json).collect(),
+        Value::Object => serde_json::json!({}),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -190,6 +224,80 @@ proptest! {
             let negated = Expression::compile(&negated, Place::Task, &mut vocabulary).unwrap();
             let negated = negated.matches(&Scope { task: Some(&one), ..Scope::default() });
             prop_assert!(!(negated && result(&one)));
+        }
+    }
+
+    #[test]
+    fn an_explanation_ends_in_the_verdict_of_evaluation(tree in trees(), task in attributes(), worker in attributes()) {
+        let text = print(&tree, &mut |_| 0);
+        for place in [Place::Task, Place::Worker, Place::TaskAndWorker, Place::Counts] {
+            let mut vocabulary = Vocabulary::default();
+            let expression = Expression::compile(&text, place, &mut vocabulary).unwrap();
+            let [task, worker] = [&task, &worker].map(|attributes| Document::read(&vocabulary, attributes));
+            let scope = Scope { task: Some(&task), worker: Some(&worker), ..Scope::default() };
+            let explanation = expression.explain(&scope);
+            prop_assert_eq!(explanation.holds(), expression.matches(&scope), "{}", text);
+            prop_assert_eq!(explanation.failing().is_empty(), explanation.holds(), "{}", text);
+            prop_assert!(parts_agree(&explanation), "{} {:?}", text, explanation);
+            let mut survey = expression.survey();
+            survey.look(&scope);
+            for clause in survey.clauses() {
+                prop_assert!(clause.sides.iter().all(|side| side.present <= 1) && clause.mismatched <= 1);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_called_impossible_is_never_true(tree in trees(), attributes in attributes()) {
+        let text = print(&tree, &mut |_| 0);
+        let mut vocabulary = Vocabulary::default();
+        let expression = Expression::compile(&text, Place::Task, &mut vocabulary).unwrap();
+        let document = Document::read(&vocabulary, &attributes);
+        let holds = expression.matches(&Scope { task: Some(&document), ..Scope::default() });
+        match expression.verdict() {
+            Verdict::Always => prop_assert!(holds, "{}", text),
+            Verdict::Never(why) => prop_assert!(!holds, "{}: {}", text, why),
+            Verdict::Depends => {}
+        }
+    }
+
+    #[test]
+    fn contradictions_are_found_among_few_values_without_error(
+        clauses in prop::collection::vec((prop::sample::select(vec!["a", "b"]), operators(), values()), 1..5),
+        one in values(), two in values(),
+    ) {
+        let members = clauses.into_iter().filter(|(.., value)| *value != Value::Object).map(|(name, operator, value)| {
+            Syntax::Comparison {
+                left: Term::Reference(Path::new(vec![Segment::Key(name.into())])),
+                operator,
+                right: Term::Constant(without_objects(value)),
+            }
+        });
+        let members: Vec<Syntax> = members.collect();
+        prop_assume!(members.len() > 1);
+        let text = print(&Syntax::All(members), &mut |_| 0);
+        let mut vocabulary = Vocabulary::default();
+        let expression = Expression::compile(&text, Place::Task, &mut vocabulary).unwrap();
+        let attributes = serde_json::json!({ "a": as_json(&one), "b": as_json(&two) });
+        let document = Document::read(&vocabulary, &attributes);
+        let holds = expression.matches(&Scope { task: Some(&document), ..Scope::default() });
+        if let Verdict::Never(why) = expression.verdict() {
+            prop_assert!(!holds, "{} {}: {}", text, attributes, why);
+        }
+        prop_assert!(expression.implies(&expression));
+    }
+
+    #[test]
+    fn what_is_implied_is_true_too(one in trees(), two in trees(), attributes in attributes()) {
+        let texts = [print(&one, &mut |_| 0), format!("({}) AND ({})", print(&one, &mut |_| 0), print(&two, &mut |_| 0)),
+            format!("({}) OR ({})", print(&one, &mut |_| 0), print(&two, &mut |_| 0))];
+        let mut vocabulary = Vocabulary::default();
+        let [one, both, either] = texts.map(|text| Expression::compile(&text, Place::Task, &mut vocabulary).unwrap());
+        prop_assert!(both.implies(&one) && one.implies(&either) && both.implies(&either));
+        let document = Document::read(&vocabulary, &attributes);
+        let holds = |expression: &Expression| expression.matches(&Scope { task: Some(&document), ..Scope::default() });
+        for (this, other) in [(&one, &both), (&either, &one), (&either, &both)] {
+            prop_assert!(!this.implies(other) || !holds(this) || holds(other));
         }
     }
 

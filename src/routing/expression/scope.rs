@@ -3,6 +3,7 @@
 //! Borrowed from the caller for one evaluation; the caller decides what a worker's channel figures and counts are.
 //! Start with [`Scope`].
 
+use super::super::time::Timestamp;
 use super::document::Document;
 
 /// Everything an expression may mention. What is not given reads as NULL.
@@ -16,6 +17,8 @@ pub struct Scope<'a> {
     pub names: Option<&'a WorkerNames<'a>>,
     /// Workers of the step's queue by activity.
     pub counts: Option<&'a dyn WorkerCounts>,
+    /// The moment of evaluation, for `taskrouter.currentTime` and its like.
+    pub now: Option<Timestamp>,
 }
 
 /// Built-in names of a worker (TaskRouter: Using TaskRouter Expressions). An attribute of the same name wins over a

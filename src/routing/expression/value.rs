@@ -63,6 +63,24 @@ pub(super) enum Operator {
     Contains,
 }
 
+impl Operator {
+    /// The usual spelling.
+    pub(super) const fn symbol(self) -> &'static str {
+        match self {
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Greater => ">",
+            Self::AtLeast => ">=",
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::Has => "HAS",
+            Self::In => "IN",
+            Self::NotIn => "NOT IN",
+            Self::Contains => "CONTAINS",
+        }
+    }
+}
+
 /// A number, ordered and compared by its bits as [`f64::total_cmp`] does.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Number(pub(super) f64);
@@ -166,7 +184,7 @@ fn equal(left: View<'_>, right: View<'_>) -> bool {
 }
 
 /// Order of two scalars; none for NULL, booleans and values that do not go together (D4).
-fn order(left: View<'_>, right: View<'_>) -> Option<Ordering> {
+pub(super) fn order(left: View<'_>, right: View<'_>) -> Option<Ordering> {
     match (left, right) {
         (View::Number(left), View::Number(right)) => left.partial_cmp(&right),
         (View::Text(left), View::Text(right)) => Some(left.cmp(right)),
@@ -218,7 +236,7 @@ fn compare_numbers(left: f64, operator: Operator, right: f64) -> bool {
 }
 
 /// The number a string stands for beside a number: a plain decimal as the language writes it (D3).
-fn number_in(text: &str) -> Option<f64> {
+pub(super) fn number_in(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

@@ -9,6 +9,8 @@ pub struct Vocabulary {
     paths: Vec<Path>,
     /// Slots in the order of their paths.
     sorted: Vec<Slot>,
+    /// One more than the greatest slot that is read of a worker.
+    worker_slots: usize,
 }
 
 /// Number of one attribute path in its vocabulary.
@@ -37,6 +39,18 @@ impl Vocabulary {
                 slot
             }
         }
+    }
+
+    /// Returns the slot of a path that is read of a worker.
+    pub(super) fn worker_slot(&mut self, path: &Path) -> Slot {
+        let slot = self.slot(path);
+        self.worker_slots = self.worker_slots.max(slot.0 as usize + 1);
+        slot
+    }
+
+    /// Returns how many slots a document of a worker must have.
+    pub(super) fn worker_slots(&self) -> usize {
+        self.worker_slots
     }
 
     /// Returns the paths in the order of their slots.

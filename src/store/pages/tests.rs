@@ -4,19 +4,20 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
 
 use super::*;
+use crate::store::views::TaskView;
 
 const WORKSPACE: &str = "WS00000000000000000000000000000001";
 
 async fn database() -> SqlitePool {
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
-    sqlx::raw_sql(include_str!("../../../migrations/sqlite/0001_foundation.sql")).execute(&pool).await.unwrap();
+    crate::store::migrations::apply(&mut pool.acquire().await.unwrap()).await.unwrap();
     pool
 }
 
 async fn add_task(pool: &SqlitePool, number: i64, priority: i64, created_at: i64) {
     sqlx::query(
         "INSERT INTO tasks VALUES ($1, $2, '{}', 'pending', $3, 60, NULL, 'TC', NULL, NULL, NULL, 1, 'direct', 0, 0, \
-         $4, NULL, 0, 0, '[]', 0, NULL, NULL, $4, $4)",
+         $4, NULL, 0, 0, '[]', 0, NULL, NULL, $4, $4, NULL, 0)",
     )
     .bind(format!("WT{number:032x}"))
     .bind(WORKSPACE)
@@ -70,11 +71,33 @@ async fn pages_join_up_in_every_order() {
     let (up, down) = (Direction::Ascending, Direction::Descending);
     check(&[], &[1, 2, 3, 4, 5]).await;
     check(&[("t.created_at", up)], &[1, 2, 3, 4, 5]).await;
-    check(&[("t.created_at", down)], &[5, 2, 3, 4, 1]).await;
-    check(&[("t.priority", down)], &[5, 1, 3, 2, 4]).await;
+    check(&[("t.created_at", down)], &[5, 4, 3, 2, 1]).await;
+    check(&[("t.priority", down)], &[5, 3, 1, 4, 2]).await;
     check(&[("t.priority", up), ("t.created_at", up)], &[2, 4, 1, 3, 5]).await;
-    check(&[("t.priority", down), ("t.created_at", down)], &[5, 3, 1, 2, 4]).await;
-    check(&[("t.priority", up), ("t.created_at", down)], &[2, 4, 3, 1, 5]).await;
+    check(&[("t.priority", down), ("t.created_at", down)], &[5, 3, 1, 4, 2]).await;
+    check(&[("t.priority", down), ("t.created_at", up)], &[5, 1, 3, 2, 4]).await;
+    check(&[("t.priority", up), ("t.created_at", down)], &[4, 2, 3, 1, 5]).await;
+}
+
+#[tokio::test]
+async fn several_lists_of_one_order_are_paged_as_one() {
+    let pool = database().await;
+    for number in 1..=9 {
+        add_task(&pool, number, number % 3, 10 - number).await;
+    }
+    let keys = [("t.created_at", Direction::Ascending)];
+    let of = |priority: i64| tasks(&keys).filter_number("t.priority = ?", priority);
+    let merged = |seek| Select::merged(vec![of(0), of(1)], &pool, Span { seek, limit: 2 });
+    let mut found = Vec::new();
+    let mut list = merged(Seek::First).await.unwrap();
+    while let Some(cursor) = list.after.clone() {
+        found.extend(numbers(&list));
+        list = merged(Seek::After(cursor)).await.unwrap();
+    }
+    found.extend(numbers(&list));
+    assert_eq!(found, [9, 7, 6, 4, 3, 1]);
+    let back = merged(Seek::Before(list.before.unwrap())).await.unwrap();
+    assert_eq!(numbers(&back), [6, 4]);
 }
 
 #[tokio::test]

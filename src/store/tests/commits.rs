@@ -148,3 +148,26 @@ async fn a_corrupt_page_fails_the_store_for_good() {
     }
     store.failed().await;
 }
+
+/// Many more commits than fill the log to the point where it is copied.
+const COMMITS_MAX: u64 = 20_000;
+
+#[tokio::test]
+async fn the_log_is_copied_into_the_database_file_beside_the_commits() {
+    let (directory, store, _) = store_with_workspace().await;
+    let length = |name: &str| std::fs::metadata(directory.path().join(name)).map_or(0, |file| file.len());
+    let begun = length("switchhook.db");
+    let mut sequence = 1;
+    while length("switchhook.db") < 2 * begun {
+        assert!(sequence < COMMITS_MAX, "the log grew to {} bytes", length("switchhook.db-wal"));
+        let numbers = sequence + 1..=sequence + 50;
+        let events = numbers.map(|number| event(u128::from(number), number)).collect();
+        store.append(Batch { events, ..Batch::empty(workspace_sid(1), sequence) }).await.unwrap();
+        sequence += 50;
+    }
+    let written = count(&store, "events").await;
+    store.close().await;
+    let store = Store::open(&url_in(&directory)).await.unwrap();
+    assert_eq!(count(&store, "events").await, written);
+    store.close().await;
+}

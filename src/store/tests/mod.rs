@@ -3,13 +3,15 @@
 mod commits;
 mod opening;
 mod records;
+mod secrets;
+mod statistics;
 
 use records::*;
 use secrecy::ExposeSecret as _;
 use sqlx::Row as _;
 use tempfile::TempDir;
 
-use super::{Batch, Error, Store};
+use super::{Batch, Error, KeySource, Store};
 use crate::routing::*;
 
 fn url_in(directory: &TempDir) -> String {
@@ -63,7 +65,8 @@ async fn changed_records_replace_the_old_ones() {
     rows.workers[0].version = 9;
     rows.worker_channels[0].used = 9;
     rows.tasks[0].step = Step::Target { filter: 0, target: 0 };
-    rows.tasks[0].back_offs = vec![BackOff { worker: WorkerSid::from_bits(5), until: Timestamp(1), failures: 2 }];
+    rows.tasks[0].back_offs =
+        vec![BackOff { worker: WorkerSid::from_bits(5), until: Timestamp(1), failures: 2 }].into();
     rows.reservations[0].status = ReservationStatus::Completed;
     let batch = Batch { rows: changes(rows.clone()), events: vec![event(2, 2)], ..Batch::empty(workspace_sid(1), 1) };
     store.append(batch).await.unwrap();

@@ -25,7 +25,7 @@ async fn a_second_server_is_refused_and_commands_beside_it_are_not() {
     assert!(refused.to_string().contains("another process is using the database"), "{refused}");
     assert!(matches!(Store::migrate(&url).await, Err(Error::InUse { .. })));
 
-    let beside = Store::open_shared(&url).await.unwrap();
+    let beside = Store::open_shared(&url, KeySource::BesideDatabase).await.unwrap();
     let mut second = account();
     second.sid = AccountSid::from_bits(2);
     beside.create_account(second).await.unwrap();
@@ -51,7 +51,7 @@ async fn another_name_of_the_same_file_shares_its_lock() {
 #[tokio::test]
 async fn commands_make_the_database_when_no_server_did() {
     let directory = tempfile::tempdir().unwrap();
-    let beside = Store::open_shared(&url_in(&directory)).await.unwrap();
+    let beside = Store::open_shared(&url_in(&directory), KeySource::BesideDatabase).await.unwrap();
     beside.create_account(account()).await.unwrap();
     let server = Store::open(&url_in(&directory)).await.unwrap();
     assert_eq!(server.accounts().await.unwrap().len(), 1);
@@ -61,7 +61,8 @@ async fn commands_make_the_database_when_no_server_did() {
 async fn migrations_are_applied_once_and_named() {
     let directory = tempfile::tempdir().unwrap();
     let url = url_in(&directory);
-    assert_eq!(Store::migrate(&url).await.unwrap(), ["0001_foundation", "0002_transfers"]);
+    let applied = Store::migrate(&url).await.unwrap();
+    assert!(applied.starts_with(&["0001_foundation".to_owned(), "0002_transfers".to_owned()]) && applied.is_sorted());
     assert_eq!(Store::migrate(&url).await.unwrap(), Vec::<String>::new());
     Store::open(&url).await.unwrap().close().await;
 }
@@ -79,7 +80,7 @@ async fn a_database_with_other_migrations_is_refused() {
         let mut connection = raw_connection(&directory).await;
         sqlx::raw_sql(change).execute(&mut connection).await.unwrap();
         assert!(matches!(Store::open(&url).await, Err(Error::Schema(_))), "{change}");
-        assert!(matches!(Store::open_shared(&url).await, Err(Error::Schema(_))), "{change}");
+        assert!(matches!(Store::open_shared(&url, KeySource::BesideDatabase).await, Err(Error::Schema(_))), "{change}");
     }
 }
 
@@ -88,7 +89,7 @@ async fn files_copied_right_after_the_answer_hold_everything() {
     let (directory, store, rows) = store_with_workspace().await;
     // What another machine would find after a power loss: the files as they are, the process still running.
     let copy = tempfile::tempdir().unwrap();
-    for name in ["switchhook.db", "switchhook.db-wal"] {
+    for name in ["switchhook.db", "switchhook.db-wal", "switchhook.db.key"] {
         std::fs::copy(directory.path().join(name), copy.path().join(name)).unwrap();
     }
     let copied = Store::open(&url_in(&copy)).await.unwrap();

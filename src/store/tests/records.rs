@@ -2,6 +2,7 @@
 
 use secrecy::SecretString;
 
+use crate::routing::rare::Rare;
 use crate::routing::*;
 use crate::store::{Account, Alert, Batch, OutboxRow, VoiceTaskRow};
 
@@ -63,7 +64,7 @@ pub(super) fn task(number: u128) -> Task {
         status: TaskStatus::Pending,
         priority: i32::MAX,
         timeout_secs: 86_400,
-        reason: None,
+        reason: Rare::UNSET,
         channel: TaskChannelSid::from_bits(1),
         queue: None,
         queue_entered_at: None,
@@ -73,15 +74,15 @@ pub(super) fn task(number: u128) -> Task {
         base_at: Timestamp(7),
         filter_timed_out: false,
         virtual_start_at: Timestamp(8),
-        routing_target: None,
+        routing_target: Rare::UNSET,
         ignore_capacity: false,
         reserved_count: 0,
-        back_offs: Vec::new(),
+        back_offs: Rare::UNSET,
         attributes_changed: false,
-        transfer: None,
+        transfer: Rare::UNSET,
         version: 0,
-        assigned_at: None,
-        finished_at: None,
+        assigned_at: Rare::UNSET,
+        finished_at: Rare::UNSET,
         created_at: Timestamp(9),
         updated_at: Timestamp(10),
     }
@@ -90,22 +91,22 @@ pub(super) fn task(number: u128) -> Task {
 fn full_task(number: u128, step: Step, target: RoutingTarget) -> Task {
     let back_off = |worker, failures| BackOff { worker: WorkerSid::from_bits(worker), until: Timestamp(99), failures };
     Task {
-        reason: Some(ODD.to_owned()),
+        reason: Some(ODD.to_owned()).into(),
         queue: Some(TaskQueueSid::from_bits(1)),
         queue_entered_at: Some(Timestamp(11)),
         workflow: Some(WorkflowSid::from_bits(1)),
         workflow_version: 7,
         step,
         filter_timed_out: true,
-        routing_target: Some(target),
+        routing_target: Some(target).into(),
         ignore_capacity: true,
         reserved_count: u32::MAX,
-        back_offs: vec![back_off(1, 0), back_off(2, 3)],
+        back_offs: vec![back_off(1, 0), back_off(2, 3)].into(),
         attributes_changed: true,
-        transfer: Some(TransferSid::from_bits(1)),
+        transfer: Some(TransferSid::from_bits(1)).into(),
         version: u64::from(u32::MAX) + 1,
-        assigned_at: Some(Timestamp(12)),
-        finished_at: Some(Timestamp(13)),
+        assigned_at: Some(Timestamp(12)).into(),
+        finished_at: Some(Timestamp(13)).into(),
         ..task(number)
     }
 }

@@ -35,6 +35,7 @@ impl Stage {
                 let value = data.iter().find(|(key, _)| *key == field).map(|(_, value)| value.as_str());
                 same(&field, value.unwrap_or("absent"), wanted.as_str())?;
             }
+            "fields" => self.expect_fields(&mut args)?,
             "names" => self.expect_names(&mut args)?,
             "workspace" => {
                 let settings = self.workspace.settings();
@@ -65,7 +66,14 @@ impl Stage {
                     same("available", row.available, args.take_flag("available"))?;
                     args.take_flag("unavailable");
                 }
-                _ => return Err(format!("nothing can be expected of {subject}")),
+                Named::Workflow(sid) => {
+                    let inside = args.take_json().ok_or("a configuration is missing")?;
+                    let wanted = format!(r#"{{"task_routing":{}}}"#, self.with_sids(&inside)?);
+                    let rows = self.workspace.rows();
+                    let row = rows.workflows.iter().find(|row| row.sid == sid).ok_or("the workflow is gone")?;
+                    same("configuration", row.configuration.as_str(), wanted.as_str())?;
+                }
+                Named::Queue(_) => return Err(format!("nothing can be expected of {subject}")),
             },
         }
         args.done()
@@ -81,7 +89,7 @@ impl Stage {
             return Err(format!("expected {status}, found {} ({:?})", found(), task.reason));
         }
         if let Some(reason) = args.take_quoted() {
-            same("reason", task.reason.as_deref().unwrap_or_default(), reason.as_str())?;
+            same("reason", task.reason.as_deref().unwrap_or_default(), self.with_sids(&reason)?.as_str())?;
         }
         if let Some(attributes) = args.take_json() {
             same("attributes", task.attributes.as_str(), self.with_sids(&attributes)?.as_str())?;
@@ -183,6 +191,24 @@ impl Stage {
         same("target", row.to.to_string(), self.named(&args.next("a target")?)?.to_string())?;
         same("status", row.status.as_str().to_owned(), args.next("a status")?)?;
         same("reason", row.failed_reason.clone(), reason)
+    }
+
+    /// All fields of the newest event of a type, in any order; a group stands for its fields.
+    fn expect_fields(&self, args: &mut Args) -> Result<(), String> {
+        let event = args.next("an event")?;
+        let mut wanted = Vec::new();
+        while let Ok(word) = args.next("a field or a group") {
+            match self.groups.get(&word) {
+                Some(fields) => wanted.extend(fields.iter().cloned()),
+                None => wanted.push(word),
+            }
+        }
+        let newest = self.events.iter().rfind(|record| record.kind.as_str() == event);
+        let data = &newest.ok_or_else(|| format!("no event {event}"))?.data;
+        let mut found: Vec<String> = data.iter().map(|(name, _)| (*name).to_owned()).collect();
+        found.sort();
+        wanted.sort();
+        same(&format!("fields of {event}"), found, wanted)
     }
 
     fn expect_names(&self, args: &mut Args) -> Result<(), String> {

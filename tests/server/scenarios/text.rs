@@ -31,6 +31,9 @@ pub(super) fn split(text: &str) -> Vec<Scenario> {
             continue;
         }
         if let Some(title) = line.strip_prefix("== ") {
+            if let Some(lines) = written(&mut scenarios, &mut given, is_given) {
+                write_out(lines, &mut repeat);
+            }
             is_given = title.trim() == "given";
             if is_given {
                 given.clear();
@@ -39,11 +42,7 @@ pub(super) fn split(text: &str) -> Vec<Scenario> {
             }
             continue;
         }
-        let lines = match scenarios.last_mut() {
-            _ if is_given => &mut given,
-            Some(scenario) => &mut scenario.lines,
-            None => continue,
-        };
+        let Some(lines) = written(&mut scenarios, &mut given, is_given) else { continue };
         let indented = line.starts_with(char::is_whitespace);
         if !indented {
             write_out(lines, &mut repeat);
@@ -61,14 +60,25 @@ pub(super) fn split(text: &str) -> Vec<Scenario> {
             },
         }
     }
+    if let Some(lines) = written(&mut scenarios, &mut given, is_given) {
+        write_out(lines, &mut repeat);
+    }
     scenarios
 }
 
-/// Writes the body of a `repeat` as often as it says.
+/// The lines that are being read: of the newest scenario, or those given for all that follow.
+fn written<'a>(scenarios: &'a mut [Scenario], given: &'a mut Vec<Line>, is_given: bool) -> Option<&'a mut Vec<Line>> {
+    if is_given { Some(given) } else { scenarios.last_mut().map(|scenario| &mut scenario.lines) }
+}
+
+/// Writes the body of a `repeat` as often as it says; `%` in it becomes the number of the round.
 fn write_out(lines: &mut Vec<Line>, repeat: &mut Option<(usize, usize)>) {
     if let Some((times, from)) = repeat.take() {
         let body = lines.split_off(from);
-        lines.extend(std::iter::repeat_n(body, times).flatten());
+        for round in 1..=times {
+            let numbered = |line: &Line| Line { text: line.text.replace('%', &round.to_string()), ..line.clone() };
+            lines.extend(body.iter().map(numbered));
+        }
     }
 }
 
@@ -177,6 +187,14 @@ pub(super) fn yes(text: &str) -> Result<bool, String> {
 pub(super) fn seconds(text: &str) -> Result<u32, String> {
     let ms = if text.ends_with(char::is_alphabetic) { duration(text)? } else { number::<i64>(text)? * 1000 };
     u32::try_from(ms / 1000).map_err(|_| format!("{text} does not fit"))
+}
+
+/// Attributes as written, or some of `chars=…` characters.
+pub(super) fn attributes(args: &mut Args) -> Result<Option<String>, String> {
+    let Some(chars) = args.parsed("chars", number::<usize>)? else { return Ok(args.take_json()) };
+    let frame = r#"{"a":""}"#.len();
+    let filling = chars.checked_sub(frame).ok_or("that is too short for attributes")?;
+    Ok(Some(format!(r#"{{"a":"{}"}}"#, "x".repeat(filling))))
 }
 
 /// The words of one command, taken from the front; options by name.

@@ -2,7 +2,10 @@
 
 #[path = "../../../src/engine/cores.rs"]
 pub mod cores;
+#[path = "../../../src/engine/limits.rs"]
+mod limits;
 #[path = "../../../src/engine/request.rs"]
 pub mod request;
 
+pub use limits::Limits;
 pub use request::{Error, Request};

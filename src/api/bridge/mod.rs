@@ -1,0 +1,228 @@
+//! The agents' side of the API: the socket, and the requests that the SDK sends beside it (agent-sdk.md 3 and 4).
+//!
+//! A request names a method and a path of TaskRouter in a JSON envelope, with the token in it; answers have the shapes of
+//! `notify::shapes`. What it changes it changes by the same commands as REST. Start with [`ask`] and `open`.
+
+mod lists;
+mod open;
+mod reservations;
+mod rights;
+mod tasks;
+mod transfers;
+mod workers;
+
+use axum::body::{Body, to_bytes};
+use axum::extract;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::State;
+use super::error::ApiError;
+use super::form::Parameters;
+use super::json::answer;
+use super::links::Place;
+use super::scope::Scope;
+use crate::notify::token::{self, Grant, Unverified};
+use crate::routing::{AccountSid, ApiKeySid, Timestamp, WorkerSid, Workspace};
+
+pub(super) use open::open;
+
+/// Longest request, in bytes: a capability token and attributes.
+const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// What the SDK sends, whatever its `Content-Type` says.
+#[derive(Debug, Deserialize)]
+struct Envelope {
+    url: String,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default)]
+    params: Option<Map<String, Value>>,
+    token: String,
+}
+
+/// The methods that TaskRouter's paths have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Get,
+    Post,
+    Delete,
+}
+
+/// A request of an agent's browser, its token verified.
+struct Asked {
+    scope: Scope,
+    grant: Grant,
+    method: Method,
+    parameters: Parameters,
+}
+
+/// `POST /v1/wschannels`
+pub(super) async fn ask(
+    extract::State(state): extract::State<State>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bytes = to_bytes(body, REQUEST_BYTES_MAX).await.map_err(|_| ApiError::too_large(REQUEST_BYTES_MAX))?;
+    let envelope: Envelope = serde_json::from_slice(&bytes)
+        .map_err(|error| ApiError::invalid(format!("Invalid request: expected a JSON object: {error}")))?;
+    let grant = verified(&state, &envelope.token).await?;
+    let path = relative(&envelope.url);
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let method = match envelope.method.as_deref().unwrap_or("GET") {
+        method if method.eq_ignore_ascii_case("GET") => Method::Get,
+        method if method.eq_ignore_ascii_case("POST") => Method::Post,
+        method if method.eq_ignore_ascii_case("DELETE") => Method::Delete,
+        _ => return Err(ApiError::invalid("Invalid method: expected GET, POST or DELETE")),
+    };
+    let shown = format!("/{}", segments.join("/"));
+    let [first, workspace, rest @ ..] = segments.as_slice() else { return Err(ApiError::not_found(&shown)) };
+    if *first != "Workspaces" {
+        return Err(ApiError::not_found(&shown));
+    }
+    if *workspace != grant.workspace.to_string() {
+        return Err(ApiError::forbidden("The token is for another workspace"));
+    }
+    let parameters = Parameters::of_pairs(pairs(envelope.params.unwrap_or_default()));
+    let row = state.store.workspace(grant.account, grant.workspace).await?;
+    let row = row.ok_or_else(|| ApiError::not_found(&shown))?;
+    let base = format!("{}/v1", state.public_url.base(&headers));
+    let place = Place { base, account: grant.account, workspace: grant.workspace };
+    let if_match = headers.get("if-match").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let if_match = if_match.filter(|_| is_own_version(rest, grant.worker));
+    let scope = Scope::within(state, place, row, shown, if_match);
+    let asked = Asked { scope, grant, method, parameters };
+    let payload = asked.carry_out(rest).await?;
+    Ok(answer(StatusCode::OK, &json!({ "payload": payload })))
+}
+
+/// The grant of a token whose signature, times and workspace are right.
+async fn verified(state: &State, token: &str) -> Result<Grant, ApiError> {
+    let token = Unverified::read(token).map_err(ApiError::of_token)?;
+    let issuer = token.issuer().to_owned();
+    let invalid = || ApiError::of_token(token::Error::Invalid);
+    // API keys sign access tokens, accounts sign capability tokens.
+    let (account, secret) = if let Ok(sid) = issuer.parse::<ApiKeySid>() {
+        let key = state.store.api_key(sid).await?.ok_or_else(invalid)?;
+        (key.account, key.secret)
+    } else {
+        let sid: AccountSid = issuer.parse().map_err(|_| invalid())?;
+        (sid, state.store.account(sid).await?.ok_or_else(invalid)?.auth_token)
+    };
+    token.verify(secret.expose_secret().as_bytes(), account, state.clock.now()).map_err(ApiError::of_token)
+}
+
+/// The supervisor's SDK sends the version of its own worker with changes of others, so that it means nothing there.
+fn is_own_version(rest: &[&str], own: Option<WorkerSid>) -> bool {
+    match rest {
+        ["Workers", worker] => own.is_some_and(|own| own.to_string() == *worker),
+        _ => true,
+    }
+}
+
+/// The path below `/v1/`, from a relative or an absolute URL; separators of Windows count too.
+fn relative(url: &str) -> String {
+    let url = url.replace('\\', "/");
+    let path = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
+        None => url.as_str(),
+    };
+    let path = path.split(['?', '#']).next().unwrap_or_default().trim_matches('/');
+    path.strip_prefix("v1/").unwrap_or(path).to_owned()
+}
+
+/// Parameters as a form would carry them: the values keep no JSON types, `undefined` names an option that the SDK does
+/// not know.
+fn pairs(parameters: Map<String, Value>) -> Vec<(String, String)> {
+    let mut pairs = Vec::with_capacity(parameters.len());
+    for (name, value) in parameters {
+        if name == "undefined" {
+            continue;
+        }
+        match value {
+            Value::Null => {}
+            Value::String(text) => pairs.push((name, text)),
+            Value::Array(values) if values.iter().all(Value::is_string) => {
+                pairs.extend(values.into_iter().filter_map(|value| Some((name.clone(), value.as_str()?.to_owned()))));
+            }
+            other => pairs.push((name, other.to_string())),
+        }
+    }
+    pairs
+}
+
+impl Method {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl Asked {
+    /// Finds what the path below the workspace means.
+    async fn carry_out(&self, rest: &[&str]) -> Result<Value, ApiError> {
+        rights::check(&self.grant, self.method, rest, &self.parameters)?;
+        match (self.method, rest) {
+            (Method::Get, ["Activities"]) => self.activities().await,
+            (Method::Get, ["Workers"]) => self.workers().await,
+            (Method::Get, ["Workers", worker]) => self.worker(self.sid(worker)?).await,
+            (Method::Post, ["Workers", worker]) => self.update_worker(self.sid(worker)?).await,
+            (Method::Get, ["Workers", worker, "WorkerChannels" | "Channels"]) => {
+                self.worker_channels(self.sid(worker)?).await
+            }
+            (Method::Get, ["Workers", worker, "Reservations"]) => self.reservations(self.sid(worker)?).await,
+            (Method::Get, ["Workers", worker, "Reservations", reservation]) => {
+                self.reservation(self.sid(worker)?, self.sid(reservation)?).await
+            }
+            (Method::Post, ["Workers", worker, "Reservations", reservation]) => {
+                self.update_reservation(self.sid(worker)?, self.sid(reservation)?).await
+            }
+            (Method::Post, ["Workers", worker, "Transfers"]) => self.transfer(self.sid(worker)?).await,
+            (Method::Post, ["Workers", worker, "Transfers", transfer]) => {
+                self.update_transfer(self.sid(worker)?, self.sid(transfer)?).await
+            }
+            (
+                Method::Post,
+                [
+                    "Workers",
+                    worker,
+                    operation @ ("WorkerParticipant"
+                    | "CustomerParticipant"
+                    | "HoldWorkerParticipant"
+                    | "KickWorkerParticipant"),
+                ],
+            ) => self.participant(self.sid(worker)?, operation).await,
+            (Method::Post, ["Tasks"]) => self.create_task().await,
+            (Method::Get, ["Tasks", task]) => self.task(self.sid(task)?).await,
+            (Method::Post, ["Tasks", task]) => self.update_task(self.sid(task)?).await,
+            (Method::Post, ["Tasks", task, "Reservations", reservation]) => {
+                self.supervise(self.sid(task)?, self.sid(reservation)?).await
+            }
+            (Method::Get, ["TaskQueues"]) => self.task_queues().await,
+            (Method::Get, ["TaskQueues", queue]) => self.task_queue(self.sid(queue)?).await,
+            _ => Err(self.scope.not_found()),
+        }
+    }
+
+    /// A SID of the path.
+    fn sid<S: std::str::FromStr>(&self, text: &str) -> Result<S, ApiError> {
+        text.parse().map_err(|_| self.scope.not_found())
+    }
+
+    /// Looks at the workspace in memory; not found when there is nothing to show.
+    async fn see(
+        &self,
+        look: impl FnOnce(&Workspace, Timestamp) -> Option<Value> + Send + 'static,
+    ) -> Result<Value, ApiError> {
+        let engine = &self.scope.state.engine;
+        let seen = engine.look(self.scope.sid(), look).await;
+        let seen = seen.map_err(|error| ApiError::of_engine(error, Some(&self.scope.place), self.scope.path()))?;
+        self.scope.found(seen)
+    }
+}

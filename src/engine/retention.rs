@@ -1,0 +1,66 @@
+//! Removes events and statistics once they are 30 days old, a little at a time.
+//!
+//! What is old is decided here, how rows are removed is the store's. Answers reach back 30 days exactly; what is removed
+//! is a little older, so that no answer ever meets a window that is being removed. Start with [`run`].
+
+use std::time::Duration;
+
+use metrics::counter;
+
+use super::actor::Surroundings;
+use crate::routing::Timestamp;
+use crate::store::Error as StoreError;
+
+/// How long events and statistics can be asked for (Twilio error 14241).
+const KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// Longest time between the reading of the clock for an answer and the reading of its rows, and then some.
+const MARGIN: Duration = Duration::from_hours(1);
+
+/// Rows of one table in one removal.
+const PORTION: u32 = 500;
+
+/// Pause after each removal, for the commits of calls.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// How often old rows are looked for.
+const EVERY: Duration = Duration::from_mins(10);
+
+/// Removes old rows until the engine shuts down.
+pub(super) async fn run(around: Surroundings) {
+    loop {
+        if let Err(error) = sweep(&around, BREATH).await {
+            tracing::error!(%error, "old events and statistics were not removed, trying again later");
+        }
+        tokio::select! {
+            () = around.shutdown.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Removes everything that is old now; returns how many rows that was.
+pub(super) async fn sweep(around: &Surroundings, breath: Duration) -> Result<usize, StoreError> {
+    let before = oldest_kept(around.clock.now());
+    let mut total = 0;
+    for workspace in around.store.workspaces().await? {
+        loop {
+            if around.shutdown.is_cancelled() {
+                return Ok(total);
+            }
+            let removed = around.store.remove_expired(workspace, before, PORTION).await?;
+            if removed == 0 {
+                break;
+            }
+            total += removed;
+            counter!("taskrouter_expired_rows_total").increment(u64::try_from(removed).unwrap_or(u64::MAX));
+            tokio::time::sleep(breath).await;
+        }
+    }
+    Ok(total)
+}
+
+fn oldest_kept(now: Timestamp) -> Timestamp {
+    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    now.plus_ms(-ms(KEPT) - ms(MARGIN))
+}

@@ -1,0 +1,12 @@
+//! What leaves us about events: agents' sockets and their tokens.
+//!
+//! It must not read requests or change anything: whoever connects or asks is dealt with in `api::bridge`. Start with
+//! [`hub`], then `frames` (what is told to whom), `shapes` (how), [`token`].
+
+pub(crate) mod frames;
+pub mod hub;
+pub(crate) mod shapes;
+pub(crate) mod socket;
+pub mod token;
+
+pub use hub::Hub;

@@ -1,0 +1,90 @@
+//! Removes what is kept for a limited time only, in small portions.
+//!
+//! The keys of old rows are read beside the writer; their removal is one of the works that the writer takes in turn, so
+//! commits of calls never wait long. What is old is for the caller to say. Start with [`Store::remove_expired`].
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+
+use super::rows::Change;
+use super::statements::{ACTIVITY_PERIODS, EVENTS, STATISTIC_FACTS, STATISTIC_ROLLUPS, Table, Value};
+use super::work::Work;
+use super::{Error, Store};
+use crate::routing::{Timestamp, WorkspaceSid};
+
+/// How to find the keys of old rows of a table: a workspace, a moment, a number of rows.
+struct Expiry {
+    table: &'static Table,
+    sql: &'static str,
+}
+
+/// Buckets are old when their last moment is.
+const EXPIRIES: &[Expiry] = &[
+    Expiry {
+        table: &EVENTS,
+        sql: "SELECT workspace_sid, sequence FROM events WHERE workspace_sid = $1 AND at < $2 \
+              ORDER BY at, sequence LIMIT $3",
+    },
+    Expiry {
+        table: &STATISTIC_FACTS,
+        sql: "SELECT workspace_sid, at, sequence FROM statistic_facts WHERE workspace_sid = $1 AND at < $2 \
+              ORDER BY at, sequence LIMIT $3",
+    },
+    Expiry {
+        table: &STATISTIC_ROLLUPS,
+        sql: "SELECT workspace_sid, scope_sid, width_secs, begins_at, task_channel_sid FROM statistic_rollups \
+              WHERE workspace_sid = $1 AND width_secs = 300 AND begins_at <= $2 - 300000 ORDER BY begins_at LIMIT $3",
+    },
+    Expiry {
+        table: &STATISTIC_ROLLUPS,
+        sql: "SELECT workspace_sid, scope_sid, width_secs, begins_at, task_channel_sid FROM statistic_rollups \
+              WHERE workspace_sid = $1 AND width_secs = 3600 AND begins_at <= $2 - 3600000 ORDER BY begins_at LIMIT $3",
+    },
+    Expiry {
+        table: &ACTIVITY_PERIODS,
+        sql: "SELECT workspace_sid, until_at, sequence FROM activity_periods WHERE workspace_sid = $1 AND until_at < $2 \
+              ORDER BY until_at, sequence LIMIT $3",
+    },
+];
+
+impl Store {
+    /// Removes events, facts, their sums and stays in activities of a workspace that are older than `before`, of each
+    /// table at most `most` rows; returns how many rows were removed. The removal is on disk when this returns.
+    pub async fn remove_expired(&self, workspace: WorkspaceSid, before: Timestamp, most: u32) -> Result<usize, Error> {
+        let mut changes = Vec::new();
+        {
+            let mut connection = self.read_pool().acquire().await?;
+            for expiry in EXPIRIES {
+                expired(&mut connection, expiry, workspace, before, most, &mut changes).await?;
+            }
+        }
+        let removed = changes.len();
+        if removed > 0 {
+            self.write(Work::of_removals(changes)).await?;
+        }
+        Ok(removed)
+    }
+}
+
+async fn expired(
+    connection: &mut SqliteConnection,
+    expiry: &Expiry,
+    workspace: WorkspaceSid,
+    before: Timestamp,
+    most: u32,
+    changes: &mut Vec<Change>,
+) -> Result<(), Error> {
+    let query = sqlx::query(expiry.sql).bind(workspace.to_string()).bind(before.0).bind(most);
+    for row in query.fetch_all(connection).await? {
+        let key = (0..expiry.table.key_columns).map(|column| key_part(&row, column));
+        changes.push(Change::delete(expiry.table, key.collect::<Result<_, _>>()?));
+    }
+    Ok(())
+}
+
+fn key_part(row: &SqliteRow, column: usize) -> Result<Value, sqlx::Error> {
+    match row.try_get::<i64, _>(column) {
+        Ok(number) => Ok(Value::from(number)),
+        Err(_) => row.try_get::<String, _>(column).map(Value::from),
+    }
+}

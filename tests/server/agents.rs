@@ -1,0 +1,199 @@
+//! The agents' side through the router: tokens, rights, and the shapes that the SDK needs.
+//!
+//! The SDK itself runs in `tests/agents`. Start with [`Desk`].
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::{Value, json};
+use switchhook::notify::token::{self, NewAccessToken, Role};
+use switchhook::routing::ApiKeySid;
+use switchhook::store::ApiKey;
+
+use super::api::{ACCOUNT, Answer, Server, text};
+
+const SECRET: &str = "a-secret-of-an-api-key-0123456789";
+
+/// A workspace with an agent, and a token for her.
+struct Desk {
+    server: Server,
+    /// `/Workspaces/WS…`
+    workspace: String,
+    worker: String,
+    key: ApiKeySid,
+}
+
+impl Desk {
+    async fn open() -> Self {
+        let server = Server::start().await;
+        let workspace = server.workspace().await;
+        let worker = server.worker(&workspace, "nadia").await;
+        let key = ApiKeySid::from_bits(7);
+        let at = server.clock.now();
+        let row = ApiKey {
+            sid: key,
+            account: ACCOUNT.parse().unwrap(),
+            friendly_name: "desk".to_owned(),
+            secret: SECRET.into(),
+            created_at: at,
+            updated_at: at,
+        };
+        server.store.create_api_key(row).await.unwrap();
+        Self { server, workspace, worker, key }
+    }
+
+    fn token(&self, role: Role, worker: Option<&str>) -> String {
+        let new = NewAccessToken {
+            key_sid: self.key.to_string(),
+            account: ACCOUNT.parse().unwrap(),
+            workspace: self.workspace.rsplit('/').next().unwrap().parse().unwrap(),
+            worker: worker.map(|sid| sid.parse().unwrap()),
+            role,
+            identity: "nadia".to_owned(),
+            lifetime_secs: 3_600,
+        };
+        token::mint(&new, SECRET.as_bytes(), self.server.clock.now())
+    }
+
+    async fn send(&self, token: &str, method: &str, path: &str, params: Value, if_match: Option<&str>) -> Answer {
+        let url = format!("{}/{path}", self.workspace.trim_start_matches('/'));
+        let body = json!({ "url": url, "method": method, "params": params, "token": token });
+        let mut request = Request::builder().method("POST").uri("/v1/wschannels").header("content-type", "text/plain");
+        if let Some(version) = if_match {
+            request = request.header("if-match", version);
+        }
+        self.server.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    /// Asked as the agent herself.
+    async fn ask(&self, method: &str, path: &str, params: Value) -> Answer {
+        self.send(&self.token(Role::Worker, Some(&self.worker)), method, path, params, None).await
+    }
+
+    fn own(&self, rest: &str) -> String {
+        format!("Workers/{}{rest}", self.worker)
+    }
+}
+
+fn payload(answer: &Answer) -> &Value {
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    &answer.body["payload"]
+}
+
+#[tokio::test]
+async fn an_agent_takes_a_task_from_its_offer_to_its_end() {
+    let desk = Desk::open().await;
+    let task = text(&desk.server.make(&format!("{}/Tasks", desk.workspace), "").await["sid"]).to_owned();
+    let list = desk.ask("GET", &desk.own("/Reservations"), json!({ "Active": "true", "PageSize": 1000 })).await;
+    let offered = payload(&list)["contents"][0].clone();
+    assert_eq!(offered["reservation_status"], "pending");
+    assert_eq!(offered["task"]["sid"], json!(task));
+    assert!(offered["date_created"].is_i64() && offered["task"]["age"].is_i64());
+    assert!(offered.get("task_transfer").is_none());
+    let path = desk.own(&format!("/Reservations/{}", text(&offered["sid"])));
+    let accepted = desk.ask("POST", &path, json!({ "ReservationStatus": "accepted" })).await;
+    let accepted = payload(&accepted);
+    assert_eq!(accepted["reservation_status"], "accepted");
+    assert_eq!(accepted["version"], json!(offered["version"].as_i64().unwrap() + 1));
+    assert!(accepted.get("task").is_none(), "{accepted}");
+    let changed = desk.ask("POST", &format!("Tasks/{task}"), json!({ "Attributes": { "lang": "de" } })).await;
+    assert_eq!(payload(&changed)["attributes"], r#"{"lang":"de"}"#);
+    let done = json!({ "AssignmentStatus": "completed", "Reason": "solved" });
+    let done = desk.ask("POST", &format!("Tasks/{task}"), done).await;
+    assert_eq!(payload(&done)["assignment_status"], "completed");
+    desk.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_sdk_reads_at_its_start_has_every_key() {
+    let desk = Desk::open().await;
+    let worker = desk.ask("GET", &desk.own(""), Value::Null).await;
+    for key in ["account_sid", "workspace_sid", "sid", "attributes", "activity_sid", "activity_name", "available"] {
+        assert!(!payload(&worker)[key].is_null(), "{key}");
+    }
+    let activities = desk.ask("GET", "Activities", json!({ "PageSize": 1000 })).await;
+    let activities = payload(&activities);
+    assert_eq!(activities["contents"].as_array().unwrap().len(), 3);
+    assert_eq!(activities["meta"]["list_key"], "contents");
+    assert!(activities["after_sid"].is_null());
+    let channels = desk.ask("GET", &desk.own("/WorkerChannels"), json!({ "PageSize": 2 })).await;
+    let first = payload(&channels).clone();
+    assert_eq!(first["contents"].as_array().unwrap().len(), 2);
+    assert!(first["contents"][0]["available"].is_u64());
+    let rest = json!({ "PageSize": 1000, "AfterSid": first["after_sid"] });
+    let rest = desk.ask("GET", &desk.own("/WorkerChannels"), rest).await;
+    assert_eq!(payload(&rest)["contents"].as_array().unwrap().len(), 3);
+    desk.server.stop().await;
+}
+
+#[tokio::test]
+async fn lists_follow_a_sid_or_a_token() {
+    let desk = Desk::open().await;
+    let bob = desk.server.worker(&desk.workspace, "bob").await;
+    let first = desk.ask("GET", "Workers", json!({ "PageSize": 1 })).await;
+    assert_eq!(payload(&first)["after_sid"], json!(desk.worker));
+    let second = desk.ask("GET", "Workers", json!({ "AfterSid": desk.worker })).await;
+    assert_eq!(payload(&second)["contents"][0]["sid"], json!(bob));
+    let ordered = json!({ "PageSize": 1, "Ordering": "DateStatusChanged:desc" });
+    let ordered = desk.ask("GET", "Workers", ordered).await;
+    let token = payload(&ordered)["meta"]["next_token"].clone();
+    let last = json!({ "Ordering": "DateStatusChanged:desc", "NextToken": token });
+    let last = desk.ask("GET", "Workers", last).await;
+    assert_eq!(payload(&last)["contents"].as_array().unwrap().len(), 1);
+    assert!(payload(&last)["meta"].get("next_token").is_none());
+    let one = json!({ "TargetWorkersExpression": format!("sid IN ['{bob}']") });
+    assert_eq!(payload(&desk.ask("GET", "Workers", one).await)["contents"].as_array().unwrap().len(), 1);
+    for wrong in [json!({ "AfterSid": "WK00000000000000000000000000000009" }), json!({ "AfterSid": "x" })] {
+        assert_eq!(desk.ask("GET", "Workers", wrong).await.status, StatusCode::BAD_REQUEST);
+    }
+    let queues = desk.ask("GET", "TaskQueues", json!({ "WorkerSid": bob })).await;
+    assert_eq!(payload(&queues)["contents"][0]["lifo_queue"], false);
+    desk.server.stop().await;
+}
+
+#[tokio::test]
+async fn agents_act_for_themselves_and_supervisors_for_others() {
+    let desk = Desk::open().await;
+    let bob = desk.server.worker(&desk.workspace, "bob").await;
+    let other = format!("Workers/{bob}");
+    let change = json!({ "Attributes": { "a": 1 } });
+    assert_eq!(desk.ask("POST", &other, change.clone()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(desk.ask("GET", &format!("{other}/Reservations"), Value::Null).await.status, StatusCode::FORBIDDEN);
+    let supervisor = desk.token(Role::Supervisor, Some(&desk.worker));
+    // Another worker's version means nothing to the supervisor's SDK, which sends its own.
+    let changed = desk.send(&supervisor, "POST", &other, change, Some("99")).await;
+    assert_eq!(payload(&changed)["attributes"], r#"{"a":1}"#);
+    let stale = json!({ "Attributes": {} });
+    let stale = desk.send(&supervisor, "POST", &desk.own(""), stale, Some("99")).await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
+    desk.server.stop().await;
+}
+
+#[tokio::test]
+async fn tokens_that_are_not_right_are_told_apart() {
+    let desk = Desk::open().await;
+    let good = desk.token(Role::Worker, Some(&desk.worker));
+    let wrong = desk.send(&format!("{good}x"), "GET", "Activities", Value::Null, None).await;
+    assert_eq!((wrong.status, &wrong.body["code"]), (StatusCode::FORBIDDEN, &json!(20101)));
+    desk.server.clock.advance(std::time::Duration::from_secs(3_700));
+    let late = desk.send(&good, "GET", "Activities", Value::Null, None).await;
+    assert_eq!((late.status, &late.body["code"]), (StatusCode::UNAUTHORIZED, &json!(20104)));
+    desk.server.store.revoke_api_key(desk.key).await.unwrap();
+    let fresh = desk.token(Role::Worker, Some(&desk.worker));
+    assert_eq!(desk.send(&fresh, "GET", "Activities", Value::Null, None).await.status, StatusCode::FORBIDDEN);
+    desk.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_handshake_is_answered_in_json() {
+    let desk = Desk::open().await;
+    for (query, status) in [("", StatusCode::BAD_REQUEST), ("?token=x", StatusCode::FORBIDDEN)] {
+        let request = Request::builder().uri(format!("/v1/wschannels{query}")).body(Body::empty()).unwrap();
+        let answer = desk.server.send(request).await;
+        assert_eq!(answer.status, status);
+        assert!(answer.body["message"].is_string());
+    }
+    let token = desk.token(Role::Worker, Some(&desk.worker));
+    let request = Request::builder().uri(format!("/v1/wschannels?token={token}")).body(Body::empty()).unwrap();
+    assert_eq!(desk.server.send(request).await.status, StatusCode::BAD_REQUEST);
+    desk.server.stop().await;
+}
