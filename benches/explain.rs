@@ -120,7 +120,7 @@ fn questions(criterion: &mut Criterion) {
     let page = WorkerPage { after: None, limit: 100, only: None };
     group.bench_function("position", |bencher| bencher.iter(|| workspace.queue_position(black_box(middle), now)));
     group.bench_function("explain_task", |bencher| {
-        bencher.iter(|| workspace.explain_task(black_box(middle), now, &page))
+        bencher.iter(|| workspace.explain_task(black_box(middle), now, &page));
     });
     let worker = workers[0];
     group.bench_function("explain_worker", |bencher| {

@@ -50,7 +50,7 @@ impl Server {
             .stderr(log)
             .spawn()
             .expect("the program starts");
-        let client = outbound::client_builder().timeout(Duration::from_secs(60)).build().expect("a client");
+        let client = outbound::client_builder().timeout(Duration::from_mins(1)).build().expect("a client");
         Self { child, address, client }
     }
 

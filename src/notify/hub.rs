@@ -1,7 +1,7 @@
 //! The open sockets of agents, and what waits to be written to each.
 //!
 //! The hub is told of every commit and puts frames into the queues of the sockets that were open at that moment; it never
-//! waits for one. A socket that does not take what is queued is cut ([`QUEUED_BYTES_MAX`]). It must not know HTTP or
+//! waits for one. A socket that does not take what is queued is cut (`QUEUED_BYTES_MAX`). It must not know HTTP or
 //! tokens. Start with [`Hub::committed`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -110,7 +110,7 @@ async fn urls_of_a_page_repeat_the_filters_as_they_came() {
     assert_eq!((&meta["previous_page_url"], &meta["page_size"]), (&Value::Null, &json!(2)));
     let second = server.get(text(&meta["next_page_url"])).await;
     assert_eq!((&second.body["meta"]["next_page_url"], &second.body["meta"]["page"]), (&Value::Null, &json!(1)));
-    assert_eq!(last.body["tasks"].as_array().unwrap().len(), 1);
+    assert_eq!(second.body["tasks"].as_array().unwrap().len(), 1);
     let large = server.get(&format!("{workspace}/Tasks?PageSize=5000")).await;
     assert_eq!(large.body["meta"]["page_size"], 1000);
     server.stop().await;
