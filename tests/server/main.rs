@@ -35,6 +35,6 @@ mod story;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
-#[expect(dead_code, unused_imports, reason = "only the simulation takes back what was lost")]
+#[expect(dead_code, reason = "only the simulation takes back what was lost")]
 #[path = "../watch/mod.rs"]
 mod watch;
