@@ -164,6 +164,10 @@ OF_STATE = [
         r"^MultiTaskEnabled cannot be set to false ",
         r"^WorkflowSid field is required$",
         r"^Invalid PageToken\.$",
+        r"^Invalid Instant: is before DateCreated$",
+        # The agents' socket: its token is a parameter of the query because browsers cannot send headers with it.
+        r"^token field is required$",
+        r"^Expected a WebSocket: ",
         r"^Invalid StartDate: expected a moment before EndDate$",
         r"^StartDate is older than 30 days$",
         r"^At most [0-9]+ ",
