@@ -60,7 +60,14 @@ pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
 
 pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiError> {
     let sid = scope.path_sid("TaskSid")?;
-    let update = TaskUpdate {
+    let update = wanted_changes(&scope, &form)?;
+    scope.carry_out(Command::UpdateTask(sid, update)).await?;
+    show(&scope, sid, StatusCode::OK).await
+}
+
+/// The changes that the parameters ask for.
+pub(super) fn wanted_changes(scope: &Scope, form: &Parameters) -> Result<TaskUpdate, ApiError> {
+    Ok(TaskUpdate {
         attributes: form.attributes("Attributes")?,
         status: form.word("AssignmentStatus", &STATUSES)?.and_then(TaskStatus::from_text),
         reason: form.owned("Reason"),
@@ -68,9 +75,7 @@ pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiErro
         channel: form.filled("TaskChannel").map(channel_name),
         virtual_start_at: form.moment("VirtualStartTime")?,
         if_match: scope.if_match()?,
-    };
-    scope.carry_out(Command::UpdateTask(sid, update)).await?;
-    show(&scope, sid, StatusCode::OK).await
+    })
 }
 
 pub(super) async fn delete(scope: Scope) -> Result<Response, ApiError> {

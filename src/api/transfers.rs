@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::form::{Form, Query, invalid};
+use super::form::{Form, Parameters, Query, invalid};
 use super::json::{answer, date};
 use super::links::Place;
 use super::page::Paging;
@@ -31,20 +31,7 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
 
 pub(super) async fn create(scope: Scope, form: Form) -> Result<Response, ApiError> {
     let worker = scope.path_sid("WorkerSid")?;
-    let to = form.required("To")?;
-    let new = NewTransfer {
-        worker,
-        task: form.sid("TaskSid")?.ok_or_else(|| ApiError::missing("TaskSid"))?,
-        reservation: form.sid("ReservationSid")?.ok_or_else(|| ApiError::missing("ReservationSid"))?,
-        to: to.parse::<TransferTarget>().map_err(|_| invalid("To", &to, "the SID of a worker or a task queue"))?,
-        mode: match form.word("Mode", &["WARM", "COLD"])? {
-            Some("COLD") => TransferMode::Cold,
-            _ => TransferMode::Warm,
-        },
-        attributes: form.attributes("Attributes")?,
-        priority: form.integer("Priority", 0..=i32::MAX)?,
-    };
-    match scope.carry_out(Command::CreateTransfer(new)).await? {
+    match scope.carry_out(Command::CreateTransfer(wanted(worker, &form)?)).await? {
         Reply::Transfer(sid) => show(&scope, worker, sid, StatusCode::CREATED).await,
         _ => Err(ApiError::internal()),
     }
@@ -56,10 +43,32 @@ pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
 
 pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiError> {
     let (worker, transfer) = (scope.path_sid("WorkerSid")?, scope.path_sid("Sid")?);
+    scope.carry_out(cancellation(worker, transfer, &form)?).await?;
+    show(&scope, worker, transfer, StatusCode::OK).await
+}
+
+/// The transfer that the parameters ask for.
+pub(super) fn wanted(worker: WorkerSid, form: &Parameters) -> Result<NewTransfer, ApiError> {
+    let to = form.required("To")?;
+    Ok(NewTransfer {
+        worker,
+        task: form.sid("TaskSid")?.ok_or_else(|| ApiError::missing("TaskSid"))?,
+        reservation: form.sid("ReservationSid")?.ok_or_else(|| ApiError::missing("ReservationSid"))?,
+        to: to.parse::<TransferTarget>().map_err(|_| invalid("To", &to, "the SID of a worker or a task queue"))?,
+        mode: match form.word("Mode", &["WARM", "COLD"])? {
+            Some("COLD") => TransferMode::Cold,
+            _ => TransferMode::Warm,
+        },
+        attributes: form.attributes("Attributes")?,
+        priority: form.integer("Priority", 0..=i32::MAX)?,
+    })
+}
+
+/// The end of a transfer, which is all that can be asked of one.
+pub(super) fn cancellation(worker: WorkerSid, transfer: TransferSid, form: &Parameters) -> Result<Command, ApiError> {
     let task = form.sid("TaskSid")?.ok_or_else(|| ApiError::missing("TaskSid"))?;
     form.word("TransferStatus", &["canceled"])?.ok_or_else(|| ApiError::missing("TransferStatus"))?;
-    scope.carry_out(Command::CancelTransfer { worker, task, transfer }).await?;
-    show(&scope, worker, transfer, StatusCode::OK).await
+    Ok(Command::CancelTransfer { worker, task, transfer })
 }
 
 /// The worker that the path names, if it exists.

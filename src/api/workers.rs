@@ -97,15 +97,20 @@ pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
 
 pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiError> {
     let sid = scope.path_sid("WorkerSid")?;
-    let update = WorkerUpdate {
+    let update = wanted_changes(&scope, &form)?;
+    scope.carry_out(Command::UpdateWorker(sid, update)).await?;
+    show(&scope, sid, StatusCode::OK).await
+}
+
+/// The changes that the parameters ask for.
+pub(super) fn wanted_changes(scope: &Scope, form: &Parameters) -> Result<WorkerUpdate, ApiError> {
+    Ok(WorkerUpdate {
         friendly_name: form.owned("FriendlyName"),
         attributes: form.attributes("Attributes")?,
         activity: form.sid("ActivitySid")?,
         reject_pending_reservations: form.boolean("RejectPendingReservations")?.unwrap_or(false),
         if_match: scope.if_match()?,
-    };
-    scope.carry_out(Command::UpdateWorker(sid, update)).await?;
-    show(&scope, sid, StatusCode::OK).await
+    })
 }
 
 pub(super) async fn delete(scope: Scope) -> Result<Response, ApiError> {

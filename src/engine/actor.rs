@@ -103,7 +103,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         }
         if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
             let counted: Vec<Counted> = batch.events.iter().filter_map(counted).collect();
-            let witnessed = if around.witnesses.is_empty() { Vec::new() } else { batch.events.clone() };
+            let witnessed = if around.witnesses.want(cores.sid()) { batch.events.clone() } else { Vec::new() };
             if let Err(error) = around.store.append(batch).await {
                 for (reply, _) in replies {
                     // The one who asked may be gone; nobody else needs to know.

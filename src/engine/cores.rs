@@ -1,7 +1,7 @@
 //! Both pure cores of one workspace, coupled: what one decides becomes input of the other, within one commit.
 //!
-//! Still pure: no I/O, no clock; public so that simulations can drive it. The actor calls [`Cores::carry_out`] for each request of a batch and then takes
-//! everything that is to be written with [`Cores::take_batch`]. Start with [`Cores::carry_out`].
+//! Still pure: no I/O, no clock; public so that simulations can drive it. The actor calls [`Cores::carry_out`] for each
+//! request of a batch and then takes everything that is to be written with [`Cores::take_batch`]. Start with [`Cores::carry_out`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

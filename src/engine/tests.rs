@@ -9,13 +9,13 @@ use super::*;
 use crate::calls::{CallSid, ConferenceOptions, Input, Park, PhoneOutcome, QueueResult, Role, RoomEvent};
 use crate::phone::{Patience, PhoneSettings};
 use crate::routing::command::{
-    NewTask, NewTaskQueue, NewWorker, NewWorkflow, ReservationChange, ReservationParent, TaskUpdate, Template,
-    WorkerUpdate,
+    NewTask, NewTaskQueue, NewTransfer, NewWorker, NewWorkflow, ReservationChange, ReservationParent, TaskUpdate,
+    Template, WorkerUpdate,
 };
 use crate::routing::rollup::{FiguresOf, Stretch};
 use crate::routing::{
     ActivitySid, Command, FactKind, ReservationSid, ReservationStatus, TaskOrder, TaskSid, TaskStatus, Timestamp,
-    WorkerSid, WorkflowSid,
+    TransferMode, TransferStatus, TransferTarget, WorkerSid, WorkflowSid,
 };
 use crate::store::Loaded;
 use crate::store::lists::EventFilter;
@@ -396,6 +396,49 @@ async fn a_conference_instruction_bridges_and_the_end_of_the_call_wraps_up() {
     assert_eq!(bench.task(task).await.status, TaskStatus::Completed);
     let channels = bench.loaded().await.rows.worker_channels;
     assert!(channels.iter().all(|channel| channel.used == 0 && channel.assigned_tasks == 0));
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_handed_on_ends_with_its_conversation() {
+    let bench = Bench::start_with_silent_phone().await;
+    let (workflow, worker) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    bench.call(task, Input::WaitRequested).await;
+    let reservation = bench.reservation_of(task).await.sid;
+    bench.instruct(reservation).await.unwrap();
+    let moved = |call: &str, label: &str, event, sequence| Input::RoomChanged {
+        conference: "CF1".to_owned(),
+        event,
+        call: Some(CallSid(call.to_owned())),
+        label: Some(label.to_owned()),
+        sequence: Some(sequence),
+    };
+    let left = || RoomEvent::Left { reason: Some("participant_hung_up".to_owned()), call_status: None };
+    let label = reservation.to_string();
+    bench.call(task, moved("CA9", &label, RoomEvent::Joined, 1)).await;
+    bench.call(task, moved("CA1", "customer", RoomEvent::Joined, 2)).await;
+    let queue = bench.task(task).await.queue.unwrap();
+    let transfer = NewTransfer {
+        worker,
+        task,
+        reservation,
+        to: TransferTarget::TaskQueue(queue),
+        mode: TransferMode::Cold,
+        attributes: None,
+        priority: None,
+    };
+    bench.routing(Command::CreateTransfer(transfer)).await;
+    let change = ReservationChange::Complete;
+    let parent = ReservationParent::Worker(worker);
+    bench.routing(Command::UpdateReservation { parent, reservation, change, if_match: None }).await;
+    bench.call(task, moved("CA9", &label, left(), 3)).await;
+    assert!(!bench.task(task).await.status.is_final(), "the caller still waits for somebody");
+    bench.call(task, moved("CA1", "customer", left(), 4)).await;
+    assert!(bench.task(task).await.status.is_final(), "nobody is left to talk to");
+    let rows = bench.loaded().await.rows;
+    assert!(rows.reservations.iter().all(|row| !row.status.is_open()));
+    assert!(rows.transfers.iter().all(|row| row.status == TransferStatus::Failed));
     bench.assert_agrees().await;
 }
 

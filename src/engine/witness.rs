@@ -6,10 +6,13 @@
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::routing::{EventRecord, Timestamp, Workspace};
+use crate::routing::{EventRecord, Timestamp, Workspace, WorkspaceSid};
 
 /// Told of every commit that has events.
 pub trait Witness: Debug + Send + Sync {
+    /// Whether the next commit of `workspace` is worth telling: its events are copied only then.
+    fn wants(&self, workspace: WorkspaceSid) -> bool;
+
     /// These events of `workspace` are on disk; the workspace is as it is after all of them.
     fn committed(&self, workspace: &Workspace, events: &[EventRecord], now: Timestamp);
 }
@@ -23,8 +26,8 @@ impl Witnesses {
         self.0.write().unwrap_or_else(PoisonError::into_inner).push(witness);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    pub(super) fn want(&self, workspace: WorkspaceSid) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).iter().any(|witness| witness.wants(workspace))
     }
 
     pub(super) fn tell(&self, workspace: &Workspace, events: &[EventRecord], now: Timestamp) {

@@ -119,9 +119,27 @@ pub(crate) struct Arrival {
 #[derive(Debug, Clone)]
 pub struct Hub(Arc<Inner>);
 
+/// Those of each worker, by number; a worker without any has no entry.
+#[derive(Debug, Default)]
+struct Sockets(HashMap<WorkerSid, BTreeMap<u64, Open>>);
+
+impl std::ops::Deref for Sockets {
+    type Target = HashMap<WorkerSid, BTreeMap<u64, Open>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Sockets {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
-    sockets: RwLock<HashMap<WorkerSid, BTreeMap<u64, Open>>>,
+    sockets: RwLock<Sockets>,
     displaced: Mutex<HashMap<u64, Instant>>,
     next: AtomicU64,
     clock: Clock,
@@ -223,15 +241,11 @@ impl Hub {
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
         sockets.values().flat_map(BTreeMap::values).for_each(|open| open.ask_to_close(RESTART));
     }
+}
 
-    /// Open sockets of a worker.
-    pub(crate) fn count(&self, worker: WorkerSid) -> usize {
-        self.0.sockets.read().unwrap_or_else(PoisonError::into_inner).get(&worker).map_or(0, BTreeMap::len)
-    }
-
+impl Sockets {
     fn push(&self, frame: &Frame, not_before: Instant) {
-        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
-        for open in sockets.get(&frame.worker).into_iter().flat_map(BTreeMap::values) {
+        for open in self.get(&frame.worker).into_iter().flat_map(BTreeMap::values) {
             let waiting = open.waiting.fetch_add(frame.text.len(), Ordering::AcqRel) + frame.text.len();
             if waiting > QUEUED_BYTES_MAX {
                 counter!("taskrouter_ws_dropped_total", "reason" => "slow").increment(1);
@@ -245,19 +259,18 @@ impl Hub {
 
     /// Browsers know activities and channels from their start only, and fail on ones that are new.
     fn close_those_who_must_read_again(&self, workspace: WorkspaceSid, events: &[EventRecord]) {
-        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
         for event in events {
             match event.kind {
                 EventKind::ActivityCreated | EventKind::TaskChannelCreated => {
-                    let open = sockets.values().flat_map(BTreeMap::values);
+                    let open = self.values().flat_map(BTreeMap::values);
                     open.filter(|open| open.workspace == workspace).for_each(|open| open.ask_to_close(CHANGED));
                 }
                 EventKind::WorkspaceDeleted => {
-                    let open = sockets.values().flat_map(BTreeMap::values);
+                    let open = self.values().flat_map(BTreeMap::values);
                     open.filter(|open| open.workspace == workspace).for_each(|open| open.ask_to_close(GONE));
                 }
                 EventKind::WorkerDeleted => {
-                    let open = event.about.worker.and_then(|worker| sockets.get(&worker));
+                    let open = event.about.worker.and_then(|worker| self.get(&worker));
                     open.into_iter().flat_map(BTreeMap::values).for_each(|open| open.ask_to_close(GONE));
                 }
                 _ => {}
@@ -267,14 +280,19 @@ impl Hub {
 }
 
 impl Witness for Hub {
+    /// A socket that opens between the question and the commit reads what the commit has made.
+    fn wants(&self, _: WorkspaceSid) -> bool {
+        !self.0.sockets.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn committed(&self, workspace: &Workspace, events: &[EventRecord], now: Timestamp) {
-        let is_connected = |worker: WorkerSid| self.count(worker) > 0;
-        let frames = frames::frames(workspace, events, now, is_connected);
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        let frames = frames::frames(workspace, events, now, |worker| sockets.contains_key(&worker));
         let not_before = self.0.clock.instant() + self.0.push_delay;
         for frame in &frames {
-            self.push(frame, not_before);
+            sockets.push(frame, not_before);
         }
-        self.close_those_who_must_read_again(workspace.settings().sid, events);
+        sockets.close_those_who_must_read_again(workspace.settings().sid, events);
     }
 }
 

@@ -6,10 +6,10 @@ use super::{Asked, rights};
 use crate::api::error::ApiError;
 use crate::api::form::invalid;
 use crate::api::scope::channel_name;
-use crate::api::tasks::{STATUSES, routing_target_error};
+use crate::api::tasks::{self, routing_target_error};
 use crate::notify::shapes;
-use crate::routing::command::{NewTask, TaskUpdate};
-use crate::routing::{Command, Reply, ReservationSid, RoutingTarget, TaskSid, TaskStatus, WorkflowSid};
+use crate::routing::command::NewTask;
+use crate::routing::{Command, Reply, ReservationSid, RoutingTarget, TaskSid, WorkflowSid};
 
 impl Asked {
     pub(super) async fn task(&self, task: TaskSid) -> Result<Value, ApiError> {
@@ -51,16 +51,7 @@ impl Asked {
         if may.await? != Value::Bool(true) {
             return Err(ApiError::forbidden("The token's worker does not hold this task"));
         }
-        let parameters = &self.parameters;
-        let update = TaskUpdate {
-            attributes: parameters.attributes("Attributes")?,
-            status: parameters.word("AssignmentStatus", &STATUSES)?.and_then(TaskStatus::from_text),
-            reason: parameters.owned("Reason"),
-            priority: parameters.integer("Priority", 0..=i32::MAX)?,
-            channel: parameters.filled("TaskChannel").map(channel_name),
-            virtual_start_at: parameters.moment("VirtualStartTime")?,
-            if_match: self.scope.if_match()?,
-        };
+        let update = tasks::wanted_changes(&self.scope, &self.parameters)?;
         self.scope.carry_out(Command::UpdateTask(task, update)).await?;
         self.task(task).await
     }

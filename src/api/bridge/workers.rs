@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::Asked;
 use crate::api::error::ApiError;
+use crate::api::workers;
 use crate::notify::shapes;
-use crate::routing::command::WorkerUpdate;
 use crate::routing::{Command, WorkerSid};
 
 impl Asked {
@@ -14,13 +14,7 @@ impl Asked {
     }
 
     pub(super) async fn update_worker(&self, worker: WorkerSid) -> Result<Value, ApiError> {
-        let update = WorkerUpdate {
-            friendly_name: self.parameters.owned("FriendlyName"),
-            attributes: self.parameters.attributes("Attributes")?,
-            activity: self.parameters.sid("ActivitySid")?,
-            reject_pending_reservations: self.parameters.boolean("RejectPendingReservations")?.unwrap_or(false),
-            if_match: self.scope.if_match()?,
-        };
+        let update = workers::wanted_changes(&self.scope, &self.parameters)?;
         self.scope.carry_out(Command::UpdateWorker(worker, update)).await?;
         self.worker(worker).await
     }
