@@ -44,7 +44,7 @@ doc: cargo
 tidy: cargo
 	$(CARGO) test --locked --quiet --test server tidy::
 
-test: test-cargo test-clients test-agents test-schemathesis ## All tests; needs Rust, a C compiler, Python, Node and Chromium
+test: test-cargo test-simulation test-clients test-agents test-schemathesis ## All tests; needs Rust, a C compiler, Python, Node and Chromium
 
 test-cargo: cargo ## Tests that need Rust and a C compiler, nothing else
 	$(CARGO) test --locked
