@@ -2,6 +2,7 @@
 //!
 //! Which deadlines a task has is told by `index`, what they cause by `task`. Start with [`Deadline`].
 
+use super::rare::Rare;
 use super::sid::{ReservationSid, TaskSid};
 use super::time::Timestamp;
 
@@ -47,37 +48,40 @@ impl End {
 const NEVER: Timestamp = Timestamp(i64::MAX);
 
 /// The deadlines of one task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TaskDeadlines {
     end: End,
     ends_at: Timestamp,
-    step_ends_at: Timestamp,
-    back_off_ends_at: Timestamp,
+    /// When its step and when a back-off ends: few tasks have either.
+    others: Rare<Option<(Timestamp, Timestamp)>>,
 }
 
 impl TaskDeadlines {
     /// No deadlines.
-    pub(super) const NONE: Self = Self { end: End::Life, ends_at: NEVER, step_ends_at: NEVER, back_off_ends_at: NEVER };
+    pub(super) const NONE: Self = Self { end: End::Life, ends_at: NEVER, others: Rare::UNSET };
 
     pub(super) const fn end(&mut self, end: End, at: Timestamp) {
         self.end = end;
         self.ends_at = at;
     }
 
-    pub(super) const fn step(&mut self, at: Timestamp) {
-        self.step_ends_at = at;
+    pub(super) fn step(&mut self, at: Timestamp) {
+        let (_, back_off) = self.others.unwrap_or((NEVER, NEVER));
+        self.others.set(Some((at, back_off)));
     }
 
-    pub(super) const fn back_off(&mut self, at: Timestamp) {
-        self.back_off_ends_at = at;
+    pub(super) fn back_off(&mut self, at: Timestamp) {
+        let (step, _) = self.others.unwrap_or((NEVER, NEVER));
+        self.others.set(Some((step, at)));
     }
 
     /// The entries of `task` in the index.
-    pub(super) fn entries(self, task: TaskSid) -> impl Iterator<Item = (Timestamp, Deadline)> {
+    pub(super) fn entries(&self, task: TaskSid) -> impl Iterator<Item = (Timestamp, Deadline)> + use<> {
+        let (step_ends_at, back_off_ends_at) = self.others.unwrap_or((NEVER, NEVER));
         let all = [
             (self.ends_at, self.end.of(task)),
-            (self.step_ends_at, Deadline::Step(task)),
-            (self.back_off_ends_at, Deadline::BackOff(task)),
+            (step_ends_at, Deadline::Step(task)),
+            (back_off_ends_at, Deadline::BackOff(task)),
         ];
         all.into_iter().filter(|(at, _)| *at != NEVER)
     }

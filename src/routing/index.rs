@@ -352,8 +352,8 @@ impl Workspace {
         let lane = lane_key_of(row);
         let position = (row.status == TaskStatus::Pending).then(|| self.position_of(row));
         let position = position.map(|(position, document)| match position {
-            Position::Targeted(worker) => {
-                self.targeted.entry(worker).or_default().insert((key, task));
+            Position::Targeted(ref worker) => {
+                self.targeted.entry(**worker).or_default().insert((key, task));
                 position
             }
             Position::Awaited(ref name) => {
@@ -374,7 +374,9 @@ impl Workspace {
         if let Some(lane) = lane.filter(|_| timed) {
             *self.timed_lanes.entry(lane).or_insert(0) += 1;
         }
-        self.deadlines.extend(deadlines.entries(task));
+        for deadline in deadlines.entries(task) {
+            self.deadlines.insert(deadline);
+        }
         if let Some(entry) = self.tasks.get_mut(&task) {
             self.tallies.add(&entry.row);
             entry.deadlines = deadlines;
@@ -477,7 +479,7 @@ impl Workspace {
         match (transfer.map(|transfer| transfer.to), *row.routing_target) {
             // Its worker is reserved in the same breath, or the transfer has failed.
             (Some(TransferTarget::Worker(_)), _) => return (Position::Nobody, None),
-            (None, Some(RoutingTarget::Worker(worker))) => return (Position::Targeted(worker), None),
+            (None, Some(RoutingTarget::Worker(worker))) => return (Position::Targeted(Box::new(worker)), None),
             _ => {}
         }
         if !row.queue.is_some_and(|queue| self.task_queues.contains_key(&queue)) {
@@ -496,7 +498,7 @@ impl Workspace {
         match self.known_worker(target, &document) {
             None => (Position::Ruled(rule), Some(document)),
             Some(Ok(worker)) => (Position::Known(Box::new((worker, rule))), Some(document)),
-            Some(Err(KnownWorkerProblem::NameUnknown(name))) => (Position::Awaited(name.into()), None),
+            Some(Err(KnownWorkerProblem::NameUnknown(name))) => (Position::Awaited(Box::new(name)), None),
             Some(Err(_)) => (Position::Nobody, None),
         }
     }

@@ -121,9 +121,9 @@ pub(super) enum Position {
     /// For one worker of the lane, if that one satisfies the rule.
     Known(Box<(WorkerSid, Arc<Rule>)>),
     /// For one worker, whatever the queue.
-    Targeted(WorkerSid),
+    Targeted(Box<WorkerSid>),
     /// For a known worker by this lower-case name, which nobody bears yet.
-    Awaited(Box<str>),
+    Awaited(Box<String>),
     /// For nobody: no worker is known, or the queue is gone.
     Nobody,
 }

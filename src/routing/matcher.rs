@@ -56,8 +56,8 @@ impl Workspace {
                 .workers
                 .get(worker)
                 .filter(|entry| row.ignore_capacity || self.is_reservable(entry, row.channel))
-                .filter(|_| !self.is_barred(row, *worker, now))
-                .map(|_| vec![*worker])
+                .filter(|_| !self.is_barred(row, **worker, now))
+                .map(|_| vec![**worker])
                 .unwrap_or_default(),
             Some(Position::Plain) => self.candidates_in(row, |_| None, None, now),
             Some(Position::Ruled(rule)) => self.candidates_in(row, |lane| lane.ruled.get(rule), None, now),

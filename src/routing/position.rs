@@ -78,7 +78,7 @@ impl Workspace {
         let Some(entry) = self.tasks.get(&task) else { return Err(Unplaced::NobodyKnown) };
         match &entry.position {
             None => Err(Unplaced::NotPending(entry.row.status)),
-            Some(Position::Targeted(worker)) => Err(Unplaced::Targeted(*worker)),
+            Some(Position::Targeted(worker)) => Err(Unplaced::Targeted(**worker)),
             Some(Position::Awaited(_) | Position::Nobody) => Err(Unplaced::NobodyKnown),
             Some(Position::Plain | Position::Ruled(_) | Position::Known(_)) => match entry.row.queue {
                 Some(queue) => Ok(((queue, entry.row.channel), self.task_key_of(&entry.row))),

@@ -4,8 +4,9 @@
 //! `Workspace::place_task` and `Workspace::lift_task` and derived, never stored. Nothing is decided here; the
 //! questions are in `real_time`. Start with [`Tallies`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::line::Line;
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
 use super::state::{Task, TaskStatus};
 use super::time::Timestamp;
@@ -51,11 +52,11 @@ pub(super) struct Tally {
     /// Of those that have not ended.
     pub(super) by_priority: BTreeMap<i32, u32>,
     /// Pending ones that came into their queue when they were made, as most do: one order for both questions.
-    since_creation: BTreeSet<Waiting>,
+    since_creation: Line<Waiting>,
     /// The other pending ones, by creation.
-    by_creation: BTreeSet<Waiting>,
+    by_creation: Line<Waiting>,
     /// The other pending ones, by entry into the queue.
-    by_entry: BTreeSet<Waiting>,
+    by_entry: Line<Waiting>,
 }
 
 impl Tally {
@@ -117,8 +118,8 @@ impl Tally {
     }
 }
 
-fn first_of(orders: [&BTreeSet<Waiting>; 2]) -> Option<(Timestamp, TaskSid)> {
-    orders.into_iter().filter_map(BTreeSet::first).min().map(|first| first.read())
+fn first_of(orders: [&Line<Waiting>; 2]) -> Option<(Timestamp, TaskSid)> {
+    orders.into_iter().filter_map(Line::first).min().map(|first| first.read())
 }
 
 /// The tallies of a workspace.

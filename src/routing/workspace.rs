@@ -16,6 +16,7 @@ use super::estimate::MeasuredWait;
 use super::event::EventRecord;
 use super::expression::{Document, Expression, Place, Scope, Slot, Vocabulary};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
+use super::line::Line;
 use super::refusal::Refusal;
 use super::sid::{
     AccountSid, ActivitySid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid,
@@ -206,7 +207,8 @@ pub struct Workspace {
     pub(super) targeted: BTreeMap<WorkerSid, BTreeSet<(TaskKey, TaskSid)>>,
     /// Tasks that wait for a known worker by a name that nobody bears, by that name in lower case.
     pub(super) awaited: BTreeMap<String, BTreeSet<TaskSid>>,
-    pub(super) deadlines: BTreeSet<(Timestamp, Deadline)>,
+    /// In their order; a line, because most are added at its end and a tree would be half empty.
+    pub(super) deadlines: Line<(Timestamp, Deadline)>,
     /// Tasks counted, for real-time statistics.
     pub(super) tallies: Tallies,
     /// Workers by activity.
@@ -278,7 +280,7 @@ impl Workspace {
             offered_in: None,
             targeted: BTreeMap::new(),
             awaited: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            deadlines: Line::default(),
             tallies: Tallies::default(),
             workers_in: BTreeMap::new(),
             dynamic_queues: BTreeSet::new(),
@@ -606,4 +608,16 @@ pub(super) fn compile_queue(text: &str, vocabulary: &mut Vocabulary) -> Result<O
     Expression::compile(text, Place::Worker, vocabulary)
         .map(Some)
         .map_err(|error| Refusal::Invalid { parameter: "TargetWorkers", reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiting_task_stays_small() {
+        // One allocation each, of the next multiple of 16 bytes; a hundred thousand of them wait (performance.md).
+        assert!(size_of::<TaskEntry>() <= 280, "{} bytes", size_of::<TaskEntry>());
+        assert_eq!(size_of::<Option<Position>>(), 16);
+    }
 }
