@@ -11,7 +11,7 @@ use super::defect::defect;
 use super::expression::{
     ChannelFigures, ChannelValues, Document, Expression, KnownWorkerValue, Scope, Slot, WorkerNames,
 };
-use super::lane::{Lane, LaneKey, Position, ReadyKey, Rule, TaskKey, lane_key_of};
+use super::lane::{AwaitedName, Lane, LaneKey, Position, ReadyKey, Rule, TaskKey, lane_key_of};
 use super::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid};
 use super::state::{BackOff, ReservationStatus, RoutingTarget, Step, Task, TaskOrder, TaskStatus, TransferTarget};
 use super::time::Timestamp;
@@ -357,7 +357,7 @@ impl Workspace {
                 position
             }
             Position::Awaited(ref name) => {
-                self.awaited.entry(name.to_string()).or_default().insert(task);
+                self.awaited.entry(name.0.clone()).or_default().insert(task);
                 position
             }
             Position::Nobody => position,
@@ -409,10 +409,10 @@ impl Workspace {
                 }
             }
             Position::Awaited(name) => {
-                if let Some(waiting) = self.awaited.get_mut(&*name) {
+                if let Some(waiting) = self.awaited.get_mut(&name.0) {
                     waiting.remove(&task);
                     if waiting.is_empty() {
-                        self.awaited.remove(&*name);
+                        self.awaited.remove(&name.0);
                     }
                 }
             }
@@ -498,7 +498,7 @@ impl Workspace {
         match self.known_worker(target, &document) {
             None => (Position::Ruled(rule), Some(document)),
             Some(Ok(worker)) => (Position::Known(Box::new((worker, rule))), Some(document)),
-            Some(Err(KnownWorkerProblem::NameUnknown(name))) => (Position::Awaited(Box::new(name)), None),
+            Some(Err(KnownWorkerProblem::NameUnknown(name))) => (Position::Awaited(Box::new(AwaitedName(name))), None),
             Some(Err(_)) => (Position::Nobody, None),
         }
     }

@@ -111,6 +111,10 @@ pub(super) struct Lane {
     pub(super) pace: Pace,
 }
 
+/// A worker's name that nobody bears, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AwaitedName(pub(super) String);
+
 /// Where a pending task waits; of its queue and channel, in the order of its key, unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Position {
@@ -123,7 +127,7 @@ pub(super) enum Position {
     /// For one worker, whatever the queue.
     Targeted(Box<WorkerSid>),
     /// For a known worker by this lower-case name, which nobody bears yet.
-    Awaited(Box<String>),
+    Awaited(Box<AwaitedName>),
     /// For nobody: no worker is known, or the queue is gone.
     Nobody,
 }

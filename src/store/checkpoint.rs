@@ -1,28 +1,28 @@
 //! Copies the write-ahead log into the database file beside the writer, so that commits do not wait for it.
 //!
-//! A connection of its own does the bulk; the writer then copies the little that was committed meanwhile, which lets the
-//! log begin anew. SQLite's own checkpoints are off, because they would hide a failed fsync. Start with
+//! A connection and a thread of its own do the bulk; the writer then copies the little that was committed meanwhile,
+//! which lets the log begin anew. SQLite's own checkpoints are off, because they would hide a failed fsync. Start with
 //! [`Checkpointer`].
 
-use sqlx::sqlite::SqliteQueryResult;
-use sqlx::{Connection as _, SqliteConnection};
-use tokio::task::JoinHandle;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, ErrorCode, ffi};
 
 /// Copies what no reader still needs, waits for nobody.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// Copies what is in the log when this is called.
-pub(super) async fn copy(connection: &mut SqliteConnection) -> Result<SqliteQueryResult, sqlx::Error> {
-    sqlx::raw_sql(COPY).execute(connection).await
+pub(super) fn copy(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row(COPY, [], |_| Ok(()))
 }
 
 /// The connection that copies, or the copying that is under way.
 #[derive(Debug)]
 pub(super) enum Checkpointer {
     /// Nothing is being copied.
-    Idle(SqliteConnection),
+    Idle(Connection),
     /// A copy is being made.
-    Copying(JoinHandle<(SqliteConnection, Result<SqliteQueryResult, sqlx::Error>)>),
+    Copying(JoinHandle<(Connection, rusqlite::Result<()>)>),
     /// Another process copies, or the connection is gone.
     Absent,
 }
@@ -31,8 +31,8 @@ impl Checkpointer {
     /// Begins a copy unless one is being made.
     pub(super) fn begin(&mut self) {
         *self = match std::mem::replace(self, Self::Absent) {
-            Self::Idle(mut connection) => Self::Copying(tokio::spawn(async move {
-                let outcome = copy(&mut connection).await;
+            Self::Idle(connection) => Self::Copying(std::thread::spawn(move || {
+                let outcome = copy(&connection);
                 (connection, outcome)
             })),
             other => other,
@@ -40,34 +40,33 @@ impl Checkpointer {
     }
 
     /// How the copy went that has ended since the last call, if any.
-    pub(super) async fn ended(&mut self) -> Option<Result<SqliteQueryResult, sqlx::Error>> {
+    pub(super) fn ended(&mut self) -> Option<rusqlite::Result<()>> {
         match self {
-            Self::Copying(copying) if copying.is_finished() => {}
-            _ => return None,
+            Self::Copying(copying) if copying.is_finished() => self.wait(),
+            _ => None,
         }
-        self.wait().await
     }
 
-    async fn wait(&mut self) -> Option<Result<SqliteQueryResult, sqlx::Error>> {
+    fn wait(&mut self) -> Option<rusqlite::Result<()>> {
         let Self::Copying(copying) = std::mem::replace(self, Self::Absent) else { return None };
-        match copying.await {
+        Some(match copying.join() {
             Ok((connection, outcome)) => {
                 *self = Self::Idle(connection);
-                Some(outcome)
+                outcome
             }
-            Err(_) => Some(Err(sqlx::Error::WorkerCrashed)),
-        }
+            Err(_) => Err(rusqlite::Error::SqliteFailure(
+                ffi::Error { code: ErrorCode::SystemIoFailure, extended_code: ffi::SQLITE_IOERR },
+                Some("the copying of the log failed".to_owned()),
+            )),
+        })
     }
 
     /// Waits for the copy that is being made and closes the connection; a failed copy left all in the log.
-    pub(super) async fn close(mut self) -> Result<(), sqlx::Error> {
-        let outcome = match self {
-            Self::Copying(_) => self.wait().await.unwrap_or(Ok(SqliteQueryResult::default())),
-            _ => Ok(SqliteQueryResult::default()),
-        };
+    pub(super) fn close(mut self) -> rusqlite::Result<()> {
+        let outcome = self.wait().unwrap_or(Ok(()));
         if let Self::Idle(connection) = self {
-            connection.close().await?;
+            connection.close().map_err(|(_, error)| error)?;
         }
-        outcome.map(drop)
+        outcome
     }
 }

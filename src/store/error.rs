@@ -65,9 +65,9 @@ pub enum Error {
     /// Any other error of the database driver.
     #[error("the database refused: {0}")]
     Driver(Arc<sqlx::Error>),
-    /// The same while a workspace was read as a whole.
+    /// The same of the driver that writes and that reads whole workspaces.
     #[error("the database refused: {0}")]
-    Load(Arc<rusqlite::Error>),
+    Direct(Arc<rusqlite::Error>),
 }
 
 impl Error {
@@ -84,7 +84,7 @@ impl Error {
             Self::UnsupportedUrl { .. } => "unsupported_url",
             Self::Keys { .. } => "keys",
             Self::File { .. } => "file",
-            Self::Driver(_) | Self::Load(_) => "driver",
+            Self::Driver(_) | Self::Direct(_) => "driver",
         }
     }
 
@@ -105,9 +105,10 @@ impl From<sqlx::Error> for Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Self::Busy,
-            _ => Self::Load(Arc::new(error)),
+        match severity(&error) {
+            Severity::Busy => Self::Busy,
+            Severity::Full => Self::unavailable("the disk is full"),
+            Severity::Fatal | Severity::Statement => Self::Direct(Arc::new(error)),
         }
     }
 }
@@ -125,26 +126,51 @@ pub(super) enum Severity {
     Fatal,
 }
 
+/// An error of a driver that can be sorted.
+pub(super) trait Refusal {
+    /// Extended result code of SQLite, if it is an answer of SQLite.
+    fn code(&self) -> Option<i32>;
+
+    /// How bad it is otherwise.
+    fn without_code(&self) -> Severity;
+}
+
+impl Refusal for sqlx::Error {
+    fn code(&self) -> Option<i32> {
+        self.as_database_error().and_then(|refusal| refusal.code()).and_then(|code| code.parse().ok())
+    }
+
+    fn without_code(&self) -> Severity {
+        match self {
+            Self::PoolTimedOut => Severity::Busy,
+            Self::Io(_) | Self::WorkerCrashed | Self::Protocol(_) | Self::PoolClosed => Severity::Fatal,
+            _ => Severity::Statement,
+        }
+    }
+}
+
+impl Refusal for rusqlite::Error {
+    fn code(&self) -> Option<i32> {
+        self.sqlite_error().map(|error| error.extended_code)
+    }
+
+    fn without_code(&self) -> Severity {
+        Severity::Statement
+    }
+}
+
 /// Sorts a driver's error by the primary result code of SQLite (the low byte of the extended code).
-pub(super) fn severity(error: &sqlx::Error) -> Severity {
-    const BUSY: u32 = 5;
-    const LOCKED: u32 = 6;
-    const FULL: u32 = 13;
+pub(super) fn severity(error: &impl Refusal) -> Severity {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    const FULL: i32 = 13;
     // READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB.
-    const FATAL: [u32; 5] = [8, 10, 11, 14, 26];
-    match error {
-        sqlx::Error::Database(refusal) => {
-            match refusal.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
-                Some(BUSY | LOCKED) => Severity::Busy,
-                Some(FULL) => Severity::Full,
-                Some(code) if FATAL.contains(&code) => Severity::Fatal,
-                _ => Severity::Statement,
-            }
-        }
-        sqlx::Error::PoolTimedOut => Severity::Busy,
-        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) | sqlx::Error::PoolClosed => {
-            Severity::Fatal
-        }
-        _ => Severity::Statement,
+    const FATAL: [i32; 5] = [8, 10, 11, 14, 26];
+    match error.code().map(|code| code & 0xff) {
+        None => error.without_code(),
+        Some(BUSY | LOCKED) => Severity::Busy,
+        Some(FULL) => Severity::Full,
+        Some(code) if FATAL.contains(&code) => Severity::Fatal,
+        Some(_) => Severity::Statement,
     }
 }

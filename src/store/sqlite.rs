@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::OpenFlags;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,8 @@ use crate::clock::Clock;
 const READ_CONNECTIONS: u32 = 4;
 /// How long a statement waits for another process that is writing.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements that the writer keeps prepared.
+const STATEMENTS_KEPT: usize = 256;
 /// How long a read waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -81,10 +85,10 @@ impl SqliteStore {
     }
 
     async fn start(file: DatabaseFile, lock: Option<ProcessLock>, secrets: Arc<Secrets>) -> Result<Self, Error> {
-        let connection = write_options(&file.path).connect().await?;
+        let connection = off_async(file.path.clone(), |path| connect(&path)).await?;
         // Without the lock, another process may serve the database and copies its log.
         let checkpointer = match &lock {
-            Some(_) => Checkpointer::Idle(write_options(&file.path).connect().await?),
+            Some(_) => Checkpointer::Idle(off_async(file.path.clone(), |path| connect(&path)).await?),
             None => Checkpointer::Absent,
         };
         let reads = SqlitePoolOptions::new()
@@ -105,7 +109,11 @@ impl SqliteStore {
             clock: Clock::system(),
             kept: Kept { _lock: lock, _temporary: file.temporary },
         };
-        tokio::spawn(writer.run());
+        let runtime = Handle::current();
+        std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&runtime))
+            .map_err(|error| Error::unavailable(format!("no thread for the writer: {error}")))?;
         Ok(Self { path, requests, reads, closing, condition, secrets })
     }
 
@@ -203,7 +211,20 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 pub(super) fn write_options(path: &Path) -> SqliteConnectOptions {
-    options(path).journal_mode(SqliteJournalMode::Wal).pragma("wal_autocheckpoint", "0").statement_cache_capacity(512)
+    options(path).journal_mode(SqliteJournalMode::Wal).pragma("wal_autocheckpoint", "0")
+}
+
+/// A connection for the writer's thread.
+fn connect(path: &Path) -> Result<rusqlite::Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
 }
 
 fn read_options(path: &Path) -> SqliteConnectOptions {

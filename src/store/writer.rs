@@ -1,6 +1,7 @@
 //! The one writer: takes what waits, of all workspaces, writes it in one transaction, and answers after the commit.
 //!
-//! One connection does all writing; `checkpoint` copies the log. While a commit runs, further work gathers, so the next group is
+//! One connection on a thread of its own does all writing, without a hand-over for each statement; `checkpoint` copies
+//! the log. While a commit runs, further work gathers, so the next group is
 //! as large as the load demands and a lone request waits for one commit only. A work that fails does not hurt the others
 //! of its group: the group is rolled back and each is tried alone. After a failed write to disk nothing is tried again,
 //! because what the disk holds is not certain any more: the writer ends, and the process is expected to end as well.
@@ -8,9 +9,9 @@
 
 use std::collections::VecDeque;
 
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Connection as _, Sqlite, SqliteConnection};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql, params_from_iter};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -56,9 +57,9 @@ pub(super) struct Kept {
     pub(super) _temporary: Option<Temporary>,
 }
 
-/// The writer task.
+/// The writer's thread.
 pub(super) struct Writer {
-    pub(super) connection: SqliteConnection,
+    pub(super) connection: Connection,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) closing: CancellationToken,
     pub(super) condition: watch::Sender<Condition>,
@@ -73,29 +74,31 @@ struct Failure {
     error: Error,
 }
 
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
         Self { severity: severity(&error), error: error.into() }
     }
 }
 
 impl Writer {
     /// Writes until all handles are gone or the store is closed, or until a write to disk fails.
-    pub(super) async fn run(self) {
+    ///
+    /// Blocks the thread it is called on; `runtime` is where requests come from.
+    pub(super) fn run(self, runtime: &Handle) {
         let Self { connection, mut requests, closing, condition, checkpointer, clock, kept } = self;
         let statements = Statements::default();
         let rows_in_log = CHECKPOINT_ROWS;
         let mut commits = Commits { connection, statements, clock, condition, checkpointer, rows_in_log };
         let mut waiting = VecDeque::with_capacity(MAX_WORKS);
         let failure = loop {
-            gather(&mut requests, &mut waiting, &closing).await;
+            runtime.block_on(gather(&mut requests, &mut waiting, &closing));
             if waiting.is_empty() {
                 break None;
             }
-            if let Err(error) = commits.write_group(next_group(&mut waiting)).await {
+            if let Err(error) = commits.write_group(next_group(&mut waiting)) {
                 break Some(error);
             }
-            if let Err(error) = commits.checkpoint_if_due().await {
+            if let Err(error) = commits.checkpoint_if_due() {
                 break Some(error);
             }
         };
@@ -103,7 +106,7 @@ impl Writer {
             tracing::error!(%error, "the store failed and takes no writes any more; the process must end");
             commits.condition.send_replace(Condition::Failed);
             requests.close();
-            while let Some(request) = requests.recv().await {
+            while let Some(request) = requests.blocking_recv() {
                 waiting.push_back(request);
             }
             for request in waiting {
@@ -114,7 +117,7 @@ impl Writer {
         } else {
             let Commits { connection, checkpointer, condition, .. } = commits;
             // The writer's connection last: the last one to go puts the rest of the log into the database file.
-            if let Err(error) = checkpointer.close().await.and(connection.close().await) {
+            if let Err(error) = checkpointer.close().and(connection.close().map_err(|(_, error)| error)) {
                 tracing::warn!(%error, "the database was not closed in order; nothing that was acknowledged is lost");
             }
             drop(kept);
@@ -171,7 +174,7 @@ fn answer(request: Request, outcome: Result<(), Error>) {
 
 /// The connection and what belongs to it.
 struct Commits {
-    connection: SqliteConnection,
+    connection: Connection,
     statements: Statements,
     clock: Clock,
     condition: watch::Sender<Condition>,
@@ -181,24 +184,24 @@ struct Commits {
 
 impl Commits {
     /// Writes a group in one commit and answers each of its works; an error means that the store has failed.
-    async fn write_group(&mut self, group: Vec<Request>) -> Result<(), Error> {
+    fn write_group(&mut self, group: Vec<Request>) -> Result<(), Error> {
         let works: Vec<&Work> = group.iter().map(|request| &request.work).collect();
-        match self.transact(&works, false).await {
+        match self.transact(&works, false) {
             Ok(outcomes) => {
                 for (request, outcome) in group.into_iter().zip(outcomes) {
                     answer(request, outcome);
                 }
                 Ok(())
             }
-            Err(failure) if failure.severity == Severity::Statement => self.write_each_alone(group).await,
+            Err(failure) if failure.severity == Severity::Statement => self.write_each_alone(group),
             Err(failure) => self.answer_all(group, failure),
         }
     }
 
-    async fn write_each_alone(&mut self, group: Vec<Request>) -> Result<(), Error> {
+    fn write_each_alone(&mut self, group: Vec<Request>) -> Result<(), Error> {
         let mut rest = group.into_iter();
         while let Some(request) = rest.next() {
-            match self.transact(&[&request.work], true).await {
+            match self.transact(&[&request.work], true) {
                 Ok(outcomes) => answer(request, outcomes.into_iter().collect()),
                 Err(failure) if failure.severity == Severity::Statement => answer(request, Err(failure.error)),
                 Err(failure) => return self.answer_all(std::iter::once(request).chain(rest), failure),
@@ -208,16 +211,16 @@ impl Commits {
     }
 
     /// One transaction. Works whose fence does not hold are left out and get their refusal as outcome.
-    async fn transact(&mut self, works: &[&Work], anew: bool) -> Result<Vec<Result<(), Error>>, Failure> {
+    fn transact(&mut self, works: &[&Work], anew: bool) -> Result<Vec<Result<(), Error>>, Failure> {
         let started = self.clock.instant();
-        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
+        self.run("BEGIN IMMEDIATE", [])?;
         self.rows_in_log += works.len();
-        let outcomes = match self.write(works, anew).await {
+        let outcomes = match self.write(works, anew) {
             Ok(outcomes) => outcomes,
-            Err(error) => return Err(self.roll_back(error).await),
+            Err(error) => return Err(self.roll_back(error)),
         };
-        if let Err(error) = sqlx::raw_sql("COMMIT").execute(&mut self.connection).await {
-            let mut failure = self.roll_back(error).await;
+        if let Err(error) = self.run("COMMIT", []) {
+            let mut failure = self.roll_back(error);
             // Whatever else a commit may say, it leaves open what is on disk.
             if failure.severity == Severity::Statement {
                 failure.severity = Severity::Fatal;
@@ -230,34 +233,34 @@ impl Commits {
         Ok(outcomes)
     }
 
-    async fn write(&mut self, works: &[&Work], anew: bool) -> Result<Vec<Result<(), Error>>, sqlx::Error> {
+    fn write(&mut self, works: &[&Work], anew: bool) -> rusqlite::Result<Vec<Result<(), Error>>> {
         let mut outcomes = Vec::with_capacity(works.len());
         for work in works {
             outcomes.push(match &work.fence {
-                Some(fence) if !self.advance(fence).await? => Err(Error::Fenced { expected: fence.expected }),
+                Some(fence) if !self.advance(fence)? => Err(Error::Fenced { expected: fence.expected }),
                 _ => Ok(()),
             });
         }
         let admitted = || works.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(work, _)| *work);
         let merged = Merged::of(admitted().filter(|work| !work.removes_workspace));
         for (table, keys) in merged.removed(anew) {
-            self.run_in_chunks(table, Verb::Delete, &keys).await?;
+            self.run_in_chunks(table, Verb::Delete, &keys)?;
         }
         for (table, rows) in merged.written() {
-            self.run_in_chunks(table, Verb::Write, &rows).await?;
+            self.run_in_chunks(table, Verb::Write, &rows)?;
         }
         for update in admitted().filter_map(|work| work.update.as_ref()) {
-            bind_all(sqlx::query(update.sql), &update.values).execute(&mut self.connection).await?;
+            self.run(update.sql, &update.values)?;
             self.rows_in_log += 1;
         }
         for fence in admitted().filter(|work| work.removes_workspace).filter_map(|work| work.fence.as_ref()) {
-            self.remove_workspace(&fence.workspace).await?;
+            self.remove_workspace(&fence.workspace)?;
         }
         Ok(outcomes)
     }
 
     /// Compares and advances the workspace's sequence number; false when it is not where it was expected.
-    async fn advance(&mut self, fence: &Fence) -> Result<bool, sqlx::Error> {
+    fn advance(&self, fence: &Fence) -> rusqlite::Result<bool> {
         if let Some(row) = &fence.new_row {
             let columns = super::statements::WORKSPACES.columns;
             let placeholders: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
@@ -266,27 +269,26 @@ impl Commits {
                 columns.join(", "),
                 placeholders.join(", ")
             );
-            let done = bind_all(sqlx::query(AssertSqlSafe(sql)), row).execute(&mut self.connection).await?;
-            if done.rows_affected() == 1 {
+            if self.run(&sql, row)? == 1 {
                 return Ok(true);
             }
         }
-        let done = sqlx::query("UPDATE workspaces SET last_sequence = $1 WHERE sid = $2 AND last_sequence = $3")
-            .bind(i64::try_from(fence.advanced).expect("sequence numbers stay below 2^63"))
-            .bind(fence.workspace.as_str())
-            .bind(i64::try_from(fence.expected).expect("sequence numbers stay below 2^63"))
-            .execute(&mut self.connection)
-            .await?;
-        Ok(done.rows_affected() == 1)
+        let advance = "UPDATE workspaces SET last_sequence = $1 WHERE sid = $2 AND last_sequence = $3";
+        let values = [fence.advanced.into(), Value::from(fence.workspace.clone()), fence.expected.into()];
+        Ok(self.run(advance, &values)? == 1)
     }
 
-    async fn run_in_chunks(&mut self, table: &Table, verb: Verb, rows: &[&[Value]]) -> Result<(), sqlx::Error> {
+    /// Runs a statement, kept prepared for the next time; returns how many rows it changed.
+    fn run<'v>(&self, sql: &str, values: impl IntoIterator<Item = &'v Value>) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params_from_iter(values))
+    }
+
+    fn run_in_chunks(&mut self, table: &Table, verb: Verb, rows: &[&[Value]]) -> rusqlite::Result<()> {
         let mut rest = rows;
         while !rest.is_empty() {
             let (chunk, after) = rest.split_at(chunk_of(rest.len()));
             let sql = self.statements.text(table, verb, chunk.len());
-            let query = chunk.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, row| bind_all(query, row));
-            query.execute(&mut self.connection).await?;
+            self.run(&sql, chunk.iter().copied().flatten())?;
             rest = after;
         }
         self.rows_in_log += rows.len();
@@ -294,25 +296,26 @@ impl Commits {
     }
 
     /// One statement for each table, whatever the number of rows.
-    async fn remove_workspace(&mut self, workspace: &str) -> Result<(), sqlx::Error> {
+    fn remove_workspace(&mut self, workspace: &str) -> rusqlite::Result<()> {
         // Alerts are found through their account, for which there is an index.
         let alerts = "DELETE FROM alerts WHERE workspace_sid = $1 \
                       AND account_sid = (SELECT account_sid FROM workspaces WHERE sid = $1)";
-        sqlx::query(alerts).bind(workspace).execute(&mut self.connection).await?;
+        let workspace = [Value::from(workspace.to_owned())];
+        self.run(alerts, &workspace)?;
         for table in tables_of_workspace() {
             let sql = format!("DELETE FROM {} WHERE workspace_sid = $1", table.name);
-            sqlx::query(AssertSqlSafe(sql)).bind(workspace).execute(&mut self.connection).await?;
+            self.run(&sql, &workspace)?;
         }
-        sqlx::query("DELETE FROM workspaces WHERE sid = $1").bind(workspace).execute(&mut self.connection).await?;
+        self.run("DELETE FROM workspaces WHERE sid = $1", &workspace)?;
         self.rows_in_log = CHECKPOINT_ROWS;
         Ok(())
     }
 
-    async fn roll_back(&mut self, cause: sqlx::Error) -> Failure {
+    fn roll_back(&self, cause: rusqlite::Error) -> Failure {
         let mut failure = Failure::from(cause);
         // SQLite rolls back by itself after some errors; then there is no transaction left, which is an error of the
         // statement only.
-        if let Err(error) = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await
+        if let Err(error) = self.run("ROLLBACK", [])
             && severity(&error) != Severity::Statement
         {
             failure.severity = Severity::Fatal;
@@ -335,15 +338,15 @@ impl Commits {
     }
 
     /// Has the log copied into the database file after enough rows, and copies the rest once that is done.
-    async fn checkpoint_if_due(&mut self) -> Result<(), Error> {
-        let outcome = match self.checkpointer.ended().await {
+    fn checkpoint_if_due(&mut self) -> Result<(), Error> {
+        let outcome = match self.checkpointer.ended() {
             None => {
                 if self.rows_in_log >= CHECKPOINT_ROWS {
                     self.checkpointer.begin();
                 }
                 return Ok(());
             }
-            Some(Ok(_)) => checkpoint::copy(&mut self.connection).await,
+            Some(Ok(())) => checkpoint::copy(&self.connection),
             Some(Err(error)) => Err(error),
         };
         self.rows_in_log = 0;
@@ -353,15 +356,18 @@ impl Commits {
                 tracing::warn!(%error, "the write-ahead log was not copied into the database file; tried again later");
                 Ok(())
             }
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
         }
     }
 }
 
-fn bind_all<'q>(query: Query<'q, Sqlite, SqliteArguments>, values: &[Value]) -> Query<'q, Sqlite, SqliteArguments> {
-    values.iter().fold(query, |query, value| match value {
-        Value::Text(text) => query.bind(text.clone()),
-        Value::Int(number) => query.bind(*number),
-        Value::Flag(flag) => query.bind(*flag),
-    })
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = match self {
+            Self::Text(text) => text.as_ref().map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes())),
+            Self::Int(number) => number.map_or(ValueRef::Null, ValueRef::Integer),
+            Self::Flag(flag) => ValueRef::Integer((*flag).into()),
+        };
+        Ok(ToSqlOutput::Borrowed(value))
+    }
 }

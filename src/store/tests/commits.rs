@@ -76,8 +76,8 @@ async fn one_bad_batch_does_not_hurt_the_others_of_its_group() {
         store.append(small_workspace(5)),
     );
     outcomes.0.unwrap();
-    assert!(matches!(outcomes.1, Err(Error::Driver(_))), "{:?}", outcomes.1);
-    assert!(matches!(outcomes.2, Err(Error::Driver(_))), "{:?}", outcomes.2);
+    assert!(matches!(outcomes.1, Err(Error::Direct(_))), "{:?}", outcomes.1);
+    assert!(matches!(outcomes.2, Err(Error::Direct(_))), "{:?}", outcomes.2);
     assert!(matches!(outcomes.3, Err(Error::Fenced { expected: 9 })), "{:?}", outcomes.3);
     outcomes.4.unwrap();
     assert_eq!(store.workspaces().await.unwrap(), [workspace_sid(1), workspace_sid(5)]);
