@@ -188,8 +188,7 @@ fn measure(wait: &MeasuredWait) {
 
 /// The cause as one of few words; reasons of clients are free text and make no label.
 fn reason_label(event: &EventRecord) -> &'static str {
-    let reason = event.data.iter().find(|(name, _)| *name == "reason").map_or("", |(_, reason)| reason.as_str());
-    match reason {
+    match event.data.get("reason").unwrap_or_default() {
         "hangup" => "hangup",
         "Task TTL Exceeded" => "ttl",
         "Task canceled on Workflow timeout" => "workflow_timeout",

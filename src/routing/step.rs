@@ -324,7 +324,8 @@ impl Turn<'_> {
     /// Says why the step's known worker cannot be reserved, whatever happens (routing.md 3.7).
     fn alert_known_worker(&mut self, task: TaskSid) {
         let Some(row) = self.workspace.task(task) else { return };
-        let Some(target) = self.workspace.target_of(row) else { return };
+        // Reading attributes costs more than everything else on the way into a step.
+        let Some(target) = self.workspace.target_of(row).filter(|target| target.known_worker.is_some()) else { return };
         let (code, what) = match self.workspace.known_worker(target, &self.document_of(task)) {
             None | Some(Err(KnownWorkerProblem::Null)) => return,
             Some(Ok(worker)) => {

@@ -273,9 +273,9 @@ pub(super) fn event(sid: u128, sequence: u64) -> EventRecord {
         at: Timestamp(1_700_000_000_000),
         description: ODD.to_owned(),
         resource_type: "task",
-        resource_sid: TaskSid::from_bits(1).to_string(),
+        resource_sid: TaskSid::from_bits(1).into(),
         about: About { task: Some(TaskSid::from_bits(1)), ..About::default() },
-        data: vec![("z_first", ODD.to_owned()), ("a_second", String::new())],
+        data: [("z_first", ODD), ("a_second", "")].into_iter().collect(),
     }
 }
 
