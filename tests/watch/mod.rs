@@ -18,6 +18,7 @@ mod stored;
 mod tallies;
 mod whole;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use switchhook::routing::{
@@ -49,7 +50,11 @@ pub(crate) struct Watch {
     due: Due,
     /// Largest number of offers a queue ever allowed.
     offers_max: BTreeMap<TaskQueueSid, u32>,
+    /// Tasks whose step may depend on the time of day.
+    timed: BTreeSet<TaskSid>,
     reading: Reading,
+    /// Who belongs to which queue, as far as it was asked since something could change it.
+    members: RefCell<BTreeMap<WorkerSid, BTreeMap<TaskQueueSid, bool>>>,
     /// Number of the newest event, and its moment.
     newest: (u64, Timestamp),
     now: Timestamp,
@@ -84,7 +89,9 @@ impl Watch {
             stored: Stored::new(settings),
             due: Due::default(),
             offers_max: BTreeMap::new(),
+            timed: BTreeSet::new(),
             reading: Reading::default(),
+            members: RefCell::default(),
             newest: (0, Timestamp(i64::MIN)),
             now: Timestamp(i64::MIN),
         }
@@ -144,6 +151,7 @@ impl Watch {
             self.reading.forget_routes();
             self.reading.learn(&self.stored, true);
         }
+        self.members.get_mut().clear();
         for task in tasks {
             self.refresh_due(task);
         }
@@ -212,6 +220,12 @@ impl Watch {
             step.undo.push(self.stored.apply(change));
         }
         self.reading.learn(&self.stored, step.configured);
+        if step.configured {
+            self.members.get_mut().clear();
+        }
+        for worker in &step.workers {
+            self.members.get_mut().remove(worker);
+        }
         for task in &step.tasks {
             self.refresh_due(*task);
         }
