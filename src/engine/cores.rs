@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ use crate::routing::{
     ReservationSid, ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid,
     Workspace, WorkspaceSid,
 };
-use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
+use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceRecord, VoiceTaskRow};
 
 use super::limits::Limits;
 use super::request::Request;
@@ -111,8 +112,8 @@ impl Cores {
         let workspace = Workspace::restore(loaded.rows)?;
         let mut voice_tasks = Vec::with_capacity(loaded.voice_tasks.len());
         for row in loaded.voice_tasks {
-            let task: VoiceTask =
-                serde_json::from_str(&row.state).map_err(|error| Unreadable::VoiceTask { task: row.task, error })?;
+            let task: VoiceTask = serde_json::from_str(&row.state.json())
+                .map_err(|error| Unreadable::VoiceTask { task: row.task, error })?;
             voice_tasks.push(task);
         }
         let mut errands = Vec::with_capacity(loaded.outbox.len());
@@ -553,14 +554,14 @@ impl Cores {
     }
 
     fn voice_row(&self, task: TaskSid) -> Option<VoiceTaskRow> {
-        let record = self.calls.task(task)?;
+        let record = self.calls.shared_task(task)?;
         Some(VoiceTaskRow {
             task,
             workspace: self.sid,
             call: Some(record.call.0.clone()),
             closed: record.state == VoiceState::Closed,
             conference: record.conference.clone(),
-            state: serde_json::to_string(record).expect("voice tasks have text keys only"),
+            state: VoiceRecord::Shared(Arc::clone(record)),
             updated_at: self.now,
         })
     }

@@ -9,7 +9,7 @@ use super::EventKind;
 use super::alert::{KNOWN_WORKER_ELSEWHERE, KNOWN_WORKER_INVALID, KNOWN_WORKER_NOT_IN_QUEUE, NOTHING_MATCHES};
 use super::defect::defect;
 use super::expression::{Document, Scope, WorkerCounts};
-use super::index::{KnownWorkerProblem, attributes_of};
+use super::index::KnownWorkerProblem;
 use super::sid::{ActivitySid, TaskQueueSid, TaskSid};
 use super::state::{Step, TaskStatus};
 use super::task::REASON_TTL;
@@ -359,9 +359,9 @@ impl Turn<'_> {
         Some(Arc::clone(&version.routes))
     }
 
-    pub(super) fn document_of(&self, task: TaskSid) -> Document {
+    pub(super) fn document_of(&self, task: TaskSid) -> Arc<Document> {
         let attributes = self.workspace.task(task).map_or("{}", |row| row.attributes.as_str());
-        Document::read(&self.workspace.vocabulary, &attributes_of(attributes))
+        self.workspace.read_document(attributes)
     }
 
     /// A task is pending again because its last reservation ended unaccepted.

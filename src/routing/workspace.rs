@@ -4,6 +4,7 @@
 //! then says which rows to write. Derived parts (compiled expressions, queue members, lanes, deadlines) are rebuilt by
 //! [`Workspace::restore`] and never stored. Start with [`Workspace::handle`].
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -198,6 +199,8 @@ pub struct Workspace {
     pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
     pub(super) transfers: BTreeMap<TransferSid, Transfer>,
     pub(super) vocabulary: Vocabulary,
+    /// Attributes that were read last, and their slots.
+    pub(super) last_read: RefCell<Option<(String, Arc<Document>)>>,
     pub(super) lanes: BTreeMap<LaneKey, Lane>,
     /// How many tasks wait in each lane for an answer that may change with the minute.
     pub(super) timed_lanes: BTreeMap<LaneKey, u32>,
@@ -275,6 +278,7 @@ impl Workspace {
             reservations: BTreeMap::new(),
             transfers: BTreeMap::new(),
             vocabulary: Vocabulary::default(),
+            last_read: RefCell::default(),
             lanes: BTreeMap::new(),
             timed_lanes: BTreeMap::new(),
             offered_in: None,

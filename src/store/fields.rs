@@ -13,7 +13,7 @@ use super::statements::{
     ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
     VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Alert, Error, OutboxRow, VoiceTaskRow};
+use super::{Alert, Error, OutboxRow, VoiceRecord, VoiceTaskRow};
 use crate::routing::{
     Activity, BackOff, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
     Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
@@ -320,7 +320,7 @@ from_row! {
         call: fields.text_option()?,
         closed: fields.flag()?,
         conference: fields.text_option()?,
-        state: fields.text()?,
+        state: VoiceRecord::Json(fields.text()?),
         updated_at: fields.moment()?,
     };
     AccountRow, ACCOUNTS, |fields| Self {

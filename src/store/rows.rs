@@ -368,7 +368,7 @@ pub(super) fn voice_task_change(record: VoiceTaskRow) -> Change {
             record.call.into(),
             record.closed.into(),
             record.conference.into(),
-            record.state.into(),
+            record.state.json().into_owned().into(),
             record.updated_at.into(),
         ],
     )

@@ -252,7 +252,7 @@ impl World {
         self.gathered = 0;
         match self.cores.take_batch(&mut self.sids) {
             Some((batch, errands)) => self.write(batch, errands, depth),
-            None if depth == Depth::All => {
+            None if depth != Depth::Touched => {
                 self.watch.look(Vec::new(), &[], self.cores.workspace(), self.now, depth).map(|_| ())
             }
             None => Ok(()),

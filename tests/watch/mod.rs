@@ -38,7 +38,9 @@ use reading::Reading;
 pub(crate) enum Depth {
     /// What the command touched.
     Touched,
-    /// Everything: states, deadlines, candidates, restoring.
+    /// The rows of everything, and who could take what: for a workspace that was just made of its rows.
+    Rows,
+    /// Everything: also figures, explanations, and that rows make the same workspace again.
     All,
 }
 
@@ -118,6 +120,7 @@ impl Watch {
         self.due_is_next(workspace.next_deadline())?;
         match depth {
             Depth::Touched => self.nobody_touched_waits_in_vain(&step)?,
+            Depth::Rows => self.rows_hold()?,
             Depth::All => self.everything_holds(workspace, now)?,
         }
         Ok(step.undo)

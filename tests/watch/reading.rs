@@ -66,7 +66,8 @@ impl Reading {
                 }
             }
             let kept = |key: &(WorkflowSid, u32)| {
-                stored.workflows.get(&key.0).is_some_and(|row| row.version == key.1) || stored.versions.contains_key(key)
+                stored.workflows.get(&key.0).is_some_and(|row| row.version == key.1)
+                    || stored.versions.contains_key(key)
             };
             self.routes.retain(|key, _| kept(key));
         }

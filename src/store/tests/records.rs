@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use crate::routing::rare::Rare;
 use crate::routing::*;
-use crate::store::{Account, Alert, Batch, OutboxRow, VoiceTaskRow};
+use crate::store::{Account, Alert, Batch, OutboxRow, VoiceRecord, VoiceTaskRow};
 
 /// Quotes, placeholders, line ends, more than one byte a character, an empty-looking text.
 pub(super) const ODD: &str = "O'Brien \"$1\" ?1 %s;--\r\n\t\u{1F600} Ünïcödé \u{202e} \\";
@@ -296,7 +296,7 @@ pub(super) fn voice_task(workspace: WorkspaceSid, task: u128, call: Option<&str>
         call: call.map(str::to_owned),
         closed,
         conference: closed.then(|| "CF1".to_owned()),
-        state: format!("{{\"odd\":{}}}", serde_json::to_string(ODD).unwrap()),
+        state: VoiceRecord::Json(format!("{{\"odd\":{}}}", serde_json::to_string(ODD).unwrap())),
         updated_at: Timestamp(4),
     }
 }
