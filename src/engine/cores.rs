@@ -463,7 +463,11 @@ impl Cores {
                 inputs.push_back((task, input));
             }
         }
-        self.events.append(&mut done.events);
+        if self.events.is_empty() {
+            self.events = done.events;
+        } else {
+            self.events.append(&mut done.events);
+        }
         self.waits.append(&mut done.waits);
         for alert in done.alerts {
             self.alert(alert.code, alert.message, Refs { task: alert.task, reservation: None, worker: None });

@@ -134,18 +134,32 @@ impl FieldValue for Timestamp {
 
 /// Decimal digits, without the general machinery of formatting.
 fn append_digits(mut number: u64, text: &mut String) {
-    let mut digits = [b'0'; 20];
-    let mut from = digits.len();
-    loop {
-        from -= 1;
-        digits[from] = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
+    let mut digits = [[b'0'; 2]; 10];
+    let mut first = digits.len();
+    for pair in digits.iter_mut().rev() {
+        *pair = PAIRS[usize::try_from(number % 100).unwrap_or(0)];
+        number /= 100;
+        first -= 1;
         if number == 0 {
             break;
         }
     }
-    text.push_str(std::str::from_utf8(&digits[from..]).unwrap_or_default());
+    let digits = digits[first..].as_flattened();
+    let digits = digits.strip_prefix(b"0").filter(|rest| !rest.is_empty()).unwrap_or(digits);
+    text.push_str(std::str::from_utf8(digits).unwrap_or_default());
 }
+
+/// The two digits of each number below 100.
+#[expect(clippy::cast_possible_truncation, reason = "digits are below ten")]
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {

@@ -59,8 +59,17 @@ impl Watch {
         let (Some(task), Some(worker)) = (self.stored.tasks.get(&task), self.stored.workers.get(&worker)) else {
             return Ok(());
         };
-        self.reading.learn_attributes(&task.attributes);
-        self.reading.learn_attributes(&worker.attributes);
+        let asks_for_both = self
+            .reading
+            .target_of(task)
+            .is_some_and(|target| target.expression.is_some() || target.known_worker.is_some());
+        if asks_for_both {
+            self.reading.learn_attributes(&task.attributes);
+        }
+        let known = self.members.get_mut().get(&worker.sid);
+        if asks_for_both || !task.queue.is_some_and(|queue| known.is_some_and(|known| known.contains_key(&queue))) {
+            self.reading.learn_attributes(&worker.attributes);
+        }
         if self.is_candidate(task, worker) {
             return Err(format!("{} is pending although {} is free", task.sid, worker.friendly_name));
         }
