@@ -38,7 +38,7 @@ impl Hasher for QuickHasher {
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
-            self.0 = mix(self.0 ^ u64::from_le_bytes(*word));
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);

@@ -63,6 +63,10 @@ impl World {
         if !self.disk.outbox().map(|row| (row.task, row.number)).eq(open) {
             return Err("a loaded workspace has other phone commands than the disk".to_owned());
         }
+        self.calls_due = super::CallsDue::default();
+        for task in cores.calls().tasks() {
+            self.calls_due.set(task.task, task.next_deadline());
+        }
         cores.look_at_calls(self.now);
         self.cores = cores;
         for errand in errands {
