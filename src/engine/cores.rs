@@ -23,6 +23,7 @@ use crate::routing::{
 use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceRecord, VoiceTaskRow};
 
 use super::limits::Limits;
+use super::moment::Moments;
 use super::request::Request;
 
 /// Spacing of the first looks at live calls after a start, in milliseconds.
@@ -89,6 +90,7 @@ pub struct Cores {
     /// Calls of tasks that are gone, and when they are forgotten.
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
     limits: Limits,
+    moments: Moments,
     now: Timestamp,
 }
 
@@ -135,6 +137,7 @@ impl Cores {
 
     fn around(workspace: Workspace, calls: Calls, now: Timestamp) -> Self {
         let settings = workspace.settings();
+        let moments = Moments::beginning(now, settings.last_change_at);
         Self {
             sid: settings.sid,
             account: settings.account,
@@ -148,7 +151,8 @@ impl Cores {
             waits: Vec::new(),
             leftovers: BTreeSet::new(),
             limits: Limits::default(),
-            now,
+            moments,
+            now: moments.at(now),
         }
     }
 
@@ -170,6 +174,13 @@ impl Cores {
     /// The calls core, to look at.
     pub fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// The workspace's time when the machine's clock shows `clock`; all that happens is told this.
+    ///
+    /// It is the clock's, unless that was behind the newest change at the start.
+    pub fn moment(&self, clock: Timestamp) -> Timestamp {
+        if defect!(ClockFollowedBack) { clock } else { self.moments.at(clock) }
     }
 
     /// Fingerprint of everything that is also on disk: equal for equal rows, whenever and wherever it is computed.

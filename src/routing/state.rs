@@ -172,6 +172,8 @@ pub struct WorkspaceSettings {
     pub prioritize_queue_order: TaskOrder,
     /// Sequence number of the newest event; the first event has 1.
     pub last_sequence: u64,
+    /// When a record of the workspace last changed; nothing happens before it any more.
+    pub last_change_at: Timestamp,
     /// Creation.
     pub created_at: Timestamp,
     /// Last change.

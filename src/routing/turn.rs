@@ -64,6 +64,10 @@ impl<'a> Turn<'a> {
         self.offer_by_time();
         self.settle();
         self.expect_waits();
+        if self.workspace.touched.anything() {
+            self.workspace.touched.settings = true;
+            self.workspace.settings.last_change_at = self.now;
+        }
         Done { reply, events: self.events, alerts: self.alerts, waits: self.waits }
     }
 

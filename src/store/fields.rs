@@ -179,6 +179,7 @@ from_row! {
         multi_task_enabled: fields.flag()?,
         prioritize_queue_order: fields.read(TaskOrder::from_text)?,
         last_sequence: fields.int()?,
+        last_change_at: fields.moment()?,
         created_at: fields.moment()?,
         updated_at: fields.moment()?,
     };

@@ -98,6 +98,7 @@ fn workspace_row(record: WorkspaceSettings) -> Vec<Value> {
         record.multi_task_enabled.into(),
         Value::of(record.prioritize_queue_order),
         record.last_sequence.into(),
+        record.last_change_at.into(),
         record.created_at.into(),
         record.updated_at.into(),
     ]

@@ -132,7 +132,10 @@ impl Watch {
         let mut workflows = false;
         for change in undo.into_iter().rev() {
             match &change {
-                RowChange::Workflow(_) | RowChange::WorkflowDeleted(_) => workflows = true,
+                RowChange::Workflow(_)
+                | RowChange::WorkflowDeleted(_)
+                | RowChange::WorkflowVersion(_)
+                | RowChange::WorkflowVersionDeleted(..) => workflows = true,
                 RowChange::Task(row) => {
                     tasks.insert(row.sid);
                 }
@@ -150,7 +153,7 @@ impl Watch {
             self.stored.apply(change);
         }
         if workflows {
-            // The number of a version that was lost is given again.
+            // The number of a version that was lost is given again, and one that was over is followed again.
             self.reading.forget_routes();
             self.reading.learn(&self.stored, true);
         }
@@ -158,7 +161,7 @@ impl Watch {
         for task in tasks {
             self.refresh_due(task);
         }
-        self.newest = (self.stored.settings.last_sequence, Timestamp(i64::MIN));
+        self.newest = (self.stored.settings.last_sequence, self.stored.settings.last_change_at);
     }
 
     fn take_in<'a>(&mut self, changes: Vec<RowChange>, events: &'a [EventRecord], now: Timestamp) -> Step<'a> {

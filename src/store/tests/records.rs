@@ -38,6 +38,7 @@ pub(super) fn settings(workspace: WorkspaceSid) -> WorkspaceSettings {
         multi_task_enabled: true,
         prioritize_queue_order: TaskOrder::Lifo,
         last_sequence: 0,
+        last_change_at: Timestamp(1_700_000_000_000),
         created_at: Timestamp(-1),
         updated_at: Timestamp(1_700_000_000_000),
     }

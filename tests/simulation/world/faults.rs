@@ -15,8 +15,11 @@ impl World {
         self.known.clear();
         self.phone.lose_connections(dice);
         self.lose(dice);
-        if dice.one_in(3) {
-            self.now = self.now.plus_ms(i64::from(dice.small(1_000, 600_000)));
+        match dice.below(6) {
+            0 | 1 => self.now = self.now.plus_ms(i64::from(dice.small(1_000, 600_000))),
+            // The machine's clock was set back; the workspace's time is not.
+            2 => self.now = self.now.plus_ms(-i64::from(dice.small(1_000, 600_000))),
+            _ => {}
         }
         self.restart()
     }
@@ -67,6 +70,7 @@ impl World {
         for task in cores.calls().tasks() {
             self.calls_due.set(task.task, task.next_deadline());
         }
+        self.now = cores.moment(self.now);
         cores.look_at_calls(self.now);
         self.cores = cores;
         for errand in errands {
