@@ -76,13 +76,15 @@ fn life(task: u64, first_sequence: u64) -> Vec<EventRecord> {
             at,
             description: format!("Task WT{task:032x} {kind}"),
             resource_type: "task",
-            resource_sid: format!("WT{task:032x}"),
+            resource_sid: TaskSid::from_bits(u128::from(task)).into(),
             about: About { worker, ..about },
-            data: vec![
+            data: [
                 ("task_sid", format!("WT{task:032x}")),
                 ("task_attributes", r#"{"lang":"de","from":"+15551110000","to":"+15552220000"}"#.to_owned()),
                 ("task_age", at.secs_since(made).to_string()),
-            ],
+            ]
+            .into_iter()
+            .collect(),
         }
     };
     LIFE.iter().enumerate().map(event).collect()

@@ -21,7 +21,7 @@ pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
     let reservation = scope.found(scope.state.store.reservation(scope.sid(), parent, sid).await?)?;
     let task = reservation.task_sid.parse().map_err(|_| scope.not_found())?;
     let row = scope.found(scope.state.store.voice_task(task).await?)?;
-    let voice_task: VoiceTask = serde_json::from_str(&row.state).map_err(|error| {
+    let voice_task: VoiceTask = serde_json::from_str(&row.state.json()).map_err(|error| {
         tracing::error!(task.sid = %task, %error, "the state of a voice task cannot be read");
         ApiError::internal()
     })?;

@@ -19,6 +19,7 @@ mod scenarios;
 pub mod voice_task;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use documents::{NextDocument, RoomSettings};
 pub use interface::{
@@ -59,7 +60,7 @@ pub enum VoiceChange {
 #[derive(Debug, Clone, Default)]
 pub struct Calls {
     policy: Policy,
-    tasks: BTreeMap<TaskSid, VoiceTask>,
+    tasks: BTreeMap<TaskSid, Arc<VoiceTask>>,
     due: BTreeSet<(Timestamp, TaskSid)>,
     by_call: BTreeMap<CallSid, BTreeSet<TaskSid>>,
     changed: BTreeMap<TaskSid, VoiceChange>,
@@ -72,7 +73,7 @@ impl Calls {
         let mut calls = Self::default();
         for task in tasks {
             calls.index(&task);
-            calls.tasks.insert(task.task, task);
+            calls.tasks.insert(task.task, Arc::new(task));
         }
         calls
     }
@@ -92,19 +93,21 @@ impl Calls {
             let Some(fresh) = VoiceTask::enqueued(task, input, &self.policy, now) else { return Vec::new() };
             self.index(&fresh);
             self.changed.insert(task, VoiceChange::Changed(task));
-            self.tasks.insert(task, fresh);
+            self.tasks.insert(task, Arc::new(fresh));
             return Vec::new();
         };
-        let mut after = before.clone();
+        let mut after = VoiceTask::clone(&before);
         let outputs = machine::run(&mut after, &self.policy, input, now);
-        if after != before {
+        if after == *before {
+            self.tasks.insert(task, before);
+        } else {
             if !defect!(CallDeadlineKept) {
                 self.unindex(&before);
             }
             self.index(&after);
             self.changed.insert(task, VoiceChange::Changed(task));
+            self.tasks.insert(task, Arc::new(after));
         }
-        self.tasks.insert(task, after);
         outputs
     }
 
@@ -126,6 +129,12 @@ impl Calls {
     /// The record of a task.
     #[must_use]
     pub fn task(&self, task: TaskSid) -> Option<&VoiceTask> {
+        self.tasks.get(&task).map(Arc::as_ref)
+    }
+
+    /// The record of a task, to keep as it is now.
+    #[must_use]
+    pub fn shared_task(&self, task: TaskSid) -> Option<&Arc<VoiceTask>> {
         self.tasks.get(&task)
     }
 
@@ -133,7 +142,7 @@ impl Calls {
     #[must_use]
     pub fn live_task_of_call(&self, call: &CallSid) -> Option<TaskSid> {
         let tasks = self.by_call.get(call)?;
-        tasks.iter().copied().find(|task| self.tasks.get(task).is_some_and(VoiceTask::holds_caller))
+        tasks.iter().copied().find(|task| self.tasks.get(task).is_some_and(|task| task.holds_caller()))
     }
 
     /// Whether a reservation can be connected.
@@ -168,7 +177,8 @@ impl Calls {
         for sid in live {
             let Some(mut task) = self.tasks.remove(&sid) else { continue };
             self.unindex(&task);
-            task.deadlines.silence = Some(task.deadlines.silence.map_or(at, |earlier| earlier.min(at)));
+            let silence = task.deadlines.silence.map_or(at, |earlier| earlier.min(at));
+            Arc::make_mut(&mut task).deadlines.silence = Some(silence);
             self.index(&task);
             self.tasks.insert(sid, task);
             self.changed.insert(sid, VoiceChange::Changed(sid));
@@ -183,7 +193,7 @@ impl Calls {
 
     /// All records, by SID.
     pub fn tasks(&self) -> impl Iterator<Item = &VoiceTask> {
-        self.tasks.values()
+        self.tasks.values().map(Arc::as_ref)
     }
 
     fn index(&mut self, task: &VoiceTask) {

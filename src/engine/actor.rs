@@ -83,9 +83,9 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             biased;
             taken = requests.recv_many(&mut waiting, BATCH_MAX) => closing = taken == 0,
             () = around.shutdown.cancelled(), if !requests.is_closed() => requests.close(),
-            () = sleep_until(deadline, &around.clock) => {}
+            () = sleep_until(deadline, cores.moment(around.clock.now())) => {}
         }
-        let now = around.clock.now();
+        let now = cores.moment(around.clock.now());
         let mut replies = Vec::with_capacity(waiting.len());
         let mut looks = Vec::new();
         for call in waiting.drain(..) {
@@ -131,9 +131,9 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
     }
 }
 
-async fn sleep_until(deadline: Option<Timestamp>, clock: &Clock) {
+async fn sleep_until(deadline: Option<Timestamp>, now: Timestamp) {
     let Some(deadline) = deadline else { return std::future::pending().await };
-    let ms = u64::try_from(deadline.ms_since(clock.now())).unwrap_or(0);
+    let ms = u64::try_from(deadline.ms_since(now)).unwrap_or(0);
     tokio::time::sleep(Duration::from_millis(ms).min(SLEEP_MAX)).await;
 }
 
@@ -188,8 +188,7 @@ fn measure(wait: &MeasuredWait) {
 
 /// The cause as one of few words; reasons of clients are free text and make no label.
 fn reason_label(event: &EventRecord) -> &'static str {
-    let reason = event.data.iter().find(|(name, _)| *name == "reason").map_or("", |(_, reason)| reason.as_str());
-    match reason {
+    match event.data.get("reason").unwrap_or_default() {
         "hangup" => "hangup",
         "Task TTL Exceeded" => "ttl",
         "Task canceled on Workflow timeout" => "workflow_timeout",

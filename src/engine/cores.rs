@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -19,9 +20,10 @@ use crate::routing::{
     ReservationSid, ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid,
     Workspace, WorkspaceSid,
 };
-use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceTaskRow};
+use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceRecord, VoiceTaskRow};
 
 use super::limits::Limits;
+use super::moment::Moments;
 use super::request::Request;
 
 /// Spacing of the first looks at live calls after a start, in milliseconds.
@@ -88,6 +90,7 @@ pub struct Cores {
     /// Calls of tasks that are gone, and when they are forgotten.
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
     limits: Limits,
+    moments: Moments,
     now: Timestamp,
 }
 
@@ -111,8 +114,8 @@ impl Cores {
         let workspace = Workspace::restore(loaded.rows)?;
         let mut voice_tasks = Vec::with_capacity(loaded.voice_tasks.len());
         for row in loaded.voice_tasks {
-            let task: VoiceTask =
-                serde_json::from_str(&row.state).map_err(|error| Unreadable::VoiceTask { task: row.task, error })?;
+            let task: VoiceTask = serde_json::from_str(&row.state.json())
+                .map_err(|error| Unreadable::VoiceTask { task: row.task, error })?;
             voice_tasks.push(task);
         }
         let mut errands = Vec::with_capacity(loaded.outbox.len());
@@ -134,6 +137,7 @@ impl Cores {
 
     fn around(workspace: Workspace, calls: Calls, now: Timestamp) -> Self {
         let settings = workspace.settings();
+        let moments = Moments::beginning(now, settings.last_change_at);
         Self {
             sid: settings.sid,
             account: settings.account,
@@ -147,7 +151,8 @@ impl Cores {
             waits: Vec::new(),
             leftovers: BTreeSet::new(),
             limits: Limits::default(),
-            now,
+            moments,
+            now: moments.at(now),
         }
     }
 
@@ -169,6 +174,13 @@ impl Cores {
     /// The calls core, to look at.
     pub fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// The workspace's time when the machine's clock shows `clock`; all that happens is told this.
+    ///
+    /// It is the clock's, unless that was behind the newest change at the start.
+    pub fn moment(&self, clock: Timestamp) -> Timestamp {
+        if defect!(ClockFollowedBack) { clock } else { self.moments.at(clock) }
     }
 
     /// Fingerprint of everything that is also on disk: equal for equal rows, whenever and wherever it is computed.
@@ -462,7 +474,11 @@ impl Cores {
                 inputs.push_back((task, input));
             }
         }
-        self.events.append(&mut done.events);
+        if self.events.is_empty() {
+            self.events = done.events;
+        } else {
+            self.events.append(&mut done.events);
+        }
         self.waits.append(&mut done.waits);
         for alert in done.alerts {
             self.alert(alert.code, alert.message, Refs { task: alert.task, reservation: None, worker: None });
@@ -553,14 +569,14 @@ impl Cores {
     }
 
     fn voice_row(&self, task: TaskSid) -> Option<VoiceTaskRow> {
-        let record = self.calls.task(task)?;
+        let record = self.calls.shared_task(task)?;
         Some(VoiceTaskRow {
             task,
             workspace: self.sid,
             call: Some(record.call.0.clone()),
             closed: record.state == VoiceState::Closed,
             conference: record.conference.clone(),
-            state: serde_json::to_string(record).expect("voice tasks have text keys only"),
+            state: VoiceRecord::Shared(Arc::clone(record)),
             updated_at: self.now,
         })
     }

@@ -7,6 +7,7 @@
 mod actor;
 pub mod cores;
 mod limits;
+mod moment;
 mod outbox;
 pub mod request;
 mod retention;
@@ -235,7 +236,7 @@ impl Engine {
         let (mut cores, errands) = Cores::restore(loaded, now)
             .map_err(|error| StartError::Workspace { workspace, reason: error.to_string() })?;
         cores.keep_within(around.limits);
-        cores.look_at_calls(now);
+        cores.look_at_calls(cores.moment(now));
         around.outbox.add(workspace, errands);
         Ok(Some(cores))
     }

@@ -299,6 +299,34 @@ async fn deadlines_go_on_after_a_restart() {
 }
 
 #[tokio::test]
+async fn time_goes_on_after_a_restart_with_a_clock_that_was_set_back() {
+    let mut bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    bench.clock.advance(Duration::from_secs(60));
+    let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+    let Reply::Task(task) = bench.routing(Command::CreateTask(new.clone())).await else { panic!("a task") };
+    let offered = bench.reservation_of(task).await.created_at;
+    bench.clock = Clock::fixed(START.plus_ms(-3_600_000));
+    bench.restart().await;
+    // The offer has as much time left as it had.
+    bench.clock.advance(Duration::from_secs(29));
+    bench.routing(Command::Tick).await;
+    assert_eq!(bench.reservation_of(task).await.status, ReservationStatus::Pending);
+    bench.clock.advance(Duration::from_secs(5));
+    bench.routing(Command::Tick).await;
+    assert_eq!(bench.reservation_of(task).await.status, ReservationStatus::Timeout);
+    bench.routing(Command::CreateTask(new)).await;
+    let filter = EventFilter::default();
+    let span = Span { seek: Seek::First, limit: 1_000 };
+    let events = bench.engine.0.around.store.events(bench.workspace, &filter, span).await.unwrap().entries;
+    let mut by_number: Vec<(i64, Timestamp)> = events.iter().map(|entry| (entry.row.sequence, entry.row.at)).collect();
+    by_number.sort_unstable();
+    assert!(by_number.is_sorted_by_key(|(_, at)| *at), "{by_number:?}");
+    assert!(by_number.last().unwrap().1 >= offered.plus_ms(30_000));
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
 async fn a_failed_actor_is_loaded_again_and_the_others_go_on() {
     let bench = Bench::start().await;
     let (workflow, _) = bench.furnish().await;

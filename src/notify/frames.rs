@@ -173,9 +173,9 @@ fn payload(workspace: &Workspace, event: &EventRecord, now: Timestamp) -> Option
         | EventKind::TaskTransferFailed
         | EventKind::TaskTransferCanceled
         | EventKind::TaskTransferCompleted => {
-            let sid: TransferSid = text(event, "task_transfer_sid")?.parse().ok()?;
+            let sid: TransferSid = event.data.get("task_transfer_sid")?.parse().ok()?;
             let mut object = shapes::transfer(workspace, workspace.transfer(sid)?);
-            if let Some(status) = text(event, "transfer_status") {
+            if let Some(status) = event.data.get("transfer_status") {
                 object["transfer_status"] = json!(status);
             }
             Some(object)
@@ -201,12 +201,8 @@ fn knowledge(event: &EventRecord) -> Knowledge {
     }
 }
 
-fn text<'a>(event: &'a EventRecord, name: &str) -> Option<&'a str> {
-    event.data.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_str())
-}
-
 fn number(event: &EventRecord, name: &str) -> Option<u64> {
-    text(event, name)?.parse().ok()
+    event.data.get(name)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -72,6 +72,8 @@ mod seeded {
         RefusalChanges,
         /// The deletion of a worker takes two event numbers.
         NumberSkipped,
+        /// After a start with a clock that is behind, time goes back.
+        ClockFollowedBack,
         /// Phone commands found at a start are carried out without looking.
         RepeatedBlindly,
         /// Old deadlines of a call stay in the index.

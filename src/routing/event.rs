@@ -4,8 +4,10 @@
 //! agent socket show of it. The sequence number counts from 1 without gaps within a workspace. Start with
 //! [`EventRecord`].
 
+use super::event_data::EventData;
 use super::sid::{
-    ActivitySid, EventSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid, WorkflowSid,
+    ActivitySid, EventSid, ReservationSid, SidText, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid,
+    WorkflowSid,
 };
 use super::state::{ReservationStatus, TaskStatus};
 use super::time::Timestamp;
@@ -26,11 +28,11 @@ pub struct EventRecord {
     /// `task`, `worker`, `taskqueue`, …
     pub resource_type: &'static str,
     /// SID of the resource.
-    pub resource_sid: String,
+    pub resource_sid: SidText,
     /// Whom it concerns, for filters.
     pub about: About,
     /// `event_data`: snake-case names and text values, in order.
-    pub data: Vec<(&'static str, String)>,
+    pub data: EventData,
 }
 
 /// The entities an event refers to, and what statistics need to know of them.

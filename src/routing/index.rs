@@ -205,8 +205,19 @@ impl Workspace {
     }
 
     /// Reads attribute text into slots.
-    pub(super) fn read_document(&self, attributes: &str) -> Document {
-        Document::read(&self.vocabulary, &attributes_of(attributes))
+    ///
+    /// The last one is kept: on its way into a queue a task's attributes are asked for several times in a row.
+    pub(super) fn read_document(&self, attributes: &str) -> Arc<Document> {
+        let mut last = self.last_read.borrow_mut();
+        if let Some((text, document)) = &*last
+            && text == attributes
+            && document.is_current(&self.vocabulary)
+        {
+            return Arc::clone(document);
+        }
+        let document = Arc::new(Document::read(&self.vocabulary, &attributes_of(attributes)));
+        *last = Some((attributes.to_owned(), Arc::clone(&document)));
+        document
     }
 
     /// Recomputes which of `queues` a worker belongs to; true when anything changed.
@@ -474,7 +485,7 @@ impl Workspace {
         }
     }
 
-    fn position_of(&self, row: &Task) -> (Position, Option<Document>) {
+    fn position_of(&self, row: &Task) -> (Position, Option<Arc<Document>>) {
         let transfer = row.transfer.and_then(|transfer| self.transfers.get(&transfer));
         match (transfer.map(|transfer| transfer.to), *row.routing_target) {
             // Its worker is reserved in the same breath, or the transfer has failed.
@@ -490,7 +501,7 @@ impl Workspace {
             return (Position::Plain, None);
         }
         let Some(workflow) = row.workflow else { return (Position::Plain, None) };
-        let document = Document::read(&self.vocabulary, &attributes_of(&row.attributes));
+        let document = self.read_document(&row.attributes);
         let slots = target.expression.as_ref().map_or(&[][..], |expression| expression.task_slots());
         let projection = document.project(slots);
         let uses_time = target.expression.as_ref().is_some_and(Expression::uses_time);

@@ -87,7 +87,7 @@ pub(super) struct Rule {
 #[derive(Debug)]
 pub(super) struct Class {
     /// The values the target expression sees.
-    pub(super) document: Document,
+    pub(super) document: Arc<Document>,
     pub(super) tasks: Line<TaskKey>,
 }
 
@@ -172,7 +172,12 @@ impl Lane {
     }
 
     /// Adds a task; a position that is new here may come back with the rule of its class, to be shared.
-    pub(super) fn add(&mut self, position: Position, key: TaskKey, document: impl FnOnce() -> Document) -> Position {
+    pub(super) fn add(
+        &mut self,
+        position: Position,
+        key: TaskKey,
+        document: impl FnOnce() -> Arc<Document>,
+    ) -> Position {
         match position {
             Position::Plain => {
                 self.plain.insert(key);
@@ -215,7 +220,7 @@ impl Lane {
 }
 
 /// Adds a task to its class and returns the rule as the class has it.
-fn add_to(rules: &mut Rules, rule: Arc<Rule>, key: TaskKey, document: impl FnOnce() -> Document) -> Arc<Rule> {
+fn add_to(rules: &mut Rules, rule: Arc<Rule>, key: TaskKey, document: impl FnOnce() -> Arc<Document>) -> Arc<Rule> {
     match rules.entry(rule) {
         Entry::Occupied(mut class) => {
             class.get_mut().tasks.insert(key);

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::expression::{Document, Expression};
-use super::index::attributes_of;
 use super::lane::{Class, Lane, LaneKey, Position, Rule, TaskKey, lane_key_of};
 use super::sid::{TaskQueueSid, TaskSid, TransferSid, WorkerSid};
 use super::state::{Task, TaskStatus};
@@ -77,7 +76,8 @@ impl Workspace {
     ) -> Vec<WorkerSid> {
         let Some(lane_key) = lane_key_of(row) else { return Vec::new() };
         let Some(lane) = self.lanes.get(&lane_key) else { return Vec::new() };
-        let document = class(lane).map(|class| &class.document);
+        let class = class(lane);
+        let document = class.map(|class| class.document.as_ref());
         let limit = self.offers_at_once(lane_key.0);
         let target = self.target_of(row);
         let expression = target.and_then(|target| target.expression.as_ref());
@@ -95,7 +95,7 @@ impl Workspace {
         };
         let workers: Vec<WorkerSid> = in_idle_order.collect();
         let task_document =
-            document.cloned().unwrap_or_else(|| Document::read(&self.vocabulary, &attributes_of(&row.attributes)));
+            class.map_or_else(|| self.read_document(&row.attributes), |class| Arc::clone(&class.document));
         let mut keyed = Vec::with_capacity(workers.len());
         for worker in &workers {
             let Some(entry) = self.workers.get(worker) else { continue };

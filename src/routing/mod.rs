@@ -13,6 +13,7 @@ pub mod defect;
 pub mod dry_run;
 pub mod estimate;
 pub mod event;
+mod event_data;
 pub mod explain;
 pub mod expression;
 pub mod fact;
@@ -47,12 +48,13 @@ pub use change::{RowChange, WorkspaceRows};
 pub use command::{Command, Reply};
 pub use estimate::{EstimateErrors, MeasuredWait, WaitEstimate};
 pub use event::{About, EventKind, EventRecord};
+pub use event_data::{EventData, FieldValue};
 pub use fact::{ActivityPeriod, Fact, FactKind};
 pub use position::{QueuePosition, Unplaced};
 pub use refusal::Refusal;
 pub use sid::{
-    AccountSid, ActivitySid, AlertSid, ApiKeySid, EventSid, InvalidSid, ReservationSid, SidSource, TaskChannelSid,
-    TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
+    AccountSid, ActivitySid, AlertSid, ApiKeySid, EventSid, InvalidSid, ReservationSid, SidSource, SidText,
+    TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 pub use state::{
     Activity, BackOff, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder, TaskQueue,

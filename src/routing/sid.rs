@@ -8,6 +8,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
+use super::event_data::FieldValue;
 use super::time::Timestamp;
 
 /// Hands out fresh 128-bit identifiers; production uses the entropy of `clock`, tests a seeded sequence.
@@ -32,16 +33,51 @@ fn parse_bits(text: &str, prefix: &'static str) -> Result<u128, InvalidSid> {
     u128::from_str_radix(digits, 16).map_err(|_| InvalidSid { prefix })
 }
 
-/// Prefix and digits, without the general machinery of formatting: events are full of SIDs.
-fn text_of<'a>(prefix: &str, bits: u128, text: &'a mut [u8; 34]) -> &'a str {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let (letters, digits) = text.split_at_mut(2);
-    letters.copy_from_slice(&prefix.as_bytes()[..2]);
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bits.to_be_bytes()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 0xf)];
+/// The text form of any SID, in place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SidText([u8; 34]);
+
+impl SidText {
+    /// Prefix and digits, without the general machinery of formatting: events are full of SIDs.
+    fn of(prefix: &str, bits: u128) -> Self {
+        let mut text = [b'0'; 34];
+        let (letters, digits) = text.split_at_mut(2);
+        letters.copy_from_slice(&prefix.as_bytes()[..2]);
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bits.to_be_bytes()) {
+            *pair = PAIRS[usize::from(byte)];
+        }
+        Self(text)
     }
-    std::str::from_utf8(text).unwrap_or_default()
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// The two digits of each byte.
+const PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[b'0'; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
+
+impl fmt::Display for SidText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for SidText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
 }
 
 macro_rules! sid {
@@ -85,13 +121,25 @@ macro_rules! sid {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(text_of($prefix, self.bits(), &mut [0; 34]))
+                formatter.write_str(SidText::from(*self).as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(self, formatter)
+            }
+        }
+
+        impl From<$name> for SidText {
+            fn from(sid: $name) -> Self {
+                Self::of($prefix, sid.bits())
+            }
+        }
+
+        impl FieldValue for $name {
+            fn append_to(&self, text: &mut String) {
+                text.push_str(SidText::from(*self).as_str());
             }
         }
 
@@ -105,7 +153,7 @@ macro_rules! sid {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(SidText::from(*self).as_str())
             }
         }
 

@@ -3,6 +3,7 @@
 //! Nothing here decides anything; the rules are in the modules named after what they rule. Derived figures (indices,
 //! compiled expressions) are not part of these records: they are rebuilt when a workspace is loaded.
 
+use super::event_data::FieldValue;
 use super::rare::Rare;
 use super::sid::{
     AccountSid, ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid,
@@ -39,6 +40,12 @@ macro_rules! text_enum {
         impl std::fmt::Display for $name {
             fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.write_str(self.as_str())
+            }
+        }
+
+        impl crate::routing::event_data::FieldValue for $name {
+            fn append_to(&self, text: &mut String) {
+                text.push_str(self.as_str());
             }
         }
     };
@@ -165,6 +172,8 @@ pub struct WorkspaceSettings {
     pub prioritize_queue_order: TaskOrder,
     /// Sequence number of the newest event; the first event has 1.
     pub last_sequence: u64,
+    /// When a record of the workspace last changed; nothing happens before it any more.
+    pub last_change_at: Timestamp,
     /// Creation.
     pub created_at: Timestamp,
     /// Last change.
@@ -342,6 +351,16 @@ impl std::fmt::Display for RoutingTarget {
     }
 }
 
+impl FieldValue for RoutingTarget {
+    fn append_to(&self, text: &mut String) {
+        match self {
+            Self::Worker(sid) => sid.append_to(text),
+            Self::TaskQueue(sid) => sid.append_to(text),
+            Self::Workflow(sid) => sid.append_to(text),
+        }
+    }
+}
+
 impl std::str::FromStr for RoutingTarget {
     type Err = super::sid::InvalidSid;
 
@@ -379,6 +398,15 @@ impl std::fmt::Display for TransferTarget {
         match self {
             Self::Worker(sid) => sid.fmt(formatter),
             Self::TaskQueue(sid) => sid.fmt(formatter),
+        }
+    }
+}
+
+impl FieldValue for TransferTarget {
+    fn append_to(&self, text: &mut String) {
+        match self {
+            Self::Worker(sid) => sid.append_to(text),
+            Self::TaskQueue(sid) => sid.append_to(text),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::EventKind;
 use super::alert::{KNOWN_WORKER_ELSEWHERE, KNOWN_WORKER_INVALID, KNOWN_WORKER_NOT_IN_QUEUE, NOTHING_MATCHES};
 use super::defect::defect;
 use super::expression::{Document, Scope, WorkerCounts};
-use super::index::{KnownWorkerProblem, attributes_of};
+use super::index::KnownWorkerProblem;
 use super::sid::{ActivitySid, TaskQueueSid, TaskSid};
 use super::state::{Step, TaskStatus};
 use super::task::REASON_TTL;
@@ -324,7 +324,8 @@ impl Turn<'_> {
     /// Says why the step's known worker cannot be reserved, whatever happens (routing.md 3.7).
     fn alert_known_worker(&mut self, task: TaskSid) {
         let Some(row) = self.workspace.task(task) else { return };
-        let Some(target) = self.workspace.target_of(row) else { return };
+        // Reading attributes costs more than everything else on the way into a step.
+        let Some(target) = self.workspace.target_of(row).filter(|target| target.known_worker.is_some()) else { return };
         let (code, what) = match self.workspace.known_worker(target, &self.document_of(task)) {
             None | Some(Err(KnownWorkerProblem::Null)) => return,
             Some(Ok(worker)) => {
@@ -358,9 +359,9 @@ impl Turn<'_> {
         Some(Arc::clone(&version.routes))
     }
 
-    pub(super) fn document_of(&self, task: TaskSid) -> Document {
+    pub(super) fn document_of(&self, task: TaskSid) -> Arc<Document> {
         let attributes = self.workspace.task(task).map_or("{}", |row| row.attributes.as_str());
-        Document::read(&self.workspace.vocabulary, &attributes_of(attributes))
+        self.workspace.read_document(attributes)
     }
 
     /// A task is pending again because its last reservation ended unaccepted.

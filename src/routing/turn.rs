@@ -64,6 +64,10 @@ impl<'a> Turn<'a> {
         self.offer_by_time();
         self.settle();
         self.expect_waits();
+        if self.workspace.touched.anything() {
+            self.workspace.touched.settings = true;
+            self.workspace.settings.last_change_at = self.now;
+        }
         Done { reply, events: self.events, alerts: self.alerts, waits: self.waits }
     }
 
@@ -158,20 +162,79 @@ pub(super) fn check_attributes(text: &str) -> Result<(), Refusal> {
     if text.chars().count() > ATTRIBUTES_CHARS_MAX {
         return refuse(format!("longer than {ATTRIBUTES_CHARS_MAX} characters"));
     }
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(value @ serde_json::Value::Object(_)) if depth_of(&value) <= ATTRIBUTES_DEPTH_MAX => Ok(()),
-        Ok(serde_json::Value::Object(_)) => refuse(format!("nested deeper than {ATTRIBUTES_DEPTH_MAX}")),
+    match serde_json::from_str::<Shape>(text) {
+        Ok(Shape { is_object: true, depth }) if depth <= ATTRIBUTES_DEPTH_MAX => Ok(()),
+        Ok(Shape { is_object: true, .. }) => refuse(format!("nested deeper than {ATTRIBUTES_DEPTH_MAX}")),
         Ok(_) => refuse("expected a JSON object".to_owned()),
         Err(error) => refuse(format!("not JSON: {error}")),
     }
 }
 
-/// Nesting of a value; bounded because `serde_json` reads at most 128 levels.
-fn depth_of(value: &serde_json::Value) -> usize {
-    match value {
-        serde_json::Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),
-        serde_json::Value::Object(entries) => 1 + entries.values().map(depth_of).max().unwrap_or(0),
-        _ => 0,
+/// What is to be known of a JSON value to accept it as attributes; nothing of the value itself is kept.
+struct Shape {
+    is_object: bool,
+    /// Nesting; bounded because `serde_json` reads at most 128 levels.
+    depth: usize,
+}
+
+impl Shape {
+    const SCALAR: Self = Self { is_object: false, depth: 0 };
+}
+
+impl<'de> serde::Deserialize<'de> for Shape {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShapeVisitor)
+    }
+}
+
+struct ShapeVisitor;
+
+impl<'de> serde::de::Visitor<'de> for ShapeVisitor {
+    type Value = Shape;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("any JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
+        Ok(Shape::SCALAR)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
+        Ok(Shape::SCALAR)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
+        Ok(Shape::SCALAR)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
+        Ok(Shape::SCALAR)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Shape, E> {
+        Ok(Shape::SCALAR)
+    }
+
+    fn visit_unit<E>(self) -> Result<Shape, E> {
+        Ok(Shape::SCALAR)
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Shape, A::Error> {
+        let mut deepest = 0;
+        while let Some(item) = items.next_element::<Shape>()? {
+            deepest = deepest.max(item.depth);
+        }
+        Ok(Shape { is_object: false, depth: 1 + deepest })
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut entries: A) -> Result<Shape, A::Error> {
+        let mut deepest = 0;
+        // Keys are read like values, so that one that is no valid text is an error.
+        while let Some((_, value)) = entries.next_entry::<Shape, Shape>()? {
+            deepest = deepest.max(value.depth);
+        }
+        Ok(Shape { is_object: true, depth: 1 + deepest })
     }
 }
 

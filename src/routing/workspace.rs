@@ -4,6 +4,7 @@
 //! then says which rows to write. Derived parts (compiled expressions, queue members, lanes, deadlines) are rebuilt by
 //! [`Workspace::restore`] and never stored. Start with [`Workspace::handle`].
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -174,6 +175,38 @@ pub(super) struct Touched {
     pub(super) transfers: BTreeSet<TransferSid>,
 }
 
+impl Touched {
+    /// Whether anything changed.
+    pub(super) fn anything(&self) -> bool {
+        let Self {
+            settings,
+            deleted,
+            activities,
+            task_channels,
+            task_queues,
+            workflows,
+            versions,
+            workers,
+            worker_channels,
+            tasks,
+            reservations,
+            transfers,
+        } = self;
+        *settings
+            || *deleted
+            || !(activities.is_empty()
+                && task_channels.is_empty()
+                && task_queues.is_empty()
+                && workflows.is_empty()
+                && versions.is_empty()
+                && workers.is_empty()
+                && worker_channels.is_empty()
+                && tasks.is_empty()
+                && reservations.is_empty()
+                && transfers.is_empty())
+    }
+}
+
 /// What was removed, kept for as long as its last events are being told.
 #[derive(Debug, Default)]
 pub(super) struct Departed {
@@ -198,6 +231,8 @@ pub struct Workspace {
     pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
     pub(super) transfers: BTreeMap<TransferSid, Transfer>,
     pub(super) vocabulary: Vocabulary,
+    /// Attributes that were read last, and their slots.
+    pub(super) last_read: RefCell<Option<(String, Arc<Document>)>>,
     pub(super) lanes: BTreeMap<LaneKey, Lane>,
     /// How many tasks wait in each lane for an answer that may change with the minute.
     pub(super) timed_lanes: BTreeMap<LaneKey, u32>,
@@ -249,6 +284,7 @@ impl Workspace {
             multi_task_enabled: new.multi_task_enabled,
             prioritize_queue_order: new.prioritize_queue_order,
             last_sequence: 0,
+            last_change_at: now,
             created_at: now,
             updated_at: now,
         };
@@ -275,6 +311,7 @@ impl Workspace {
             reservations: BTreeMap::new(),
             transfers: BTreeMap::new(),
             vocabulary: Vocabulary::default(),
+            last_read: RefCell::default(),
             lanes: BTreeMap::new(),
             timed_lanes: BTreeMap::new(),
             offered_in: None,
@@ -293,10 +330,12 @@ impl Workspace {
         }
     }
 
-    /// Carries out one command at `now`; a refusal changes nothing.
+    /// Carries out one command at `now`, or at the moment of the command before if that was later; a refusal changes
+    /// nothing.
     ///
     /// Invariant: when this returns, no pending task still has a candidate (gaps and back-offs apart).
     pub fn handle(&mut self, command: &Command, now: Timestamp, sids: &mut dyn SidSource) -> Result<Done, Refusal> {
+        let now = now.max(self.moment.unwrap_or(self.settings.last_change_at));
         let mut turn = Turn::new(self, now, sids);
         let reply = turn.carry_out(command)?;
         Ok(turn.finish(reply))
@@ -619,5 +658,36 @@ mod tests {
         // One allocation each, of the next multiple of 16 bytes; a hundred thousand of them wait (performance.md).
         assert!(size_of::<TaskEntry>() <= 280, "{} bytes", size_of::<TaskEntry>());
         assert_eq!(size_of::<Option<Position>>(), 16);
+    }
+
+    struct Counted(u128);
+
+    impl SidSource for Counted {
+        fn next_bits(&mut self, _now: Timestamp) -> u128 {
+            self.0 += 1;
+            self.0
+        }
+    }
+
+    #[test]
+    fn event_times_do_not_go_back_with_the_clock_also_not_after_a_restart() {
+        let new = NewWorkspace {
+            friendly_name: "Floor".to_owned(),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: true,
+            prioritize_queue_order: super::super::state::TaskOrder::Fifo,
+            template: Template::Fifo,
+        };
+        let mut sids = Counted(0);
+        let (mut workspace, _) =
+            Workspace::create(AccountSid::from_bits(1), &new, Timestamp(70_000), &mut sids).unwrap();
+        let create = |name: &str| Command::CreateActivity { friendly_name: name.to_owned(), available: true };
+        let at = |done: Done| done.events.iter().map(|event| event.at.0).collect::<Vec<_>>();
+        assert_eq!(at(workspace.handle(&create("a"), Timestamp(90_000), &mut sids).unwrap()), [90_000]);
+        assert_eq!(at(workspace.handle(&create("b"), Timestamp(80_000), &mut sids).unwrap()), [90_000]);
+        let mut restored = Workspace::restore(workspace.rows()).unwrap();
+        assert_eq!(at(restored.handle(&create("c"), Timestamp(10_000), &mut sids).unwrap()), [90_000]);
+        assert_eq!(at(restored.handle(&create("d"), Timestamp(90_001), &mut sids).unwrap()), [90_001]);
     }
 }

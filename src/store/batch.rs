@@ -2,8 +2,12 @@
 //!
 //! Plain records; the columns are in `statements`, the conversions in `rows`. Start with [`Batch`].
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use secrecy::SecretString;
 
+use crate::calls::VoiceTask;
 use crate::routing::{
     AccountSid, AlertSid, ApiKeySid, EventRecord, ReservationSid, RowChange, TaskSid, Timestamp, WorkerSid,
     WorkspaceRows, WorkspaceSid,
@@ -109,11 +113,45 @@ pub struct VoiceTaskRow {
     pub closed: bool,
     /// The conference at the phone system, once known.
     pub conference: Option<String>,
-    /// JSON of the calls core's record.
-    pub state: String,
+    /// The calls core's record.
+    pub state: VoiceRecord,
     /// Last change.
     pub updated_at: Timestamp,
 }
+
+/// The calls core's record of a voice task.
+///
+/// On disk it is JSON. What is decided is handed over as it is and rendered with the rest of the batch; what is loaded
+/// is read by whoever needs it.
+#[derive(Debug, Clone)]
+pub enum VoiceRecord {
+    /// As it is in memory, shared with it.
+    Shared(Arc<VoiceTask>),
+    /// As it is on disk.
+    Json(String),
+}
+
+impl VoiceRecord {
+    /// The JSON.
+    #[must_use]
+    pub fn json(&self) -> Cow<'_, str> {
+        match self {
+            Self::Shared(task) => serde_json::to_string(task).expect("voice tasks have text keys only").into(),
+            Self::Json(text) => text.into(),
+        }
+    }
+}
+
+impl PartialEq for VoiceRecord {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Shared(left), Self::Shared(right)) => left == right,
+            _ => self.json() == other.json(),
+        }
+    }
+}
+
+impl Eq for VoiceRecord {}
 
 /// An account: who may use the API, and whose the workspaces are.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use super::statements::{
     ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
     VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Alert, Error, OutboxRow, VoiceTaskRow};
+use super::{Alert, Error, OutboxRow, VoiceRecord, VoiceTaskRow};
 use crate::routing::{
     Activity, BackOff, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
     Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
@@ -179,6 +179,7 @@ from_row! {
         multi_task_enabled: fields.flag()?,
         prioritize_queue_order: fields.read(TaskOrder::from_text)?,
         last_sequence: fields.int()?,
+        last_change_at: fields.moment()?,
         created_at: fields.moment()?,
         updated_at: fields.moment()?,
     };
@@ -320,7 +321,7 @@ from_row! {
         call: fields.text_option()?,
         closed: fields.flag()?,
         conference: fields.text_option()?,
-        state: fields.text()?,
+        state: VoiceRecord::Json(fields.text()?),
         updated_at: fields.moment()?,
     };
     AccountRow, ACCOUNTS, |fields| Self {

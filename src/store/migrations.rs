@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0003_statistics"),
     migration!("0004_keys"),
     migration!("0005_list_indices"),
+    migration!("0009_time_of_change"),
 ];
 
 fn checksum(migration: &Migration) -> String {

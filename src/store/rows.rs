@@ -11,8 +11,9 @@ use super::statements::{
 use super::{Alert, OutboxRow, VoiceTaskRow};
 use crate::routing::rollup::{Rollup, Waits};
 use crate::routing::{
-    Activity, ActivityPeriod, BackOff, EventRecord, Fact, FactKind, Reservation, RowChange, Step, Task, TaskChannel,
-    TaskQueue, Transfer, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings, WorkspaceSid,
+    Activity, ActivityPeriod, BackOff, EventData, EventRecord, Fact, FactKind, Reservation, RowChange, Step, Task,
+    TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings,
+    WorkspaceSid,
 };
 
 /// A row to write, or to remove when there are no values.
@@ -97,6 +98,7 @@ fn workspace_row(record: WorkspaceSettings) -> Vec<Value> {
         record.multi_task_enabled.into(),
         Value::of(record.prioritize_queue_order),
         record.last_sequence.into(),
+        record.last_change_at.into(),
         record.created_at.into(),
         record.updated_at.into(),
     ]
@@ -277,7 +279,7 @@ pub(super) fn event_change(workspace: WorkspaceSid, record: EventRecord) -> Chan
             record.at.into(),
             record.description.into(),
             record.resource_type.to_owned().into(),
-            record.resource_sid.into(),
+            Value::of(record.resource_sid),
             Value::of_option(about.task),
             Value::of_option(about.worker),
             Value::of_option(about.reservation),
@@ -367,7 +369,7 @@ pub(super) fn voice_task_change(record: VoiceTaskRow) -> Change {
             record.call.into(),
             record.closed.into(),
             record.conference.into(),
-            record.state.into(),
+            record.state.json().into_owned().into(),
             record.updated_at.into(),
         ],
     )
@@ -422,12 +424,12 @@ pub(super) fn api_key_change(record: ApiKeyRow) -> Change {
 }
 
 /// A JSON object with the members in the given order.
-fn ordered_json(members: &[(&'static str, String)]) -> String {
-    struct Members<'a>(&'a [(&'static str, String)]);
+fn ordered_json(members: &EventData) -> String {
+    struct Members<'a>(&'a EventData);
 
     impl serde::Serialize for Members<'_> {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+            serializer.collect_map(self.0.iter())
         }
     }
 

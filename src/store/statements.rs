@@ -73,7 +73,8 @@ tables! {
         ["sid", "account_sid", "friendly_name", "secret", "secret_key", "created_at", "updated_at"];
     WORKSPACES = "workspaces", key 1, kept ["last_sequence"], append_only false,
         ["sid", "account_sid", "friendly_name", "default_activity_sid", "timeout_activity_sid", "event_callback_url",
-         "events_filter", "multi_task_enabled", "prioritize_queue_order", "last_sequence", "created_at", "updated_at"];
+         "events_filter", "multi_task_enabled", "prioritize_queue_order", "last_sequence", "last_change_at",
+         "created_at", "updated_at"];
     ACTIVITIES = "activities", key 1, kept [], append_only false,
         ["sid", "workspace_sid", "friendly_name", "available", "created_at", "updated_at"];
     TASK_CHANNELS = "task_channels", key 1, kept [], append_only false,

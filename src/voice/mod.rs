@@ -131,7 +131,7 @@ impl State {
                 return None;
             }
         };
-        match serde_json::from_str(&row.state) {
+        match serde_json::from_str(&row.state.json()) {
             Ok(record) => Some((row.workspace, record)),
             Err(error) => {
                 tracing::error!(task.sid = %task, %error, "cannot understand the stored state of a voice task");

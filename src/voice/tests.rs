@@ -14,7 +14,7 @@ use crate::outbound::Rules;
 use crate::routing::command::{NewWorker, NewWorkspace, TaskUpdate, Template};
 use crate::routing::{AccountSid, ApiKeySid, Command, TaskOrder, TaskStatus, Timestamp, WorkspaceRows};
 use crate::signature;
-use crate::store::{Account, ApiKey};
+use crate::store::{Account, ApiKey, VoiceRecord};
 
 const BASE: &str = "https://router.example.org";
 const PHONE_TOKEN: &str = "phone token";
@@ -419,7 +419,7 @@ async fn a_caller_whose_task_was_deleted_goes_on_with_the_application() {
     let deleted = "WT000000000000000000000000000000fe";
     let mut row = bench.store.voice_task(task.parse().unwrap()).await.unwrap().unwrap();
     row.task = deleted.parse().unwrap();
-    row.state = row.state.replace(&task, deleted);
+    row.state = VoiceRecord::Json(row.state.json().replace(&task, deleted));
     let mut batch = crate::store::Batch::empty(bench.workspace, bench.rows().await.settings.last_sequence);
     batch.voice_tasks.push(row);
     bench.store.append(batch).await.unwrap();

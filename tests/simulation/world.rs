@@ -28,7 +28,7 @@ use crate::phone::{Message, Phone};
 use crate::watch::{Depth, Sids, Watch, mix};
 
 /// Everything is looked at after so many steps.
-const LOOK_AT_ALL_EVERY: u32 = 1_000;
+const LOOK_AT_ALL_EVERY: u32 = 2_000;
 
 /// Deadlines that one step may meet before they count as endless.
 const TICKS_MAX: u32 = 5_000;
@@ -43,6 +43,30 @@ enum Waiting {
     OwnLeg { call: CallSid, task: TaskSid },
     /// The outcome of a phone command.
     Answered { task: TaskSid, number: u32, message: Message },
+}
+
+/// The next deadline of each call.
+#[derive(Default)]
+struct CallsDue {
+    of_task: BTreeMap<TaskSid, Timestamp>,
+    all: BTreeSet<(Timestamp, TaskSid)>,
+}
+
+impl CallsDue {
+    fn set(&mut self, task: TaskSid, due: Option<Timestamp>) {
+        let before = match due {
+            Some(at) => self.of_task.insert(task, at),
+            None => self.of_task.remove(&task),
+        };
+        if let Some(at) = before {
+            self.all.remove(&(at, task));
+        }
+        self.all.extend(due.map(|at| (at, task)));
+    }
+
+    fn earliest(&self) -> Option<Timestamp> {
+        self.all.first().map(|(at, _)| *at)
+    }
 }
 
 /// A workspace in its simulated surroundings.
@@ -61,6 +85,8 @@ pub(crate) struct World {
     lanes: BTreeMap<TaskSid, VecDeque<Errand>>,
     running: BTreeSet<TaskSid>,
     known: BTreeSet<(TaskSid, u32)>,
+    /// When something is due with calls, by their records.
+    calls_due: CallsDue,
     /// Steps whose batch was not taken yet.
     gathered: u32,
     /// Stands for everything that happened: equal for equal runs.
@@ -101,6 +127,7 @@ impl World {
             lanes: BTreeMap::new(),
             running: BTreeSet::new(),
             known: BTreeSet::new(),
+            calls_due: CallsDue::default(),
             gathered: 0,
             digest: seed,
             ticks: 0,
@@ -252,7 +279,7 @@ impl World {
         self.gathered = 0;
         match self.cores.take_batch(&mut self.sids) {
             Some((batch, errands)) => self.write(batch, errands, depth),
-            None if depth == Depth::All => {
+            None if depth != Depth::Touched => {
                 self.watch.look(Vec::new(), &[], self.cores.workspace(), self.now, depth).map(|_| ())
             }
             None => Ok(()),

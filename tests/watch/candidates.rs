@@ -3,7 +3,9 @@
 
 use switchhook::routing::expression::{ChannelFigures, ChannelValues, Document, KnownWorkerValue, Scope, WorkerNames};
 use switchhook::routing::workflow::KnownAgent;
-use switchhook::routing::{BackOff, RoutingTarget, Task, TaskQueue, TaskSid, TaskStatus, Worker, WorkerSid};
+use switchhook::routing::{
+    BackOff, RoutingTarget, SidText, Task, TaskChannelSid, TaskQueue, TaskSid, TaskStatus, Worker, WorkerSid,
+};
 
 use super::{Step, Stored, Watch};
 
@@ -13,44 +15,61 @@ impl Watch {
         if step.configured {
             return self.nobody_waits_in_vain();
         }
+        let mut pairs = Vec::new();
         for task in &step.tasks {
-            if self.stored.tasks.get(task).is_some_and(|row| row.status == TaskStatus::Pending) {
-                let workers: Vec<_> = self.stored.workers.keys().copied().collect();
-                for worker in workers {
-                    self.must_wait(*task, worker)?;
-                }
+            if let Some(task) = self.stored.tasks.get(task).filter(|row| row.status == TaskStatus::Pending) {
+                let workers = self.stored.workers.values().filter(|worker| self.could_take(task, worker));
+                pairs.extend(workers.map(|worker| (task.sid, worker.sid)));
             }
         }
         for worker in &step.workers {
-            let tasks: Vec<_> = self.stored.pending_tasks().map(|row| row.sid).collect();
-            for task in tasks {
-                self.must_wait(task, *worker)?;
+            if let Some(worker) = self.stored.workers.get(worker) {
+                self.those_it_could_take(worker, &mut pairs);
             }
         }
-        Ok(())
+        pairs.into_iter().try_for_each(|(task, worker)| self.must_wait(task, worker))
     }
 
     /// No task is pending while somebody could be reserved for it (gaps and back-offs apart).
     pub(super) fn nobody_waits_in_vain(&mut self) -> Result<(), String> {
-        let tasks: Vec<_> = self.stored.pending_tasks().map(|row| row.sid).collect();
-        let workers: Vec<_> = self.stored.workers.keys().copied().collect();
-        for task in tasks {
-            for worker in &workers {
-                self.must_wait(task, *worker)?;
+        let mut pairs = Vec::new();
+        for worker in self.stored.workers.values() {
+            self.those_it_could_take(worker, &mut pairs);
+        }
+        pairs.into_iter().try_for_each(|(task, worker)| self.must_wait(task, worker))
+    }
+
+    /// Pending tasks that activity and capacity allow the worker; each channel is asked once.
+    fn those_it_could_take(&self, worker: &Worker, pairs: &mut Vec<(TaskSid, WorkerSid)>) {
+        let mut known: Vec<(TaskChannelSid, bool)> = Vec::new();
+        for task in self.stored.pending_tasks() {
+            let asked = known.iter().find(|(channel, _)| *channel == task.channel).map(|(_, free)| *free);
+            let free = asked.unwrap_or_else(|| {
+                let free = self.is_reservable(task, worker);
+                known.push((task.channel, free));
+                free
+            });
+            if free || Self::ignores_capacity(task) {
+                pairs.push((task.sid, worker.sid));
             }
         }
-        Ok(())
     }
 
     fn must_wait(&mut self, task: TaskSid, worker: WorkerSid) -> Result<(), String> {
         let (Some(task), Some(worker)) = (self.stored.tasks.get(&task), self.stored.workers.get(&worker)) else {
             return Ok(());
         };
-        if !self.could_take(task, worker) {
-            return Ok(());
+        let asks_for_both = self
+            .reading
+            .target_of(task)
+            .is_some_and(|target| target.expression.is_some() || target.known_worker.is_some());
+        if asks_for_both {
+            self.reading.learn_attributes(&task.attributes);
         }
-        self.reading.learn_attributes(&task.attributes);
-        self.reading.learn_attributes(&worker.attributes);
+        let known = self.members.get_mut().get(&worker.sid);
+        if asks_for_both || !task.queue.is_some_and(|queue| known.is_some_and(|known| known.contains_key(&queue))) {
+            self.reading.learn_attributes(&worker.attributes);
+        }
         if self.is_candidate(task, worker) {
             return Err(format!("{} is pending although {} is free", task.sid, worker.friendly_name));
         }
@@ -70,8 +89,11 @@ impl Watch {
 
     /// The tests without expressions, capacity included.
     pub(super) fn could_take(&self, task: &Task, worker: &Worker) -> bool {
-        let ignores = Self::is_for_one_worker(task) && task.ignore_capacity;
-        ignores || self.is_reservable(task, worker)
+        Self::ignores_capacity(task) || self.is_reservable(task, worker)
+    }
+
+    fn ignores_capacity(task: &Task) -> bool {
+        Self::is_for_one_worker(task) && task.ignore_capacity
     }
 
     /// Everything but activity and capacity; attributes must have been learned.
@@ -93,10 +115,15 @@ impl Watch {
         self.is_member(worker, queue) && self.suits_target(task, worker)
     }
 
-    /// Whether the worker belongs to the queue.
+    /// Whether the worker belongs to the queue; attributes must have been learned.
+    ///
+    /// Worked out once for as long as nothing touches the worker and no configuration changes.
     pub(super) fn is_member(&self, worker: &Worker, queue: &TaskQueue) -> bool {
-        let Some(expression) = self.reading.expression(&queue.target_workers) else { return false };
-        self.with_scope(worker, None, |scope| expression.matches(scope))
+        let mut known = self.members.borrow_mut();
+        *known.entry(worker.sid).or_default().entry(queue.sid).or_insert_with(|| {
+            let Some(expression) = self.reading.expression(&queue.target_workers) else { return false };
+            self.with_scope(worker, None, |scope| expression.matches(scope))
+        })
     }
 
     pub(super) fn is_member_by_attributes(&self, expression: &str, attributes: &str) -> bool {
@@ -129,13 +156,13 @@ impl Watch {
         task: Option<&Document>,
         ask: impl FnOnce(&Scope<'_>) -> R,
     ) -> R {
-        let (sid, activity_sid) = (worker.sid.to_string(), worker.activity.to_string());
+        let (sid, activity_sid) = (SidText::from(worker.sid), SidText::from(worker.activity));
         let activity = self.stored.activities.get(&worker.activity);
         let figures = Figures { stored: &self.stored, worker };
         let names = WorkerNames {
-            sid: &sid,
+            sid: sid.as_str(),
             friendly_name: &worker.friendly_name,
-            activity_sid: &activity_sid,
+            activity_sid: activity_sid.as_str(),
             activity_name: activity.map_or("", |row| row.friendly_name.as_str()),
             channels: &figures,
         };

@@ -34,6 +34,17 @@ impl Watch {
     pub(super) fn refresh_due(&mut self, task: TaskSid) {
         let due = self.due_of(task);
         self.due.set(task, due);
+        if self.stored.tasks.get(&task).is_some_and(|row| self.is_timed(row)) {
+            self.timed.insert(task);
+        } else {
+            self.timed.remove(&task);
+        }
+    }
+
+    /// Whether the task waits in a step that asks for the time of day.
+    fn is_timed(&self, task: &Task) -> bool {
+        let expression = self.reading.target_of(task).and_then(|target| target.expression.as_ref());
+        task.status == TaskStatus::Pending && expression.is_some_and(Expression::uses_time)
     }
 
     fn due_of(&self, task: TaskSid) -> Vec<(Timestamp, &'static str)> {
@@ -83,14 +94,10 @@ impl Watch {
 
     /// Whether the time of day decides about a waiting task and somebody of its queue.
     pub(super) fn some_task_waits_for_a_time(&mut self) -> bool {
-        if !self.reading.uses_time() {
-            return false;
+        for task in self.timed.iter().filter_map(|task| self.stored.tasks.get(task)) {
+            self.reading.learn_attributes(&task.attributes);
         }
-        let texts: Vec<String> = self.stored.pending_tasks().map(|row| row.attributes.clone()).collect();
-        for text in &texts {
-            self.reading.learn_attributes(text);
-        }
-        self.stored.pending_tasks().any(|task| self.waits_for_a_time(task))
+        self.timed.iter().filter_map(|task| self.stored.tasks.get(task)).any(|task| self.waits_for_a_time(task))
     }
 
     fn waits_for_a_time(&self, task: &Task) -> bool {
@@ -117,6 +124,10 @@ impl Watch {
 
     /// The index of deadlines is that of all rows.
     pub(super) fn due_adds_up(&self) -> Result<(), String> {
+        let timed = self.stored.tasks.values().filter(|row| self.is_timed(row)).map(|row| row.sid);
+        if !timed.eq(self.timed.iter().copied()) {
+            return Err("other tasks wait for a time of day than were noted".to_owned());
+        }
         let tasks: BTreeSet<TaskSid> = self.stored.tasks.keys().chain(self.due.of_task.keys()).copied().collect();
         for task in tasks {
             let known = self.due.of_task.get(&task).cloned().unwrap_or_default();

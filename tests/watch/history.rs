@@ -121,7 +121,11 @@ impl Watch {
             }
             self.newest = (event.sequence, event.at);
         }
-        if self.stored.settings.last_sequence == self.newest.0 {
+        let settings = &self.stored.settings;
+        if settings.last_sequence == self.newest.0 {
+            if settings.last_change_at < self.newest.1 {
+                return Err(format!("event {} happened after the last change", self.newest.0));
+            }
             return Ok(());
         }
         Err(format!("event {} is not the newest, {}", self.newest.0, self.stored.settings.last_sequence))

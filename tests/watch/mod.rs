@@ -18,6 +18,7 @@ mod stored;
 mod tallies;
 mod whole;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use switchhook::routing::{
@@ -37,7 +38,9 @@ use reading::Reading;
 pub(crate) enum Depth {
     /// What the command touched.
     Touched,
-    /// Everything: states, deadlines, candidates, restoring.
+    /// The rows of everything, and who could take what: for a workspace that was just made of its rows.
+    Rows,
+    /// Everything: also figures, explanations, and that rows make the same workspace again.
     All,
 }
 
@@ -49,7 +52,11 @@ pub(crate) struct Watch {
     due: Due,
     /// Largest number of offers a queue ever allowed.
     offers_max: BTreeMap<TaskQueueSid, u32>,
+    /// Tasks whose step may depend on the time of day.
+    timed: BTreeSet<TaskSid>,
     reading: Reading,
+    /// Who belongs to which queue, as far as it was asked since something could change it.
+    members: RefCell<BTreeMap<WorkerSid, BTreeMap<TaskQueueSid, bool>>>,
     /// Number of the newest event, and its moment.
     newest: (u64, Timestamp),
     now: Timestamp,
@@ -84,7 +91,9 @@ impl Watch {
             stored: Stored::new(settings),
             due: Due::default(),
             offers_max: BTreeMap::new(),
+            timed: BTreeSet::new(),
             reading: Reading::default(),
+            members: RefCell::default(),
             newest: (0, Timestamp(i64::MIN)),
             now: Timestamp(i64::MIN),
         }
@@ -111,6 +120,7 @@ impl Watch {
         self.due_is_next(workspace.next_deadline())?;
         match depth {
             Depth::Touched => self.nobody_touched_waits_in_vain(&step)?,
+            Depth::Rows => self.rows_hold()?,
             Depth::All => self.everything_holds(workspace, now)?,
         }
         Ok(step.undo)
@@ -122,7 +132,10 @@ impl Watch {
         let mut workflows = false;
         for change in undo.into_iter().rev() {
             match &change {
-                RowChange::Workflow(_) | RowChange::WorkflowDeleted(_) => workflows = true,
+                RowChange::Workflow(_)
+                | RowChange::WorkflowDeleted(_)
+                | RowChange::WorkflowVersion(_)
+                | RowChange::WorkflowVersionDeleted(..) => workflows = true,
                 RowChange::Task(row) => {
                     tasks.insert(row.sid);
                 }
@@ -140,14 +153,15 @@ impl Watch {
             self.stored.apply(change);
         }
         if workflows {
-            // The number of a version that was lost is given again.
+            // The number of a version that was lost is given again, and one that was over is followed again.
             self.reading.forget_routes();
             self.reading.learn(&self.stored, true);
         }
+        self.members.get_mut().clear();
         for task in tasks {
             self.refresh_due(task);
         }
-        self.newest = (self.stored.settings.last_sequence, Timestamp(i64::MIN));
+        self.newest = (self.stored.settings.last_sequence, self.stored.settings.last_change_at);
     }
 
     fn take_in<'a>(&mut self, changes: Vec<RowChange>, events: &'a [EventRecord], now: Timestamp) -> Step<'a> {
@@ -212,6 +226,12 @@ impl Watch {
             step.undo.push(self.stored.apply(change));
         }
         self.reading.learn(&self.stored, step.configured);
+        if step.configured {
+            self.members.get_mut().clear();
+        }
+        for worker in &step.workers {
+            self.members.get_mut().remove(worker);
+        }
         for task in &step.tasks {
             self.refresh_due(*task);
         }

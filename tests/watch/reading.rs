@@ -3,28 +3,56 @@
 //! Compiling is the core's own; what is done with the result is not.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use switchhook::routing::expression::{Document, Expression, Place, Vocabulary};
 use switchhook::routing::workflow::{Routes, Target};
 use switchhook::routing::{Step, Task, WorkflowSid};
 
-use super::Stored;
+use super::{Stored, mix};
 
 /// Attribute texts that are kept.
 const DOCUMENTS_MAX: usize = 2_000;
 
+/// By text, which is never listed: the order does not matter.
+type ByText<T> = HashMap<String, T, BuildHasherDefault<QuickHasher>>;
+
 #[derive(Default)]
 pub(super) struct Reading {
     vocabulary: Vocabulary,
-    expressions: HashMap<String, Option<Expression>>,
+    expressions: ByText<Option<Expression>>,
     routes: BTreeMap<(WorkflowSid, u32), Routes>,
-    documents: HashMap<String, Document>,
+    documents: ByText<Document>,
     empty: Document,
+}
+
+/// Texts are looked up several times a step, and nobody chooses them to collide.
+#[derive(Default)]
+struct QuickHasher(u64);
+
+impl Hasher for QuickHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.0 = mix(self.0 ^ u64::from_le_bytes(last));
+    }
 }
 
 impl Reading {
     /// Reads everything that is new among the rows.
     pub(super) fn learn(&mut self, stored: &Stored, configured: bool) {
+        // Only here: what is learned for one check stays until its end.
+        if self.documents.len() >= DOCUMENTS_MAX {
+            self.documents.clear();
+        }
         if configured {
             for queue in stored.task_queues.values() {
                 self.learn_expression(&queue.target_workers);
@@ -37,12 +65,12 @@ impl Reading {
                     self.routes.insert((workflow, version), routes);
                 }
             }
+            let kept = |key: &(WorkflowSid, u32)| {
+                stored.workflows.get(&key.0).is_some_and(|row| row.version == key.1)
+                    || stored.versions.contains_key(key)
+            };
+            self.routes.retain(|key, _| kept(key));
         }
-    }
-
-    /// Whether some configuration mentions the time of day.
-    pub(super) fn uses_time(&self) -> bool {
-        self.routes.values().flat_map(Routes::expressions).any(Expression::uses_time)
     }
 
     pub(super) fn forget_routes(&mut self) {
@@ -59,9 +87,6 @@ impl Reading {
     pub(super) fn learn_attributes(&mut self, text: &str) {
         if self.documents.get(text).is_some_and(|document| document.is_current(&self.vocabulary)) {
             return;
-        }
-        if self.documents.len() >= DOCUMENTS_MAX {
-            self.documents.clear();
         }
         let json = serde_json::from_str(text).unwrap_or_default();
         self.documents.insert(text.to_owned(), Document::read(&self.vocabulary, &json));

@@ -123,7 +123,7 @@ impl Watch {
         let (Some(task), Some(reservation)) = (event.about.task, event.about.reservation) else {
             return Err("a reservation of no task was created".to_owned());
         };
-        let field = |name: &str| event.data.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
+        let field = |name: &str| event.data.get(name);
         let number = |name: &str| field(name).and_then(|text| text.parse::<u32>().ok());
         if field("task_ignore_capacity") == Some("true") && !self.is_of_transfer(reservation) {
             return Ok(());
@@ -219,8 +219,7 @@ impl Watch {
             .iter()
             .filter(|other| other.kind == EventKind::WorkerActivityUpdate && other.about.worker == Some(worker));
         // The event shows where the worker was before.
-        let was = event.data.iter().find(|(name, _)| *name == "worker_activity_sid");
-        let was = was.and_then(|(_, sid)| sid.parse().ok());
+        let was = event.data.get("worker_activity_sid").and_then(|sid| sid.parse().ok());
         let mut activities = moves.map(|other| other.about.activity).chain([was]);
         let is_there = activities.any(|activity| activity.is_some() && wanted.contains(&activity));
         if is_there { Ok(()) } else { Err(format!("{worker} did not answer and was not moved")) }

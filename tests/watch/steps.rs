@@ -119,8 +119,7 @@ impl Watch {
                 continue;
             };
             let at = usize::try_from(target).unwrap_or(usize::MAX);
-            let skipped =
-                event.data.iter().any(|(name, value)| *name == "target_changed_reason" && value == "Target skipped");
+            let skipped = event.data.iter().any(|field| field == ("target_changed_reason", "Target skipped"));
             // Not the target before: those whose time is over are passed by on the way.
             let left = step.task_before(task).filter(|_| skipped).and_then(|before| self.reading.target_of(before));
             if left.is_some_and(|left| !self.skips(row, left)) {

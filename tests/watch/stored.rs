@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use switchhook::routing::{
     Activity, ActivitySid, Reservation, ReservationSid, RowChange, Task, TaskChannel, TaskChannelSid, TaskQueue,
-    TaskQueueSid, TaskSid, TaskStatus, Transfer, TransferSid, Worker, WorkerChannel, WorkerChannelSid, WorkerSid,
-    Workflow, WorkflowSid, WorkflowVersion, WorkspaceRows, WorkspaceSettings,
+    TaskQueueSid, TaskSid, TaskStatus, Transfer, TransferSid, TransferStatus, Worker, WorkerChannel, WorkerChannelSid,
+    WorkerSid, Workflow, WorkflowSid, WorkflowVersion, WorkspaceRows, WorkspaceSettings,
 };
 
 /// The rows of one workspace, by key.
@@ -29,6 +29,9 @@ pub(crate) struct Stored {
     transfers_of: BTreeMap<TaskSid, BTreeSet<TransferSid>>,
     open_of_task: BTreeMap<TaskSid, BTreeSet<ReservationSid>>,
     open_of: BTreeMap<WorkerSid, BTreeSet<ReservationSid>>,
+    open: BTreeSet<ReservationSid>,
+    live: BTreeSet<TaskSid>,
+    initiated: BTreeSet<TransferSid>,
     pending: BTreeSet<TaskSid>,
 }
 
@@ -52,6 +55,9 @@ impl Stored {
             transfers_of: BTreeMap::new(),
             open_of_task: BTreeMap::new(),
             open_of: BTreeMap::new(),
+            open: BTreeSet::new(),
+            live: BTreeSet::new(),
+            initiated: BTreeSet::new(),
             pending: BTreeSet::new(),
         }
     }
@@ -102,19 +108,18 @@ impl Stored {
                 take!(worker_channels, sid, WorkerChannel, WorkerChannelDeleted)
             }
             RowChange::Task(row) => {
-                if row.status == TaskStatus::Pending {
-                    self.pending.insert(row.sid);
-                } else {
-                    self.pending.remove(&row.sid);
-                }
+                hold(&mut self.pending, row.sid, row.status == TaskStatus::Pending);
+                hold(&mut self.live, row.sid, !row.status.is_final());
                 put!(tasks, row.sid, row, Task, TaskDeleted)
             }
             RowChange::TaskDeleted(sid) => {
                 self.pending.remove(&sid);
+                self.live.remove(&sid);
                 take!(tasks, sid, Task, TaskDeleted)
             }
             RowChange::Reservation(row) => {
                 self.of_task.entry(row.task).or_default().insert(row.sid);
+                hold(&mut self.open, row.sid, row.status.is_open());
                 if row.status.is_open() {
                     self.open_of.entry(row.worker).or_default().insert(row.sid);
                     self.open_of_task.entry(row.task).or_default().insert(row.sid);
@@ -125,6 +130,7 @@ impl Stored {
                 put!(reservations, row.sid, row, Reservation, ReservationDeleted)
             }
             RowChange::ReservationDeleted(sid) => {
+                self.open.remove(&sid);
                 if let Some(row) = self.reservations.get(&sid) {
                     drop_from(&mut self.of_task, &row.task, &sid);
                     drop_from(&mut self.open_of_task, &row.task, &sid);
@@ -134,9 +140,11 @@ impl Stored {
             }
             RowChange::Transfer(row) => {
                 self.transfers_of.entry(row.task).or_default().insert(row.sid);
+                hold(&mut self.initiated, row.sid, row.status == TransferStatus::Initiated);
                 put!(transfers, row.sid, row, Transfer, TransferDeleted)
             }
             RowChange::TransferDeleted(sid) => {
+                self.initiated.remove(&sid);
                 if let Some(row) = self.transfers.get(&sid) {
                     drop_from(&mut self.transfers_of, &row.task, &sid);
                 }
@@ -188,8 +196,31 @@ impl Stored {
         self.open_of.get(&worker).into_iter().flatten().filter_map(|sid| self.reservations.get(sid))
     }
 
+    /// Pending, accepted and wrapping reservations, by SID.
+    pub(crate) fn open_reservations(&self) -> impl Iterator<Item = &Reservation> {
+        self.open.iter().filter_map(|sid| self.reservations.get(sid))
+    }
+
+    /// Transfers that go on, by SID.
+    pub(crate) fn initiated_transfers(&self) -> impl Iterator<Item = &Transfer> {
+        self.initiated.iter().filter_map(|sid| self.transfers.get(sid))
+    }
+
+    /// Tasks that are not finished.
+    pub(crate) fn live_tasks(&self) -> usize {
+        self.live.len()
+    }
+
     pub(crate) fn pending_tasks(&self) -> impl Iterator<Item = &Task> {
         self.pending.iter().filter_map(|sid| self.tasks.get(sid))
+    }
+}
+
+fn hold<S: Ord>(list: &mut BTreeSet<S>, sid: S, belongs: bool) {
+    if belongs {
+        list.insert(sid);
+    } else {
+        list.remove(&sid);
     }
 }
 

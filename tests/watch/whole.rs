@@ -16,6 +16,14 @@ impl Watch {
             let difference = first_difference(&format!("{held:#?}"), &format!("{rows:#?}"));
             return Err(format!("the row changes do not add up: {difference}"));
         }
+        self.rows_hold()?;
+        super::tallies::agree(workspace, &rows, now)?;
+        self.explanations_agree(workspace)?;
+        restores(&rows, workspace.next_deadline(), self.some_task_waits_for_a_time(), now)
+    }
+
+    /// Rows fit together, and no task waits while somebody could take it.
+    pub(super) fn rows_hold(&mut self) -> Result<(), String> {
         for task in self.stored.tasks.values() {
             self.states_agree(task)?;
         }
@@ -25,10 +33,7 @@ impl Watch {
         self.nothing_is_orphaned()?;
         self.versions_add_up()?;
         self.due_adds_up()?;
-        self.nobody_waits_in_vain()?;
-        super::tallies::agree(workspace, &rows, now)?;
-        self.explanations_agree(workspace)?;
-        restores(&rows, workspace.next_deadline(), self.some_task_waits_for_a_time(), now)
+        self.nobody_waits_in_vain()
     }
 
     fn nothing_is_orphaned(&self) -> Result<(), String> {

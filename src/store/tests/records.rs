@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use crate::routing::rare::Rare;
 use crate::routing::*;
-use crate::store::{Account, Alert, Batch, OutboxRow, VoiceTaskRow};
+use crate::store::{Account, Alert, Batch, OutboxRow, VoiceRecord, VoiceTaskRow};
 
 /// Quotes, placeholders, line ends, more than one byte a character, an empty-looking text.
 pub(super) const ODD: &str = "O'Brien \"$1\" ?1 %s;--\r\n\t\u{1F600} Ünïcödé \u{202e} \\";
@@ -38,6 +38,7 @@ pub(super) fn settings(workspace: WorkspaceSid) -> WorkspaceSettings {
         multi_task_enabled: true,
         prioritize_queue_order: TaskOrder::Lifo,
         last_sequence: 0,
+        last_change_at: Timestamp(1_700_000_000_000),
         created_at: Timestamp(-1),
         updated_at: Timestamp(1_700_000_000_000),
     }
@@ -273,9 +274,9 @@ pub(super) fn event(sid: u128, sequence: u64) -> EventRecord {
         at: Timestamp(1_700_000_000_000),
         description: ODD.to_owned(),
         resource_type: "task",
-        resource_sid: TaskSid::from_bits(1).to_string(),
+        resource_sid: TaskSid::from_bits(1).into(),
         about: About { task: Some(TaskSid::from_bits(1)), ..About::default() },
-        data: vec![("z_first", ODD.to_owned()), ("a_second", String::new())],
+        data: [("z_first", ODD), ("a_second", "")].into_iter().collect(),
     }
 }
 
@@ -296,7 +297,7 @@ pub(super) fn voice_task(workspace: WorkspaceSid, task: u128, call: Option<&str>
         call: call.map(str::to_owned),
         closed,
         conference: closed.then(|| "CF1".to_owned()),
-        state: format!("{{\"odd\":{}}}", serde_json::to_string(ODD).unwrap()),
+        state: VoiceRecord::Json(format!("{{\"odd\":{}}}", serde_json::to_string(ODD).unwrap())),
         updated_at: Timestamp(4),
     }
 }

@@ -32,7 +32,7 @@ impl Stage {
                 let wanted = self.with_sids(&wanted)?;
                 let newest = self.events.iter().rfind(|record| record.kind.as_str() == event);
                 let data = &newest.ok_or_else(|| format!("no event {event}"))?.data;
-                let value = data.iter().find(|(key, _)| *key == field).map(|(_, value)| value.as_str());
+                let value = data.get(&field);
                 same(&field, value.unwrap_or("absent"), wanted.as_str())?;
             }
             "fields" => self.expect_fields(&mut args)?,
@@ -205,7 +205,7 @@ impl Stage {
         }
         let newest = self.events.iter().rfind(|record| record.kind.as_str() == event);
         let data = &newest.ok_or_else(|| format!("no event {event}"))?.data;
-        let mut found: Vec<String> = data.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let mut found: Vec<String> = data.iter().map(|(name, _)| name.to_owned()).collect();
         found.sort();
         wanted.sort();
         same(&format!("fields of {event}"), found, wanted)

@@ -4,6 +4,8 @@
 pub mod cores;
 #[path = "../../../src/engine/limits.rs"]
 mod limits;
+#[path = "../../../src/engine/moment.rs"]
+mod moment;
 #[path = "../../../src/engine/request.rs"]
 pub mod request;
 

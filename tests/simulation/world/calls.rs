@@ -102,12 +102,16 @@ impl World {
     }
 
     /// The calls core keeps its own promises: one deadline index, numbered commands, and no task that waits for nothing.
-    pub(super) fn calls_hold(&self, batch: &Batch) -> Result<(), String> {
+    pub(super) fn calls_hold(&mut self, batch: &Batch) -> Result<(), String> {
         if batch.voice_tasks.is_empty() && batch.voice_tasks_deleted.is_empty() {
             return Ok(());
         }
         let calls = self.cores.calls();
-        let earliest = calls.tasks().filter_map(VoiceTask::next_deadline).min();
+        let written = batch.voice_tasks.iter().map(|row| row.task);
+        for task in written.chain(batch.voice_tasks_deleted.iter().copied()) {
+            self.calls_due.set(task, calls.task(task).and_then(VoiceTask::next_deadline));
+        }
+        let earliest = self.calls_due.earliest();
         if calls.next_deadline() != earliest {
             return Err(format!("the next deadline of the calls is {:?}, not {earliest:?}", calls.next_deadline()));
         }

@@ -7,8 +7,7 @@ use switchhook::routing::command::{
     WorkerUpdate,
 };
 use switchhook::routing::{
-    Command, Reply, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferMode, TransferStatus,
-    TransferTarget,
+    Command, Reply, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferMode, TransferTarget,
 };
 
 use super::{Waiting, World};
@@ -42,8 +41,7 @@ impl World {
 
     pub(super) fn new_task(&mut self, dice: &mut Dice) -> Result<(), String> {
         let stored = &self.watch.stored;
-        let live = stored.tasks.values().filter(|task| !task.status.is_final()).count();
-        if live >= LIVE_TASKS_MAX
+        if stored.live_tasks() >= LIVE_TASKS_MAX
             && let Some(task) = dice.pick_of(&stored.tasks).map(|row| row.sid)
         {
             return self.command(Command::DeleteTask { task, if_match: None }, dice).map(|_| ());
@@ -149,7 +147,7 @@ impl World {
         let stored = &self.watch.stored;
         let any = dice.one_in(15);
         let chosen: Vec<&Reservation> =
-            stored.reservations.values().filter(|row| any || row.status.is_open()).collect();
+            if any { stored.reservations.values().collect() } else { stored.open_reservations().collect() };
         let Some(row) = dice.pick(&chosen) else { return Ok(()) };
         let (reservation, task, status) = (row.sid, row.task, row.status);
         let is_call = self.cores.calls().task(task).is_some();
@@ -214,8 +212,7 @@ impl World {
     /// Hands a task on, mostly one that is held, or takes a transfer back.
     pub(super) fn hand_on(&mut self, dice: &mut Dice) -> Result<(), String> {
         let stored = &self.watch.stored;
-        let initiated: Vec<_> =
-            stored.transfers.values().filter(|row| row.status == TransferStatus::Initiated).collect();
+        let initiated: Vec<_> = stored.initiated_transfers().collect();
         if dice.one_in(4)
             && let Some(row) = dice.pick(&initiated)
         {
