@@ -16,6 +16,7 @@ mod events;
 mod explain;
 mod expressions;
 mod form;
+pub mod instruction;
 mod json;
 pub mod links;
 pub mod openapi;

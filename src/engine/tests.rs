@@ -170,7 +170,8 @@ impl Bench {
 
     async fn instruct(&self, reservation: ReservationSid) -> Result<Reply, Error> {
         let options = ConferenceOptions { end_conference_on_exit: true, ..ConferenceOptions::default() };
-        let request = Request::Conference { parent: ReservationParent::Any, reservation, options };
+        let instruction = ReservationInstruction::Conference(options);
+        let request = Request::Instruct { parent: ReservationParent::Any, reservation, instruction, if_match: None };
         self.engine.send(self.workspace, request).await
     }
 

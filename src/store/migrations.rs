@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0003_statistics"),
     migration!("0004_keys"),
     migration!("0005_list_indices"),
+    migration!("0007_assignment_callbacks"),
 ];
 
 fn checksum(migration: &Migration) -> String {

@@ -10,7 +10,8 @@ use super::operation::{Operation, Resource};
 use super::schema::{
     address, array, constant, date, flag, integer, links, nullable, object, own_sid, sid, text, url, word_list, words,
 };
-use crate::api::reservations::{CALL_EVENTS, CONFERENCE_EVENTS, METHODS, STATUSES};
+use crate::api::instruction::{CALL_EVENTS, CONFERENCE_EVENTS, METHODS};
+use crate::api::reservations::STATUSES;
 
 const RESERVATION: Resource = Resource { name: "Reservation", sid: || sid("WR"), versioned: true };
 const CONFERENCE: Resource = Resource { name: "ReservationConference", sid: || sid("WR"), versioned: false };
