@@ -63,7 +63,7 @@ pub(super) fn read(form: &Parameters, multi_task: bool) -> Result<Option<Reserva
             "conference" => {
                 check_post_work(form, multi_task)?;
                 let options = conference_options(form).map_err(Defect::or_under(CONFERENCE_FAILED))?;
-                Ok(Some(ReservationInstruction::Conference(options)))
+                Ok(Some(ReservationInstruction::Conference(Box::new(options))))
             }
             "dequeue" => Err(later("dequeue", DEQUEUE_FAILED)),
             "call" => Err(later("call", CALL_FAILED)),
@@ -244,7 +244,7 @@ mod tests {
         let reject = |activity: Option<&str>| {
             change(ReservationChange::Reject { activity: activity.map(|sid| sid.parse().unwrap()) })
         };
-        let conference = Some(ReservationInstruction::Conference(ConferenceOptions::default()));
+        let conference = Some(ReservationInstruction::Conference(Box::default()));
         for (text, expected) in [
             ("", None),
             ("WorkerActivitySid=", None),
@@ -331,7 +331,7 @@ mod tests {
         }
     }
 
-    fn answered(answer: serde_json::Value) -> AssignmentAnswer {
+    fn answered(answer: &Value) -> AssignmentAnswer {
         of_answer(answer.as_object().unwrap(), true)
     }
 
@@ -359,7 +359,7 @@ mod tests {
             let instruction = read(&of(form), true).unwrap().unwrap();
             let expected =
                 AssignmentAnswer { complaints: Vec::new(), consequence: Consequence::Instruction(instruction) };
-            assert_eq!(answered(answer), expected, "{form}");
+            assert_eq!(answered(&answer), expected, "{form}");
         }
     }
 
@@ -376,7 +376,7 @@ mod tests {
             (json!({ "instruction": "conference", "status_callback": "/here" }), 40_159, Consequence::Cancel),
             (json!({ "instruction": "conference", "post_work_activity_sid": "WA1" }), 40_143, Consequence::Cancel),
         ] {
-            let found = answered(answer.clone());
+            let found = answered(&answer);
             assert_eq!(found.complaints.iter().map(|complaint| complaint.code).collect::<Vec<_>>(), [code], "{answer}");
             assert_eq!(found.consequence, consequence, "{answer}");
         }

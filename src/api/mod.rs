@@ -5,6 +5,7 @@
 //! [`router`], then `tasks`.
 
 mod activities;
+mod alerts;
 mod api_keys;
 mod auth;
 mod bridge;
@@ -161,6 +162,8 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}/Conference" => conference::fetch,
     GET "/Workspaces/{WorkspaceSid}/Events" => events::list,
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
+    GET "/Alerts" => alerts::list,
+    GET "/Alerts/{Sid}" => alerts::fetch,
 }
 
 routes! {

@@ -70,7 +70,7 @@ pub enum ReservationInstruction {
     /// A change of its status alone: accept, reject, wrap, complete.
     Change(ReservationChange),
     /// The worker is dialled into a room with the caller.
-    Conference(ConferenceOptions),
+    Conference(Box<ConferenceOptions>),
 }
 
 /// What follows from an assignment callback.

@@ -190,6 +190,22 @@ async fn an_application_that_fails_is_followed_by_its_fallback_and_then_by_anoth
     let rows = reservations(&programs, &floor, &task).await;
     assert!(rows.len() >= 2, "{rows:?}");
     assert_eq!(rows[0]["reservation_status"], "canceled", "{rows:?}");
+    // The alert log has each failure, newest first, in pages, and one by one.
+    let first = text(&rows[0], "sid");
+    let list = programs.get("/Alerts?LogLevel=error&PageSize=1000").await;
+    let of_first: Vec<&Value> =
+        list["alerts"].as_array().unwrap().iter().filter(|alert| alert["reservation_sid"] == first.as_str()).collect();
+    let mut codes: Vec<String> = of_first.iter().map(|alert| text(alert, "error_code")).collect();
+    codes.sort();
+    assert_eq!(codes, ["11200", "40000"]);
+    let alert = of_first[0];
+    assert_eq!((&alert["task_sid"], &alert["worker_sid"]), (&json!(task), &json!(floor.worker)));
+    assert_eq!((&alert["resource_sid"], &alert["account_sid"]), (&json!(first), &json!(ACCOUNT)));
+    let one = programs.get(&format!("/Alerts/{}", text(alert, "sid"))).await;
+    assert_eq!((&one["alert_text"], &one["request_variables"]), (&alert["alert_text"], &Value::Null));
+    assert_eq!(programs.get("/Alerts?LogLevel=warning").await["alerts"], json!([]));
+    let page = programs.get("/Alerts?PageSize=1").await;
+    assert!(page["meta"]["next_page_url"].is_string(), "{page}");
     application.answers("broken", &json!({ "instruction": "accept" }));
     until_task(&programs, &floor, &task, "assigned").await;
 }

@@ -131,8 +131,8 @@ impl Cores {
 
     /// Cancels an offer that nobody has taken up meanwhile.
     fn cancel_offer(&mut self, reservation: ReservationSid, sids: &mut dyn SidSource) {
-        let waits = |row: &&crate::routing::Reservation| row.status == ReservationStatus::Pending && !row.connecting;
-        if self.workspace.reservation(reservation).filter(waits).is_some() {
+        let waits = |row: &crate::routing::Reservation| row.status == ReservationStatus::Pending && !row.connecting;
+        if self.workspace.reservation(reservation).is_some_and(waits) {
             self.command(&Command::FailConnecting { reservation, reason_code: None }, sids);
         }
     }

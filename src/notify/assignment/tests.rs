@@ -73,6 +73,11 @@ fn json_answer(body: &Value) -> Behaviour {
     Behaviour::Answers(200, "application/json", body.to_string())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the time of these tests stands still and is moved by tokio")]
+fn virtual_now() -> Instant {
+    Instant::now()
+}
+
 fn codes(answer: &AssignmentAnswer) -> Vec<u32> {
     answer.complaints.iter().map(|complaint| complaint.code).collect()
 }
@@ -84,7 +89,7 @@ fn accept() -> Consequence {
 #[tokio::test(start_paused = true)]
 async fn a_silent_application_has_five_seconds_and_then_the_fallback_is_asked() {
     let callbacks = callbacks([(FIRST, Behaviour::Hangs), (SECOND, json_answer(&json!({ "instruction": "accept" })))]);
-    let begun = Instant::now();
+    let begun = virtual_now();
     let answer = callbacks.outcome(&assignment(true)).await;
     assert_eq!(begun.elapsed(), ANSWER_LIMIT);
     assert_eq!((codes(&answer), answer.consequence), (vec![11_200], accept()));
@@ -168,7 +173,7 @@ async fn a_slow_application_keeps_only_its_own_waiting() {
     while callbacks.ask.asked.lock().unwrap().len() < IN_FLIGHT_PER_ENDPOINT {
         tokio::task::yield_now().await;
     }
-    let begun = Instant::now();
+    let begun = virtual_now();
     let other = Assignment { url: SECOND.to_owned(), ..assignment(false) };
     assert_eq!(callbacks.outcome(&other).await.consequence, Consequence::Nothing);
     assert_eq!(begun.elapsed(), Duration::ZERO, "another host does not wait");

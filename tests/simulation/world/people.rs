@@ -200,7 +200,7 @@ impl World {
             ..ConferenceOptions::default()
         };
         if !dice.one_in(4) {
-            let instruction = ReservationInstruction::Conference(options);
+            let instruction = ReservationInstruction::Conference(Box::new(options));
             let request = Request::Instruct { parent, reservation, instruction, if_match: None };
             return self.request(&request, dice).map(|_| ());
         }
