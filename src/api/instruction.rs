@@ -1,7 +1,7 @@
 //! Instructions for a reservation as they come: parameters of REST and of the agents' SDK, JSON of an application.
 //!
 //! All carriers are read into the same instruction, which the engine carries out; JSON keys are turned into the names of
-//! REST first, so that there is one reader. It must not look at reservations. Start with [`read`] and [`of_answer`].
+//! REST first, so that there is one reader. It must not look at reservations. Start with `read` and [`of_answer`].
 
 use serde_json::{Map, Value};
 
