@@ -9,18 +9,23 @@ use super::error::ApiError;
 use super::form::{Parameters, invalid};
 use crate::calls::ConferenceOptions;
 use crate::engine::{AssignmentAnswer, Complaint, Consequence, ReservationInstruction};
+use crate::routing::ActivitySid;
 use crate::routing::command::ReservationChange;
 
 pub(super) const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
 pub(super) const CONFERENCE_EVENTS: [&str; 9] =
     ["start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"];
+pub(super) const DEQUEUE_RECORD: [&str; 2] = ["record-from-answer", "do-not-record"];
 pub(super) const METHODS: [&str; 2] = ["GET", "POST"];
 
 /// Codes of the alert log (`spec/rest.md` 6.3).
 const REJECT_ACTIVITY: u32 = 40_100;
 const CALL_FAILED: u32 = 40_113;
 const REDIRECT_FAILED: u32 = 40_122;
+const DEQUEUE_POST_WORK: u32 = 40_130;
 const DEQUEUE_FAILED: u32 = 40_133;
+const DEQUEUE_EVENTS: u32 = 40_134;
+const DEQUEUE_CALLBACK: u32 = 40_157;
 const CONFERENCE_POST_WORK: u32 = 40_143;
 const CONFERENCE_FAILED: u32 = 40_145;
 const SUPERVISE_STATE: u32 = 40_146;
@@ -65,7 +70,10 @@ pub(super) fn read(form: &Parameters, multi_task: bool) -> Result<Option<Reserva
                 let options = conference_options(form).map_err(Defect::or_under(CONFERENCE_FAILED))?;
                 Ok(Some(ReservationInstruction::Conference(Box::new(options))))
             }
-            "dequeue" => Err(later("dequeue", DEQUEUE_FAILED)),
+            "dequeue" => {
+                let options = dequeue_options(form, multi_task).map_err(Defect::or_under(DEQUEUE_FAILED))?;
+                Ok(Some(ReservationInstruction::Conference(Box::new(options))))
+            }
             "call" => Err(later("call", CALL_FAILED)),
             "redirect" => Err(later("redirect", REDIRECT_FAILED)),
             "supervise" => Err(later("supervise", SUPERVISE_STATE)),
@@ -208,6 +216,34 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
         sip_auth_username: filled("SipAuthUsername"),
         sip_auth_password: filled("SipAuthPassword"),
         jitter_buffer_size: word("JitterBufferSize", &["small", "medium", "large", "off"])?,
+        dequeue: false,
+    })
+}
+
+/// Parameters of the dequeue instruction: the worker is connected as by a conference that ends with either of both
+/// (`spec/voice.md` 3.3).
+fn dequeue_options(form: &Parameters, multi_task: bool) -> Result<ConferenceOptions, Defect> {
+    let filled = |name| form.filled(name).map(str::to_owned);
+    let activity = form.sid::<ActivitySid>("DequeuePostWorkActivitySid");
+    // With several tasks at once a worker has no activity to go back to, so it is ignored there.
+    if activity.map_err(Defect::under(DEQUEUE_POST_WORK))?.is_some() && !multi_task {
+        return Err(Defect::under(DEQUEUE_POST_WORK)(ApiError::unsupported("DequeuePostWorkActivitySid")));
+    }
+    form.url("DequeueStatusCallbackUrl").map_err(Defect::under(DEQUEUE_CALLBACK))?;
+    for name in ["DequeueStatusCallbackEvent", "DequeueStatusCallbackEvents"] {
+        form.words(name, &CALL_EVENTS).map_err(Defect::under(DEQUEUE_EVENTS))?;
+    }
+    let defaults = ConferenceOptions::default();
+    Ok(ConferenceOptions {
+        to: filled("DequeueTo"),
+        from: filled("DequeueFrom"),
+        timeout_secs: form.integer("DequeueTimeout", 1..=999)?.unwrap_or(defaults.timeout_secs),
+        record: form.word("DequeueRecord", &DEQUEUE_RECORD)?.filter(|word| *word != "do-not-record").map(str::to_owned),
+        beep: "false".to_owned(),
+        end_conference_on_exit: true,
+        end_conference_on_customer_exit: true,
+        dequeue: true,
+        ..defaults
     })
 }
 
@@ -264,7 +300,9 @@ mod tests {
             "ReservationStatus=timeout",
             "ReservationStatus=rejected&WorkerActivitySid=WK1",
             "Instruction=dance",
-            "Instruction=dequeue",
+            "Instruction=dequeue&DequeueTimeout=1000",
+            "Instruction=call",
+            "Instruction=redirect",
             "Instruction=supervise",
         ] {
             assert_eq!(read(&of(text), true).unwrap_err().error.code, 20001, "{text}");
@@ -306,6 +344,7 @@ mod tests {
             sip_auth_username: Some("u".to_owned()),
             sip_auth_password: Some("p".to_owned()),
             jitter_buffer_size: Some("off".to_owned()),
+            dequeue: false,
         };
         assert_eq!(conference_options(&of(text)), Ok(expected));
     }
@@ -364,6 +403,22 @@ mod tests {
     }
 
     #[test]
+    fn dequeue_connects_as_a_conference_that_ends_with_either_of_both() {
+        let answer = json!({ "instruction": "dequeue", "to": "client:dana", "record": "record-from-answer" });
+        let expected = ConferenceOptions {
+            to: Some("client:dana".to_owned()),
+            beep: "false".to_owned(),
+            end_conference_on_exit: true,
+            end_conference_on_customer_exit: true,
+            record: Some("record-from-answer".to_owned()),
+            dequeue: true,
+            ..ConferenceOptions::default()
+        };
+        let instruction = ReservationInstruction::Conference(Box::new(expected));
+        assert_eq!(answered(&answer).consequence, Consequence::Instruction(instruction));
+    }
+
+    #[test]
     fn answers_that_cannot_be_used_have_a_code_and_a_consequence() {
         let reject =
             Consequence::Instruction(ReservationInstruction::Change(ReservationChange::Reject { activity: None }));
@@ -373,6 +428,13 @@ mod tests {
             (json!({ "instruction": "dance" }), 55_555, Consequence::Nothing),
             (json!({ "instruction": 7 }), 55_555, Consequence::Nothing),
             (json!({ "instruction": "conference", "timeout": "soon" }), 40_145, Consequence::Cancel),
+            (json!({ "instruction": "dequeue", "timeout": "soon" }), 40_133, Consequence::Cancel),
+            (json!({ "instruction": "dequeue", "post_work_activity_sid": "Lunch" }), 40_130, Consequence::Cancel),
+            (json!({ "instruction": "dequeue", "status_callback_events": "born" }), 40_134, Consequence::Cancel),
+            (json!({ "instruction": "dequeue", "status_callback_url": "/here" }), 40_157, Consequence::Cancel),
+            (json!({ "instruction": "call" }), 40_113, Consequence::Cancel),
+            (json!({ "instruction": "redirect" }), 40_122, Consequence::Cancel),
+            (json!({ "instruction": "supervise" }), 40_146, Consequence::Cancel),
             (json!({ "instruction": "conference", "status_callback": "/here" }), 40_159, Consequence::Cancel),
             (json!({ "instruction": "conference", "post_work_activity_sid": "WA1" }), 40_143, Consequence::Cancel),
         ] {

@@ -260,6 +260,32 @@ async fn an_application_connects_a_caller() {
 }
 
 #[tokio::test]
+async fn an_application_takes_a_caller_out_of_the_queue() {
+    let programs = Programs::start(1.0).await;
+    let floor = programs.furnish().await;
+    let application = Application::start().await;
+    application.answers("dequeue", &json!({ "instruction": "dequeue", "timeout": "20" }));
+    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
+    ask(&programs, &floor, &application.url("dequeue"), "").await;
+    let call = programs.control(Method::POST, "/calls", json!({ "from": "+15551110000", "to": NUMBER })).await;
+    let task = until_asked(&programs, &application, "dequeue", 1).await[0].parameter("TaskSid").to_owned();
+    until_task(&programs, &floor, &task, "assigned").await;
+    let row = programs.get(&format!("{}/Tasks/{task}", floor.base)).await;
+    let attributes: Value = serde_json::from_str(&text(&row, "attributes")).unwrap();
+    assert!(attributes["worker_call_sid"].is_string(), "{attributes}");
+    assert_eq!(attributes.get("conference"), None, "the room is not the application's business");
+    // The caller's end is the end of the call, without being told so.
+    programs.hang_up(&text(&call, "call_sid")).await;
+    until_task(&programs, &floor, &task, "wrapping").await;
+    let worker = text(&attributes, "worker_call_sid");
+    programs
+        .until("the worker's leg ends too", async |programs: &Programs| {
+            (programs.phone_get(&format!("/Calls/{worker}.json")).await["status"] == "completed").then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_kill_between_the_reservation_and_the_answer_loses_and_doubles_nothing() {
     let mut programs = Programs::start(1.0).await;
     let floor = programs.furnish().await;

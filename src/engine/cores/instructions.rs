@@ -16,6 +16,20 @@ use crate::routing::{
 use super::super::request::ReservationInstruction;
 use super::{Cores, row_refs};
 
+/// Codes of the alert log for what one of the instructions that dial needs (`spec/voice.md` 3.11).
+struct Codes {
+    name: &'static str,
+    not_pending: u32,
+    caller_gone: u32,
+    no_call: u32,
+    no_to: u32,
+}
+
+const CONFERENCE: Codes =
+    Codes { name: "Conference", not_pending: 40_136, caller_gone: 40_144, no_call: 40_142, no_to: 40_137 };
+const DEQUEUE: Codes =
+    Codes { name: "Dequeue", not_pending: 40_135, caller_gone: 40_135, no_call: 40_140, no_to: 40_131 };
+
 impl Cores {
     /// Carries out an instruction as a whole or not at all.
     pub(super) fn instruct(
@@ -66,9 +80,10 @@ impl Cores {
     ) -> Result<Reply, Refusal> {
         let row = self.addressed(parent, reservation)?;
         let (task, worker, refs) = (row.task, row.worker, row_refs(row));
-        let not_pending = Refusal::InstructionNotPending { instruction: "Conference", reservation };
+        let codes = if options.dequeue { DEQUEUE } else { CONFERENCE };
+        let not_pending = Refusal::InstructionNotPending { instruction: codes.name, reservation };
         if row.status != ReservationStatus::Pending {
-            self.alert(40136, not_pending.to_string(), refs);
+            self.alert(codes.not_pending, not_pending.to_string(), refs);
             return Err(not_pending);
         }
         match self.calls.can_instruct(task, reservation) {
@@ -78,23 +93,23 @@ impl Cores {
                 return Ok(Reply::Task(task));
             }
             Instructable::AlreadyConnecting | Instructable::OtherConnecting => {
-                self.alert(40136, not_pending.to_string(), refs);
+                self.alert(codes.not_pending, not_pending.to_string(), refs);
                 return Err(not_pending);
             }
             Instructable::CallerGone => {
-                self.alert(40144, "the caller is gone".to_owned(), refs);
+                self.alert(codes.caller_gone, "the caller is gone".to_owned(), refs);
                 return Err(not_pending);
             }
             Instructable::NoCall => {
                 let reason = "the task has no call_sid".to_owned();
-                self.alert(40142, reason.clone(), refs);
+                self.alert(codes.no_call, reason.clone(), refs);
                 return Err(Refusal::Invalid { parameter: "Instruction", reason });
             }
         }
         let contact_uri = self.contact_uri(worker);
         if call.is_none() && options.to.is_none() && contact_uri.is_none() {
             let reason = "no To and the worker has no contact_uri".to_owned();
-            self.alert(40137, reason.clone(), refs);
+            self.alert(codes.no_to, reason.clone(), refs);
             return Err(Refusal::Invalid { parameter: "To", reason });
         }
         let options = options.clone();
