@@ -23,6 +23,7 @@ use crate::clock::{Clock, Entropy};
 use crate::engine::{self, Engine};
 use crate::http::{self, Limits, PublicUrl};
 use crate::notify::Hub;
+use crate::notify::assignment::{self, Applications, Callbacks};
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
@@ -127,6 +128,7 @@ pub struct Server {
     hub: Hub,
     shutdown: CancellationToken,
     listener: JoinHandle<()>,
+    callbacks: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone)]
@@ -152,6 +154,7 @@ impl Server {
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let templates = Templates::load(settings.templates_dir.as_deref())?;
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?;
+        let applications = Outbound::new(settings.outbound.clone(), assignment::ANSWER_LIMIT)?;
         let store = Store::open_with(&settings.database, settings.keys.clone()).await?;
         let phone = match &settings.phone {
             None => None,
@@ -190,6 +193,8 @@ impl Server {
             clock: clock.clone(),
             public_url: public_url.clone(),
         };
+        let ask = Applications { store: store.clone(), outbound: applications };
+        let callbacks = Callbacks::new(ask, clock.clone(), api::instruction::of_answer);
         let voice = voice::State {
             engine: engine.clone(),
             store: store.clone(),
@@ -208,8 +213,11 @@ impl Server {
         let router =
             api::router(api).merge(api::openapi::router()).merge(voice::router(voice)).merge(health_router(health));
         let shutdown = CancellationToken::new();
+        let assignments = engine.take_assignments();
+        let asking = assignments.map(|assignments| callbacks.run(assignments, engine.clone(), shutdown.clone()));
+        let callbacks = asking.map(tokio::spawn);
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
-        Ok(Self { address, engine, store, hub, shutdown, listener })
+        Ok(Self { address, engine, store, hub, shutdown, listener, callbacks })
     }
 
     /// Where the server listens.
@@ -235,6 +243,11 @@ impl Server {
         self.hub.close_all();
         if let Err(error) = self.listener.await {
             tracing::error!(%error, "the listener failed");
+        }
+        if let Some(callbacks) = self.callbacks
+            && let Err(error) = callbacks.await
+        {
+            tracing::error!(%error, "the sender of assignment callbacks failed");
         }
         self.engine.shutdown().await;
         self.store.close().await;

@@ -5,6 +5,7 @@
 //! [`router`], then `tasks`.
 
 mod activities;
+mod alerts;
 mod api_keys;
 mod auth;
 mod bridge;
@@ -16,6 +17,7 @@ mod events;
 mod explain;
 mod expressions;
 mod form;
+pub mod instruction;
 mod json;
 pub mod links;
 pub mod openapi;
@@ -160,6 +162,8 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}/Conference" => conference::fetch,
     GET "/Workspaces/{WorkspaceSid}/Events" => events::list,
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
+    GET "/Alerts" => alerts::list,
+    GET "/Alerts/{Sid}" => alerts::fetch,
 }
 
 routes! {

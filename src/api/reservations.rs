@@ -7,24 +7,20 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::form::{Form, Parameters, Query, invalid};
+use super::form::{Form, Parameters, Query};
+use super::instruction;
 use super::json::{date, versioned};
 use super::links::Place;
 use super::page::Paging;
 use super::scope::Scope;
-use crate::calls::ConferenceOptions;
 use crate::engine::Request;
-use crate::routing::command::{ReservationChange, ReservationParent};
-use crate::routing::{Command, ReservationSid, ReservationStatus};
+use crate::routing::command::ReservationParent;
+use crate::routing::{ReservationSid, ReservationStatus};
 use crate::store::lists::ReservationFilter;
 use crate::store::views::ReservationView;
 
 pub(super) const STATUSES: [&str; 8] =
     ["pending", "accepted", "rejected", "timeout", "canceled", "rescinded", "wrapping", "completed"];
-pub(super) const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
-pub(super) const CONFERENCE_EVENTS: [&str; 9] =
-    ["start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"];
-pub(super) const METHODS: [&str; 2] = ["GET", "POST"];
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let parent = existing_parent(&scope).await?;
@@ -60,127 +56,18 @@ pub(super) async fn change(
     form: &Parameters,
 ) -> Result<(), ApiError> {
     let if_match = scope.if_match()?;
-    match wanted(form)? {
-        Wanted::Nothing => {}
-        Wanted::Change(change) => {
-            let command = Command::UpdateReservation { parent, reservation, change, if_match };
-            scope.carry_out(command).await?;
+    match instruction::read(form, scope.workspace.multi_task_enabled) {
+        Ok(None) => {}
+        Ok(Some(instruction)) => {
+            scope.send(Request::Instruct { parent, reservation, instruction, if_match }).await?;
         }
-        Wanted::Conference => {
-            if form.filled("PostWorkActivitySid").is_some() {
-                let error = post_work_activity(scope.workspace.multi_task_enabled);
-                scope.alert(40143, &error.message, reservation).await;
-                return Err(error);
+        Err(defect) => {
+            if let Some(code) = defect.code {
+                scope.alert(code, &defect.error.message, reservation).await;
             }
-            let options = conference_options(form)?;
-            if let Some(version) = if_match {
-                let row = scope.state.store.reservation(scope.sid(), parent, reservation).await?;
-                if u64::try_from(scope.found(row)?.version) != Ok(version) {
-                    return Err(ApiError::precondition_failed());
-                }
-            }
-            scope.send(Request::Conference { parent, reservation, options }).await?;
-        }
-        Wanted::UnknownInstruction => {
-            let error = invalid("Instruction", form.text("Instruction").unwrap_or_default(), "a known instruction");
-            scope.alert(55555, &error.message, reservation).await;
-            return Err(error);
+            return Err(defect.error);
         }
     }
-    Ok(())
-}
-
-/// What an update asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Wanted {
-    Nothing,
-    Change(ReservationChange),
-    Conference,
-    UnknownInstruction,
-}
-
-fn wanted(form: &Parameters) -> Result<Wanted, ApiError> {
-    let reject = || Ok(ReservationChange::Reject { activity: form.sid("WorkerActivitySid")? });
-    if let Some(instruction) = form.filled("Instruction") {
-        return match instruction.to_ascii_lowercase().as_str() {
-            "accept" => Ok(Wanted::Change(ReservationChange::Accept)),
-            "reject" => reject().map(Wanted::Change),
-            "conference" => Ok(Wanted::Conference),
-            known @ ("dequeue" | "call" | "redirect" | "supervise") => {
-                Err(ApiError::unsupported(&format!("Instruction {known}")))
-            }
-            _ => Ok(Wanted::UnknownInstruction),
-        };
-    }
-    let Some(status) = form.filled("ReservationStatus") else { return Ok(Wanted::Nothing) };
-    match form.word("ReservationStatus", &["accepted", "rejected", "wrapping", "completed"])? {
-        Some("accepted") => Ok(Wanted::Change(ReservationChange::Accept)),
-        Some("rejected") => reject().map(Wanted::Change),
-        Some("wrapping") => Ok(Wanted::Change(ReservationChange::Wrap)),
-        Some("completed") => Ok(Wanted::Change(ReservationChange::Complete)),
-        _ => Err(invalid("ReservationStatus", status, "a status that can be asked for")),
-    }
-}
-
-fn post_work_activity(multi_task_enabled: bool) -> ApiError {
-    if multi_task_enabled {
-        ApiError::invalid("PostWorkActivitySid is not allowed in a workspace with MultiTaskEnabled")
-    } else {
-        ApiError::unsupported("PostWorkActivitySid")
-    }
-}
-
-/// Parameters of the conference instruction (TaskRouter: Update a Reservation).
-fn conference_options(form: &Parameters) -> Result<ConferenceOptions, ApiError> {
-    let defaults = ConferenceOptions::default();
-    let filled = |name| form.filled(name).map(str::to_owned);
-    let word = |name, words| form.word(name, words).map(|word| word.map(str::to_owned));
-    check_callbacks(form)?;
-    Ok(ConferenceOptions {
-        to: filled("To"),
-        from: filled("From"),
-        timeout_secs: form.integer("Timeout", 1..=600)?.unwrap_or(defaults.timeout_secs),
-        muted: form.boolean("Muted")?.unwrap_or(defaults.muted),
-        beep: word("Beep", &["true", "false", "onEnter", "onExit"])?.unwrap_or(defaults.beep),
-        start_conference_on_enter: form
-            .boolean("StartConferenceOnEnter")?
-            .unwrap_or(defaults.start_conference_on_enter),
-        end_conference_on_exit: form.boolean("EndConferenceOnExit")?.unwrap_or(defaults.end_conference_on_exit),
-        end_conference_on_customer_exit: form
-            .boolean("EndConferenceOnCustomerExit")?
-            .unwrap_or(defaults.end_conference_on_customer_exit),
-        beep_on_customer_entrance: form
-            .boolean("BeepOnCustomerEntrance")?
-            .unwrap_or(defaults.beep_on_customer_entrance),
-        // An empty address is silence, not the default music.
-        wait_url: form.url("WaitUrl")?,
-        wait_method: word("WaitMethod", &METHODS)?,
-        early_media: form.boolean("EarlyMedia")?.unwrap_or(defaults.early_media),
-        max_participants: form.integer("MaxParticipants", 2..=250)?,
-        record: word("Record", &["true", "false", "record-from-answer"])?,
-        recording_channels: word("RecordingChannels", &["mono", "dual"])?,
-        conference_record: word("ConferenceRecord", &["true", "false", "record-from-start", "do-not-record"])?,
-        conference_trim: word("ConferenceTrim", &["trim-silence", "do-not-trim"])?,
-        region: filled("Region"),
-        sip_auth_username: filled("SipAuthUsername"),
-        sip_auth_password: filled("SipAuthPassword"),
-        jitter_buffer_size: word("JitterBufferSize", &["small", "medium", "large", "off"])?,
-    })
-}
-
-/// Callbacks to the application are not relayed yet; mistakes in them are answered all the same.
-fn check_callbacks(form: &Parameters) -> Result<(), ApiError> {
-    for (name, method) in [
-        ("StatusCallback", "StatusCallbackMethod"),
-        ("RecordingStatusCallback", "RecordingStatusCallbackMethod"),
-        ("ConferenceStatusCallback", "ConferenceStatusCallbackMethod"),
-        ("ConferenceRecordingStatusCallback", "ConferenceRecordingStatusCallbackMethod"),
-    ] {
-        form.url(name)?;
-        form.word(method, &METHODS)?;
-    }
-    form.words("StatusCallbackEvent", &CALL_EVENTS)?;
-    form.words("ConferenceStatusCallbackEvent", &CONFERENCE_EVENTS)?;
     Ok(())
 }
 
@@ -229,105 +116,4 @@ pub(super) fn render(place: &Place, parent: ReservationParent, row: &Reservation
             "worker": place.url(&format!("/Workers/{}", row.worker_sid)),
         },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(text: &str) -> Parameters {
-        Parameters::parse(text.as_bytes())
-    }
-
-    #[test]
-    fn an_update_asks_for_a_status_or_an_instruction() {
-        let activity = "WA0123456789abcdef0123456789abcdef";
-        let reject = |activity: Option<&str>| {
-            Wanted::Change(ReservationChange::Reject { activity: activity.map(|sid| sid.parse().unwrap()) })
-        };
-        for (text, expected) in [
-            ("", Wanted::Nothing),
-            ("WorkerActivitySid=", Wanted::Nothing),
-            ("ReservationStatus=accepted", Wanted::Change(ReservationChange::Accept)),
-            ("ReservationStatus=wrapping", Wanted::Change(ReservationChange::Wrap)),
-            ("ReservationStatus=completed", Wanted::Change(ReservationChange::Complete)),
-            ("ReservationStatus=rejected", reject(None)),
-            (&format!("ReservationStatus=rejected&WorkerActivitySid={activity}"), reject(Some(activity))),
-            (&format!("Instruction=reject&WorkerActivitySid={activity}"), reject(Some(activity))),
-            ("Instruction=accept", Wanted::Change(ReservationChange::Accept)),
-            ("Instruction=Conference&ReservationStatus=completed", Wanted::Conference),
-            ("Instruction=dance", Wanted::UnknownInstruction),
-        ] {
-            assert_eq!(wanted(&of(text)), Ok(expected), "{text}");
-        }
-        for text in [
-            "ReservationStatus=pending",
-            "ReservationStatus=timeout",
-            "ReservationStatus=rejected&WorkerActivitySid=WK1",
-            "Instruction=dequeue",
-            "Instruction=supervise",
-        ] {
-            assert_eq!(wanted(&of(text)).unwrap_err().code, 20001, "{text}");
-        }
-    }
-
-    #[test]
-    fn conference_parameters_have_the_documented_defaults() {
-        assert_eq!(conference_options(&of("Instruction=conference")), Ok(ConferenceOptions::default()));
-    }
-
-    #[test]
-    fn conference_parameters_are_read() {
-        let text = "To=client:dana&From=%2B15550100&Timeout=20&Muted=true&Beep=onenter&StartConferenceOnEnter=false\
-            &EndConferenceOnExit=true&EndConferenceOnCustomerExit=true&BeepOnCustomerEntrance=false&WaitUrl=\
-            &WaitMethod=get&EarlyMedia=false&MaxParticipants=5&Record=record-from-answer&RecordingChannels=dual\
-            &ConferenceRecord=record-from-start&ConferenceTrim=do-not-trim&Region=ie1&SipAuthUsername=u\
-            &SipAuthPassword=p&JitterBufferSize=off&StatusCallback=https://a.example&StatusCallbackEvent=answered\
-            &StatusCallbackEvent=ringing,completed&ConferenceStatusCallbackEvent=start%20end%20join";
-        let expected = ConferenceOptions {
-            to: Some("client:dana".to_owned()),
-            from: Some("+15550100".to_owned()),
-            timeout_secs: 20,
-            muted: true,
-            beep: "onEnter".to_owned(),
-            start_conference_on_enter: false,
-            end_conference_on_exit: true,
-            end_conference_on_customer_exit: true,
-            beep_on_customer_entrance: false,
-            wait_url: Some(String::new()),
-            wait_method: Some("GET".to_owned()),
-            early_media: false,
-            max_participants: Some(5),
-            record: Some("record-from-answer".to_owned()),
-            recording_channels: Some("dual".to_owned()),
-            conference_record: Some("record-from-start".to_owned()),
-            conference_trim: Some("do-not-trim".to_owned()),
-            region: Some("ie1".to_owned()),
-            sip_auth_username: Some("u".to_owned()),
-            sip_auth_password: Some("p".to_owned()),
-            jitter_buffer_size: Some("off".to_owned()),
-        };
-        assert_eq!(conference_options(&of(text)), Ok(expected));
-    }
-
-    #[test]
-    fn wrong_conference_parameters_are_named() {
-        for (name, value) in [
-            ("Timeout", "601"),
-            ("Muted", "perhaps"),
-            ("Beep", "loud"),
-            ("WaitUrl", "music.mp3"),
-            ("WaitMethod", "PUT"),
-            ("MaxParticipants", "1"),
-            ("StatusCallback", "ftp://a"),
-            ("StatusCallbackEvent", "finished"),
-            ("ConferenceStatusCallbackMethod", "HEAD"),
-            ("ConferenceStatusCallbackEvent", "start,explode"),
-            ("JitterBufferSize", "huge"),
-        ] {
-            let error = conference_options(&of(&format!("{name}={value}"))).unwrap_err();
-            assert_eq!(error.code, 20001);
-            assert!(error.message.starts_with(&format!("Invalid {name}: ")), "{}", error.message);
-        }
-    }
 }

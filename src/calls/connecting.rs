@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 
 use super::interface::{CallSid, CallStatus, ConferenceOptions, Output, PhoneCommand, Role};
 use super::machine::Machine;
-use super::policy::{ALERT_FROM_MISSING, ALERT_TO_MISSING, CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS};
+use super::policy::{
+    ALERT_DEQUEUE_FROM, ALERT_DEQUEUE_TO, ALERT_FROM_MISSING, ALERT_TO_MISSING, CODE_BUSY, CODE_NO_ANSWER,
+    LONGEST_RING_SECS, MOST_LEGS,
+};
 use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -43,10 +46,12 @@ impl Machine<'_> {
         self.outputs.push(Output::BeginConnecting(reservation));
         let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let Some(to) = given(options.to.as_deref()).or_else(|| given(contact_uri)) else {
-            return self.refuse(reservation, ALERT_TO_MISSING, "the instruction and the worker name nobody to dial");
+            let code = if options.dequeue { ALERT_DEQUEUE_TO } else { ALERT_TO_MISSING };
+            return self.refuse(reservation, code, "the instruction and the worker name nobody to dial");
         };
         let Some(from) = given(options.from.as_deref()).or_else(|| given(Some(&self.task.to))) else {
-            return self.refuse(reservation, ALERT_FROM_MISSING, "the instruction and the task give no caller ID");
+            let code = if options.dequeue { ALERT_DEQUEUE_FROM } else { ALERT_FROM_MISSING };
+            return self.refuse(reservation, code, "the instruction and the task give no caller ID");
         };
         let mut options = options.clone();
         options.timeout_secs = options.timeout_secs.min(LONGEST_RING_SECS);
@@ -154,6 +159,13 @@ impl Machine<'_> {
     }
 
     fn merge_attributes(&mut self, index: usize) {
+        if self.task.options.as_ref().is_some_and(|options| options.dequeue) {
+            if let Some(call) = &self.task.legs[index].call {
+                let worker = ("worker_call_sid".to_owned(), Value::from(call.0.as_str()));
+                self.outputs.push(Output::MergeAttributes(Map::from_iter([worker])));
+            }
+            return;
+        }
         let mut participants = Map::new();
         if let Some(call) = &self.task.legs[index].call {
             participants.insert("worker".to_owned(), Value::from(call.0.as_str()));

@@ -205,6 +205,9 @@ pub struct ConferenceOptions {
     pub sip_auth_username: Option<String>,
     pub sip_auth_password: Option<String>,
     pub jitter_buffer_size: Option<String>,
+    /// It is the dequeue instruction: the same room, but its trace in the attributes is `worker_call_sid`.
+    #[serde(default)]
+    pub dequeue: bool,
 }
 
 impl Default for ConferenceOptions {
@@ -231,6 +234,7 @@ impl Default for ConferenceOptions {
             sip_auth_username: None,
             sip_auth_password: None,
             jitter_buffer_size: None,
+            dequeue: false,
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use super::documents::NextDocument;
 use super::interface::{CallStatus, Input, Output, PhoneCommand, Role, RoomEvent};
-use super::policy::{ALERT_PHONE_SYSTEM, MOST_PAST_ROOMS, Policy};
+use super::policy::{ALERT_DEQUEUE_PHONE_SYSTEM, ALERT_PHONE_SYSTEM, MOST_PAST_ROOMS, Policy};
 use super::voice_task::{Abort, CallerEnd, Deadlines, Errand, LegState, Phase, VoiceState, VoiceTask};
 use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, Timestamp};
@@ -180,7 +180,9 @@ impl Machine<'_> {
     }
 
     pub(super) fn alert(&mut self, message: String, reservation: Option<ReservationSid>) {
-        self.outputs.push(Output::Alert { code: ALERT_PHONE_SYSTEM, message, reservation });
+        let dequeues = self.task.options.as_ref().is_some_and(|options| options.dequeue);
+        let code = if dequeues { ALERT_DEQUEUE_PHONE_SYSTEM } else { ALERT_PHONE_SYSTEM };
+        self.outputs.push(Output::Alert { code, message, reservation });
     }
 
     pub(super) fn fetch_caller(&mut self) {

@@ -76,6 +76,12 @@ pub const ALERT_TO_MISSING: u32 = 40_137;
 pub const ALERT_FROM_MISSING: u32 = 40_138;
 /// Alert: the phone system did not do what the instruction needs.
 pub const ALERT_PHONE_SYSTEM: u32 = 40_145;
+/// The same of the dequeue instruction.
+pub const ALERT_DEQUEUE_TO: u32 = 40_131;
+/// The same of the dequeue instruction.
+pub const ALERT_DEQUEUE_FROM: u32 = 40_132;
+/// The same of the dequeue instruction.
+pub const ALERT_DEQUEUE_PHONE_SYSTEM: u32 = 40_133;
 /// Most legs that are remembered for one task; older ended ones are dropped first.
 pub const MOST_LEGS: usize = 24;
 /// Most rooms of earlier attempts whose late news is recognised.

@@ -15,7 +15,7 @@ use crate::routing::{EventKind, EventRecord, MeasuredWait, Reply, Timestamp};
 use crate::store::{Error as StoreError, Store};
 
 use super::Limits;
-use super::cores::Cores;
+use super::cores::{Assignment, Cores};
 use super::outbox::Outbox;
 use super::request::{Error, Request};
 use super::witness::Witnesses;
@@ -67,9 +67,20 @@ pub(super) struct Surroundings {
     pub(super) clock: Clock,
     pub(super) entropy: Entropy,
     pub(super) outbox: Outbox,
+    pub(super) assignments: mpsc::UnboundedSender<Assignment>,
     pub(super) limits: Limits,
     pub(super) witnesses: Witnesses,
     pub(super) shutdown: CancellationToken,
+}
+
+impl Surroundings {
+    /// Has applications asked about reservations that are on disk.
+    pub(super) fn hand_over(&self, assignments: Vec<Assignment>) {
+        for assignment in assignments {
+            // Closed only while the server stops; the callbacks stay on disk for the next start.
+            let _ = self.assignments.send(assignment);
+        }
+    }
 }
 
 /// Owns one workspace until it ends: the only place where its state changes.
@@ -114,6 +125,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             counted.iter().for_each(count);
             cores.take_waits().iter().for_each(measure);
             around.outbox.add(cores.sid(), errands);
+            around.hand_over(cores.take_assignments());
             around.witnesses.tell(cores.workspace(), &witnessed, now);
         }
         for (reply, outcome) in replies {

@@ -3,24 +3,27 @@
 //! Still pure: no I/O, no clock; public so that simulations can drive it. The actor calls [`Cores::carry_out`] for each
 //! request of a batch and then takes everything that is to be written with [`Cores::take_batch`]. Start with [`Cores::carry_out`].
 
+#[path = "cores/assignments.rs"]
+mod assignments;
+#[path = "cores/instructions.rs"]
+mod instructions;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::calls::voice_task::VoiceTask;
-use crate::calls::{
-    CallSid, Calls, ConferenceOptions, Input, Instructable, Output, PhoneCommand, VoiceChange, VoiceState,
-};
+use crate::calls::{Calls, Input, Output, PhoneCommand, VoiceChange, VoiceState};
 use crate::routing::command::{ChannelName, Instruction, NewTask, NewWorkspace, ReservationParent};
 use crate::routing::defect::defect;
 use crate::routing::{
     AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, Reservation,
-    ReservationSid, ReservationStatus, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid,
-    Workspace, WorkspaceSid,
+    ReservationSid, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid, Workspace,
+    WorkspaceSid,
 };
-use crate::store::{Alert, Batch, Loaded, OutboxRow, VoiceRecord, VoiceTaskRow};
+use crate::store::{Alert, Batch, Loaded, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
+
+pub use assignments::Assignment;
 
 use super::limits::Limits;
 use super::moment::Moments;
@@ -86,6 +89,14 @@ pub struct Cores {
     errands: Vec<Errand>,
     errands_done: Vec<(TaskSid, u32)>,
     alerts: Vec<Alert>,
+    /// Reservations whose assignment callback has no outcome yet, on disk.
+    open_callbacks: BTreeSet<ReservationSid>,
+    /// Those that are new, not on disk yet.
+    callbacks_opened: Vec<OpenCallback>,
+    /// Those that are over, still on disk.
+    callbacks_closed: Vec<ReservationSid>,
+    /// Those of the last batch, to be sent once it is on disk.
+    callbacks_to_send: Vec<ReservationSid>,
     waits: Vec<MeasuredWait>,
     /// Calls of tasks that are gone, and when they are forgotten.
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
@@ -132,6 +143,7 @@ impl Cores {
         for task in tasks {
             cores.note_leftover(task);
         }
+        cores.open_callbacks = loaded.open_callbacks.iter().map(|callback| callback.reservation).collect();
         Ok((cores, errands))
     }
 
@@ -148,6 +160,10 @@ impl Cores {
             errands: Vec::new(),
             errands_done: Vec::new(),
             alerts: Vec::new(),
+            open_callbacks: BTreeSet::new(),
+            callbacks_opened: Vec::new(),
+            callbacks_closed: Vec::new(),
+            callbacks_to_send: Vec::new(),
             waits: Vec::new(),
             leftovers: BTreeSet::new(),
             limits: Limits::default(),
@@ -220,11 +236,14 @@ impl Cores {
                 Ok(reply)
             }
             Request::EnqueueCall { .. } => self.enqueue_call(request, sids),
-            Request::Conference { parent, reservation, options } => {
-                self.instruct(*parent, *reservation, None, options, sids)
+            Request::Instruct { parent, reservation, instruction, if_match } => {
+                self.instruct(*parent, *reservation, instruction, *if_match, sids)
             }
             Request::WorkerCall { reservation, call, options } => {
-                self.instruct(ReservationParent::Any, *reservation, Some(call), options, sids)
+                self.connect(ReservationParent::Any, *reservation, Some(call), options, sids)
+            }
+            Request::AssignmentAnswered { reservation, answer } => {
+                Ok(self.answer_assignment(*reservation, answer, sids))
             }
             Request::Call { task, input } => {
                 if let Input::CommandDone { number, .. } = input {
@@ -300,78 +319,6 @@ impl Cores {
             return Ok(());
         }
         Err(Refusal::VoiceQueueFull { workflow, limit })
-    }
-
-    /// The conference instruction, by request (`call` is `None`) or by a leg of the worker's own phone.
-    fn instruct(
-        &mut self,
-        parent: ReservationParent,
-        reservation: ReservationSid,
-        call: Option<&CallSid>,
-        options: &ConferenceOptions,
-        sids: &mut dyn SidSource,
-    ) -> Result<Reply, Refusal> {
-        let row = self.workspace.reservation(reservation).ok_or(Refusal::NotFound)?;
-        let (task, worker) = (row.task, row.worker);
-        let fits = match parent {
-            ReservationParent::Task(parent) => task == parent,
-            ReservationParent::Worker(parent) => worker == parent,
-            ReservationParent::Any => true,
-        };
-        if !fits {
-            return Err(Refusal::NotFound);
-        }
-        let not_pending = Refusal::InstructionNotPending { instruction: "Conference", reservation };
-        if row.status != ReservationStatus::Pending {
-            self.alert(40136, not_pending.to_string(), row_refs(row));
-            return Err(not_pending);
-        }
-        match self.calls.can_instruct(task, reservation) {
-            Instructable::Yes => {}
-            // The same instruction again, by a double click or a client's retry (V29); or the same leg's webhook.
-            Instructable::AlreadyConnecting if self.is_same_leg(task, reservation, call) => {
-                return Ok(Reply::Task(task));
-            }
-            Instructable::AlreadyConnecting | Instructable::OtherConnecting => {
-                self.alert(40136, not_pending.to_string(), row_refs(row));
-                return Err(not_pending);
-            }
-            Instructable::CallerGone => {
-                self.alert(40144, "the caller is gone".to_owned(), row_refs(row));
-                return Err(not_pending);
-            }
-            Instructable::NoCall => {
-                let reason = "the task has no call_sid".to_owned();
-                self.alert(40142, reason.clone(), row_refs(row));
-                return Err(Refusal::Invalid { parameter: "Instruction", reason });
-            }
-        }
-        let contact_uri = self.contact_uri(worker);
-        if call.is_none() && options.to.is_none() && contact_uri.is_none() {
-            let reason = "no To and the worker has no contact_uri".to_owned();
-            self.alert(40137, reason.clone(), row_refs(row));
-            return Err(Refusal::Invalid { parameter: "To", reason });
-        }
-        let options = options.clone();
-        let input = match call {
-            None => Input::Instruct { reservation, worker, contact_uri, options },
-            Some(call) => Input::WorkerCalled { reservation, worker, call: call.clone(), options },
-        };
-        self.run(VecDeque::from([(task, input)]), sids);
-        Ok(Reply::Task(task))
-    }
-
-    /// Whether a repeated instruction means the leg that is being connected: any repetition of the REST instruction
-    /// does, a leg of the worker's own phone only if it is that leg.
-    fn is_same_leg(&self, task: TaskSid, reservation: ReservationSid, call: Option<&CallSid>) -> bool {
-        let Some(call) = call else { return true };
-        let leg = self.calls.task(task).and_then(|record| record.worker_leg(reservation));
-        leg.is_some_and(|leg| leg.call.as_ref() == Some(call))
-    }
-
-    fn contact_uri(&self, worker: WorkerSid) -> Option<String> {
-        let attributes: Value = serde_json::from_str(&self.workspace.worker(worker)?.attributes).ok()?;
-        attributes.get("contact_uri")?.as_str().filter(|uri| !uri.trim().is_empty()).map(str::to_owned)
     }
 
     /// Feeds inputs to the calls core and carries out what it wants, until neither core has anything left to say.
@@ -454,6 +401,7 @@ impl Cores {
     fn absorb(&mut self, mut done: Done, asked: Option<&Command>) -> VecDeque<(TaskSid, Input)> {
         let mut inputs = VecDeque::new();
         for event in &done.events {
+            self.note_reservation(event);
             let Some(task) = event.about.task.filter(|task| self.calls.task(*task).is_some()) else { continue };
             let input = match event.kind {
                 EventKind::ReservationRejected
@@ -515,6 +463,7 @@ impl Cores {
         batch.events = std::mem::take(&mut self.events);
         batch.outbox_done = std::mem::take(&mut self.errands_done);
         batch.alerts = std::mem::take(&mut self.alerts);
+        (batch.callbacks_opened, batch.callbacks_closed) = self.take_callbacks();
         for alert in &mut batch.alerts {
             alert.sid = AlertSid::fresh(sids, self.now);
         }
@@ -588,6 +537,7 @@ impl Cores {
 }
 
 /// Whom an alert concerns.
+#[derive(Clone, Copy)]
 struct Refs {
     task: Option<TaskSid>,
     reservation: Option<ReservationSid>,

@@ -36,8 +36,9 @@ use cores::Cores;
 use outbox::Outbox;
 use witness::Witnesses;
 
+pub use cores::Assignment;
 pub use limits::Limits;
-pub use request::{Error, Request};
+pub use request::{AssignmentAnswer, Complaint, Consequence, Error, Request, ReservationInstruction};
 pub use witness::Witness;
 
 /// Requests that may wait for one workspace.
@@ -76,6 +77,7 @@ struct Inner {
     workspaces: RwLock<BTreeMap<WorkspaceSid, mpsc::Sender<Call>>>,
     tracker: TaskTracker,
     outbox_shutdown: CancellationToken,
+    assignments: std::sync::Mutex<Option<mpsc::UnboundedReceiver<Assignment>>>,
 }
 
 impl Engine {
@@ -98,14 +100,16 @@ impl Engine {
         entropy: Entropy,
     ) -> Result<Self, StartError> {
         let (outbox, committed) = Outbox::new();
+        let (assignments, to_ask) = mpsc::unbounded_channel();
         let witnesses = Witnesses::default();
         let shutdown = CancellationToken::new();
-        let around = Surroundings { store, clock, entropy, outbox, limits, witnesses, shutdown };
+        let around = Surroundings { store, clock, entropy, outbox, assignments, limits, witnesses, shutdown };
         let engine = Self(Arc::new(Inner {
             around,
             workspaces: RwLock::new(BTreeMap::new()),
             tracker: TaskTracker::new(),
             outbox_shutdown: CancellationToken::new(),
+            assignments: std::sync::Mutex::new(Some(to_ask)),
         }));
         for workspace in engine.0.around.store.workspaces().await? {
             if let Some(cores) = engine.load(workspace).await? {
@@ -203,6 +207,13 @@ impl Engine {
         answer.await.map_err(|_| Error::Unavailable)
     }
 
+    /// The reservations whose applications are to be asked, each one after its commit, those of before the start first;
+    /// bounded by what is open on disk. There is one who asks, so there is only one to take.
+    #[must_use]
+    pub fn take_assignments(&self) -> Option<mpsc::UnboundedReceiver<Assignment>> {
+        self.0.assignments.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     async fn fingerprint(&self, workspace: WorkspaceSid) -> Result<u64, Error> {
         self.look_at_cores(workspace, |cores, _| cores.fingerprint()).await
     }
@@ -238,6 +249,7 @@ impl Engine {
         cores.keep_within(around.limits);
         cores.look_at_calls(cores.moment(now));
         around.outbox.add(workspace, errands);
+        around.hand_over(cores.open_assignments());
         Ok(Some(cores))
     }
 

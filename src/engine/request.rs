@@ -1,7 +1,7 @@
 //! What the outer layers ask of a workspace, and the errors they can get.
 
 use crate::calls::{CallSid, ConferenceOptions, Input, Park};
-use crate::routing::command::ReservationParent;
+use crate::routing::command::{ReservationChange, ReservationParent};
 use crate::routing::{Command, Refusal, ReservationSid, TaskSid, WorkflowSid};
 
 /// One request to a workspace: carried out as a whole, answered after it is on disk.
@@ -28,14 +28,23 @@ pub enum Request {
         /// What came with `<Enqueue>`.
         park: Park,
     },
-    /// The conference instruction on a reservation.
-    Conference {
+    /// An instruction for a reservation, by REST or by the agents' SDK.
+    Instruct {
         /// Through which parent it was addressed.
         parent: ReservationParent,
         /// Which reservation.
         reservation: ReservationSid,
-        /// Parameters.
-        options: ConferenceOptions,
+        /// What is to be done.
+        instruction: ReservationInstruction,
+        /// Version the instruction is meant for.
+        if_match: Option<u64>,
+    },
+    /// The outcome of an assignment callback.
+    AssignmentAnswered {
+        /// Which reservation.
+        reservation: ReservationSid,
+        /// What the application answered, or that it did not.
+        answer: AssignmentAnswer,
     },
     /// The worker's own phone placed a leg that accepts the reservation.
     WorkerCall {
@@ -53,6 +62,44 @@ pub enum Request {
         /// What happened.
         input: Input,
     },
+}
+
+/// What is to be done with a reservation, whoever says so (`spec/voice.md` 3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReservationInstruction {
+    /// A change of its status alone: accept, reject, wrap, complete.
+    Change(ReservationChange),
+    /// The worker is dialled into a room with the caller.
+    Conference(Box<ConferenceOptions>),
+}
+
+/// What follows from an assignment callback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignmentAnswer {
+    /// What was wrong, for the alert log.
+    pub complaints: Vec<Complaint>,
+    /// What becomes of the reservation.
+    pub consequence: Consequence,
+}
+
+/// Something that a user should know, under one of Twilio's codes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// Twilio's debugger code (`spec/rest.md` 6.3).
+    pub code: u32,
+    /// What happened, readable.
+    pub message: String,
+}
+
+/// What becomes of a reservation after its callback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Consequence {
+    /// It stays pending: the application decides later, by REST.
+    Nothing,
+    /// The application's instruction is carried out.
+    Instruction(ReservationInstruction),
+    /// It is canceled, and the task is offered anew.
+    Cancel,
 }
 
 /// Why a request was not carried out.

@@ -1,4 +1,4 @@
-//! Removes events and statistics once they are 30 days old, a little at a time.
+//! Removes events, statistics and alerts once they are 30 days old, a little at a time.
 //!
 //! What is old is decided here, how rows are removed is the store's. Answers reach back 30 days exactly; what is removed
 //! is a little older, so that no answer ever meets a window that is being removed. Start with [`run`].
@@ -53,11 +53,25 @@ pub(super) async fn sweep(around: &Surroundings, breath: Duration) -> Result<usi
                 break;
             }
             total += removed;
-            counter!("taskrouter_expired_rows_total").increment(u64::try_from(removed).unwrap_or(u64::MAX));
-            tokio::time::sleep(breath).await;
+            rest(removed, breath).await;
+        }
+    }
+    for account in around.store.accounts().await? {
+        while !around.shutdown.is_cancelled() {
+            let removed = around.store.remove_expired_alerts(account.sid, before, PORTION).await?;
+            if removed == 0 {
+                break;
+            }
+            total += removed;
+            rest(removed, breath).await;
         }
     }
     Ok(total)
+}
+
+async fn rest(removed: usize, breath: Duration) {
+    counter!("taskrouter_expired_rows_total").increment(u64::try_from(removed).unwrap_or(u64::MAX));
+    tokio::time::sleep(breath).await;
 }
 
 fn oldest_kept(now: Timestamp) -> Timestamp {

@@ -170,7 +170,8 @@ impl Bench {
 
     async fn instruct(&self, reservation: ReservationSid) -> Result<Reply, Error> {
         let options = ConferenceOptions { end_conference_on_exit: true, ..ConferenceOptions::default() };
-        let request = Request::Conference { parent: ReservationParent::Any, reservation, options };
+        let instruction = ReservationInstruction::Conference(Box::new(options));
+        let request = Request::Instruct { parent: ReservationParent::Any, reservation, instruction, if_match: None };
         self.engine.send(self.workspace, request).await
     }
 
@@ -302,7 +303,7 @@ async fn deadlines_go_on_after_a_restart() {
 async fn time_goes_on_after_a_restart_with_a_clock_that_was_set_back() {
     let mut bench = Bench::start().await;
     let (workflow, _) = bench.furnish().await;
-    bench.clock.advance(Duration::from_secs(60));
+    bench.clock.advance(Duration::from_mins(1));
     let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
     let Reply::Task(task) = bench.routing(Command::CreateTask(new.clone())).await else { panic!("a task") };
     let offered = bench.reservation_of(task).await.created_at;
@@ -649,6 +650,116 @@ async fn events_and_statistics_are_kept_for_thirty_days() {
     sweep().await;
     assert_eq!((kept().await, created().await), (20, 20));
     bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn alerts_are_kept_for_thirty_days() {
+    const DAY: Duration = Duration::from_hours(24);
+    let bench = Bench::start().await;
+    let around = &bench.engine.0.around;
+    let account = AccountSid::from_bits(1);
+    for number in 0..3 {
+        let alert = crate::store::Alert {
+            sid: crate::routing::AlertSid::from_bits(number),
+            account,
+            workspace: None,
+            code: 40_005,
+            message: "nothing".to_owned(),
+            task: None,
+            reservation: None,
+            worker: None,
+            at: bench.clock.now(),
+        };
+        around.store.alert(alert).await.unwrap();
+        bench.clock.advance(DAY);
+    }
+    let sweep = async || retention::sweep(around, Duration::ZERO).await.unwrap();
+    let kept = async || around.store.alerts(account, 10).await.unwrap().len();
+    bench.clock.advance(27 * DAY);
+    sweep().await;
+    assert_eq!(kept().await, 3, "the first one is 30 days old to the moment");
+    bench.clock.advance(Duration::from_secs(3_601));
+    sweep().await;
+    assert_eq!(kept().await, 2);
+}
+
+/// A workflow that asks an application, and the assignments that are handed over.
+async fn asking(bench: &Bench) -> (WorkflowSid, tokio::sync::mpsc::UnboundedReceiver<Assignment>) {
+    let (workflow, _) = bench.furnish().await;
+    let update = crate::routing::command::WorkflowUpdate {
+        assignment_callback_url: Some(Some("https://app.example/assignment".to_owned())),
+        ..crate::routing::command::WorkflowUpdate::default()
+    };
+    bench.routing(Command::UpdateWorkflow(workflow, update)).await;
+    (workflow, bench.engine.take_assignments().expect("nobody has taken them"))
+}
+
+#[tokio::test]
+async fn an_assignment_is_open_until_its_answer_and_answered_once() {
+    let mut bench = Bench::start().await;
+    let (workflow, mut assignments) = asking(&bench).await;
+    let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+    let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
+    let reservation = bench.reservation_of(task).await.sid;
+    let handed = assignments.try_recv().expect("it is handed over after the commit");
+    assert_eq!((handed.reservation, handed.opened_at), (reservation, START));
+    let open = async |bench: &Bench| -> Vec<ReservationSid> {
+        bench.loaded().await.open_callbacks.iter().map(|callback| callback.reservation).collect()
+    };
+    assert_eq!(open(&bench).await, [reservation]);
+    // The server ends before the answer: the next one hands the same assignment over.
+    bench.restart().await;
+    let mut assignments = bench.engine.take_assignments().unwrap();
+    assert_eq!(assignments.try_recv().unwrap(), handed);
+    let answer = |consequence| Request::AssignmentAnswered {
+        reservation,
+        answer: AssignmentAnswer { complaints: Vec::new(), consequence },
+    };
+    bench.engine.send(bench.workspace, answer(Consequence::Nothing)).await.unwrap();
+    assert_eq!(open(&bench).await, []);
+    // A second answer to the same question, as after a restart at the wrong moment, has no effect.
+    bench.engine.send(bench.workspace, answer(Consequence::Cancel)).await.unwrap();
+    assert_eq!(bench.reservation_of(task).await.status, ReservationStatus::Pending);
+    bench.restart().await;
+    assert!(bench.engine.take_assignments().unwrap().try_recv().is_err(), "nothing is open");
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn answers_that_cannot_be_carried_out_leave_their_alert() {
+    let bench = Bench::start().await;
+    let (workflow, mut assignments) = asking(&bench).await;
+    let instruction = |change| Consequence::Instruction(ReservationInstruction::Change(change));
+    let conference = Consequence::Instruction(ReservationInstruction::Conference(Box::default()));
+    let unknown = ReservationChange::Reject { activity: Some(ActivitySid::from_bits(77)) };
+    for (consequence, status, code) in
+        [(conference, ReservationStatus::Canceled, 40_142), (instruction(unknown), ReservationStatus::Rejected, 40_100)]
+    {
+        let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+        let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
+        let reservation = assignments.try_recv().unwrap().reservation;
+        let answer = AssignmentAnswer { complaints: Vec::new(), consequence };
+        let request = Request::AssignmentAnswered { reservation, answer };
+        bench.engine.send(bench.workspace, request).await.unwrap();
+        assert_eq!(bench.reservation_of(task).await.status, status);
+        let alerts = bench.engine.0.around.store.alerts(AccountSid::from_bits(1), 1).await.unwrap();
+        let alert = &alerts[0];
+        assert_eq!((alert.code, alert.task, alert.reservation), (code, Some(task), Some(reservation)));
+        assert!(alert.worker.is_some());
+        let canceled = TaskUpdate { status: Some(TaskStatus::Canceled), ..TaskUpdate::default() };
+        bench.routing(Command::UpdateTask(task, canceled)).await;
+    }
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn without_a_callback_url_nothing_is_open() {
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let mut assignments = bench.engine.take_assignments().unwrap();
+    bench.routing(Command::CreateTask(NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") })).await;
+    assert!(assignments.try_recv().is_err());
+    assert_eq!(bench.loaded().await.open_callbacks, []);
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
-//! What leaves us about events: agents' sockets and their tokens.
+//! What leaves us about events: agents' sockets and their tokens, assignment callbacks.
 //!
 //! It must not read requests or change anything: whoever connects or asks is dealt with in `api::bridge`. Start with
 //! [`hub`], then `frames` (what is told to whom), `shapes` (how), [`token`].
 
+pub mod assignment;
 pub(crate) mod frames;
 pub mod hub;
 pub(crate) mod shapes;

@@ -33,6 +33,7 @@ impl EventData {
     }
 
     /// Adds a field at the end.
+    #[expect(clippy::needless_pass_by_value, reason = "most values are a word, and each is used once")]
     pub fn push(&mut self, name: &'static str, value: impl FieldValue) {
         value.append_to(&mut self.text);
         // Attributes have at most 4,096 characters and expressions are bounded too: four gigabytes are never reached.

@@ -30,6 +30,10 @@ pub struct Batch {
     pub outbox_added: Vec<OutboxRow>,
     /// Commands that need no further attempt.
     pub outbox_done: Vec<(TaskSid, u32)>,
+    /// Reservations whose assignment callback is to be sent.
+    pub callbacks_opened: Vec<OpenCallback>,
+    /// Reservations whose assignment callback has its outcome.
+    pub callbacks_closed: Vec<ReservationSid>,
     /// States of the calls core, new or changed.
     pub voice_tasks: Vec<VoiceTaskRow>,
     /// States of the calls core that are not needed any more.
@@ -49,6 +53,8 @@ impl Batch {
             events: Vec::new(),
             outbox_added: Vec::new(),
             outbox_done: Vec::new(),
+            callbacks_opened: Vec::new(),
+            callbacks_closed: Vec::new(),
             voice_tasks: Vec::new(),
             voice_tasks_deleted: Vec::new(),
             alerts: Vec::new(),
@@ -68,6 +74,8 @@ impl Batch {
             + self.events.len()
             + self.outbox_added.len()
             + self.outbox_done.len()
+            + self.callbacks_opened.len()
+            + self.callbacks_closed.len()
             + self.voice_tasks.len()
             + self.voice_tasks_deleted.len()
             + self.alerts.len()
@@ -83,6 +91,17 @@ pub struct Loaded {
     pub voice_tasks: Vec<VoiceTaskRow>,
     /// Open commands to the phone system, ordered by task and number.
     pub outbox: Vec<OutboxRow>,
+    /// Reservations whose assignment callback has no outcome yet, ordered by SID.
+    pub open_callbacks: Vec<OpenCallback>,
+}
+
+/// A reservation whose assignment callback has no outcome yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenCallback {
+    /// The reservation.
+    pub reservation: ReservationSid,
+    /// When it was made.
+    pub opened_at: Timestamp,
 }
 
 /// A command to the phone system that was decided and is still to be carried out.

@@ -137,7 +137,8 @@ pub(super) trait Refusal {
 
 impl Refusal for sqlx::Error {
     fn code(&self) -> Option<i32> {
-        self.as_database_error().and_then(|refusal| refusal.code()).and_then(|code| code.parse().ok())
+        let code = self.as_database_error()?.code()?;
+        code.parse().ok()
     }
 
     fn without_code(&self) -> Severity {

@@ -10,10 +10,10 @@ use sqlx::sqlite::SqliteRow;
 
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table,
-    VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES,
+    TASKS, TRANSFERS, Table, VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Alert, Error, OutboxRow, VoiceRecord, VoiceTaskRow};
+use super::{Alert, Error, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
 use crate::routing::{
     Activity, BackOff, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
     Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
@@ -314,6 +314,10 @@ from_row! {
         command: fields.text()?,
         attempts: fields.int()?,
         created_at: fields.moment()?,
+    };
+    OpenCallback, ASSIGNMENT_CALLBACKS, |fields| Self {
+        reservation: { fields.skip(); fields.parsed()? },
+        opened_at: fields.moment()?,
     };
     VoiceTaskRow, VOICE_TASKS, |fields| Self {
         task: fields.parsed()?,

@@ -7,14 +7,14 @@
 
 use crate::routing::command::{ChannelName, ReservationParent};
 use crate::routing::{
-    AccountSid, ActivitySid, EventSid, ReservationSid, ReservationStatus, RoutingTarget, Task, TaskQueueSid, TaskSid,
-    TaskStatus, Timestamp, TransferStatus, Worker, WorkerSid, WorkflowSid, WorkspaceSid,
+    AccountSid, ActivitySid, AlertSid, EventSid, ReservationSid, ReservationStatus, RoutingTarget, Task, TaskQueueSid,
+    TaskSid, TaskStatus, Timestamp, TransferStatus, Worker, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 
 use super::pages::{Direction, List, Seek, Select, Span};
 use super::views::{
-    ActivityView, ApiKeyView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView, TransferView, View,
-    WorkerChannelView, WorkerView, WorkflowView, WorkspaceView, under,
+    ActivityView, AlertView, ApiKeyView, EventView, ReservationView, TaskChannelView, TaskQueueView, TaskView,
+    TransferView, View, WorkerChannelView, WorkerView, WorkflowView, WorkspaceView, under,
 };
 use super::{Error, Store};
 
@@ -335,6 +335,32 @@ pub(super) fn events(workspace: WorkspaceSid, filter: &EventFilter) -> Select<Ev
     select.order("e.at", Direction::Ascending).order("e.sequence", Direction::Ascending).total()
 }
 
+/// Codes of alerts that are warnings; all others are errors (Twilio's error dictionary).
+pub const WARNINGS: [i64; 4] = [12_200, 40_001, 40_005, 40_153];
+
+/// Which alerts are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AlertFilter {
+    /// `error` or `warning`; nothing has another one.
+    pub level: Option<&'static str>,
+    /// From this moment on.
+    pub from: Option<Timestamp>,
+    /// Up to this moment.
+    pub until: Option<Timestamp>,
+}
+
+pub(super) fn alerts(account: AccountSid, filter: &AlertFilter) -> Select<AlertView> {
+    const LEVEL: &str = "(CASE WHEN l.code IN (12200, 40001, 40005, 40153) THEN 'warning' ELSE 'error' END) = ?";
+    let mut select = Select::new().filter("l.account_sid = ?", account).filter_some(LEVEL, filter.level);
+    if let Some(from) = filter.from {
+        select = select.filter_number("l.at >= ?", from.0);
+    }
+    if let Some(until) = filter.until {
+        select = select.filter_number("l.at <= ?", until.0);
+    }
+    select.order("l.at", Direction::Descending)
+}
+
 impl Store {
     /// Workspaces of an account, oldest first.
     pub async fn account_workspaces(
@@ -350,6 +376,22 @@ impl Store {
     pub async fn api_keys(&self, account: Option<AccountSid>, span: Span) -> Result<List<ApiKeyView>, Error> {
         let select = Select::new().filter_some("p.account_sid = ?", account);
         select.order("p.created_at", Direction::Ascending).page(self.read_pool(), span).await
+    }
+
+    /// Alerts of an account, newest first.
+    pub async fn alerts_of(
+        &self,
+        account: AccountSid,
+        filter: &AlertFilter,
+        span: Span,
+    ) -> Result<List<AlertView>, Error> {
+        alerts(account, filter).page(self.read_pool(), span).await
+    }
+
+    /// One alert, if it is the account's.
+    pub async fn alert_of(&self, account: AccountSid, alert: AlertSid) -> Result<Option<AlertView>, Error> {
+        let select = Select::new().filter("l.sid = ?", alert).filter("+l.account_sid = ?", account);
+        select.optional(self.read_pool()).await
     }
 
     /// Activities of a workspace, oldest first.

@@ -27,7 +27,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0003_statistics"),
     migration!("0004_keys"),
     migration!("0005_list_indices"),
-    migration!("0009_time_of_change"),
+    migration!("0006_time_of_change"),
+    migration!("0007_assignment_callbacks"),
 ];
 
 fn checksum(migration: &Migration) -> String {

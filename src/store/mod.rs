@@ -30,7 +30,7 @@ pub mod views;
 mod work;
 mod writer;
 
-pub use batch::{Account, Alert, ApiKey, Batch, Loaded, OutboxRow, VoiceRecord, VoiceTaskRow};
+pub use batch::{Account, Alert, ApiKey, Batch, Loaded, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
 pub use error::Error;
 pub use secrets::{KeySource, SecretsReport};
 pub use sqlite::SqliteStore;

@@ -7,10 +7,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::rows::Change;
-use super::statements::{ACTIVITY_PERIODS, EVENTS, STATISTIC_FACTS, STATISTIC_ROLLUPS, Table, Value};
+use super::statements::{ACTIVITY_PERIODS, ALERTS, EVENTS, STATISTIC_FACTS, STATISTIC_ROLLUPS, Table, Value};
 use super::work::Work;
 use super::{Error, Store};
-use crate::routing::{Timestamp, WorkspaceSid};
+use crate::routing::{AccountSid, Timestamp, WorkspaceSid};
 
 /// How to find the keys of old rows of a table: a workspace, a moment, a number of rows.
 struct Expiry {
@@ -48,6 +48,24 @@ const EXPIRIES: &[Expiry] = &[
 ];
 
 impl Store {
+    /// Removes alerts of an account that are older than `before`, at most `most`; returns how many rows were removed.
+    pub async fn remove_expired_alerts(
+        &self,
+        account: AccountSid,
+        before: Timestamp,
+        most: u32,
+    ) -> Result<usize, Error> {
+        let sql = "SELECT sid FROM alerts WHERE account_sid = $1 AND at < $2 ORDER BY at, sid LIMIT $3";
+        let query = sqlx::query_scalar::<_, String>(sql).bind(account.to_string()).bind(before.0).bind(most);
+        let sids = query.fetch_all(self.read_pool()).await?;
+        let removed = sids.len();
+        if removed > 0 {
+            let changes = sids.into_iter().map(|sid| Change::delete(&ALERTS, vec![Value::from(sid)])).collect();
+            self.write(Work::of_removals(changes)).await?;
+        }
+        Ok(removed)
+    }
+
     /// Removes events, facts, their sums and stays in activities of a workspace that are older than `before`, of each
     /// table at most `most` rows; returns how many rows were removed. The removal is on disk when this returns.
     pub async fn remove_expired(&self, workspace: WorkspaceSid, before: Timestamp, most: u32) -> Result<usize, Error> {

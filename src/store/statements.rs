@@ -126,6 +126,8 @@ tables! {
         ["workspace_sid", "until_at", "sequence", "from_at", "worker_sid", "activity_sid"];
     OUTBOX = "outbox", key 3, kept ["created_at"], append_only false,
         ["workspace_sid", "task_sid", "number", "command", "attempts", "created_at"];
+    ASSIGNMENT_CALLBACKS = "assignment_callbacks", key 2, kept [], append_only false,
+        ["workspace_sid", "reservation_sid", "opened_at"];
     VOICE_TASKS = "voice_tasks", key 1, kept [], append_only false,
         ["task_sid", "workspace_sid", "call_sid", "closed", "conference_sid", "state", "updated_at"];
     ALERTS = "alerts", key 1, kept [], append_only false,

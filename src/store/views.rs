@@ -120,6 +120,21 @@ view! {
 }
 
 view! {
+    /// A line of the alert log.
+    AlertView from "alerts l" by "l.sid" {
+        sid: String = "l.sid",
+        account_sid: String = "l.account_sid",
+        workspace_sid: Option<String> = "l.workspace_sid",
+        code: i64 = "l.code",
+        message: String = "l.message",
+        task_sid: Option<String> = "l.task_sid",
+        reservation_sid: Option<String> = "l.reservation_sid",
+        worker_sid: Option<String> = "l.worker_sid",
+        at: Timestamp = "l.at",
+    }
+}
+
+view! {
     /// An activity.
     ActivityView from "activities a" by "a.sid" {
         sid: String = "a.sid",

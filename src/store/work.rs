@@ -11,8 +11,8 @@ use super::rows::{
     period_change, rollup_change, voice_task_change,
 };
 use super::secrets::{AccountRow, ApiKeyRow};
-use super::statements::{API_KEYS, OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES};
-use super::{Alert, Batch, Error};
+use super::statements::{API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES};
+use super::{Alert, Batch, Error, OpenCallback};
 use crate::routing::rollup::Rollup;
 use crate::routing::{ActivityPeriod, ApiKeySid, Fact, RowChange};
 
@@ -94,6 +94,14 @@ impl Work {
             Change::delete(&OUTBOX, vec![Value::of(workspace), Value::of(task), number.into()])
         };
         changes.extend(batch.outbox_done.into_iter().map(done));
+        let opened = |callback: OpenCallback| {
+            let row = vec![Value::of(workspace), Value::of(callback.reservation), callback.opened_at.into()];
+            Change::write(&ASSIGNMENT_CALLBACKS, row)
+        };
+        changes.extend(batch.callbacks_opened.into_iter().map(opened));
+        let closed =
+            |reservation| Change::delete(&ASSIGNMENT_CALLBACKS, vec![Value::of(workspace), Value::of(reservation)]);
+        changes.extend(batch.callbacks_closed.into_iter().map(closed));
         // In the commit of the events, so that statistics are what the event log amounts to.
         let facts: Vec<Fact> = batch.events.iter().filter_map(Fact::of).collect();
         let periods = batch.events.iter().filter_map(ActivityPeriod::of);

@@ -32,6 +32,7 @@ fn kind_after(literal: &str) -> &'static str {
         "Tasks" => "WT",
         "Reservations" => "WR",
         "Events" => "EV",
+        "Alerts" => "NO",
         "Transfers" => "TT",
         _ => panic!("isolation.rs does not know what the parameter after /{literal}/ names: add it here and in House"),
     }
@@ -163,6 +164,9 @@ impl House {
         }
         let key = server.call_2010(account, Method::POST, &format!("/Accounts/{account}/Keys.json"), &named).await;
         sids.insert("SK", sid(key.body));
+        // A page by its number alone leaves an alert.
+        server.call(account, Method::GET, &at("/Tasks?Page=1"), "", None).await;
+        sids.insert("NO", first("/Alerts", "alerts").await);
         let others = BTreeMap::from([("WK", other_worker), ("WT", other_task)]);
         Self { name, account, workspace: workspace.parse().unwrap(), sids, others }
     }
@@ -306,7 +310,8 @@ async fn a_foreign_sid_in_any_position_of_a_path_is_not_found() {
             let each = places.iter().map(|place| vec![*place]);
             for foreign in each.chain([places.clone()]) {
                 let is_its_own = |place: &usize| {
-                    is_same_account && (foreign.contains(place) || matches!(route.parameters[*place].1, "AC" | "SK"))
+                    is_same_account
+                        && (foreign.contains(place) || matches!(route.parameters[*place].1, "AC" | "SK" | "NO"))
                 };
                 if foreign.is_empty() || places.iter().all(is_its_own) {
                     continue;

@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod api_keys;
 #[cfg(test)]
+mod assignment;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod contract;

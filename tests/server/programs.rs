@@ -125,9 +125,10 @@ impl Programs {
         tokio::pin!(deadline);
         loop {
             tokio::select! {
+                // The deadline first: an answer that needs no waiting would keep it from being looked at.
                 biased;
-                answer = ask(self) => if let Some(answer) = answer { return answer },
                 () = &mut deadline => panic!("not within {PATIENCE:?}: {what}\n{}", self.logs()),
+                answer = ask(self) => if let Some(answer) = answer { return answer },
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -346,7 +346,6 @@ async fn reservations_are_told_that_some_instructions_are_not_there_yet() {
     let list = server.get(&format!("{workspace}/Workers/{worker}/Reservations")).await;
     let path = text(&list.body["reservations"][0]["url"]).to_owned();
     for (form, instruction) in [
-        ("Instruction=dequeue&DequeueFrom=%2B15550100&DequeueTimeout=abc", "dequeue"),
         ("Instruction=call&CallFrom=x&CallAccept=perhaps", "call"),
         ("Instruction=redirect&RedirectUrl=nowhere", "redirect"),
         ("Instruction=supervise&Supervisor=WK1&SupervisorMode=x", "supervise"),
@@ -354,6 +353,10 @@ async fn reservations_are_told_that_some_instructions_are_not_there_yet() {
         let message = format!("Instruction {instruction} is not supported by this version of the server");
         check_error(&server.post(&path, form).await, 400, 20001, &message);
     }
+    let no_call = server.post(&path, "Instruction=dequeue&DequeueTo=client:dana").await;
+    check_error(&no_call, 400, 20001, "Invalid Instruction: the task has no call_sid");
+    let newest = server.get("/Alerts?PageSize=1").await;
+    assert_eq!(newest.body["alerts"][0]["error_code"], "40140");
     // With both, the instruction wins.
     let both = server.post(&path, "Instruction=reject&ReservationStatus=accepted").await;
     assert_eq!(both.body["reservation_status"], "rejected");

@@ -104,7 +104,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "notify",
-        may_use: &["routing", "engine", "clock"],
+        may_use: &["routing", "engine", "clock", "outbound", "signature", "store"],
         banned_crates: &["sqlx", "rusqlite", "reqwest"],
         reason: "what leaves us about events is made from committed events and a workspace in memory",
     },

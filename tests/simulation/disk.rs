@@ -85,6 +85,8 @@ impl Disk {
             rows: watch.stored.rows(),
             voice_tasks: self.voice_tasks.values().cloned().collect(),
             outbox: self.outbox.values().cloned().collect(),
+            // Workflows of the simulation have no callback URL.
+            open_callbacks: Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod activities;
 mod agents;
+mod alerts;
 mod api_keys;
 mod events;
 mod explain;
@@ -126,6 +127,7 @@ fn operations() -> Vec<Operation> {
         reservations::operations(),
         transfers::operations(),
         events::operations(),
+        alerts::operations(),
         statistics::operations(),
         api_keys::operations(),
         explain::operations(),
@@ -152,6 +154,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             reservations::schemas(),
             transfers::schemas(),
             events::schemas(),
+            alerts::schemas(),
             statistics::schemas(),
             api_keys::schemas(),
             explain::schemas(),

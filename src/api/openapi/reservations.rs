@@ -10,7 +10,8 @@ use super::operation::{Operation, Resource};
 use super::schema::{
     address, array, constant, date, flag, integer, links, nullable, object, own_sid, sid, text, url, word_list, words,
 };
-use crate::api::reservations::{CALL_EVENTS, CONFERENCE_EVENTS, METHODS, STATUSES};
+use crate::api::instruction::{CALL_EVENTS, CONFERENCE_EVENTS, DEQUEUE_RECORD, METHODS};
+use crate::api::reservations::STATUSES;
 
 const RESERVATION: Resource = Resource { name: "Reservation", sid: || sid("WR"), versioned: true };
 const CONFERENCE: Resource = Resource { name: "ReservationConference", sid: || sid("WR"), versioned: false };
@@ -93,7 +94,7 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// Fields of `Instruction=conference`.
+/// Fields of `Instruction=conference` and `Instruction=dequeue`.
 fn conference(operation: Operation) -> Operation {
     operation
         .field("To", text())
@@ -128,18 +129,18 @@ fn conference(operation: Operation) -> Operation {
         .field("SipAuthPassword", text())
         .field("JitterBufferSize", words(&["small", "medium", "large", "off"]))
         .field("PostWorkActivitySid", sid("WA"))
+        .field("DequeuePostWorkActivitySid", sid("WA"))
+        .field("DequeueFrom", text())
+        .field("DequeueRecord", words(&DEQUEUE_RECORD))
+        .field("DequeueTimeout", integer(1..=999))
+        .field("DequeueTo", text())
+        .field("DequeueStatusCallbackUrl", url())
+        .field("DequeueStatusCallbackEvent", word_list(&CALL_EVENTS))
 }
 
 /// Fields of instructions that are refused as yet, and so are not looked at.
 fn later_instructions(mut operation: Operation) -> Operation {
     for name in [
-        "DequeuePostWorkActivitySid",
-        "DequeueFrom",
-        "DequeueRecord",
-        "DequeueTimeout",
-        "DequeueTo",
-        "DequeueStatusCallbackUrl",
-        "DequeueStatusCallbackEvent",
         "CallFrom",
         "CallRecord",
         "CallTimeout",

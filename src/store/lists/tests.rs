@@ -132,6 +132,17 @@ async fn lists_of_what_is_configured_walk_an_index() {
 }
 
 #[tokio::test]
+async fn lists_of_alerts_walk_an_index() {
+    let pool = database().await;
+    let account = crate::routing::AccountSid::from_bits(1);
+    let moment = Some(crate::routing::Timestamp(1));
+    for (level, from) in [(None, None), (Some("warning"), None), (Some("error"), moment)] {
+        let filter = AlertFilter { level, from, until: from };
+        check(&pool, "alerts", 1, "alerts_by_account", alerts(account, &filter)).await;
+    }
+}
+
+#[tokio::test]
 async fn lists_of_reservations_walk_an_index() {
     let pool = database().await;
     for status in [None, Some(ReservationStatus::Pending)] {

@@ -45,7 +45,7 @@ story("instructions without legs are refused, and the reservation stays", async 
   const document = "http://localhost/document";
   const call = `CA${"0".repeat(32)}`;
   await check.refused(/Instruction call is not supported/, reservation.call("+15550100", document, { timeout: 5 }));
-  await check.refused(/Instruction dequeue is not supported/, reservation.dequeue({ to: "client:alice" }));
+  await check.refused(/the task has no call_sid/, reservation.dequeue({ to: "client:alice" }));
   await check.refused(/Instruction redirect is not supported/, reservation.redirect(call, document));
   await reservation.fetchLatestVersion();
   check.equal(reservation.status, "pending", "status");

@@ -66,12 +66,21 @@ def test_reservations_are_guarded_by_their_version(workspace, worker):
     fails(412, 20412, resource.update, reservation_status="completed", if_match=tag)
 
 
-@pytest.mark.parametrize("instruction", ["dequeue", "call", "redirect", "supervise", "fly"])
-def test_instructions_that_cannot_be_carried_out_say_so(workspace, worker, instruction):
+@pytest.mark.parametrize(
+    ("instruction", "reason"),
+    [
+        ("dequeue", "the task has no call_sid"),
+        ("call", "call"),
+        ("redirect", "redirect"),
+        ("supervise", "supervise"),
+        ("fly", "fly"),
+    ],
+)
+def test_instructions_that_cannot_be_carried_out_say_so(workspace, worker, instruction, reason):
     task = workspace.tasks.create()
     reservation = workspace.tasks(task.sid).reservations.list()[0]
     error = fails(400, 20001, workspace.tasks(task.sid).reservations(reservation.sid).update, instruction=instruction)
-    assert instruction in error.msg
+    assert reason in error.msg
     assert worker.reservations(reservation.sid).fetch().reservation_status == "pending"
 
 

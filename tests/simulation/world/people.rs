@@ -2,6 +2,7 @@
 
 use switchhook::calls::{ConferenceOptions, Park};
 use switchhook::engine::Request;
+use switchhook::engine::request::ReservationInstruction;
 use switchhook::routing::command::{
     ChannelName, Instruction, NewTask, NewTransfer, NewWorker, ReservationChange, ReservationParent, TaskUpdate,
     WorkerUpdate,
@@ -197,7 +198,9 @@ impl World {
             ..ConferenceOptions::default()
         };
         if !dice.one_in(4) {
-            return self.request(&Request::Conference { parent, reservation, options }, dice).map(|_| ());
+            let instruction = ReservationInstruction::Conference(Box::new(options));
+            let request = Request::Instruct { parent, reservation, instruction, if_match: None };
+            return self.request(&request, dice).map(|_| ());
         }
         let Some(task) = self.watch.stored.reservations.get(&reservation).map(|row| row.task) else { return Ok(()) };
         let call = self.phone.own_leg(task, reservation);

@@ -1,0 +1,136 @@
+//! Instructions for a reservation: one executor for REST, the agents' SDK and the answers of assignment callbacks.
+//!
+//! Checks what is known at once and hands the rest to the core that carries it out; a refusal changes nothing and leaves
+//! its alert. Start with [`Cores::instruct`].
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use crate::calls::{CallSid, ConferenceOptions, Input, Instructable};
+use crate::routing::command::ReservationParent;
+use crate::routing::{
+    Command, Refusal, Reply, Reservation, ReservationSid, ReservationStatus, SidSource, TaskSid, WorkerSid,
+};
+
+use super::super::request::ReservationInstruction;
+use super::{Cores, row_refs};
+
+/// Codes of the alert log for what one of the instructions that dial needs (`spec/voice.md` 3.11).
+struct Codes {
+    name: &'static str,
+    not_pending: u32,
+    caller_gone: u32,
+    no_call: u32,
+    no_to: u32,
+}
+
+const CONFERENCE: Codes =
+    Codes { name: "Conference", not_pending: 40_136, caller_gone: 40_144, no_call: 40_142, no_to: 40_137 };
+const DEQUEUE: Codes =
+    Codes { name: "Dequeue", not_pending: 40_135, caller_gone: 40_135, no_call: 40_140, no_to: 40_131 };
+
+impl Cores {
+    /// Carries out an instruction as a whole or not at all.
+    pub(super) fn instruct(
+        &mut self,
+        parent: ReservationParent,
+        reservation: ReservationSid,
+        instruction: &ReservationInstruction,
+        if_match: Option<u64>,
+        sids: &mut dyn SidSource,
+    ) -> Result<Reply, Refusal> {
+        match instruction {
+            ReservationInstruction::Change(change) => {
+                let command = Command::UpdateReservation { parent, reservation, change: *change, if_match };
+                let done = self.workspace.handle(&command, self.now, sids)?;
+                let reply = done.reply;
+                let inputs = self.absorb(done, None);
+                self.run(inputs, sids);
+                Ok(reply)
+            }
+            ReservationInstruction::Conference(options) => {
+                let current = self.addressed(parent, reservation)?.version;
+                if if_match.is_some_and(|expected| expected != current) {
+                    return Err(Refusal::VersionMismatch { current });
+                }
+                self.connect(parent, reservation, None, options, sids)
+            }
+        }
+    }
+
+    fn addressed(&self, parent: ReservationParent, reservation: ReservationSid) -> Result<&Reservation, Refusal> {
+        let row = self.workspace.reservation(reservation).ok_or(Refusal::NotFound)?;
+        let fits = match parent {
+            ReservationParent::Task(parent) => row.task == parent,
+            ReservationParent::Worker(parent) => row.worker == parent,
+            ReservationParent::Any => true,
+        };
+        if fits { Ok(row) } else { Err(Refusal::NotFound) }
+    }
+
+    /// The conference instruction, by request (`call` is `None`) or by a leg of the worker's own phone.
+    pub(super) fn connect(
+        &mut self,
+        parent: ReservationParent,
+        reservation: ReservationSid,
+        call: Option<&CallSid>,
+        options: &ConferenceOptions,
+        sids: &mut dyn SidSource,
+    ) -> Result<Reply, Refusal> {
+        let row = self.addressed(parent, reservation)?;
+        let (task, worker, refs) = (row.task, row.worker, row_refs(row));
+        let codes = if options.dequeue { DEQUEUE } else { CONFERENCE };
+        let not_pending = Refusal::InstructionNotPending { instruction: codes.name, reservation };
+        if row.status != ReservationStatus::Pending {
+            self.alert(codes.not_pending, not_pending.to_string(), refs);
+            return Err(not_pending);
+        }
+        match self.calls.can_instruct(task, reservation) {
+            Instructable::Yes => {}
+            // The same instruction again, by a double click or a client's retry (V29); or the same leg's webhook.
+            Instructable::AlreadyConnecting if self.is_same_leg(task, reservation, call) => {
+                return Ok(Reply::Task(task));
+            }
+            Instructable::AlreadyConnecting | Instructable::OtherConnecting => {
+                self.alert(codes.not_pending, not_pending.to_string(), refs);
+                return Err(not_pending);
+            }
+            Instructable::CallerGone => {
+                self.alert(codes.caller_gone, "the caller is gone".to_owned(), refs);
+                return Err(not_pending);
+            }
+            Instructable::NoCall => {
+                let reason = "the task has no call_sid".to_owned();
+                self.alert(codes.no_call, reason.clone(), refs);
+                return Err(Refusal::Invalid { parameter: "Instruction", reason });
+            }
+        }
+        let contact_uri = self.contact_uri(worker);
+        if call.is_none() && options.to.is_none() && contact_uri.is_none() {
+            let reason = "no To and the worker has no contact_uri".to_owned();
+            self.alert(codes.no_to, reason.clone(), refs);
+            return Err(Refusal::Invalid { parameter: "To", reason });
+        }
+        let options = options.clone();
+        let input = match call {
+            None => Input::Instruct { reservation, worker, contact_uri, options },
+            Some(call) => Input::WorkerCalled { reservation, worker, call: call.clone(), options },
+        };
+        self.run(VecDeque::from([(task, input)]), sids);
+        Ok(Reply::Task(task))
+    }
+
+    /// Whether a repeated instruction means the leg that is being connected: any repetition of the REST instruction
+    /// does, a leg of the worker's own phone only if it is that leg.
+    fn is_same_leg(&self, task: TaskSid, reservation: ReservationSid, call: Option<&CallSid>) -> bool {
+        let Some(call) = call else { return true };
+        let leg = self.calls.task(task).and_then(|record| record.worker_leg(reservation));
+        leg.is_some_and(|leg| leg.call.as_ref() == Some(call))
+    }
+
+    fn contact_uri(&self, worker: WorkerSid) -> Option<String> {
+        let attributes: Value = serde_json::from_str(&self.workspace.worker(worker)?.attributes).ok()?;
+        attributes.get("contact_uri")?.as_str().filter(|uri| !uri.trim().is_empty()).map(str::to_owned)
+    }
+}
