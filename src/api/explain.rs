@@ -130,6 +130,7 @@ fn render_worker(place: &Place, explained: &WorkerExplanation) -> Value {
         "task_queues_total": explained.queues_total,
         "task_queues": queues.collect::<Vec<_>>(),
         "waiting_tasks": explained.waiting,
+        "eligible_tasks": tally(&explained.tally),
         "tasks": tasks.collect::<Vec<_>>(),
         "url": format!("{worker_url}/Explain"),
         "links": { "worker": worker_url },
@@ -181,7 +182,7 @@ pub(super) fn step(step: &StepExplanation) -> Value {
 pub(super) fn tally(tally: &Tally) -> Value {
     let blocked: Map<String, Value> =
         tally.blocked.iter().map(|(reason, count)| (reason.as_str().to_owned(), json!(count))).collect();
-    json!({ "total": tally.workers, "candidates": tally.candidates, "blocked_by": blocked })
+    json!({ "total": tally.total, "candidates": tally.candidates, "blocked_by": blocked })
 }
 
 /// A worker with everything that blocks it.

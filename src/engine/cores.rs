@@ -28,6 +28,7 @@ pub use assignments::Assignment;
 use super::limits::Limits;
 use super::moment::Moments;
 use super::request::Request;
+use super::voice_queue::VoiceQueues;
 
 /// Spacing of the first looks at live calls after a start, in milliseconds.
 const LOOK_SPACING_MS: i64 = 20;
@@ -100,6 +101,7 @@ pub struct Cores {
     waits: Vec<MeasuredWait>,
     /// Calls of tasks that are gone, and when they are forgotten.
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
+    voice_queues: VoiceQueues,
     limits: Limits,
     moments: Moments,
     now: Timestamp,
@@ -142,6 +144,7 @@ impl Cores {
         let mut cores = Self::around(workspace, Calls::restore(voice_tasks), now);
         for task in tasks {
             cores.note_leftover(task);
+            cores.note_in_voice_queue(task);
         }
         cores.open_callbacks = loaded.open_callbacks.iter().map(|callback| callback.reservation).collect();
         Ok((cores, errands))
@@ -166,6 +169,7 @@ impl Cores {
             callbacks_to_send: Vec::new(),
             waits: Vec::new(),
             leftovers: BTreeSet::new(),
+            voice_queues: VoiceQueues::default(),
             limits: Limits::default(),
             moments,
             now: moments.at(now),
@@ -304,21 +308,26 @@ impl Cores {
     /// A workflow's voice queue takes no more calls than its size (TaskRouter: resource limits).
     fn check_voice_queue(&self, workflow: WorkflowSid) -> Result<(), Refusal> {
         let limit = usize::try_from(self.limits.waiting_calls).unwrap_or(usize::MAX);
-        // Most of the time fewer tasks wait than calls might.
-        if self.workspace.followers_of(workflow) < limit {
-            return Ok(());
-        }
-        let waits = |call: &&VoiceTask| {
-            let row = self.workspace.task(call.task).filter(|row| row.workflow == Some(workflow));
-            let unanswered = row.is_some_and(|row| {
-                matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) && row.transfer.is_none()
-            });
-            unanswered && call.holds_caller()
-        };
-        if self.calls.tasks().filter(waits).count() < limit {
+        if self.voice_queues.waiting(workflow) < limit {
             return Ok(());
         }
         Err(Refusal::VoiceQueueFull { workflow, limit })
+    }
+
+    /// Counts a call among those that wait for their workflow's workers, or no more; to be asked whenever the task or the
+    /// call has changed.
+    fn note_in_voice_queue(&mut self, task: TaskSid) {
+        let holds_caller = self.calls.task(task).is_some_and(VoiceTask::holds_caller);
+        let row = self.workspace.task(task).filter(|row| {
+            let unanswered = matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved);
+            holds_caller && unanswered && row.transfer.is_none()
+        });
+        self.voice_queues.note(task, row.and_then(|row| row.workflow));
+    }
+
+    /// Whether the calls that wait are counted as they would be by a second copy.
+    pub fn counts_calls_like(&self, other: &Self) -> bool {
+        self.voice_queues == other.voice_queues
     }
 
     /// Feeds inputs to the calls core and carries out what it wants, until neither core has anything left to say.
@@ -330,6 +339,7 @@ impl Cores {
                 return;
             }
             let outputs = self.calls.handle(task, &input, self.now);
+            self.note_in_voice_queue(task);
             self.carry_out_outputs(task, outputs, &mut inputs, sids);
             self.end_what_nobody_waits_for(task, &mut inputs, sids);
         }
@@ -403,6 +413,7 @@ impl Cores {
         for event in &done.events {
             self.note_reservation(event);
             let Some(task) = event.about.task.filter(|task| self.calls.task(*task).is_some()) else { continue };
+            self.note_in_voice_queue(task);
             let input = match event.kind {
                 EventKind::ReservationRejected
                 | EventKind::ReservationTimeout
@@ -478,10 +489,14 @@ impl Cores {
         for change in self.calls.take_changes() {
             match change {
                 VoiceChange::Changed(task) => {
+                    self.note_in_voice_queue(task);
                     self.note_leftover(task);
                     batch.voice_tasks.extend(self.voice_row(task));
                 }
-                VoiceChange::Forgotten(task) => batch.voice_tasks_deleted.push(task),
+                VoiceChange::Forgotten(task) => {
+                    self.note_in_voice_queue(task);
+                    batch.voice_tasks_deleted.push(task);
+                }
             }
         }
         if batch.is_empty() {

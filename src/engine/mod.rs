@@ -11,6 +11,7 @@ mod moment;
 mod outbox;
 pub mod request;
 mod retention;
+mod voice_queue;
 mod witness;
 
 #[cfg(test)]

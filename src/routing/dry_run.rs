@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::command::ChannelName;
 use super::explain::blocks::{Demand, Readings};
 use super::explain::{FilterExplanation, StepExplanation, StepKind, Tally, WorkerVerdict, explain_filter};
-use super::expression::{Document, Vocabulary};
+use super::expression::{Document, Syntaxes, Vocabulary};
 use super::index::attributes_of;
 use super::refusal::Refusal;
 use super::sid::{TaskChannelSid, WorkerSid, WorkflowSid};
@@ -157,6 +157,7 @@ impl Workspace {
             steps: Vec::new(),
             looks: LOOKS_MAX,
             readings: Cell::new(READINGS_MAX),
+            syntaxes: Syntaxes::default(),
         };
         let end = walk.go();
         let steps = walk.steps;
@@ -254,6 +255,7 @@ struct Walk<'a> {
     steps: Vec<WayStep>,
     looks: usize,
     readings: Cell<usize>,
+    syntaxes: Syntaxes,
 }
 
 impl Walk<'_> {
@@ -328,6 +330,7 @@ impl Walk<'_> {
             targeted: None,
             ignore_capacity: false,
             task: None,
+            syntaxes: &self.syntaxes,
             readings: self.vocabulary.map(|vocabulary| Readings { vocabulary, left: &self.readings }),
         };
         let queue = workspace.task_queues.get(&target.queue);

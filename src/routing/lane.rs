@@ -103,6 +103,8 @@ pub(super) struct Lane {
     pub(super) ruled: Rules,
     /// Tasks that wait for one known worker.
     pub(super) known: BTreeMap<WorkerSid, Rules>,
+    /// How many tasks `ruled` has.
+    pub(super) ruled_tasks: usize,
     /// All ruled and known tasks in one order, so that a place can be told.
     choosy: Line<TaskKey>,
     /// Members that could be reserved now.
@@ -185,6 +187,7 @@ impl Lane {
             }
             Position::Ruled(rule) => {
                 self.choosy.insert(key);
+                self.ruled_tasks += 1;
                 Position::Ruled(add_to(&mut self.ruled, rule, key, document))
             }
             Position::Known(known) => {
@@ -202,6 +205,7 @@ impl Lane {
             Position::Plain => self.plain.remove(&key),
             Position::Ruled(rule) => {
                 self.choosy.remove(&key);
+                self.ruled_tasks -= 1;
                 remove_from(&mut self.ruled, rule, key);
             }
             Position::Known(known) => {

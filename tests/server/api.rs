@@ -441,6 +441,9 @@ async fn tasks_are_filtered_and_ordered() {
         (&format!("RoutingTarget={}", text(&other["sid"])), vec![3]),
         ("EvaluateTaskAttributes=n+%3E+1", vec![1, 2]),
         ("EvaluateTaskAttributes=n+%3D%3D+1+OR+n+%3D%3D+3", vec![0, 2]),
+        // The time of day is that of the request; there is always one.
+        ("EvaluateTaskAttributes=taskrouter.currentTime+%3C+2400+AND+n+%3E+1", vec![1, 2]),
+        ("EvaluateTaskAttributes=taskrouter.currentTime+%3E+2359", vec![]),
     ] {
         let list = server.get(&format!("{tasks}?{query}")).await;
         assert_eq!(list.status, StatusCode::OK, "{query}: {}", list.body);

@@ -263,6 +263,8 @@ async fn a_worker_gets_nothing_and_is_told_why() {
     let explained = floor.get(&path).await;
     assert_eq!((&explained["member_of"], &explained["waiting_tasks"]), (&json!(1), &json!(2)));
     assert_eq!(explained["reservations"][0]["task_sid"], json!(taken));
+    let counted = json!({ "total": 2, "candidates": 0, "blocked_by": { "reserved_elsewhere": 2 } });
+    assert_eq!(explained["eligible_tasks"], counted);
     // The step of the Spanish one sets priority 5, so it comes first.
     let told: Vec<(&Value, &Value)> = explained["tasks"]
         .as_array()
@@ -282,6 +284,20 @@ async fn a_worker_gets_nothing_and_is_told_why() {
     let explained = floor.get(&path).await;
     assert_eq!(explained["tasks"][0]["block"]["reason"], "expression");
     assert_eq!(explained["tasks"][0]["block"]["failing_clauses"][0]["clause"], "worker.languages HAS task.language");
+    // All are counted, however few are listed.
+    for language in ["fr", "es", "fr", "pt"] {
+        floor.task(&json!({ "language": language })).await;
+    }
+    let explained = floor.get(&format!("{path}?Limit=1")).await;
+    assert_eq!(explained["tasks"].as_array().map(Vec::len), Some(1));
+    let counted = json!({ "total": 5, "candidates": 0, "blocked_by": { "expression": 5 } });
+    assert_eq!((&explained["waiting_tasks"], &explained["eligible_tasks"]), (&json!(5), &counted));
+    floor.worker("Bob", &json!({ "skills": ["support"] })).await;
+    for agent in ["Bob", "Bob"] {
+        floor.task(&json!({ "agent": agent })).await;
+    }
+    let counted = json!({ "total": 6, "candidates": 0, "blocked_by": { "known_worker": 1, "expression": 5 } });
+    assert_eq!(floor.get(&path).await["eligible_tasks"], counted);
     floor.post(&format!("/Workers/{ann}"), &[("Attributes", r#"{"skills":["cooking"]}"#)]).await;
     let explained = floor.get(&path).await;
     assert_eq!(explained["summary"], "Ann is in none of the 1 task queues.");

@@ -1,6 +1,7 @@
 //! Explanations find the candidates that the rules find, and places in line are those of the hand-out order.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use switchhook::routing::explain::WorkerPage;
 use switchhook::routing::{BackOff, Task, TaskOrder, Workspace};
@@ -19,9 +20,20 @@ impl Watch {
             self.place_in_line_agrees(workspace, task)?;
         }
         for worker in self.stored.workers.values() {
-            let explained = workspace.explain_worker(worker.sid, self.now, 20).ok_or("a worker without explanation")?;
-            if explained.tasks.len() != explained.waiting.min(20) {
-                return Err(format!("{} tasks wait, {} are told", explained.waiting, explained.tasks.len()));
+            let all = usize::MAX;
+            let explained =
+                workspace.explain_worker(worker.sid, self.now, all).ok_or("a worker without explanation")?;
+            if explained.tasks.len() != explained.waiting || explained.tally.total != explained.waiting {
+                let (told, counted) = (explained.tasks.len(), explained.tally.total);
+                return Err(format!("{} tasks wait, {told} are told, {counted} counted", explained.waiting));
+            }
+            let mut by_reason = BTreeMap::new();
+            for block in explained.tasks.iter().filter_map(|task| task.block.as_ref()) {
+                *by_reason.entry(block.reason).or_insert(0) += 1;
+            }
+            if by_reason != explained.tally.blocked {
+                let tally = explained.tally;
+                return Err(format!("{}: {by_reason:?} one by one, but {tally:?}", worker.friendly_name));
             }
         }
         Ok(())

@@ -31,6 +31,8 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("observed_seconds", seconds()),
     ]);
     let past = object([("count", count()), ("mean_absolute_error", nullable(seconds()))]);
+    let by_reason = json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 1 } });
+    let tally = object([("total", count()), ("candidates", count()), ("blocked_by", by_reason)]);
     let place = [
         ("assignment_status", text()),
         ("task_queue_sid", nullable(own_sid("WQ"))),
@@ -69,7 +71,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("position", object(place)),
         ("date_expires", nullable(date())),
         ("reservations", array(any())),
-        ("eligible_workers", any()),
+        ("eligible_workers", tally.clone()),
         ("other_workers", count()),
         ("workers", array(any())),
         ("next_workers_url", nullable(address())),
@@ -91,6 +93,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("task_queues_total", count()),
         ("task_queues", array(any())),
         ("waiting_tasks", count()),
+        ("eligible_tasks", tally),
         ("tasks", array(any())),
         ("url", address()),
         ("links", links(&["worker"], &[])),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::api::form::{Parameters, Query};
 use crate::api::{PublicUrl, State};
 use crate::clock::{Clock, Entropy};
 use crate::engine::{Engine, Request};
@@ -262,6 +263,30 @@ async fn pages_of_tasks_are_those_of_a_plain_reading() {
                 .await;
             }
         }
+    }
+    floor.close().await;
+}
+
+#[tokio::test]
+async fn tasks_are_filtered_by_the_time_of_day() {
+    let mut floor = Floor::open().await;
+    for level in [3, 4, 5] {
+        floor.send(Command::CreateTask(NewTask::with_attributes(format!("{{\"hour\":{level}}}")))).await;
+    }
+    // Tuesday, 04:05 UTC.
+    for (text, expected) in [
+        ("hour == taskrouter.currentHour", 1),
+        ("hour > taskrouter.currentHour", 1),
+        ("taskrouter.dayOfWeek == 'Tue' AND hour != 3", 2),
+        ("taskrouter.dayOfWeek == 'Wed' OR taskrouter.currentMin != 5", 0),
+    ] {
+        let query = Parameters::of_pairs(vec![("EvaluateTaskAttributes".to_owned(), text.to_owned())]);
+        let (state, workspace) = (floor.scope.state.clone(), floor.scope.sid());
+        let scope = Scope::of_workspace(state, AccountSid::from_bits(1), workspace).await;
+        let answer = crate::api::tasks::list(scope, Query(query)).await.unwrap();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(list["tasks"].as_array().map(Vec::len), Some(expected), "{text}: {list}");
     }
     floor.close().await;
 }

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::routing::expression::{Clause, Document, Expression, OrderBy, Vocabulary};
+use crate::routing::expression::{Clause, Document, Expression, OrderBy, Syntaxes, Vocabulary};
 use crate::routing::index::{KnownWorkerProblem, attributes_of};
 use crate::routing::sid::{TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid};
 use crate::routing::state::{ReservationStatus, RoutingTarget, Task, TransferTarget};
@@ -37,7 +37,8 @@ pub enum BlockReason {
     Expression,
     /// The worker was offered the task just before.
     BackOff,
-    /// There are too many workers to read the attributes of each for a configuration that is not saved.
+    /// There are too many to look at each: workers whose attributes a configuration that is not saved would have to be
+    /// read for, or kinds of tasks that wait for one worker.
     NotExamined,
 }
 
@@ -89,12 +90,12 @@ pub struct WorkerVerdict {
     pub blocks: Vec<Block>,
 }
 
-/// Workers of a queue by what blocks them first.
+/// Workers of a queue, or tasks that wait for a worker, by what keeps the two apart first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// All that were looked at.
-    pub workers: usize,
-    /// Those whom nothing blocks.
+    /// All of them.
+    pub total: usize,
+    /// Those that nothing blocks.
     pub candidates: usize,
     /// The others, by their first obstacle.
     pub blocked: BTreeMap<BlockReason, usize>,
@@ -102,11 +103,31 @@ pub struct Tally {
 
 impl Tally {
     pub(in crate::routing) fn count(&mut self, block: Option<BlockReason>) {
-        self.workers += 1;
-        match block {
-            None => self.candidates += 1,
-            Some(reason) => *self.blocked.entry(reason).or_insert(0) += 1,
+        self.add(block, 1);
+    }
+
+    /// Counts several with the same obstacle.
+    pub(in crate::routing) fn add(&mut self, block: Option<BlockReason>, count: usize) {
+        if count > 0 {
+            self.total += count;
+            match block {
+                None => self.candidates += count,
+                Some(reason) => *self.blocked.entry(reason).or_insert(0) += count,
+            }
         }
+    }
+
+    /// Counts some that are counted already under another obstacle instead.
+    pub(super) fn count_otherwise(&mut self, from: Option<BlockReason>, to: Option<BlockReason>, count: usize) {
+        self.total -= count;
+        match from {
+            None => self.candidates -= count,
+            Some(reason) => {
+                let left = self.blocked.remove(&reason).unwrap_or(0) - count;
+                self.blocked.extend((left > 0).then_some((reason, left)));
+            }
+        }
+        self.add(to, count);
     }
 }
 
@@ -123,6 +144,7 @@ pub(in crate::routing) struct Demand<'a> {
     /// None for a task that does not exist.
     pub(in crate::routing) task: Option<&'a Task>,
     pub(in crate::routing) readings: Option<Readings<'a>>,
+    pub(in crate::routing) syntaxes: &'a Syntaxes,
 }
 
 /// Attributes of workers are to be read anew, because an expression that is not saved has names of its own.
@@ -134,7 +156,12 @@ pub(in crate::routing) struct Readings<'a> {
 
 impl Workspace {
     /// What an existing task demands where it is now.
-    pub(in crate::routing) fn demand_of<'a>(&'a self, row: &'a Task, document: &'a Document) -> Demand<'a> {
+    pub(in crate::routing) fn demand_of<'a>(
+        &'a self,
+        row: &'a Task,
+        document: &'a Document,
+        syntaxes: &'a Syntaxes,
+    ) -> Demand<'a> {
         let transfer = row.transfer.and_then(|transfer| self.transfers.get(&transfer));
         let targeted = match (transfer.map(|transfer| transfer.to), *row.routing_target) {
             (Some(TransferTarget::Worker(worker)), _) | (None, Some(RoutingTarget::Worker(worker))) => Some(worker),
@@ -151,6 +178,7 @@ impl Workspace {
             ignore_capacity: targeted.is_some() && transfer.is_none() && row.ignore_capacity,
             task: Some(row),
             readings: None,
+            syntaxes,
         }
     }
 
@@ -283,11 +311,10 @@ impl Workspace {
     }
 
     /// Whether the worker has an open reservation of the task; the one who hands it on may have it back.
-    fn holds(&self, task: &Task, worker: WorkerSid) -> bool {
+    pub(super) fn holds(&self, task: &Task, worker: WorkerSid) -> bool {
         let transfer = task.transfer.and_then(|transfer| self.transfers.get(&transfer));
         let initiating = transfer.map(|transfer| transfer.initiating_reservation);
-        self.reservations_of_task(task.sid)
-            .any(|row| row.worker == worker && row.status.is_open() && Some(row.sid) != initiating)
+        self.open_reservations_of_task(task.sid).any(|row| row.worker == worker && Some(row.sid) != initiating)
     }
 
     /// None when the attributes of too many workers were read already.
@@ -366,7 +393,7 @@ impl Workspace {
             .map(|readings| Document::read(readings.vocabulary, &attributes_of(&worker.row.attributes)));
         let document = read.as_ref().unwrap_or(&worker.document);
         self.with_scope_of(worker, document, Some(demand.document), Some(now), |scope| {
-            expression.explain(scope).failing().into_iter().cloned().collect()
+            demand.syntaxes.explain(expression, scope).failing().into_iter().cloned().collect()
         })
     }
 

@@ -5,6 +5,7 @@
 //! `blocks`.
 
 pub(super) mod blocks;
+mod reasons;
 mod task;
 mod worker;
 

@@ -2,7 +2,7 @@
 //!
 //! Start with [`Workspace::explain_task`].
 
-use crate::routing::expression::{Document, Explanation, Scope};
+use crate::routing::expression::{Document, Explanation, Scope, Syntaxes};
 use crate::routing::index::KnownWorkerProblem;
 use crate::routing::position::QueuePosition;
 use crate::routing::sid::{ReservationSid, TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
@@ -10,7 +10,7 @@ use crate::routing::state::{ReservationStatus, RoutingTarget, Step, Task, TaskSt
 use crate::routing::step::Counts;
 use crate::routing::time::Timestamp;
 use crate::routing::workflow::{Routes, Target};
-use crate::routing::workspace::{TaskEntry, WorkerEntry, Workspace};
+use crate::routing::workspace::{WorkerEntry, Workspace};
 
 use super::blocks::{Tally, WorkerVerdict};
 
@@ -163,7 +163,8 @@ impl Workspace {
         let entry = self.tasks.get(&task)?;
         let row = &entry.row;
         let document = self.read_document(&row.attributes);
-        let demand = self.demand_of(row, &document);
+        let syntaxes = Syntaxes::default();
+        let demand = self.demand_of(row, &document, &syntaxes);
         let position = self.queue_position(task, now)?;
         let waits = matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved);
         let mut tally = Tally::default();
@@ -206,7 +207,7 @@ impl Workspace {
         let routes = self.routes_followed(row);
         let step = self.explain_step(row, &document);
         let (filters, filters_total) = explain_filters(row, routes, &document, now);
-        let summary = self.summary(entry, &step, &position, &tally, &reservations);
+        let summary = self.summary(row, demand.targeted, &step, &position, &tally, &reservations);
         Some(TaskExplanation {
             task,
             status: row.status,
@@ -223,7 +224,7 @@ impl Workspace {
             position,
             expires_at: (waits && row.transfer.is_none()).then(|| row.created_at.plus_secs(row.timeout_secs)),
             reservations,
-            others: self.workers.len() - tally.workers.min(self.workers.len()),
+            others: self.workers.len() - tally.total.min(self.workers.len()),
             tally,
             workers,
             next_after,
@@ -316,13 +317,13 @@ impl Workspace {
 
     fn summary(
         &self,
-        entry: &TaskEntry,
+        row: &Task,
+        targeted: Option<WorkerSid>,
         step: &StepExplanation,
         position: &QueuePosition,
         tally: &Tally,
         reservations: &[OpenReservation],
     ) -> String {
-        let row = &entry.row;
         let names = || reservations.iter().map(|one| one.worker_name.as_str()).collect::<Vec<_>>().join(", ");
         match row.status {
             TaskStatus::Reserved => {
@@ -337,7 +338,7 @@ impl Workspace {
             TaskStatus::Pending => {}
         }
         let queue = step.queue.as_ref().map_or("no task queue", |(_, name)| name.as_str());
-        let begin = match (position.ahead, self.demand_of(row, &Document::default()).targeted) {
+        let begin = match (position.ahead, targeted) {
             (_, Some(worker)) => format!("The task waits for worker {worker}"),
             (Ok(0), _) => format!("The task is the first in {queue}"),
             (Ok(ahead), _) => format!("The task waits in {queue} behind {ahead} others"),
@@ -345,7 +346,7 @@ impl Workspace {
         };
         let blocked: Vec<String> =
             tally.blocked.iter().map(|(reason, count)| format!("{count} by {}", reason.as_str())).collect();
-        match tally.workers {
+        match tally.total {
             0 => format!("{begin}. No worker is eligible."),
             1 => format!("{begin}. The only eligible worker is blocked: {}.", blocked.join(", ")),
             workers if tally.candidates == 0 => {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::routing::expression::Clause;
+use crate::routing::expression::{Clause, Syntaxes};
 use crate::routing::lane::TaskKey;
 use crate::routing::matcher::GlobalKey;
 use crate::routing::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkerSid};
@@ -12,7 +12,7 @@ use crate::routing::state::ReservationStatus;
 use crate::routing::time::Timestamp;
 use crate::routing::workspace::{WorkerEntry, Workspace};
 
-use super::blocks::Block;
+use super::blocks::{Block, Tally};
 
 /// Why a worker gets nothing, or what it has.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,8 @@ pub struct WorkerExplanation {
     pub queues: Vec<QueueMembership>,
     /// Tasks that wait in its queues or for it.
     pub waiting: usize,
+    /// These by the first thing that blocks each; all of them, as far as they are examined.
+    pub tally: Tally,
     /// The first of these in hand-out order, with the first thing that blocks each.
     pub tasks: Vec<WaitingTask>,
 }
@@ -99,9 +101,10 @@ impl Workspace {
             used: row.used,
         });
         let reservations = entry.open.iter().filter_map(|sid| self.reservations.get(sid));
+        let syntaxes = Syntaxes::default();
         let (waiting, first) = self.first_waiting_for(entry, limit);
         let tasks: Vec<WaitingTask> =
-            first.into_iter().filter_map(|task| self.waiting_task(entry, task, now)).collect();
+            first.into_iter().filter_map(|task| self.waiting_task(entry, task, &syntaxes, now)).collect();
         let activity = (self.activity_name(entry).to_owned(), self.is_available(entry));
         let mut explanation = WorkerExplanation {
             worker,
@@ -115,6 +118,7 @@ impl Workspace {
             queues_total: self.task_queues.len(),
             queues: self.memberships(entry, limit),
             waiting,
+            tally: self.waiting_by_reason(entry, &syntaxes, now),
             tasks,
         };
         explanation.summary = summary(&explanation);
@@ -176,10 +180,16 @@ impl Workspace {
         (total, first)
     }
 
-    fn waiting_task(&self, worker: &WorkerEntry, task: TaskSid, now: Timestamp) -> Option<WaitingTask> {
+    fn waiting_task(
+        &self,
+        worker: &WorkerEntry,
+        task: TaskSid,
+        syntaxes: &Syntaxes,
+        now: Timestamp,
+    ) -> Option<WaitingTask> {
         let row = &self.tasks.get(&task)?.row;
         let document = self.read_document(&row.attributes);
-        let demand = self.demand_of(row, &document);
+        let demand = self.demand_of(row, &document, syntaxes);
         Some(WaitingTask {
             task,
             queue: row.queue,

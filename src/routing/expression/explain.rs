@@ -4,6 +4,10 @@
 //! their author wrote them. For people to read; matching asks `Expression::matches`. Start with
 //! [`Expression::explain`].
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use super::compiled::{Expression, Node};
 use super::names::Operand;
 use super::scope::Scope;
@@ -85,13 +89,31 @@ impl Explanation {
     }
 }
 
+/// Texts of expressions read again for one answer, each once: a question about a thousand workers asks one expression a
+/// thousand times.
+#[derive(Debug, Default)]
+pub struct Syntaxes(RefCell<BTreeMap<String, Rc<Syntax>>>);
+
+impl Syntaxes {
+    /// As [`Expression::explain`].
+    pub fn explain(&self, expression: &Expression, scope: &Scope<'_>) -> Explanation {
+        let known = self.0.borrow().get(expression.text()).map(Rc::clone);
+        let syntax = known.unwrap_or_else(|| {
+            let syntax = Rc::new(expression.syntax());
+            self.0.borrow_mut().insert(expression.text().to_owned(), Rc::clone(&syntax));
+            syntax
+        });
+        explain(&syntax, expression.root(), scope)
+    }
+}
+
 impl Expression {
     /// Evaluates the expression and tells why it is true or false.
     pub fn explain(&self, scope: &Scope<'_>) -> Explanation {
         explain(&self.syntax(), self.root(), scope)
     }
 
-    /// The text read again; it is kept nowhere, because few expressions are ever explained.
+    /// The text read again; it is kept no longer than for one answer, because few expressions are ever explained.
     pub(super) fn syntax(&self) -> Syntax {
         parse(self.text()).expect("the expression was compiled from this text")
     }

@@ -42,7 +42,7 @@ mod tests;
 pub use compiled::Expression;
 pub use document::{Document, Projection};
 pub use error::{SyntaxError, SyntaxErrors};
-pub use explain::{Clause, ClauseSurvey, Explanation, Owner, Side, SideSurvey, Survey};
+pub use explain::{Clause, ClauseSurvey, Explanation, Owner, Side, SideSurvey, Survey, Syntaxes};
 pub use known_worker::{KnownWorker, KnownWorkerValue};
 pub use names::Place;
 pub use order::{OrderBy, OrderKey};

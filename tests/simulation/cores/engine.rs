@@ -8,6 +8,8 @@ mod limits;
 mod moment;
 #[path = "../../../src/engine/request.rs"]
 pub mod request;
+#[path = "../../../src/engine/voice_queue.rs"]
+mod voice_queue;
 
 pub use limits::Limits;
 pub use request::{Error, Request};

@@ -94,6 +94,9 @@ impl World {
         if !copy.calls().tasks().eq(self.cores.calls().tasks()) {
             return Err("calls in memory and in rows differ".to_owned());
         }
+        if !copy.counts_calls_like(&self.cores) {
+            return Err("calls that wait are counted otherwise after a start".to_owned());
+        }
         // How long calls without a task are kept begins anew with a start.
         let due = |cores: &Cores| (cores.workspace().next_deadline(), cores.calls().next_deadline());
         if due(&copy) != due(&self.cores) {
