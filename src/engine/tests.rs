@@ -302,7 +302,7 @@ async fn deadlines_go_on_after_a_restart() {
 async fn time_goes_on_after_a_restart_with_a_clock_that_was_set_back() {
     let mut bench = Bench::start().await;
     let (workflow, _) = bench.furnish().await;
-    bench.clock.advance(Duration::from_secs(60));
+    bench.clock.advance(Duration::from_mins(1));
     let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
     let Reply::Task(task) = bench.routing(Command::CreateTask(new.clone())).await else { panic!("a task") };
     let offered = bench.reservation_of(task).await.created_at;

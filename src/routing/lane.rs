@@ -124,7 +124,9 @@ pub(super) enum Position {
     Known(Box<(WorkerSid, Arc<Rule>)>),
     /// For one worker, whatever the queue.
     Targeted(Box<WorkerSid>),
-    /// For a known worker by this lower-case name, which nobody bears yet.
+    /// For a known worker by this lower-case name, which nobody bears yet; boxed, because it is rare and there are many
+    /// positions.
+    #[expect(clippy::box_collection, reason = "a text would double the size of every position")]
     Awaited(Box<String>),
     /// For nobody: no worker is known, or the queue is gone.
     Nobody,
