@@ -138,8 +138,8 @@ macro_rules! sid {
         }
 
         impl FieldValue for $name {
-            fn append_to(&self, text: &mut String) {
-                text.push_str(SidText::from(*self).as_str());
+            fn append_to(self, text: &mut String) {
+                text.push_str(SidText::from(self).as_str());
             }
         }
 

@@ -44,7 +44,7 @@ macro_rules! text_enum {
         }
 
         impl crate::routing::event_data::FieldValue for $name {
-            fn append_to(&self, text: &mut String) {
+            fn append_to(self, text: &mut String) {
                 text.push_str(self.as_str());
             }
         }
@@ -352,7 +352,7 @@ impl std::fmt::Display for RoutingTarget {
 }
 
 impl FieldValue for RoutingTarget {
-    fn append_to(&self, text: &mut String) {
+    fn append_to(self, text: &mut String) {
         match self {
             Self::Worker(sid) => sid.append_to(text),
             Self::TaskQueue(sid) => sid.append_to(text),
@@ -403,7 +403,7 @@ impl std::fmt::Display for TransferTarget {
 }
 
 impl FieldValue for TransferTarget {
-    fn append_to(&self, text: &mut String) {
+    fn append_to(self, text: &mut String) {
         match self {
             Self::Worker(sid) => sid.append_to(text),
             Self::TaskQueue(sid) => sid.append_to(text),

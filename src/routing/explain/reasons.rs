@@ -78,10 +78,7 @@ impl Count<'_> {
     /// Tasks that the worker could take but for what has happened between the two.
     fn one_by_one(&mut self, tasks: impl Iterator<Item = TaskKey>) {
         for key in tasks {
-            let block = match self.look() {
-                true => self.block_of(key.task()),
-                false => Some(BlockReason::NotExamined),
-            };
+            let block = if self.look() { self.block_of(key.task()) } else { Some(BlockReason::NotExamined) };
             self.tally.add(block, 1);
         }
     }

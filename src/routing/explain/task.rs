@@ -207,7 +207,7 @@ impl Workspace {
         let routes = self.routes_followed(row);
         let step = self.explain_step(row, &document);
         let (filters, filters_total) = explain_filters(row, routes, &document, now);
-        let summary = self.summary(row, demand.targeted, &step, &position, &tally, &reservations);
+        let summary = summary(row, demand.targeted, &step, &position, &tally, &reservations);
         Some(TaskExplanation {
             task,
             status: row.status,
@@ -314,46 +314,45 @@ impl Workspace {
     pub(in crate::routing) fn queue_name(&self, queue: TaskQueueSid) -> String {
         self.task_queues.get(&queue).map(|entry| entry.row.friendly_name.clone()).unwrap_or_default()
     }
+}
 
-    fn summary(
-        &self,
-        row: &Task,
-        targeted: Option<WorkerSid>,
-        step: &StepExplanation,
-        position: &QueuePosition,
-        tally: &Tally,
-        reservations: &[OpenReservation],
-    ) -> String {
-        let names = || reservations.iter().map(|one| one.worker_name.as_str()).collect::<Vec<_>>().join(", ");
-        match row.status {
-            TaskStatus::Reserved => {
-                return format!("The task is offered to {} and waits for an answer.", names());
-            }
-            TaskStatus::Assigned => return format!("The task is assigned to {}.", names()),
-            TaskStatus::Wrapping => return format!("The task is being wrapped up by {}.", names()),
-            TaskStatus::Completed => return "The task is completed.".to_owned(),
-            TaskStatus::Canceled => {
-                return format!("The task is canceled: {}.", row.reason.as_deref().unwrap_or("no reason was given"));
-            }
-            TaskStatus::Pending => {}
+fn summary(
+    row: &Task,
+    targeted: Option<WorkerSid>,
+    step: &StepExplanation,
+    position: &QueuePosition,
+    tally: &Tally,
+    reservations: &[OpenReservation],
+) -> String {
+    let names = || reservations.iter().map(|one| one.worker_name.as_str()).collect::<Vec<_>>().join(", ");
+    match row.status {
+        TaskStatus::Reserved => {
+            return format!("The task is offered to {} and waits for an answer.", names());
         }
-        let queue = step.queue.as_ref().map_or("no task queue", |(_, name)| name.as_str());
-        let begin = match (position.ahead, targeted) {
-            (_, Some(worker)) => format!("The task waits for worker {worker}"),
-            (Ok(0), _) => format!("The task is the first in {queue}"),
-            (Ok(ahead), _) => format!("The task waits in {queue} behind {ahead} others"),
-            (Err(_), _) => format!("The task waits in {queue} for a known worker who does not exist"),
-        };
-        let blocked: Vec<String> =
-            tally.blocked.iter().map(|(reason, count)| format!("{count} by {}", reason.as_str())).collect();
-        match tally.total {
-            0 => format!("{begin}. No worker is eligible."),
-            1 => format!("{begin}. The only eligible worker is blocked: {}.", blocked.join(", ")),
-            workers if tally.candidates == 0 => {
-                format!("{begin}. All {workers} eligible workers are blocked: {}.", blocked.join(", "))
-            }
-            workers => format!("{begin}. {} of {workers} eligible workers could take it.", tally.candidates),
+        TaskStatus::Assigned => return format!("The task is assigned to {}.", names()),
+        TaskStatus::Wrapping => return format!("The task is being wrapped up by {}.", names()),
+        TaskStatus::Completed => return "The task is completed.".to_owned(),
+        TaskStatus::Canceled => {
+            return format!("The task is canceled: {}.", row.reason.as_deref().unwrap_or("no reason was given"));
         }
+        TaskStatus::Pending => {}
+    }
+    let queue = step.queue.as_ref().map_or("no task queue", |(_, name)| name.as_str());
+    let begin = match (position.ahead, targeted) {
+        (_, Some(worker)) => format!("The task waits for worker {worker}"),
+        (Ok(0), _) => format!("The task is the first in {queue}"),
+        (Ok(ahead), _) => format!("The task waits in {queue} behind {ahead} others"),
+        (Err(_), _) => format!("The task waits in {queue} for a known worker who does not exist"),
+    };
+    let blocked: Vec<String> =
+        tally.blocked.iter().map(|(reason, count)| format!("{count} by {}", reason.as_str())).collect();
+    match tally.total {
+        0 => format!("{begin}. No worker is eligible."),
+        1 => format!("{begin}. The only eligible worker is blocked: {}.", blocked.join(", ")),
+        workers if tally.candidates == 0 => {
+            format!("{begin}. All {workers} eligible workers are blocked: {}.", blocked.join(", "))
+        }
+        workers => format!("{begin}. {} of {workers} eligible workers could take it.", tally.candidates),
     }
 }
 
