@@ -54,7 +54,9 @@ class Floor:
 
     def renew(self):
         """Makes everything anew: generated requests also rename, change and delete what they find in answers."""
-        self.one = self.furnish("Playground") | {"account": self.account, "key": self.key()}
+        self.one = self.furnish("Playground") | {
+            "account": self.account, "key": self.key(), "alert": self.alert(),
+        }
         self.offers = self.furnish("Offers")
         workspace = self.offers["workspace"]
         worker = self.make(workspace, "Workers", FriendlyName="eli", ActivitySid=self.offers["available"])["sid"]
@@ -66,6 +68,13 @@ class Floor:
         answer = self.session.post(self.keys, data={"FriendlyName": "Desk"})
         answer.raise_for_status()
         return answer.json()["sid"]
+
+    def alert(self):
+        """A line of the alert log: of a page that was asked for by its number alone."""
+        self.session.get(f"{self.base}/v1/Workspaces?Page=1").raise_for_status()
+        answer = self.session.get(f"{self.base}/v1/Alerts?PageSize=1")
+        answer.raise_for_status()
+        return answer.json()["alerts"][0]["sid"]
 
     def use(self):
         """Counts a use; after so many everything is made anew."""
