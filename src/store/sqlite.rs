@@ -223,6 +223,8 @@ fn connect(path: &Path) -> Result<rusqlite::Connection, Error> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // Statements of several rows keep what they would have to undo; a file for that would be made at every other commit.
+    connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
 }
