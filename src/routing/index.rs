@@ -112,27 +112,37 @@ impl Workspace {
     /// Brings a worker's entries in all lanes up to date with activity, capacity, idle time and membership.
     pub(super) fn refresh_ready(&mut self, worker: WorkerSid) {
         let Some(entry) = self.workers.get(&worker) else { return };
-        let keys: BTreeMap<TaskChannelSid, ReadyKey> = (self.task_channels.keys())
-            .filter(|channel| self.is_reservable(entry, **channel))
-            .map(|channel| (*channel, self.ready_key(entry, *channel)))
-            .collect();
         let mut wanted = Vec::new();
-        if !keys.is_empty() {
+        if self.is_available(entry) {
+            // Few channels, and each is asked once.
+            let mut keys: Vec<(TaskChannelSid, Option<ReadyKey>)> = Vec::with_capacity(8);
             for queue in &entry.queues {
-                let lanes = self.lanes.range(lanes_of(*queue)).map(|(lane, _)| *lane);
-                wanted.extend(lanes.filter_map(|lane| keys.get(&lane.1).map(|key| (lane, *key))));
+                for (lane, _) in self.lanes.range(lanes_of(*queue)) {
+                    let known = keys.iter().find(|(channel, _)| *channel == lane.1).map(|(_, key)| *key);
+                    let key = known.unwrap_or_else(|| {
+                        let key = self.is_reservable(entry, lane.1).then(|| self.ready_key(entry, lane.1));
+                        keys.push((lane.1, key));
+                        key
+                    });
+                    wanted.extend(key.map(|key| (*lane, key)));
+                }
             }
         }
-        self.set_ready(worker, wanted.into_iter().collect());
+        self.set_ready(worker, &wanted);
     }
 
     /// Takes a worker out of all lanes.
     pub(super) fn clear_ready(&mut self, worker: WorkerSid) {
-        self.set_ready(worker, BTreeMap::new());
+        self.set_ready(worker, &[]);
     }
 
-    fn set_ready(&mut self, worker: WorkerSid, wanted: BTreeMap<LaneKey, ReadyKey>) {
+    /// Enters a worker in these lanes, in their order, and in no other.
+    fn set_ready(&mut self, worker: WorkerSid, wanted: &[(LaneKey, ReadyKey)]) {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
+        if entry.ready.iter().eq(wanted.iter().map(|(lane, key)| (lane, key))) {
+            return;
+        }
+        let wanted: BTreeMap<LaneKey, ReadyKey> = wanted.iter().copied().collect();
         let before = std::mem::take(&mut entry.ready);
         for (lane, key) in &before {
             if wanted.get(lane) != Some(key)

@@ -3,44 +3,33 @@
 
 use switchhook::routing::expression::{ChannelFigures, ChannelValues, Document, KnownWorkerValue, Scope, WorkerNames};
 use switchhook::routing::workflow::KnownAgent;
-use switchhook::routing::{
-    BackOff, RoutingTarget, SidText, Task, TaskChannelSid, TaskQueue, TaskSid, TaskStatus, Worker, WorkerSid,
-};
+use switchhook::routing::{BackOff, RoutingTarget, SidText, Task, TaskChannelSid, TaskQueue, TaskStatus, Worker};
 
 use super::{Step, Stored, Watch};
 
 impl Watch {
     /// No task that was touched is pending while somebody could be reserved for it, and nobody who was touched could be.
-    pub(super) fn nobody_touched_waits_in_vain(&mut self, step: &Step<'_>) -> Result<(), String> {
+    pub(super) fn nobody_touched_waits_in_vain(&self, step: &Step<'_>) -> Result<(), String> {
         if step.configured {
             return self.nobody_waits_in_vain();
         }
-        let mut pairs = Vec::new();
         for task in &step.tasks {
             if let Some(task) = self.stored.tasks.get(task).filter(|row| row.status == TaskStatus::Pending) {
-                let workers = self.stored.workers.values().filter(|worker| self.could_take(task, worker));
-                pairs.extend(workers.map(|worker| (task.sid, worker.sid)));
+                let mut workers = self.stored.workers.values().filter(|worker| self.could_take(task, worker));
+                workers.try_for_each(|worker| self.must_wait(task, worker))?;
             }
         }
-        for worker in &step.workers {
-            if let Some(worker) = self.stored.workers.get(worker) {
-                self.those_it_could_take(worker, &mut pairs);
-            }
-        }
-        pairs.into_iter().try_for_each(|(task, worker)| self.must_wait(task, worker))
+        let mut workers = step.workers.iter().filter_map(|worker| self.stored.workers.get(worker));
+        workers.try_for_each(|worker| self.takes_none_that_wait(worker))
     }
 
     /// No task is pending while somebody could be reserved for it (gaps and back-offs apart).
-    pub(super) fn nobody_waits_in_vain(&mut self) -> Result<(), String> {
-        let mut pairs = Vec::new();
-        for worker in self.stored.workers.values() {
-            self.those_it_could_take(worker, &mut pairs);
-        }
-        pairs.into_iter().try_for_each(|(task, worker)| self.must_wait(task, worker))
+    pub(super) fn nobody_waits_in_vain(&self) -> Result<(), String> {
+        self.stored.workers.values().try_for_each(|worker| self.takes_none_that_wait(worker))
     }
 
-    /// Pending tasks that activity and capacity allow the worker; each channel is asked once.
-    fn those_it_could_take(&self, worker: &Worker, pairs: &mut Vec<(TaskSid, WorkerSid)>) {
+    /// None of the pending tasks could be the worker's; each channel is asked once.
+    fn takes_none_that_wait(&self, worker: &Worker) -> Result<(), String> {
         let mut known: Vec<(TaskChannelSid, bool)> = Vec::new();
         for task in self.stored.pending_tasks() {
             let asked = known.iter().find(|(channel, _)| *channel == task.channel).map(|(_, free)| *free);
@@ -50,26 +39,13 @@ impl Watch {
                 free
             });
             if free || Self::ignores_capacity(task) {
-                pairs.push((task.sid, worker.sid));
+                self.must_wait(task, worker)?;
             }
         }
+        Ok(())
     }
 
-    fn must_wait(&mut self, task: TaskSid, worker: WorkerSid) -> Result<(), String> {
-        let (Some(task), Some(worker)) = (self.stored.tasks.get(&task), self.stored.workers.get(&worker)) else {
-            return Ok(());
-        };
-        let asks_for_both = self
-            .reading
-            .target_of(task)
-            .is_some_and(|target| target.expression.is_some() || target.known_worker.is_some());
-        if asks_for_both {
-            self.reading.learn_attributes(&task.attributes);
-        }
-        let known = self.members.get_mut().get(&worker.sid);
-        if asks_for_both || !task.queue.is_some_and(|queue| known.is_some_and(|known| known.contains_key(&queue))) {
-            self.reading.learn_attributes(&worker.attributes);
-        }
+    fn must_wait(&self, task: &Task, worker: &Worker) -> Result<(), String> {
         if self.is_candidate(task, worker) {
             return Err(format!("{} is pending although {} is free", task.sid, worker.friendly_name));
         }
@@ -96,7 +72,7 @@ impl Watch {
         Self::is_for_one_worker(task) && task.ignore_capacity
     }
 
-    /// Everything but activity and capacity; attributes must have been learned.
+    /// Everything but activity and capacity.
     pub(super) fn is_candidate(&self, task: &Task, worker: &Worker) -> bool {
         // A gap that is over lasts until the tick that ends it.
         if task.back_offs.iter().any(|back_off| back_off.worker == worker.sid && back_off.until != BackOff::OVER) {
@@ -115,7 +91,7 @@ impl Watch {
         self.is_member(worker, queue) && self.suits_target(task, worker)
     }
 
-    /// Whether the worker belongs to the queue; attributes must have been learned.
+    /// Whether the worker belongs to the queue.
     ///
     /// Worked out once for as long as nothing touches the worker and no configuration changes.
     pub(super) fn is_member(&self, worker: &Worker, queue: &TaskQueue) -> bool {
@@ -127,21 +103,25 @@ impl Watch {
     }
 
     pub(super) fn is_member_by_attributes(&self, expression: &str, attributes: &str) -> bool {
-        let scope = Scope { worker: Some(self.reading.document(attributes)), ..Scope::default() };
+        let document = self.reading.document(attributes);
+        let scope = Scope { worker: Some(&*document), ..Scope::default() };
         self.reading.expression(expression).is_some_and(|expression| expression.matches(&scope))
     }
 
     fn suits_target(&self, task: &Task, worker: &Worker) -> bool {
         let Some(target) = self.reading.target_of(task) else { return true };
+        if target.expression.is_none() && target.known_worker.is_none() {
+            return true;
+        }
         let document = self.reading.document(&task.attributes);
         let fits = target
             .expression
             .as_ref()
-            .is_none_or(|expression| self.with_scope(worker, Some(document), |scope| expression.matches(scope)));
+            .is_none_or(|expression| self.with_scope(worker, Some(&*document), |scope| expression.matches(scope)));
         let known = match &target.known_worker {
             None => true,
-            Some(KnownAgent::Sid(known)) => known.value(document) == KnownWorkerValue::Text(worker.sid.to_string()),
-            Some(KnownAgent::FriendlyName(known)) => match known.value(document) {
+            Some(KnownAgent::Sid(known)) => known.value(&document) == KnownWorkerValue::Text(worker.sid.to_string()),
+            Some(KnownAgent::FriendlyName(known)) => match known.value(&document) {
                 KnownWorkerValue::Text(name) => name.to_lowercase() == worker.friendly_name.to_lowercase(),
                 _ => false,
             },
@@ -167,7 +147,7 @@ impl Watch {
             channels: &figures,
         };
         let document = self.reading.document(&worker.attributes);
-        ask(&Scope { task, worker: Some(document), names: Some(&names), counts: None, now: task.map(|_| self.now) })
+        ask(&Scope { task, worker: Some(&*document), names: Some(&names), counts: None, now: task.map(|_| self.now) })
     }
 }
 

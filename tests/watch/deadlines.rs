@@ -83,7 +83,7 @@ impl Watch {
     }
 
     /// The next deadline is the earliest of everything that is due some time.
-    pub(super) fn due_is_next(&mut self, next: Option<Timestamp>) -> Result<(), String> {
+    pub(super) fn due_is_next(&self, next: Option<Timestamp>) -> Result<(), String> {
         let minute = self.some_task_waits_for_a_time().then(|| self.now.next_minute());
         let earliest = self.due.all.first();
         if earliest.map(|(at, ..)| *at).into_iter().chain(minute).min() == next {
@@ -93,10 +93,7 @@ impl Watch {
     }
 
     /// Whether the time of day decides about a waiting task and somebody of its queue.
-    pub(super) fn some_task_waits_for_a_time(&mut self) -> bool {
-        for task in self.timed.iter().filter_map(|task| self.stored.tasks.get(task)) {
-            self.reading.learn_attributes(&task.attributes);
-        }
+    pub(super) fn some_task_waits_for_a_time(&self) -> bool {
         self.timed.iter().filter_map(|task| self.stored.tasks.get(task)).any(|task| self.waits_for_a_time(task))
     }
 
@@ -110,9 +107,9 @@ impl Watch {
         let known = match &target.known_worker {
             None => true,
             Some(KnownAgent::Sid(known)) => {
-                workers.any(|row| known.value(document) == KnownWorkerValue::Text(row.sid.to_string()))
+                workers.any(|row| known.value(&document) == KnownWorkerValue::Text(row.sid.to_string()))
             }
-            Some(KnownAgent::FriendlyName(known)) => match known.value(document) {
+            Some(KnownAgent::FriendlyName(known)) => match known.value(&document) {
                 KnownWorkerValue::Text(name) => {
                     workers.any(|row| row.friendly_name.to_lowercase() == name.to_lowercase())
                 }

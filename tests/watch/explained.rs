@@ -9,12 +9,7 @@ use switchhook::routing::{BackOff, Task, TaskOrder, Workspace};
 use super::Watch;
 
 impl Watch {
-    pub(super) fn explanations_agree(&mut self, workspace: &Workspace) -> Result<(), String> {
-        let tasks: Vec<String> = self.stored.pending_tasks().map(|row| row.attributes.clone()).collect();
-        let workers: Vec<String> = self.stored.workers.values().map(|row| row.attributes.clone()).collect();
-        for text in tasks.iter().chain(&workers) {
-            self.reading.learn_attributes(text);
-        }
+    pub(super) fn explanations_agree(&self, workspace: &Workspace) -> Result<(), String> {
         for task in self.stored.pending_tasks() {
             self.explanation_agrees(workspace, task)?;
             self.place_in_line_agrees(workspace, task)?;

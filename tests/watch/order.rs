@@ -20,7 +20,7 @@ enum Place {
 }
 
 impl Watch {
-    pub(super) fn order_holds(&mut self, step: &Step<'_>) -> Result<(), String> {
+    pub(super) fn order_holds(&self, step: &Step<'_>) -> Result<(), String> {
         // Orders themselves may have been changed.
         if step.configured {
             return Ok(());
@@ -32,18 +32,14 @@ impl Watch {
                 && let Some(task) = self.stored.tasks.get(&row.task)
                 && let Some(worker) = self.stored.workers.get(&row.worker)
             {
-                let (task, worker, channel) = (task.sid, worker.sid, row.channel);
-                if self.goes_to_one_worker(row) || Self::changed_after(step, at, worker, task) {
+                if self.goes_to_one_worker(row) || Self::changed_after(step, at, worker.sid, task.sid) {
                     continue;
                 }
-                self.learn(task, worker);
-                let waiting: Vec<TaskSid> = self.stored.pending_tasks().map(|row| row.sid).collect();
-                for other in waiting {
-                    self.was_not_before(step, task, other, worker, channel)?;
+                for other in self.stored.pending_tasks() {
+                    self.was_not_before(step, task, other, worker, row.channel)?;
                 }
-                let workers: Vec<WorkerSid> = self.stored.workers.keys().copied().collect();
-                for other in workers {
-                    self.was_not_idle_longer(step, task, worker, other)?;
+                for other in self.stored.workers.values() {
+                    self.was_not_idle_longer(step, task, worker.sid, other)?;
                 }
             }
         }
@@ -69,15 +65,6 @@ impl Watch {
         step.events.iter().skip(at + 1).any(|event| changes(&event))
     }
 
-    fn learn(&mut self, task: TaskSid, worker: WorkerSid) {
-        if let Some(row) = self.stored.tasks.get(&task) {
-            self.reading.learn_attributes(&row.attributes);
-        }
-        if let Some(row) = self.stored.workers.get(&worker) {
-            self.reading.learn_attributes(&row.attributes);
-        }
-    }
-
     fn place(&self, task: &Task) -> (bool, Place) {
         let queue = task.queue.and_then(|queue| self.stored.task_queues.get(&queue));
         let order = queue.map_or(TaskOrder::Fifo, |queue| queue.task_order);
@@ -90,33 +77,27 @@ impl Watch {
 
     /// The worker was not offered `task` while `other` came before it.
     fn was_not_before(
-        &mut self,
+        &self,
         step: &Step<'_>,
-        task: TaskSid,
-        other: TaskSid,
-        worker: WorkerSid,
+        task: &Task,
+        other: &Task,
+        worker: &Worker,
         channel: TaskChannelSid,
     ) -> Result<(), String> {
-        if step.tasks.contains(&other) {
+        if step.tasks.contains(&other.sid) {
             return Ok(());
         }
-        let (Some(row), Some(waiting)) = (self.stored.tasks.get(&task), self.stored.tasks.get(&other)) else {
-            return Ok(());
-        };
-        let comparable = waiting.channel == channel || !self.stored.settings.multi_task_enabled;
-        if !comparable || self.depends_on_figures(waiting) || self.place(waiting) >= self.place(row) {
+        let comparable = other.channel == channel || !self.stored.settings.multi_task_enabled;
+        if !comparable || self.depends_on_figures(other) || self.place(other) >= self.place(task) {
             return Ok(());
         }
         // A gap that was over in the meantime was not over then.
-        if waiting.back_offs.iter().any(|back_off| back_off.worker == worker) {
+        if other.back_offs.iter().any(|back_off| back_off.worker == worker.sid) {
             return Ok(());
         }
-        self.learn(other, worker);
-        let (Some(waiting), Some(worker)) = (self.stored.tasks.get(&other), self.stored.workers.get(&worker)) else {
-            return Ok(());
-        };
-        if self.is_candidate(waiting, worker) {
-            return Err(format!("{task} was offered to {}, but {other} comes before it", worker.friendly_name));
+        if self.is_candidate(other, worker) {
+            let (task, other, name) = (task.sid, other.sid, &worker.friendly_name);
+            return Err(format!("{task} was offered to {name}, but {other} comes before it"));
         }
         Ok(())
     }
@@ -133,27 +114,14 @@ impl Watch {
     }
 
     /// Nobody who is idle for longer, and whom the command did not touch, could have taken the task.
-    fn was_not_idle_longer(
-        &mut self,
-        step: &Step<'_>,
-        task: TaskSid,
-        worker: WorkerSid,
-        other: WorkerSid,
-    ) -> Result<(), String> {
-        if step.workers.contains(&other) {
+    fn was_not_idle_longer(&self, step: &Step<'_>, row: &Task, worker: WorkerSid, idle: &Worker) -> Result<(), String> {
+        if step.workers.contains(&idle.sid) {
             return Ok(());
         }
-        let (Some(row), Some(idle)) = (self.stored.tasks.get(&task), self.stored.workers.get(&other)) else {
-            return Ok(());
-        };
-        if !self.is_reservable(row, idle) || row.back_offs.iter().any(|back_off| back_off.worker == other) {
+        if !self.is_reservable(row, idle) || row.back_offs.iter().any(|back_off| back_off.worker == idle.sid) {
             return Ok(());
         }
         let Some(before) = Self::worker_before(step, worker) else { return Ok(()) };
-        self.learn(task, other);
-        let (Some(row), Some(idle)) = (self.stored.tasks.get(&task), self.stored.workers.get(&other)) else {
-            return Ok(());
-        };
         if self.idle_key(row, idle, None) >= self.idle_key(row, before, Some(step)) {
             return Ok(());
         }
@@ -162,7 +130,7 @@ impl Watch {
         {
             return Ok(());
         }
-        let name = &idle.friendly_name;
+        let (task, name) = (row.sid, &idle.friendly_name);
         Err(format!("{task} was offered to {}, but {name} is idle for longer", before.friendly_name))
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Compiling is the core's own; what is done with the result is not.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
 
 use switchhook::routing::expression::{Document, Expression, Place, Vocabulary};
 use switchhook::routing::workflow::{Routes, Target};
@@ -22,8 +24,7 @@ pub(super) struct Reading {
     vocabulary: Vocabulary,
     expressions: ByText<Option<Expression>>,
     routes: BTreeMap<(WorkflowSid, u32), Routes>,
-    documents: ByText<Document>,
-    empty: Document,
+    documents: RefCell<ByText<Rc<Document>>>,
 }
 
 /// Texts are looked up several times a step, and nobody chooses them to collide.
@@ -49,9 +50,8 @@ impl Hasher for QuickHasher {
 impl Reading {
     /// Reads everything that is new among the rows.
     pub(super) fn learn(&mut self, stored: &Stored, configured: bool) {
-        // Only here: what is learned for one check stays until its end.
-        if self.documents.len() >= DOCUMENTS_MAX {
-            self.documents.clear();
+        if self.documents.get_mut().len() >= DOCUMENTS_MAX {
+            self.documents.get_mut().clear();
         }
         if configured {
             for queue in stored.task_queues.values() {
@@ -84,21 +84,19 @@ impl Reading {
         }
     }
 
-    pub(super) fn learn_attributes(&mut self, text: &str) {
-        if self.documents.get(text).is_some_and(|document| document.is_current(&self.vocabulary)) {
-            return;
-        }
-        let json = serde_json::from_str(text).unwrap_or_default();
-        self.documents.insert(text.to_owned(), Document::read(&self.vocabulary, &json));
-    }
-
     pub(super) fn expression(&self, text: &str) -> Option<&Expression> {
         self.expressions.get(text)?.as_ref()
     }
 
-    /// Attributes that were learned.
-    pub(super) fn document(&self, text: &str) -> &Document {
-        self.documents.get(text).unwrap_or(&self.empty)
+    /// Attributes, read if they are new or expressions name more of them than before.
+    pub(super) fn document(&self, text: &str) -> Rc<Document> {
+        let known = self.documents.borrow().get(text).filter(|known| known.is_current(&self.vocabulary)).map(Rc::clone);
+        known.unwrap_or_else(|| {
+            let json = serde_json::from_str(text).unwrap_or_default();
+            let document = Rc::new(Document::read(&self.vocabulary, &json));
+            self.documents.borrow_mut().insert(text.to_owned(), Rc::clone(&document));
+            document
+        })
     }
 
     pub(super) fn routes(&self, workflow: WorkflowSid, version: u32) -> Option<&Routes> {

@@ -157,7 +157,6 @@ impl Watch {
         }
         let attributes = field("worker_attributes").unwrap_or_default();
         self.reading.learn_expression(text);
-        self.reading.learn_attributes(attributes);
         if self.is_member_by_attributes(text, attributes) {
             Ok(())
         } else {

@@ -8,10 +8,8 @@ use switchhook::routing::{EventKind, EventRecord, Step as Place, Task, TaskQueue
 use super::{Step, Watch};
 
 impl Watch {
-    pub(super) fn steps_hold(&mut self, step: &Step<'_>) -> Result<(), String> {
+    pub(super) fn steps_hold(&self, step: &Step<'_>) -> Result<(), String> {
         for task in &step.tasks {
-            let Some(attributes) = self.stored.tasks.get(task).map(|row| row.attributes.clone()) else { continue };
-            self.reading.learn_attributes(&attributes);
             let Some(row) = self.stored.tasks.get(task) else { continue };
             if !matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved) || row.transfer.is_some() {
                 continue;
@@ -52,7 +50,7 @@ impl Watch {
             return Ok(());
         }
         let (Some(routes), true) = (self.reading.routes_of(after), after.step != Place::Direct) else { return Ok(()) };
-        let Some(first) = routes.first_match(self.reading.document(&after.attributes), 0, step.now) else {
+        let Some(first) = routes.first_match(&self.reading.document(&after.attributes), 0, step.now) else {
             return Ok(());
         };
         let stands = match after.step {
@@ -97,7 +95,7 @@ impl Watch {
     }
 
     /// Targets are skipped when their `skip_if` says so, and only then (routing.md 3.4).
-    fn skips_were_due(&mut self, step: &Step<'_>) -> Result<(), String> {
+    fn skips_were_due(&self, step: &Step<'_>) -> Result<(), String> {
         // What is counted must not have changed within the command.
         let counted = |event: &EventRecord| event.kind.as_str().starts_with("worker.");
         if step.configured || step.events.iter().any(counted) {
@@ -107,10 +105,6 @@ impl Watch {
             let Some(task) = event.about.task else { continue };
             if Self::moves(step, task).count() > 1 {
                 continue;
-            }
-            let attributes: Vec<String> = self.stored.workers.values().map(|row| row.attributes.clone()).collect();
-            for text in &attributes {
-                self.reading.learn_attributes(text);
             }
             let Some(row) = self.stored.tasks.get(&task) else { continue };
             let Some(routes) = self.reading.routes_of(row) else { continue };
@@ -139,7 +133,7 @@ impl Watch {
         };
         let counts = Counts { watch: self, queue };
         let document = self.reading.document(&task.attributes);
-        skip_if.matches(&Scope { task: Some(document), counts: Some(&counts), ..Scope::default() })
+        skip_if.matches(&Scope { task: Some(&*document), counts: Some(&counts), ..Scope::default() })
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct Stored {
     open_of_task: BTreeMap<TaskSid, BTreeSet<ReservationSid>>,
     open_of: BTreeMap<WorkerSid, BTreeSet<ReservationSid>>,
     open: BTreeSet<ReservationSid>,
+    handed_on: BTreeSet<ReservationSid>,
     live: BTreeSet<TaskSid>,
     initiated: BTreeSet<TransferSid>,
     pending: BTreeSet<TaskSid>,
@@ -56,6 +57,7 @@ impl Stored {
             open_of_task: BTreeMap::new(),
             open_of: BTreeMap::new(),
             open: BTreeSet::new(),
+            handed_on: BTreeSet::new(),
             live: BTreeSet::new(),
             initiated: BTreeSet::new(),
             pending: BTreeSet::new(),
@@ -120,6 +122,7 @@ impl Stored {
             RowChange::Reservation(row) => {
                 self.of_task.entry(row.task).or_default().insert(row.sid);
                 hold(&mut self.open, row.sid, row.status.is_open());
+                hold(&mut self.handed_on, row.sid, row.transfer.is_some());
                 if row.status.is_open() {
                     self.open_of.entry(row.worker).or_default().insert(row.sid);
                     self.open_of_task.entry(row.task).or_default().insert(row.sid);
@@ -131,6 +134,7 @@ impl Stored {
             }
             RowChange::ReservationDeleted(sid) => {
                 self.open.remove(&sid);
+                self.handed_on.remove(&sid);
                 if let Some(row) = self.reservations.get(&sid) {
                     drop_from(&mut self.of_task, &row.task, &sid);
                     drop_from(&mut self.open_of_task, &row.task, &sid);
@@ -199,6 +203,11 @@ impl Stored {
     /// Pending, accepted and wrapping reservations, by SID.
     pub(crate) fn open_reservations(&self) -> impl Iterator<Item = &Reservation> {
         self.open.iter().filter_map(|sid| self.reservations.get(sid))
+    }
+
+    /// Reservations that are open or were made for a transfer, by SID.
+    pub(crate) fn open_or_handed_on(&self) -> impl Iterator<Item = &Reservation> {
+        self.open.union(&self.handed_on).filter_map(|sid| self.reservations.get(sid))
     }
 
     /// Transfers that go on, by SID.

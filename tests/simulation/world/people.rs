@@ -223,8 +223,7 @@ impl World {
             return self.command(Command::CancelTransfer { worker, task, transfer }, dice).map(|_| ());
         }
         let held: Vec<&Reservation> = stored
-            .reservations
-            .values()
+            .open_or_handed_on()
             .filter(|row| row.status == ReservationStatus::Accepted || (row.transfer.is_some() && row.version > 1))
             .collect();
         let Some(row) = dice.pick(&held) else { return Ok(()) };
