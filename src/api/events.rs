@@ -23,7 +23,8 @@ const DEFAULT_MINUTES: i64 = 15;
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let paging = Paging::read(&query, 2)?;
-    let (from, until) = window(&query, scope.state.clock.now())?;
+    let after = query.integer("After", 0..=i64::MAX)?;
+    let (from, until) = window(&query, after.is_some(), scope.state.clock.now())?;
     let filter = EventFilter {
         event_type: query.filled("EventType").map(str::to_owned),
         sid: query.sid("Sid")?,
@@ -35,6 +36,7 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
         task_channel: query.filled("TaskChannel").map(channel_name),
         from,
         until,
+        after,
     };
     let list = scope.state.store.events(scope.sid(), &filter, paging.span()).await?;
     let name = &scope.workspace.friendly_name;
@@ -46,8 +48,13 @@ pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
     Ok(answer(StatusCode::OK, &render(&scope.place, &scope.workspace.friendly_name, &row)))
 }
 
-/// First and last moment of the list, both inclusive; `StartDate` goes before `Minutes`.
-fn window(query: &Parameters, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
+/// First and last moment of the list, both inclusive; `StartDate` goes before `Minutes`, and what comes after a number
+/// is not cut by the usual window.
+fn window(
+    query: &Parameters,
+    numbered: bool,
+    now: Timestamp,
+) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
     let ago = |minutes: i64| now.plus_ms(-minutes * 60_000);
     let until = query.moment("EndDate")?;
     if let Some(from) = query.moment("StartDate")? {
@@ -59,6 +66,7 @@ fn window(query: &Parameters, now: Timestamp) -> Result<(Option<Timestamp>, Opti
     match (query.integer("Minutes", 1..=RETENTION_MINUTES)?, until) {
         (Some(minutes), _) => Ok((Some(ago(minutes)), until)),
         (None, Some(_)) => Ok((None, until)),
+        (None, None) if numbered => Ok((None, None)),
         (None, None) => Ok((Some(ago(DEFAULT_MINUTES)), None)),
     }
 }
@@ -85,7 +93,7 @@ pub(super) fn render(place: &Place, workspace_name: &str, row: &EventView) -> Va
     })
 }
 
-/// Names and text values of the event, with those of the workspace.
+/// Names and text values of the event, with those of the workspace and the event's number.
 fn event_data(place: &Place, workspace_name: &str, row: &EventView) -> Map<String, Value> {
     let mut data: Map<String, Value> = serde_json::from_str(&row.event_data).unwrap_or_else(|error| {
         tracing::error!(event = row.sid, %error, "the data of an event are not a JSON object");
@@ -93,6 +101,7 @@ fn event_data(place: &Place, workspace_name: &str, row: &EventView) -> Map<Strin
     });
     data.entry("workspace_sid").or_insert_with(|| json!(place.workspace));
     data.entry("workspace_name").or_insert_with(|| json!(workspace_name));
+    data.insert("event_sequence".to_owned(), json!(row.sequence.to_string()));
     data
 }
 
@@ -124,7 +133,8 @@ mod tests {
 
     fn check(query: &str, from_minutes_ago: Option<i64>, until_minutes_ago: Option<i64>) {
         let ago = |minutes: Option<i64>| minutes.map(|minutes| NOW.plus_ms(-minutes * 60_000));
-        let found = window(&Parameters::parse(query.as_bytes()), NOW);
+        let numbered = query.contains("After=");
+        let found = window(&Parameters::parse(query.as_bytes()), numbered, NOW);
         assert_eq!(found, Ok((ago(from_minutes_ago), ago(until_minutes_ago))), "{query}");
     }
 
@@ -132,6 +142,8 @@ mod tests {
     fn the_window_is_a_quarter_of_an_hour_unless_told_otherwise() {
         check("", Some(15), None);
         check("Minutes=60", Some(60), None);
+        check("After=7", None, None);
+        check("After=7&Minutes=60", Some(60), None);
         check("StartDate=2026-02-03T04:00:06Z", Some(5), None);
         check("StartDate=2026-02-03T04:00:06Z&Minutes=60", Some(5), None);
         check("EndDate=2026-02-03T04:00:06Z", None, Some(5));
@@ -140,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_window_cannot_begin_before_the_oldest_events() {
-        let error = |query: &str| window(&Parameters::parse(query.as_bytes()), NOW).unwrap_err().code;
+        let error = |query: &str| window(&Parameters::parse(query.as_bytes()), false, NOW).unwrap_err().code;
         assert_eq!(error("StartDate=2026-01-03T00:00:00Z"), 14241);
         assert_eq!(error("Minutes=0"), 20001);
         assert_eq!(error("Minutes=43201"), 20001);

@@ -321,7 +321,9 @@ fn an_event_has_the_keys_of_the_contract() {
     let rendered = events::render(&place(), "Support floor", &row);
     check("event", &rendered);
     assert_eq!(rendered["event_date_ms"], AT.0);
-    let expected = json!({ "task_age": "4", "workspace_sid": sid("WS"), "workspace_name": "Support floor" });
+    let expected = json!({
+        "task_age": "4", "workspace_sid": sid("WS"), "workspace_name": "Support floor", "event_sequence": "7",
+    });
     assert_eq!(rendered["event_data"], expected);
     let url = |path: String| json!(place().url(&path));
     assert_eq!(rendered["resource_url"], url(format!("/Tasks/{}/Reservations/{}", sid("WT"), sid("WR"))));

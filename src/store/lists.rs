@@ -181,6 +181,8 @@ pub struct EventFilter {
     pub from: Option<Timestamp>,
     /// Inclusive.
     pub until: Option<Timestamp>,
+    /// Only events with greater numbers.
+    pub after: Option<i64>,
 }
 
 /// Workspaces of an account by SID, that is, oldest first.
@@ -331,6 +333,10 @@ pub(super) fn events(workspace: WorkspaceSid, filter: &EventFilter) -> Select<Ev
     }
     if let Some(until) = filter.until {
         select = select.filter_number("e.at <= ?", until.0);
+    }
+    if let Some(number) = filter.after {
+        // Passed over: where these begin in time is `from`.
+        select = select.filter_number("+e.sequence > ?", number);
     }
     select.order("e.at", Direction::Ascending).order("e.sequence", Direction::Ascending).total()
 }
@@ -503,6 +509,13 @@ impl Store {
         select.order("x.created_at", Direction::Ascending).page(self.read_pool(), span).await
     }
 
+    /// When the first event with a greater number happened.
+    async fn first_event_after(&self, workspace: WorkspaceSid, number: i64) -> Result<Option<Timestamp>, Error> {
+        let sql = "SELECT at FROM events WHERE workspace_sid = $1 AND sequence > $2 ORDER BY sequence LIMIT 1";
+        let query = sqlx::query_scalar(sql).bind(workspace.to_string()).bind(number);
+        Ok(query.fetch_optional(self.read_pool()).await?.map(Timestamp))
+    }
+
     /// Events of a workspace, oldest first.
     pub async fn events(
         &self,
@@ -523,6 +536,11 @@ impl Store {
             };
             let Some(sid) = sid else { return Ok(List::empty()) };
             filter.task_channel = Some(ChannelName::Sid(sid));
+        }
+        if let Some(number) = filter.after {
+            // Times do not go back as numbers grow, so every index begins at the first event that is wanted.
+            let Some(next) = self.first_event_after(workspace, number).await? else { return Ok(List::empty()) };
+            filter.from = filter.from.max(Some(next));
         }
         events(workspace, &filter).page(self.read_pool(), span).await
     }

@@ -515,7 +515,18 @@ async fn events_tell_the_story_in_order() {
     assert_eq!(first["resource_url"], format!("{BASE}{workspace}/Tasks/{sid}"));
     assert_eq!(&server.get(text(&first["url"])).await.body, first);
 
+    let number = |event: &Value| text(&event["event_data"]["event_sequence"]).parse::<i64>().unwrap();
+    let numbers: Vec<i64> = list.body["events"].as_array().unwrap().iter().map(number).collect();
+    assert_eq!(numbers, (numbers[0]..numbers[0] + 4).collect::<Vec<_>>());
     server.clock.advance(Duration::from_mins(16));
+    for (after, expected) in [(0, 4), (numbers[1], 2), (numbers[3], 0), (i64::MAX, 0)] {
+        let list = server.get(&format!("{events}&After={after}")).await;
+        assert_eq!(list.body["events"].as_array().unwrap().len(), expected, "after {after}");
+    }
+    let page = server.get(&format!("{workspace}/Events?After=0&PageSize=1")).await;
+    let next = server.get(text(&page.body["meta"]["next_page_url"])).await;
+    assert_eq!((number(&page.body["events"][0]), number(&next.body["events"][0])), (1, 2));
+    assert_eq!(server.get(&format!("{events}&After=-1")).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(server.get(&events).await.body["events"], json!([]));
     assert_eq!(server.get(&format!("{events}&Minutes=20")).await.body["events"].as_array().unwrap().len(), 4);
     let by_kind = server.get(&format!("{workspace}/Events?Minutes=20&EventType=task.created")).await;

@@ -20,7 +20,7 @@ use super::api::{ACCOUNT, Answer, Server, rooted, text};
 const NOT_SERVED_YET: &[&str] = &[];
 
 /// Parameters of ours that the contract's operations do not have: operation and name.
-const EXTRA_PARAMETERS: &[(&str, &str)] = &[];
+const EXTRA_PARAMETERS: &[(&str, &str)] = &[("ListEvent", "After")];
 
 /// An operation of the contract.
 struct Contracted {

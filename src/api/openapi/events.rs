@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::WORKSPACE_PATH;
 use super::operation::{Operation, Resource};
-use super::schema::{address, channel, constant, count, date, minutes, moment, nullable, object, own_sid, sid, text};
+use super::schema::{
+    address, channel, constant, count, date, integer, minutes, moment, nullable, object, own_sid, sid, text,
+};
 
 const EVENT: Resource = Resource { name: "Event", sid: || sid("EV"), versioned: false };
 
@@ -37,6 +39,7 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         EVENT
             .list("ListEvent", all, "events", "Events of a window of time, the last 15 minutes unless told otherwise")
+            .query("After", integer(0..=i64::MAX))
             .query("EndDate", moment())
             .query("EventType", text())
             .query("Minutes", minutes())
