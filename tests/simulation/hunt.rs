@@ -43,12 +43,29 @@ impl Broken {
     }
 }
 
+/// What was done in one or several runs.
+#[derive(Clone, Copy, Default)]
+struct Done {
+    steps: u64,
+    /// Deadlines met.
+    ticks: u64,
+    /// Events recorded: each is a transition of a task, a reservation, a worker or what is configured.
+    transitions: u64,
+}
+
+impl std::ops::AddAssign for Done {
+    fn add_assign(&mut self, more: Self) {
+        self.steps += more.steps;
+        self.ticks += more.ticks;
+        self.transitions += more.transitions;
+    }
+}
+
 /// What came of a run in which nothing broke.
 pub(crate) struct Played {
     /// Stands for everything that happened.
     digest: u64,
-    /// Steps and the ticks between them.
-    happenings: u64,
+    done: Done,
 }
 
 /// Plays steps 1 to `steps`, or those of them that are kept, and the end.
@@ -76,8 +93,9 @@ pub(crate) fn play(
         story.extend(world.told().into_iter().map(|line| format!("end: {line}")));
     }
     outcome.map_err(|what| broken(steps.saturating_add(1), what))?;
-    let played = keep.map_or(u64::from(steps), |keep| keep.len() as u64);
-    Ok(Played { digest: world.digest, happenings: played + world.ticks })
+    let steps = keep.map_or(u64::from(steps), |keep| keep.len() as u64);
+    let done = Done { steps, ticks: world.ticks, transitions: world.transitions };
+    Ok(Played { digest: world.digest, done })
 }
 
 /// One run of `steps` steps over as many workspaces as it takes, beginning with `seed`.
@@ -91,14 +109,13 @@ pub(crate) fn run(seed: u64, steps: u64, keep: Option<&str>, defect: Option<&str
             .map_err(|broken| tell(seed, &broken, &keep));
     }
     let began = now();
-    let (mut done, mut happenings) = (0, 0);
-    while done < steps {
-        let in_this = u32::try_from((steps - done).min(u64::from(STEPS_OF_A_RUN))).unwrap_or(STEPS_OF_A_RUN);
-        let seed = seed + done / u64::from(STEPS_OF_A_RUN);
-        happenings += play(seed, in_this, None, None).map_err(|broken| report(seed, in_this, &broken))?.happenings;
-        done += u64::from(in_this);
+    let mut done = Done::default();
+    while done.steps < steps {
+        let in_this = u32::try_from((steps - done.steps).min(u64::from(STEPS_OF_A_RUN))).unwrap_or(STEPS_OF_A_RUN);
+        let seed = seed + done.steps / u64::from(STEPS_OF_A_RUN);
+        done += play(seed, in_this, None, None).map_err(|broken| report(seed, in_this, &broken))?.done;
     }
-    say(&format!("seed {seed}: {}", rate(steps, happenings, began.elapsed(), 1)));
+    say(&format!("seed {seed}: {}", rate(done, began.elapsed(), 1)));
     Ok(())
 }
 
@@ -108,7 +125,7 @@ pub(crate) fn continuous_integration() -> Result<(), String> {
     let began = now();
     let next = AtomicU64::new(0);
     let runs = STEPS_OF_INTEGRATION / u64::from(STEPS_OF_A_RUN);
-    let happenings = AtomicU64::new(0);
+    let done: Mutex<Done> = Mutex::default();
     let failures: Mutex<Vec<(u64, Broken)>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -116,7 +133,7 @@ pub(crate) fn continuous_integration() -> Result<(), String> {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|next| *next < runs) {
                     let seed = SEED_OF_INTEGRATION + seed;
                     match play(seed, STEPS_OF_A_RUN, None, None) {
-                        Ok(played) => _ = happenings.fetch_add(played.happenings, Ordering::Relaxed),
+                        Ok(played) => *done.lock().expect("nobody panics with the lock") += played.done,
                         Err(broken) => {
                             failures.lock().expect("nobody panics with the lock").push((seed, broken));
                             next.store(runs, Ordering::Relaxed);
@@ -130,10 +147,8 @@ pub(crate) fn continuous_integration() -> Result<(), String> {
     if let Some((seed, broken)) = failures.first() {
         return Err(report(*seed, STEPS_OF_A_RUN, broken));
     }
-    say(&format!(
-        "seeds {SEED_OF_INTEGRATION} and on: {}",
-        rate(STEPS_OF_INTEGRATION, happenings.into_inner(), began.elapsed(), threads)
-    ));
+    let done = done.into_inner().expect("nobody panics with the lock");
+    say(&format!("seeds {SEED_OF_INTEGRATION} and on: {}", rate(done, began.elapsed(), threads)));
     twice_the_same(SEED_OF_INTEGRATION, STEPS_OF_A_RUN)
 }
 
@@ -161,11 +176,16 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn rate(steps: u64, happenings: u64, took: Duration, threads: usize) -> String {
-    let per_second = u128::from(happenings) * 1_000 / took.as_millis().max(1);
+fn rate(done: Done, took: Duration, threads: usize) -> String {
+    let Done { steps, ticks, transitions } = done;
+    let a_second = |count: u64| u128::from(count) * 1_000 / took.as_millis().max(1);
     let threads = if threads == 1 { String::new() } else { format!(" on {threads} threads") };
-    let ticks = happenings.saturating_sub(steps);
-    format!("{steps} steps and {ticks} ticks in {:.1} s{threads}, {per_second} a second", took.as_secs_f64())
+    format!(
+        "{steps} steps and {ticks} ticks in {:.1} s{threads}, {} a second; {} transitions a second",
+        took.as_secs_f64(),
+        a_second(steps + ticks),
+        a_second(transitions)
+    )
 }
 
 /// The shortest story found that breaks the same invariant, and how to play it again.

@@ -93,6 +93,8 @@ pub(crate) struct World {
     pub(crate) digest: u64,
     /// Deadlines that were met on the way.
     pub(crate) ticks: u64,
+    /// Events that were recorded.
+    pub(crate) transitions: u64,
     /// What happened in the present step, when somebody wants to read it.
     tell: Option<Vec<String>>,
 }
@@ -131,6 +133,7 @@ impl World {
             gathered: 0,
             digest: seed,
             ticks: 0,
+            transitions: 0,
             tell: tell.then(Vec::new),
         };
         world.take(Depth::All)?;
@@ -323,6 +326,7 @@ impl World {
     }
 
     fn note(&mut self, events: &[EventRecord], rows: usize, errands: usize) {
+        self.transitions += events.len() as u64;
         for event in events {
             let about = event.about.task.map_or(0, TaskSid::bits) ^ event.about.worker.map_or(0, WorkerSid::bits);
             let low = u64::try_from(about & u128::from(u64::MAX)).unwrap_or(0);
