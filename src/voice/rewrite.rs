@@ -166,7 +166,7 @@ impl<'a> Rewriting<'a> {
         let Some(reservation) = element.get("reservationSid") else { return };
         let whisper_url = element.get("url").filter(|url| !url.is_empty()).map(|url| self.absolute(url));
         if let Some(dial) = &mut self.dial {
-            dial.taking.reservation = reservation.to_owned();
+            reservation.clone_into(&mut dial.taking.reservation);
             dial.taking.post_work_activity = element.get("postWorkActivitySid").map(str::to_owned);
             dial.taking.whisper_url = whisper_url;
             dial.taking.whisper_method = element.get("method").map(str::to_owned);
@@ -246,7 +246,7 @@ impl<'a> Rewriting<'a> {
         let Some((mut dial, ends_at)) = self.taken.take() else {
             return Rewritten { text: self.spliced(0, self.text.len()), enqueues: self.enqueue_at.is_some() };
         };
-        dial.taking.rest = self.spliced(ends_at, self.content_ends_at).trim().to_owned();
+        self.spliced(ends_at, self.content_ends_at).trim().clone_into(&mut dial.taking.rest);
         let url = (self.links.taking)(&dial.taking);
         let text = format!(
             "{}<Redirect method=\"POST\">{}</Redirect>{}",
