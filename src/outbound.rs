@@ -295,6 +295,8 @@ pub struct Answer {
     pub status: u16,
     /// `Content-Type`, lower case, without parameters; empty when absent.
     pub content_type: String,
+    /// Values of `Set-Cookie`, which are for whom the answer is passed on to; we keep none.
+    pub set_cookie: Vec<String>,
     /// At most [`BODY_LIMIT`] bytes; sound is not read.
     pub body: Vec<u8>,
 }
@@ -352,9 +354,11 @@ impl Outbound {
             .and_then(|value| value.to_str().ok())
             .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
             .unwrap_or_default();
+        let set_cookie = response.headers().get_all(reqwest::header::SET_COOKIE).iter();
+        let set_cookie = set_cookie.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
         let mut body = Vec::new();
         if content_type.starts_with("audio/") {
-            return Ok(Answer { status: response.status().as_u16(), content_type, body });
+            return Ok(Answer { status: response.status().as_u16(), content_type, set_cookie, body });
         }
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
             if body.len() + chunk.len() > BODY_LIMIT {
@@ -362,7 +366,7 @@ impl Outbound {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status: response.status().as_u16(), content_type, body })
+        Ok(Answer { status: response.status().as_u16(), content_type, set_cookie, body })
     }
 
     fn failure(&self, error: &reqwest::Error) -> Attempt {

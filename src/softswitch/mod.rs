@@ -7,6 +7,7 @@
 //! `core` is the state machine (no I/O), `driver` the task that owns it, `sender` the webhooks, `rest` the HTTP side,
 //! `twiml` the documents. Start with [`Softswitch`].
 
+mod cookies;
 mod core;
 mod driver;
 mod options;

@@ -7,13 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::cookies::Cookies;
 use super::core::{FetchFailure, Webhook};
 use super::options::Method;
 use super::twiml::{DOCUMENT_BYTES_MAX, Document};
@@ -33,6 +34,7 @@ pub(super) struct Sender {
     client: Client,
     token: Arc<SecretString>,
     permits: Arc<Semaphore>,
+    cookies: Arc<Cookies>,
 }
 
 /// An answer with the URL it came from in the end.
@@ -53,7 +55,7 @@ impl Sender {
             .user_agent(concat!("switchhook-phone/", env!("CARGO_PKG_VERSION")))
             .build()
             .expect("the client is built from constants");
-        Self { client, token: Arc::new(token), permits: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
+        Self { client, token: Arc::new(token), permits: Arc::new(Semaphore::new(AT_ONCE_MAX)), cookies: Arc::default() }
     }
 
     /// Asks for a document.
@@ -92,6 +94,7 @@ impl Sender {
                 result => result,
             }
             .map_err(|error| transport_failure(&error))?;
+            self.cookies.keep(call_of(webhook), &url, response.headers());
             let status = response.status();
             if status.is_success() {
                 return Ok(Answer { response, url });
@@ -126,8 +129,17 @@ impl Sender {
                 self.client.get(url).header(signature::HEADER, signed)
             }
         };
+        let request = match self.cookies.of(call_of(webhook), url) {
+            Some(cookies) => request.header(COOKIE, cookies),
+            None => request,
+        };
         request.header(IDEMPOTENCY_HEADER, &webhook.idempotency_token).send().await
     }
+}
+
+/// The call that a webhook is about; empty for one of a room.
+fn call_of(webhook: &Webhook) -> &str {
+    webhook.params.iter().find(|(name, _)| name == "CallSid").map_or("", |(_, call)| call.as_str())
 }
 
 /// The URL in the form that goes over the wire, which is the one to sign: characters that need it are encoded, and a

@@ -34,6 +34,19 @@ pub(super) const CANNOT_CLEAN_UP: u32 = 14_223;
 /// A URL of the application gave no usable answer.
 pub(super) const RETRIEVAL_FAILURE: u32 = 11_200;
 
+/// A URL of the application could not be connected with, or took too long.
+pub(super) const CONNECTION_FAILURE: u32 = 11_205;
+/// A URL is not one that can be requested.
+pub(super) const INVALID_URL: u32 = 11_100;
+/// Too many documents followed one another.
+pub(super) const TOO_MANY_DOCUMENTS: u32 = 11_215;
+/// A document is too large.
+pub(super) const TOO_LARGE: u32 = 11_750;
+/// A document has a content type that is none.
+pub(super) const INVALID_CONTENT_TYPE: u32 = 12_300;
+/// The activity after the work cannot be set.
+pub(super) const INVALID_POST_WORK_ACTIVITY: u32 = 14_216;
+
 /// What was wrong, and with what.
 #[derive(Debug, Clone)]
 pub(super) struct Complaint {

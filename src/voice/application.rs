@@ -1,12 +1,15 @@
 //! Asking a customer's application for a document: `action` and `waitUrl` of `<Enqueue>` (`spec/voice.md` 2.1, 2.4).
 //!
 //! The request carries what the phone system sent, our account instead of the phone system's, what we know of the task,
-//! and a signature with the account's token. The answer is taken only if a phone system could run it; relative URLs in
-//! it are left as they are. Start with [`State::ask`].
+//! and a signature with the account's token. The answer is taken only if a phone system could run it. Must not change a
+//! document (that is `rewrite`). Start with [`State::ask`].
 
 use axum::http::Method;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
+use super::alerts::{
+    CONNECTION_FAILURE, DOCUMENT_PARSE_FAILURE, INVALID_CONTENT_TYPE, INVALID_URL, RETRIEVAL_FAILURE, TOO_LARGE,
+};
 use super::request::{RELEASED, Sender, Webhook};
 use super::{State, xml};
 use crate::outbound;
@@ -55,22 +58,46 @@ pub(super) enum Failure {
     NoAccount,
 }
 
+impl Failure {
+    /// Twilio's code.
+    pub(super) const fn code(&self) -> u32 {
+        match self {
+            Self::NoAnswer(outbound::Error::Unreachable(_) | outbound::Error::Timeout(_)) => CONNECTION_FAILURE,
+            Self::NoAnswer(outbound::Error::TooLarge) => TOO_LARGE,
+            Self::NoAnswer(_) => INVALID_URL,
+            Self::Status(_) | Self::NoAccount => RETRIEVAL_FAILURE,
+            Self::ContentType(_) => INVALID_CONTENT_TYPE,
+            Self::NotTwiml(_) => DOCUMENT_PARSE_FAILURE,
+        }
+    }
+}
+
 impl State {
     /// Asks an application for a document.
     pub(super) async fn ask(&self, question: &Question<'_>) -> Result<Reply, Failure> {
         let (account, token) = self.signer(question).await.ok_or(Failure::NoAccount)?;
+        reply_of(self.fetch(question, account, &token).await?)
+    }
+
+    /// Asks an application of `account`; whatever it answers.
+    pub(super) async fn fetch(
+        &self,
+        question: &Question<'_>,
+        account: AccountSid,
+        token: &SecretString,
+    ) -> Result<outbound::Answer, Failure> {
         let pairs = pairs_of(question, account);
         let is_get = question.method.eq_ignore_ascii_case("GET");
         let (url, form) =
             if is_get { (with_query(question.url, &pairs), Vec::new()) } else { (question.url.to_owned(), pairs) };
-        let headers = [(signature::HEADER, signature::sign_form(token.expose_secret(), &url, &form))];
+        let mut headers = vec![(signature::HEADER, signature::sign_form(token.expose_secret(), &url, &form))];
+        headers.extend(question.webhook.cookie.clone().map(|cookie| ("cookie", cookie)));
         let method = if is_get { Method::GET } else { Method::POST };
         let request = outbound::Request { method, url: &url, form: &form, headers: &headers };
-        let answer = self.outbound.send(&request).await?;
-        reply_of(answer)
+        Ok(self.outbound.send(&request).await?)
     }
 
-    async fn signer(&self, question: &Question<'_>) -> Option<(AccountSid, secrecy::SecretString)> {
+    async fn signer(&self, question: &Question<'_>) -> Option<(AccountSid, SecretString)> {
         let owner = match (question.workspace, question.webhook.sender) {
             (Some(workspace), _) => self.store.account_of_workspace(workspace).await.ok()?,
             (None, Sender::Account(account)) => Some(account),
@@ -129,7 +156,8 @@ mod tests {
 
     fn reply(status: u16, content_type: &str, body: &str) -> Result<Reply, Failure> {
         let body = body.as_bytes().to_vec();
-        reply_of(outbound::Answer { status, content_type: content_type.to_owned(), body })
+        let content_type = content_type.to_owned();
+        reply_of(outbound::Answer { status, content_type, set_cookie: Vec::new(), body })
     }
 
     #[test]
@@ -162,6 +190,8 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let webhook = Webhook {
             sender: Sender::PhoneSystem,
+            method: Method::POST,
+            cookie: None,
             target: "/voice/tasks/WT/left?released=1".to_owned(),
             form: vec![pair("CallSid", "CA1"), pair("AccountSid", "ACphone"), pair("QueueResult", "redirected")],
             query: vec![pair("released", "1")],

@@ -126,7 +126,15 @@ mod tests {
 
     fn webhook(pairs: &[(&str, &str)]) -> Webhook {
         let form = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Webhook { sender: Sender::PhoneSystem, target: String::new(), form, query: Vec::new(), xml: None }
+        Webhook {
+            sender: Sender::PhoneSystem,
+            method: axum::http::Method::POST,
+            cookie: None,
+            target: String::new(),
+            form,
+            query: Vec::new(),
+            xml: None,
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(super) enum Document<'a> {
     JoinWorker(Room<'a>),
     /// `play.xml`: an audio file, again and again.
     Play { url: &'a str },
+    /// `play_once.xml`: an audio file that an application answered with, and then the call is over.
+    PlayOnce { url: &'a str },
     /// `silence.xml`: nothing to hear, for callers whose application asked for silence.
     Silence,
     /// `busy.xml`: try again in a moment.
@@ -54,7 +56,7 @@ pub(super) struct Room<'a> {
 }
 
 /// File names of all templates.
-pub(super) const NAMES: [&str; 12] = [
+pub(super) const NAMES: [&str; 13] = [
     "park.xml",
     "wait.xml",
     "join_customer.xml",
@@ -67,6 +69,7 @@ pub(super) const NAMES: [&str; 12] = [
     "empty.xml",
     "silence.xml",
     "redirect.xml",
+    "play_once.xml",
 ];
 
 impl Document<'_> {
@@ -85,6 +88,7 @@ impl Document<'_> {
             Self::Empty => NAMES[9],
             Self::Silence => NAMES[10],
             Self::Redirect { .. } => NAMES[11],
+            Self::PlayOnce { .. } => NAMES[12],
         }
     }
 
@@ -116,7 +120,9 @@ impl Document<'_> {
                 left_url => *left_url,
                 callback_url => *callback_url,
             },
-            Self::Play { url } | Self::Busy { url } | Self::Redirect { url } => context! { url => *url },
+            Self::Play { url } | Self::PlayOnce { url } | Self::Busy { url } | Self::Redirect { url } => {
+                context! { url => *url }
+            }
             Self::Unavailable | Self::Error | Self::WorkerUnavailable | Self::Empty | Self::Silence => context! {},
         }
     }
@@ -137,6 +143,7 @@ impl Document<'_> {
             Document::Empty,
             Document::Silence,
             Document::Redirect { url: text },
+            Document::PlayOnce { url: text },
         ]
     }
 }

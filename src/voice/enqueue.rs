@@ -15,12 +15,12 @@ use super::alerts::{
     CANNOT_CREATE_TASK, Complaint, DOCUMENT_PARSE_FAILURE, INVALID_ACTION, INVALID_ATTRIBUTES, INVALID_WAIT_URL,
     INVALID_WORKFLOW, QUEUE_FULL, RETRIEVAL_FAILURE, SCHEMA_WARNING,
 };
-use super::application::{Question, Reply, with_query};
+use super::application::{Question, with_query};
 use super::attributes;
 use super::document::Document;
-use super::enqueue_document::{EnqueueDocument, Problem, trimmed};
-use super::next::verbs;
+use super::enqueue_document::EnqueueDocument;
 use super::request::{self, Webhook};
+use super::walk::{Problem, trimmed};
 use super::{State, twiml};
 use crate::calls::{Park, QueueResult};
 use crate::engine;
@@ -64,8 +64,25 @@ async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> R
             }
         }
     };
-    let named = verb.workflow.clone().or(named);
-    let mut wish = Wish { webhook, verb, workflow: named, workspace: None, park: Park::default() };
+    let workflow = verb.workflow.clone().or(named);
+    let wish = Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents: 0 };
+    carry_out(state, wish).await
+}
+
+/// Carries out the `<Enqueue workflowSid>` of a document that is served to a call; `documents` came before it.
+pub(super) async fn document(state: &State, webhook: &Webhook, text: &str, documents: u32) -> Response {
+    let verb = match EnqueueDocument::parse(text) {
+        Ok(verb) => verb,
+        Err(problem) => {
+            state.complain(webhook.sender, Complaint::new(problem.code(), problem.to_string())).await;
+            return twiml(text.to_owned());
+        }
+    };
+    let (webhook, workflow) = (webhook.clone(), verb.workflow.clone());
+    carry_out(state, Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents }).await
+}
+
+async fn carry_out(state: &State, mut wish: Wish) -> Response {
     wish.park = state.park_of(&wish).await;
     match state.make_task(&mut wish).await {
         Ok(parked) => parked,
@@ -89,6 +106,8 @@ struct Wish {
     workflow: Option<String>,
     workspace: Option<WorkspaceSid>,
     park: Park,
+    /// Documents that came before this one in the same answer.
+    documents: u32,
 }
 
 /// Why a call is not parked.
@@ -243,8 +262,7 @@ impl State {
                 workspace: wish.workspace,
             };
             match self.ask(&question).await {
-                Ok(Reply::Document(document)) => return twiml(document),
-                Ok(Reply::Audio) => return self.answer(&Document::Play { url: action }),
+                Ok(reply) => return self.relay(&question, reply, wish.documents).await,
                 Err(failure) => {
                     let mut complaint = Complaint::new(RETRIEVAL_FAILURE, format!("action of Enqueue: {failure}"));
                     complaint.workspace = wish.workspace;
@@ -252,7 +270,10 @@ impl State {
                 }
             }
         }
-        wish.verb.after.as_deref().map_or_else(|| self.answer(&Document::Unavailable), verbs)
+        match wish.verb.after.as_deref() {
+            Some(after) => self.serve_verbs(&wish.webhook, after, wish.documents).await,
+            None => self.answer(&Document::Unavailable),
+        }
     }
 }
 

@@ -16,11 +16,14 @@ mod enqueue_document;
 mod join;
 mod left;
 mod next;
+mod proxy;
 mod request;
 mod reservations;
+mod rewrite;
 mod room_left;
 pub mod templates;
 mod wait;
+mod walk;
 mod xml;
 
 use std::sync::Arc;
@@ -83,6 +86,7 @@ macro_rules! routes {
 }
 
 routes! {
+    "/voice/proxy" => proxy::answer,
     "/voice/enqueue" => enqueue::without_workflow,
     "/voice/enqueue/{workflow}" => enqueue::with_workflow,
     "/voice/tasks/{task}/wait" => wait::answer,

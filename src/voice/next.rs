@@ -4,13 +4,13 @@
 
 use axum::response::Response;
 
+use super::State;
 use super::alerts::{Complaint, RETRIEVAL_FAILURE};
-use super::application::{Question, Reply};
+use super::application::{Question, Reply, with_query};
 use super::document::{Document, Room};
 use super::request::{RELEASED, Webhook};
-use super::{State, twiml};
 use crate::calls::{NextDocument, Role, RoomSettings, VoiceTask};
-use crate::routing::{ReservationSid, TaskSid, WorkspaceSid};
+use crate::routing::{TaskSid, WorkspaceSid};
 
 /// Of whom a document speaks.
 #[derive(Debug)]
@@ -18,11 +18,6 @@ pub(super) struct Context<'a> {
     pub(super) webhook: &'a Webhook,
     pub(super) workspace: WorkspaceSid,
     pub(super) record: &'a VoiceTask,
-}
-
-/// Verbs as a document of their own.
-pub(super) fn verbs(verbs: &str) -> Response {
-    twiml(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{verbs}</Response>"))
 }
 
 impl State {
@@ -36,28 +31,22 @@ impl State {
                 let queue = self.workflow_of(context).await.unwrap_or_else(|| context.workspace.to_string());
                 self.park(task, &queue, "")
             }
-            NextDocument::AfterEnqueue(after) => verbs(&after),
+            NextDocument::AfterEnqueue(after) => self.serve_verbs(context.webhook, &after, 0).await,
             NextDocument::Unavailable => self.answer(&Document::Unavailable),
             NextDocument::Empty => self.answer(&Document::Empty),
             NextDocument::Release => self.answer(&Document::Redirect { url: &self.release_url(task) }),
             NextDocument::Application { url, method, result, cancel_reason, answer_used } => {
-                let asked = async {
-                    let mut extra = self.facts(context).await;
-                    extra.push(("QueueResult".to_owned(), result.as_str().to_owned()));
-                    extra.extend(cancel_reason.map(|reason| ("TaskCanceledReason".to_owned(), reason)));
-                    let (webhook, workspace) = (context.webhook, Some(context.workspace));
-                    self.ask_action(context, &Question { url: &url, method: &method, webhook, extra, workspace }).await
-                };
-                match self.actions.once(task, asked).await {
+                let mut extra = self.facts(context).await;
+                extra.push(("QueueResult".to_owned(), result.as_str().to_owned()));
+                extra.extend(cancel_reason.map(|reason| ("TaskCanceledReason".to_owned(), reason)));
+                let (webhook, workspace) = (context.webhook, Some(context.workspace));
+                let question = Question { url: &url, method: &method, webhook, extra, workspace };
+                let reply = self.actions.once(task, self.ask_action(context, &question)).await;
+                match (reply, context.record.park.after_enqueue.as_deref()) {
                     _ if !answer_used => self.answer(&Document::Empty),
-                    Some(Reply::Document(document)) => twiml(document),
-                    Some(Reply::Audio) => self.answer(&Document::Play { url: &url }),
-                    None => context
-                        .record
-                        .park
-                        .after_enqueue
-                        .as_deref()
-                        .map_or_else(|| self.answer(&Document::Unavailable), verbs),
+                    (Some(reply), _) => self.relay(&question, reply, 0).await,
+                    (None, Some(after)) => self.serve_verbs(webhook, after, 0).await,
+                    (None, None) => self.answer(&Document::Unavailable),
                 }
             }
         }
@@ -107,10 +96,10 @@ impl State {
         self.answer(&Document::JoinCustomer(self.room(task, settings, &left).as_room()))
     }
 
-    /// The join document of a worker who called us.
-    pub(super) fn join_worker(&self, task: TaskSid, reservation: ReservationSid, settings: &RoomSettings) -> Response {
-        let left =
-            self.url(&format!("/voice/tasks/{task}/room-left/{}?Reservation={reservation}", Role::Worker.as_str()));
+    /// The join document of a worker who called us; `onward` tells `room-left` of whom and how the call goes on.
+    pub(super) fn join_worker(&self, task: TaskSid, onward: &[(String, String)], settings: &RoomSettings) -> Response {
+        let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", Role::Worker.as_str()));
+        let left = with_query(&left, onward);
         self.answer(&Document::JoinWorker(self.room(task, settings, &left).as_room()))
     }
 

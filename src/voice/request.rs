@@ -38,6 +38,10 @@ pub(super) enum Sender {
 #[derive(Debug, Clone)]
 pub(super) struct Webhook {
     pub(super) sender: Sender,
+    /// `GET` or `POST`.
+    pub(super) method: Method,
+    /// Cookies that applications gave the call, which pass through us.
+    pub(super) cookie: Option<String>,
     /// Path and query exactly as requested.
     pub(super) target: String,
     /// Decoded pairs of the form.
@@ -76,6 +80,13 @@ impl Webhook {
         CallStatus::from_text(self.text("CallStatus")).is_some_and(CallStatus::is_final)
     }
 
+    /// The same without some parameters of the query, which are ours.
+    pub(super) fn without(&self, names: &[&str]) -> Self {
+        let mut rest = self.clone();
+        rest.query.retain(|(name, _)| !names.contains(&name.as_str()));
+        rest
+    }
+
     /// All pairs, the form's first.
     pub(super) fn pairs(&self) -> impl Iterator<Item = &(String, String)> {
         self.form.iter().chain(&self.query)
@@ -103,6 +114,7 @@ pub(super) async fn read(state: &State, request: Request) -> Result<Webhook, Res
 /// A webhook whose sender is not known yet.
 #[derive(Debug)]
 struct Unchecked {
+    method: Method,
     target: String,
     headers: HeaderMap,
     body: Body,
@@ -131,7 +143,7 @@ impl Unchecked {
             "application/json" => Body::Other { bytes, is_xml: false },
             _ => Body::Form(pairs_of(&bytes)),
         };
-        Ok(Self { target, headers: parts.headers, body })
+        Ok(Self { method: parts.method, target, headers: parts.headers, body })
     }
 
     /// Whether the signature was made with `token` for this request at `public_url`.
@@ -154,7 +166,8 @@ impl Unchecked {
             Body::Form(form) => (form, None),
             Body::Other { bytes, is_xml } => (Vec::new(), is_xml.then(|| String::from_utf8_lossy(&bytes).into_owned())),
         };
-        Webhook { sender, target: self.target, form, query, xml }
+        let cookie = self.headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Webhook { sender, method: self.method, cookie, target: self.target, form, query, xml }
     }
 }
 

@@ -8,8 +8,9 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 
 use super::State;
-use super::alerts::{Complaint, INVALID_RESERVATION, RESERVATION_NOT_ACCEPTABLE};
+use super::alerts::{Complaint, INVALID_POST_WORK_ACTIVITY, INVALID_RESERVATION, RESERVATION_NOT_ACCEPTABLE};
 use super::document::Document;
+use super::proxy::OF_DIAL;
 use super::request::{self, Webhook};
 use crate::calls::ConferenceOptions;
 use crate::engine;
@@ -29,8 +30,13 @@ pub(super) async fn answer(
         Ok(room) => room,
         Err(Turned::Busy) => state.answer(&Document::Busy { url: &state.url(&webhook.target) }),
         Err(Turned::Away(complaint)) => {
+            let workspace = complaint.workspace;
             state.complain(webhook.sender, complaint).await;
-            state.answer(&Document::WorkerUnavailable)
+            match state.after_dial(&webhook, workspace, &[("DialCallStatus", "failed"), ("DialBridged", "false")]).await
+            {
+                Some(onward) => onward,
+                None => state.answer(&Document::WorkerUnavailable),
+            }
         }
     }
 }
@@ -82,7 +88,16 @@ impl State {
             }
         }
         let (_, record) = self.voice_task(task).await.ok_or(Turned::Busy)?;
-        Ok(self.join_worker(task, reservation, &record.worker_room(reservation)))
+        if webhook.get("PostWorkActivitySid").is_some() {
+            let message = "postWorkActivitySid is not supported here: the worker's activity stays as it is";
+            let complaint =
+                Complaint::new(INVALID_POST_WORK_ACTIVITY, message).in_workspace(workspace).about_task(task);
+            self.complain(webhook.sender, complaint.about_reservation(reservation)).await;
+        }
+        let kept = webhook.query.iter().filter(|(name, _)| OF_DIAL.contains(&name.as_str()) && name != "Reservation");
+        let mut onward: Vec<(String, String)> = kept.cloned().collect();
+        onward.push(("Reservation".to_owned(), reservation.to_string()));
+        Ok(self.join_worker(task, &onward, &record.worker_room(reservation)))
     }
 }
 

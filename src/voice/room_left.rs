@@ -47,6 +47,11 @@ pub(super) async fn answer(
         }
         Err(error) => tracing::info!(task.sid = %task, %error, "a leg left the room of a task that takes no news"),
     }
+    if role == Role::Worker
+        && let Some(onward) = state.after_dial(&webhook, Some(workspace), &[]).await
+    {
+        return onward;
+    }
     let Some((_, record)) = state.voice_task(task).await else { return state.answer(&Document::Empty) };
     let next = record.document_after_room(role);
     state.go_on(next, &Context { webhook: &webhook, workspace, record: &record }).await

@@ -27,6 +27,7 @@ const BUILT_IN: [(&str, &str); NAMES.len()] = [
     ("worker_unavailable.xml", include_str!("../../twiml-templates/worker_unavailable.xml")),
     ("empty.xml", include_str!("../../twiml-templates/empty.xml")),
     ("silence.xml", include_str!("../../twiml-templates/silence.xml")),
+    ("play_once.xml", include_str!("../../twiml-templates/play_once.xml")),
 ];
 /// Values that would break out of a careless placeholder.
 const HOSTILE: &str = "a b=c\"d'e></Response><Dial>&amp;<!--]]>\u{0}";

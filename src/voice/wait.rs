@@ -50,7 +50,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let method = record.park.wait_method.as_deref().unwrap_or("POST");
     let question = Question { url, method, webhook: &webhook, extra, workspace: Some(workspace) };
     match state.ask(&question).await {
-        Ok(Reply::Document(document)) => twiml(document),
+        Ok(Reply::Document(document)) => twiml(state.adopted(&question, document).await.text),
         Ok(Reply::Audio) => state.answer(&Document::Play { url }),
         Err(failure) => {
             let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("waitUrl of Enqueue: {failure}"))

@@ -23,6 +23,8 @@ mod lint;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod random_commands;
 #[cfg(test)]
 mod recount;

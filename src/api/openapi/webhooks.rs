@@ -23,6 +23,13 @@ struct Webhook {
 
 const WEBHOOKS: &[Webhook] = &[
     Webhook {
+        path: "/voice/proxy",
+        ids: ["ProxyByGet", "Proxy"],
+        summary: "Asks an application for its document and answers with it, its TaskRouter verbs carried out",
+        parameters: &["target", "account", "fallback", "mac", "CallSid", "CallStatus", "From", "To"],
+        twiml: true,
+    },
+    Webhook {
         path: "/voice/enqueue",
         ids: ["EnqueueCallByGet", "EnqueueCall"],
         summary: "Makes a task of a call, as parameters or a TwiML document say",

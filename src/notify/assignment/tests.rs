@@ -34,7 +34,12 @@ impl Ask for Scripted {
     async fn ask(&self, _: &Assignment, url: &str) -> Result<Answer, String> {
         self.asked.lock().unwrap().push(url.to_owned());
         let answer = |status, content_type: &str, body: &str| {
-            Ok(Answer { status, content_type: content_type.to_owned(), body: body.as_bytes().to_vec() })
+            Ok(Answer {
+                status,
+                content_type: content_type.to_owned(),
+                set_cookie: Vec::new(),
+                body: body.as_bytes().to_vec(),
+            })
         };
         match &self.by_url[url] {
             Behaviour::Answers(status, content_type, body) => answer(*status, content_type, body),

@@ -1,0 +1,321 @@
+//! Proxy mode: an application's number points at us, and the application answers as it always did (`spec/voice.md` 0.1 A
+//! and 2.8).
+//!
+//! `/voice/proxy?target=<URL>` asks the application with the parameters of the phone system and a signature of the
+//! account's, and answers with its document, rewritten. Parameters of this URL: `target`; `account`, whose application it
+//! is (the first account unless told otherwise); `fallback`, asked when `target` gives no document; `mac`, which we add
+//! to the URLs that lead through us. Must not carry out `<Enqueue>` itself (that is `enqueue`). Start with [`answer`].
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+use url::Url;
+
+use super::alerts::{Complaint, INVALID_URL, TOO_MANY_DOCUMENTS};
+use super::application::{Failure, Question, Reply, with_query};
+use super::document::Document;
+use super::enqueue_document::EnqueueDocument;
+use super::request::{self, Sender, Webhook};
+use super::rewrite::{Links, Rewritten, Taking, rewrite};
+use super::{State, enqueue, twiml};
+use crate::outbound;
+use crate::routing::{AccountSid, WorkspaceSid};
+
+/// Documents that follow one another within one answer, each the `action` of the one before.
+const DOCUMENTS_MAX: u32 = 10;
+/// Longest text of verbs that is carried in a URL, in bytes.
+const REST_MAX: usize = 4 * 1024;
+
+/// Parameters of our own URL; the application gets the others.
+const OWN: [&str; 4] = ["target", "account", "fallback", "mac"];
+
+/// Parameters of the URL that takes a reservation for a document of the application's.
+pub(super) const OF_DIAL: [&str; 9] =
+    ["account", "Dial", "App", "AppMethod", "Rest", "PostWorkActivitySid", "Whisper", "WhisperMethod", "Reservation"];
+
+/// `/voice/proxy`
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    match state.proxy(&webhook).await {
+        Ok(answer) => answer,
+        Err(Trouble::Forbidden) => StatusCode::FORBIDDEN.into_response(),
+        Err(Trouble::Wrong(message)) => {
+            state.complain(webhook.sender, Complaint::new(INVALID_URL, message)).await;
+            state.answer(&Document::Error)
+        }
+        // The phone system has a fallback of its own for a document that it cannot get.
+        Err(Trouble::NoDocument) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}
+
+/// Why there is no document.
+enum Trouble {
+    /// The URL was not made by us, nor signed by the phone system.
+    Forbidden,
+    /// The URL says something that cannot be done.
+    Wrong(String),
+    /// The application has none.
+    NoDocument,
+}
+
+/// Whose application it is.
+#[derive(Debug, Clone)]
+pub(super) struct Owner {
+    pub(super) account: AccountSid,
+    token: SecretString,
+}
+
+impl State {
+    async fn proxy(&self, webhook: &Webhook) -> Result<Response, Trouble> {
+        let of_query = |name: &str| {
+            let found = webhook.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
+            found.filter(|value| !value.is_empty())
+        };
+        let target = of_query("target")
+            .ok_or_else(|| Trouble::Wrong("expected target=<URL of the application> in the proxy's URL".to_owned()))?;
+        let account = match of_query("account").map(str::parse::<AccountSid>) {
+            Some(Ok(account)) => Some(account),
+            Some(Err(_)) => return Err(Trouble::Wrong("account does not name an account".to_owned())),
+            None => None,
+        };
+        let owner = self.owner(webhook.sender, account).await.ok_or(Trouble::Forbidden)?;
+        let is_ours = of_query("mac").map(|given| owner.mac_is(target, given));
+        // Others' credentials make no proxy of us; a URL that the phone system was given is its administrator's word.
+        let may_ask = is_ours.unwrap_or(webhook.sender == Sender::PhoneSystem);
+        if !may_ask {
+            return Err(Trouble::Forbidden);
+        }
+        let failure = match self.document_at(webhook, &owner, target, &[]).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        let code = failure.code().to_string();
+        let complaint = Complaint::new(failure.code(), format!("document of the application: {failure}"));
+        self.complain(Sender::Account(owner.account), complaint).await;
+        let fallback = of_query("fallback").ok_or(Trouble::NoDocument)?;
+        let news = [("ErrorCode".to_owned(), code), ("ErrorUrl".to_owned(), target.to_owned())];
+        match self.document_at(webhook, &owner, fallback, &news).await {
+            Ok(answer) => Ok(answer),
+            Err(failure) => {
+                let complaint = Complaint::new(failure.code(), format!("fallback of the application: {failure}"));
+                self.complain(Sender::Account(owner.account), complaint).await;
+                Err(Trouble::NoDocument)
+            }
+        }
+    }
+
+    /// Who owns the application: the account named, where the sender may speak for it; else the sender's, else the first.
+    async fn owner(&self, sender: Sender, named: Option<AccountSid>) -> Option<Owner> {
+        let account = match (named, sender) {
+            (Some(named), Sender::Account(own)) if named != own => return None,
+            (Some(account), _) | (None, Sender::Account(account)) => account,
+            (None, Sender::PhoneSystem) => self.store.accounts().await.ok()?.first()?.sid,
+        };
+        let account = self.store.account(account).await.ok()??;
+        Some(Owner { account: account.sid, token: account.auth_token })
+    }
+
+    /// The owner of the applications of a workspace.
+    async fn owner_of(&self, sender: Sender, workspace: Option<WorkspaceSid>) -> Option<Owner> {
+        let account = match workspace {
+            Some(workspace) => self.store.account_of_workspace(workspace).await.ok()?,
+            None => None,
+        };
+        self.owner(sender, account).await
+    }
+
+    /// Asks the application and makes an answer to the phone system of what it says.
+    async fn document_at(
+        &self,
+        webhook: &Webhook,
+        owner: &Owner,
+        target: &str,
+        news: &[(String, String)],
+    ) -> Result<Response, Failure> {
+        let asked = webhook.without(&OWN);
+        let method = webhook.method.as_str();
+        let question = Question { url: target, method, webhook: &asked, extra: news.to_vec(), workspace: None };
+        let answer = self.fetch(&question, owner.account, &owner.token).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(Failure::Status(answer.status));
+        }
+        let cookies = cookies_of(&answer);
+        let mut response = if answer.content_type.starts_with("audio/") {
+            self.answer(&Document::PlayOnce { url: target })
+        } else {
+            self.served(webhook, owner, target, answer).await
+        };
+        response.headers_mut().extend(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)));
+        Ok(response)
+    }
+
+    async fn served(&self, webhook: &Webhook, owner: &Owner, target: &str, answer: outbound::Answer) -> Response {
+        let as_it_came = |body: Vec<u8>, content_type: String| {
+            let content_type = if content_type.is_empty() { "text/xml".to_owned() } else { content_type };
+            ([(header::CONTENT_TYPE, content_type)], body).into_response()
+        };
+        let Ok(text) = std::str::from_utf8(&answer.body) else {
+            return as_it_came(answer.body, answer.content_type);
+        };
+        match self.rewritten(owner, target, text) {
+            Ok(document) => self.serve(webhook, document, 0).await,
+            Err(complaint) => {
+                // Text to be spoken is no mistake; a document that cannot be read is the phone system's to judge.
+                if answer.content_type != "text/plain" && !text.trim().is_empty() {
+                    self.complain(Sender::Account(owner.account), complaint).await;
+                }
+                as_it_came(answer.body, answer.content_type)
+            }
+        }
+    }
+
+    /// A document of the application's that came from `url`, as a phone system can run it.
+    fn rewritten(&self, owner: &Owner, url: &str, text: &str) -> Result<Rewritten, Complaint> {
+        let base = Url::parse(url).map_err(|error| Complaint::new(INVALID_URL, error.to_string()))?;
+        let links = Links {
+            base: &base,
+            through_us: &|url| self.through_us(owner, url),
+            taking: &|taking| self.taking(owner, taking),
+        };
+        rewrite(text, &links).map_err(|problem| Complaint::new(problem.code(), problem.to_string()))
+    }
+
+    /// What an application said to one of our own questions (`action`, `waitUrl`), rewritten.
+    pub(super) async fn adopted(&self, question: &Question<'_>, text: String) -> Rewritten {
+        let Some(owner) = self.owner_of(question.webhook.sender, question.workspace).await else {
+            return Rewritten { text, enqueues: false };
+        };
+        match self.rewritten(&owner, question.url, &text) {
+            Ok(document) => document,
+            Err(complaint) => {
+                self.complain(Sender::Account(owner.account), complaint).await;
+                Rewritten { text, enqueues: false }
+            }
+        }
+    }
+
+    /// Answers with verbs as a document of their own.
+    pub(super) async fn serve_verbs(&self, webhook: &Webhook, verbs: &str, documents: u32) -> Response {
+        let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{verbs}</Response>");
+        let enqueues = EnqueueDocument::parse(&text).is_ok_and(|verb| verb.workflow.is_some());
+        self.serve(webhook, Rewritten { text, enqueues }, documents).await
+    }
+
+    /// Answers with a rewritten document, and carries out its `<Enqueue workflowSid>`.
+    pub(super) async fn serve(&self, webhook: &Webhook, document: Rewritten, documents: u32) -> Response {
+        if !document.enqueues {
+            return twiml(document.text);
+        }
+        if documents >= DOCUMENTS_MAX {
+            let message =
+                format!("more than {DOCUMENTS_MAX} documents followed one another without the caller waiting");
+            self.complain(webhook.sender, Complaint::new(TOO_MANY_DOCUMENTS, message)).await;
+            return self.answer(&Document::Unavailable);
+        }
+        Box::pin(enqueue::document(self, webhook, &document.text, documents + 1)).await
+    }
+
+    /// The URL of ours that asks `url`. Its fragment, settings of the connection, is for whoever asks us.
+    fn through_us(&self, owner: &Owner, url: &str) -> String {
+        let (target, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
+        let pair = |name: &str, value: String| (name.to_owned(), value);
+        let pairs = [
+            pair("target", target.to_owned()),
+            pair("account", owner.account.to_string()),
+            pair("mac", owner.mac(target)),
+        ];
+        let ours = with_query(&self.url("/voice/proxy"), &pairs);
+        fragment.map_or(ours.clone(), |fragment| format!("{ours}#{fragment}"))
+    }
+
+    /// What a call goes on with after `<Dial><Queue reservationSid>`, by the parameters that [`State::taking`] gave: the
+    /// application's `action`, else the verbs after `<Dial>`; `None` for a URL that an application wrote itself.
+    pub(super) async fn after_dial(
+        &self,
+        webhook: &Webhook,
+        workspace: Option<WorkspaceSid>,
+        news: &[(&str, &str)],
+    ) -> Option<Response> {
+        let of_query =
+            |name: &str| webhook.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        if let Some(url) = of_query("App") {
+            let asked = webhook.without(&OF_DIAL);
+            let extra = news.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let method = of_query("AppMethod").unwrap_or("POST");
+            let question = Question { url, method, webhook: &asked, extra, workspace };
+            return Some(match self.ask(&question).await {
+                Ok(reply) => self.relay(&question, reply, 0).await,
+                Err(failure) => {
+                    let mut complaint = Complaint::new(failure.code(), format!("action of Dial: {failure}"));
+                    complaint.workspace = workspace;
+                    self.complain(webhook.sender, complaint).await;
+                    // The phone system has a fallback of its own.
+                    StatusCode::BAD_GATEWAY.into_response()
+                }
+            });
+        }
+        of_query("Dial")?;
+        Some(self.serve_verbs(webhook, of_query("Rest").unwrap_or_default(), 0).await)
+    }
+
+    /// The URL of ours that takes a reservation when the call comes to `<Dial><Queue reservationSid>`.
+    fn taking(&self, owner: &Owner, taking: &Taking) -> String {
+        let mut pairs = vec![("account".to_owned(), owner.account.to_string()), ("Dial".to_owned(), "1".to_owned())];
+        let mut add = |name: &str, value: Option<&String>| {
+            pairs.extend(value.map(|value| (name.to_owned(), value.clone())));
+        };
+        add("App", taking.action.as_ref());
+        add("AppMethod", taking.method.as_ref());
+        add("PostWorkActivitySid", taking.post_work_activity.as_ref());
+        add("Whisper", taking.whisper_url.as_ref());
+        add("WhisperMethod", taking.whisper_method.as_ref());
+        add("Rest", Some(&taking.rest).filter(|rest| !rest.is_empty() && rest.len() <= REST_MAX));
+        with_query(&self.url(&format!("/voice/reservations/{}", taking.reservation)), &pairs)
+    }
+
+    /// Answers with what an application said; `documents` came before it in this answer. A sound is played once.
+    pub(super) async fn relay(&self, question: &Question<'_>, reply: Reply, documents: u32) -> Response {
+        match reply {
+            Reply::Document(text) => {
+                let document = self.adopted(question, text).await;
+                self.serve(question.webhook, document, documents).await
+            }
+            Reply::Audio => self.answer(&Document::PlayOnce { url: question.url }),
+        }
+    }
+}
+
+impl Owner {
+    fn keyed(&self, url: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.token.expose_secret().as_bytes())
+            .expect("a key of any length is taken");
+        mac.update(b"switchhook proxy\n");
+        mac.update(self.account.to_string().as_bytes());
+        mac.update(b"\n");
+        mac.update(url.as_bytes());
+        mac
+    }
+
+    fn mac(&self, url: &str) -> String {
+        use base64::Engine as _;
+        base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(self.keyed(url).finalize().into_bytes())
+    }
+
+    fn mac_is(&self, url: &str, given: &str) -> bool {
+        use base64::Engine as _;
+        let given = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(given).unwrap_or_default();
+        self.keyed(url).verify_slice(&given).is_ok()
+    }
+}
+
+fn cookies_of(answer: &outbound::Answer) -> Vec<HeaderValue> {
+    answer.set_cookie.iter().filter_map(|cookie| HeaderValue::from_str(cookie).ok()).collect()
+}

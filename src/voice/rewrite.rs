@@ -1,0 +1,275 @@
+//! Makes an application's document one that any phone system can run, from wherever it is served (`spec/voice.md` 2.8,
+//! R2 to R7).
+//!
+//! URLs become absolute; those whose answers may hold further TwiML lead through us; `<Dial><Queue reservationSid>`
+//! becomes a redirect to the document that takes the reservation. Every other byte stays as it is, `<Enqueue
+//! workflowSid>` included, which `enqueue` carries out. Must not ask anybody for anything. Start with [`rewrite`].
+
+use url::Url;
+
+use super::walk::{Attribute, Element, Part, Problem, Step, Walk, trimmed};
+use super::xml;
+
+/// Attributes with a URL that is only told something.
+const TOLD: [&str; 6] = [
+    "statusCallback",
+    "recordingStatusCallback",
+    "partialResultCallback",
+    "transcribeCallback",
+    "amdStatusCallback",
+    "eventCallbackUrl",
+];
+/// Attributes with a URL whose answer is run.
+const RUN: [&str; 3] = ["action", "waitUrl", "referUrl"];
+/// Elements whose `url` is a document that is run.
+const WITH_DOCUMENT: [&str; 6] = ["Number", "Client", "Sip", "Queue", "Application", "WhatsApp"];
+
+/// Where a document came from, and what its URLs become.
+pub(super) struct Links<'a> {
+    /// The document's own URL.
+    pub(super) base: &'a Url,
+    /// The URL of ours that asks an absolute URL of the application's.
+    pub(super) through_us: &'a dyn Fn(&str) -> String,
+    /// The URL of ours that takes a reservation.
+    pub(super) taking: &'a dyn Fn(&Taking) -> String,
+}
+
+/// `<Dial><Queue reservationSid>`: this call is to be connected with the reservation's caller.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Taking {
+    pub(super) reservation: String,
+    /// Where the call goes on afterwards; absolute.
+    pub(super) action: Option<String>,
+    pub(super) method: Option<String>,
+    pub(super) post_work_activity: Option<String>,
+    /// What the caller hears before; absolute.
+    pub(super) whisper_url: Option<String>,
+    pub(super) whisper_method: Option<String>,
+    /// The verbs after `<Dial>`, which run when there is no `action`.
+    pub(super) rest: String,
+}
+
+/// A document that was rewritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rewritten {
+    pub(super) text: String,
+    /// There is an `<Enqueue workflowSid>` to carry out.
+    pub(super) enqueues: bool,
+}
+
+/// Other bytes for a piece of the text.
+struct Edit {
+    from: usize,
+    to: usize,
+    text: String,
+}
+
+/// Rewrites a document; one that is not well-formed is left to the phone system (R7).
+pub(super) fn rewrite(text: &str, links: &Links<'_>) -> Result<Rewritten, Problem> {
+    let text = trimmed(text);
+    let mut walk = Walk::new(text)?;
+    let mut rewriting = Rewriting::new(text, links);
+    while let Some(step) = walk.step()? {
+        rewriting.take(step);
+    }
+    Ok(rewriting.finish())
+}
+
+/// An element whose content is a URL.
+struct Body {
+    depth: usize,
+    from: usize,
+    url: String,
+    /// The answer is run: `<Redirect>`.
+    is_run: bool,
+}
+
+/// A `<Dial>` that is being read.
+struct Dial {
+    from: usize,
+    taking: Taking,
+}
+
+struct Rewriting<'a> {
+    text: &'a str,
+    links: &'a Links<'a>,
+    edits: Vec<Edit>,
+    body: Option<Body>,
+    dial: Option<Dial>,
+    /// The first `<Dial>` that takes a reservation, and where it ends.
+    taken: Option<(Dial, usize)>,
+    content_ends_at: usize,
+    /// Where the first `<Enqueue workflowSid>` stands.
+    enqueue_at: Option<usize>,
+}
+
+impl<'a> Rewriting<'a> {
+    fn new(text: &'a str, links: &'a Links<'a>) -> Self {
+        Self {
+            text,
+            links,
+            edits: Vec::new(),
+            body: None,
+            dial: None,
+            taken: None,
+            content_ends_at: text.len(),
+            enqueue_at: None,
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step.part {
+            Part::Open { element, depth } => self.open(&element, depth, step.from, step.to),
+            Part::Close { depth } => self.close(depth, step.from, step.to),
+            Part::Text(text) => {
+                if let Some(body) = &mut self.body {
+                    body.url.push_str(&text);
+                }
+            }
+            Part::Other => {}
+        }
+    }
+
+    fn open(&mut self, element: &Element, depth: usize, from: usize, to: usize) {
+        let ours = element.name == "Enqueue" && element.get("workflowSid").is_some();
+        if ours && depth == 1 {
+            self.enqueue_at.get_or_insert(from);
+        }
+        for attribute in &element.attributes {
+            self.attribute(element, attribute, ours);
+        }
+        match (depth, element.name.as_str()) {
+            (1, "Dial") => {
+                let taking = Taking {
+                    action: element.get("action").map(|action| self.absolute(action)),
+                    method: element.get("method").map(str::to_owned),
+                    ..Taking::default()
+                };
+                self.dial = Some(Dial { from, taking });
+            }
+            (2, "Queue") => self.queue(element),
+            (_, "Redirect") if element.is_empty => {
+                // To the document itself.
+                let url = (self.links.through_us)(self.links.base.as_str());
+                let text = format!(">{}</Redirect>", xml::escape(&url).0);
+                self.edits.push(Edit { from: to.saturating_sub("/>".len()), to, text });
+            }
+            (_, "Redirect" | "Play") if !element.is_empty => {
+                let is_run = element.name == "Redirect";
+                self.body = Some(Body { depth, from: to, url: String::new(), is_run });
+            }
+            _ => {}
+        }
+    }
+
+    fn queue(&mut self, element: &Element) {
+        let Some(reservation) = element.get("reservationSid") else { return };
+        let whisper_url = element.get("url").filter(|url| !url.is_empty()).map(|url| self.absolute(url));
+        if let Some(dial) = &mut self.dial {
+            reservation.clone_into(&mut dial.taking.reservation);
+            dial.taking.post_work_activity = element.get("postWorkActivitySid").map(str::to_owned);
+            dial.taking.whisper_url = whisper_url;
+            dial.taking.whisper_method = element.get("method").map(str::to_owned);
+        }
+    }
+
+    fn close(&mut self, depth: usize, from: usize, to: usize) {
+        match depth {
+            0 => self.content_ends_at = from,
+            1 => {
+                let dial = self.dial.take().filter(|dial| !dial.taking.reservation.is_empty());
+                if self.taken.is_none() {
+                    self.taken = dial.map(|dial| (dial, to));
+                }
+            }
+            _ => {}
+        }
+        let Some(body) = self.body.take_if(|body| body.depth == depth) else { return };
+        let url = body.url.trim();
+        let new = if body.is_run {
+            self.run(url)
+        } else if url.is_empty() {
+            None
+        } else {
+            self.told(url)
+        };
+        if let Some(new) = new {
+            self.edits.push(Edit { from: body.from, to: from, text: xml::escape(&new).0 });
+        }
+    }
+
+    fn attribute(&mut self, element: &Element, attribute: &Attribute, ours: bool) {
+        let name = attribute.name.as_str();
+        let is_document = name == "url" && WITH_DOCUMENT.contains(&element.name.as_str());
+        let is_run = RUN.contains(&name) || is_document;
+        if !is_run && !TOLD.contains(&name) {
+            return;
+        }
+        // An empty action is the document itself; any other empty URL means that there is none.
+        if attribute.value.trim().is_empty() && name != "action" {
+            return;
+        }
+        let new = if is_run && !ours { self.run(&attribute.value) } else { self.told(&attribute.value) };
+        if let Some(new) = new {
+            self.edits.push(Edit { from: attribute.from, to: attribute.to, text: xml::escape(&new).0 });
+        }
+    }
+
+    /// The URL by itself: absolute against the document's, `None` when it is no web address.
+    fn resolved(&self, url: &str) -> Option<Url> {
+        let url = url.trim();
+        // A fragment holds settings of the connection, which the document's own URL keeps for itself.
+        let mut base = self.links.base.clone();
+        base.set_fragment(None);
+        base.join(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+    }
+
+    fn absolute(&self, url: &str) -> String {
+        self.resolved(url).map_or_else(|| url.to_owned(), String::from)
+    }
+
+    /// What becomes of a URL whose answer is run; `None` leaves it.
+    fn run(&self, url: &str) -> Option<String> {
+        self.resolved(url).map(|url| (self.links.through_us)(url.as_str()))
+    }
+
+    /// What becomes of a URL that is only told something, or is a sound; `None` leaves it, byte for byte.
+    fn told(&self, url: &str) -> Option<String> {
+        if Url::parse(url.trim()).is_ok() {
+            return None;
+        }
+        self.resolved(url).map(String::from)
+    }
+
+    fn finish(mut self) -> Rewritten {
+        self.edits.sort_by_key(|edit| edit.from);
+        let Some((mut dial, ends_at)) = self.taken.take() else {
+            return Rewritten { text: self.spliced(0, self.text.len()), enqueues: self.enqueue_at.is_some() };
+        };
+        self.spliced(ends_at, self.content_ends_at).trim().clone_into(&mut dial.taking.rest);
+        let url = (self.links.taking)(&dial.taking);
+        let text = format!(
+            "{}<Redirect method=\"POST\">{}</Redirect>{}",
+            self.spliced(0, dial.from),
+            xml::escape(&url).0,
+            self.spliced(self.content_ends_at, self.text.len())
+        );
+        Rewritten { text, enqueues: self.enqueue_at.is_some_and(|at| at < dial.from) }
+    }
+
+    /// A piece of the text with the edits that lie in it.
+    fn spliced(&self, from: usize, to: usize) -> String {
+        let mut text = String::with_capacity(to.saturating_sub(from));
+        let mut at = from;
+        for edit in self.edits.iter().filter(|edit| edit.from >= from && edit.to <= to) {
+            text.push_str(self.text.get(at..edit.from).unwrap_or_default());
+            text.push_str(&edit.text);
+            at = edit.to;
+        }
+        text.push_str(self.text.get(at..to).unwrap_or_default());
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Documents before and after, as tables; and random ones.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const BASE: &str = "https://app.example.org/ivr/menu?lang=de#rc=2";
+
+fn rewritten(text: &str) -> Result<Rewritten, Problem> {
+    let base = Url::parse(BASE).unwrap();
+    let links = Links {
+        base: &base,
+        through_us: &|url| format!("ours:{url}"),
+        taking: &|taking| {
+            let parts = [&taking.action, &taking.method, &taking.post_work_activity, &taking.whisper_url];
+            let parts: Vec<&str> = parts.map(|part| part.as_deref().unwrap_or("-")).to_vec();
+            format!("take:{} {} [{}]", taking.reservation, parts.join(" "), taking.rest)
+        },
+    };
+    rewrite(text, &links)
+}
+
+fn check(inside: &str, expected: &str) {
+    let found = rewritten(&format!("<Response>{inside}</Response>")).unwrap();
+    assert_eq!(found.text, format!("<Response>{expected}</Response>"), "{inside}");
+}
+
+#[test]
+fn urls_whose_answers_are_run_lead_through_us() {
+    for (inside, expected) in [
+        (r#"<Gather action="next"/>"#, r#"<Gather action="ours:https://app.example.org/ivr/next"/>"#),
+        (
+            "<Gather  action = '/a?b=1&amp;c=2' numDigits='1'/>",
+            "<Gather  action = 'ours:https://app.example.org/a?b=1&amp;c=2' numDigits='1'/>",
+        ),
+        (r#"<Record action="https://other.example.org/x"/>"#, r#"<Record action="ours:https://other.example.org/x"/>"#),
+        (r#"<Gather action=""/>"#, r#"<Gather action="ours:https://app.example.org/ivr/menu?lang=de"/>"#),
+        (
+            r#"<Enqueue waitUrl="/w" action="?x=1">q</Enqueue>"#,
+            r#"<Enqueue waitUrl="ours:https://app.example.org/w" action="ours:https://app.example.org/ivr/menu?x=1">q</Enqueue>"#,
+        ),
+        (r#"<Enqueue waitUrl="">q</Enqueue>"#, r#"<Enqueue waitUrl="">q</Enqueue>"#),
+        (
+            r#"<Dial action="/done"><Number url="whisper">+1</Number></Dial>"#,
+            r#"<Dial action="ours:https://app.example.org/done"><Number url="ours:https://app.example.org/ivr/whisper">+1</Number></Dial>"#,
+        ),
+        (
+            r#"<Dial><Queue url="/hello">support</Queue></Dial>"#,
+            r#"<Dial><Queue url="ours:https://app.example.org/hello">support</Queue></Dial>"#,
+        ),
+        ("<Redirect>/next</Redirect>", "<Redirect>ours:https://app.example.org/next</Redirect>"),
+        (
+            "<Redirect method=\"GET\">\n  <![CDATA[next?a=1&b=2]]>\n</Redirect>",
+            "<Redirect method=\"GET\">ours:https://app.example.org/ivr/next?a=1&amp;b=2</Redirect>",
+        ),
+        ("<Redirect>a&#47;b</Redirect>", "<Redirect>ours:https://app.example.org/ivr/a/b</Redirect>"),
+        ("<Redirect/>", "<Redirect>ours:https://app.example.org/ivr/menu?lang=de#rc=2</Redirect>"),
+        (
+            "<Redirect method='GET' />",
+            "<Redirect method='GET' >ours:https://app.example.org/ivr/menu?lang=de#rc=2</Redirect>",
+        ),
+        ("<Redirect> </Redirect>", "<Redirect>ours:https://app.example.org/ivr/menu?lang=de</Redirect>"),
+        (
+            r#"<Gather action="/x#rc=1&amp;rp=all"/>"#,
+            r#"<Gather action="ours:https://app.example.org/x#rc=1&amp;rp=all"/>"#,
+        ),
+    ] {
+        check(inside, expected);
+    }
+}
+
+#[test]
+fn other_urls_become_absolute_and_absolute_ones_stay() {
+    for (inside, expected) in [
+        ("<Play>hold.mp3</Play>", "<Play>https://app.example.org/ivr/hold.mp3</Play>"),
+        (
+            "<Gather><Play loop='2'>/a.wav</Play></Gather>",
+            "<Gather><Play loop='2'>https://app.example.org/a.wav</Play></Gather>",
+        ),
+        (
+            r#"<Number statusCallback="cb">+1</Number>"#,
+            r#"<Number statusCallback="https://app.example.org/ivr/cb">+1</Number>"#,
+        ),
+        (r#"<Record transcribeCallback="/t"/>"#, r#"<Record transcribeCallback="https://app.example.org/t"/>"#),
+    ] {
+        check(inside, expected);
+    }
+    for same in [
+        "<Play>https://cdn.example.org/a%20b.mp3</Play>",
+        "<Play digits=\"ww1\"/>",
+        "<Play> </Play>",
+        r#"<Number statusCallback="https://app.example.org/CB">+1</Number>"#,
+        r#"<Record recordingStatusCallback=""/>"#,
+        r#"<Gather action="tel:+1"/>"#,
+        r#"<Start><Stream url="wss://media.example.org/x" name='a'/></Start>"#,
+        "<Say voice='alice' language=\"de\">Guten  Tag &amp; <!-- a note --> <![CDATA[<b>]]></Say>\n  <Unknown thing = '1'><Deep/></Unknown>",
+        "<Sip username='u'>sip:a@b;x=1?h=v</Sip>",
+    ] {
+        check(same, same);
+    }
+}
+
+#[test]
+fn the_enqueue_that_we_carry_out_keeps_its_urls_but_absolute() {
+    let found = rewritten(
+        "<?xml version=\"1.0\"?>\n<Response><Say>Hi</Say><Enqueue workflowSid=\"WW1\" action=\"/left\" waitUrl='wait'><Task>{\"a\":1}</Task></Enqueue><Redirect>after</Redirect></Response>\n",
+    )
+    .unwrap();
+    let expected = Rewritten {
+        text: "<?xml version=\"1.0\"?>\n<Response><Say>Hi</Say><Enqueue workflowSid=\"WW1\" action=\"https://app.example.org/left\" waitUrl='https://app.example.org/ivr/wait'><Task>{\"a\":1}</Task></Enqueue><Redirect>ours:https://app.example.org/ivr/after</Redirect></Response>".to_owned(),
+        enqueues: true,
+    };
+    assert_eq!(found, expected);
+    assert!(
+        !rewritten("<Response><Gather><Enqueue workflowSid='WW1'/></Gather></Response>").unwrap().enqueues,
+        "not a verb there"
+    );
+    assert!(!rewritten("<Response><Enqueue>support</Enqueue></Response>").unwrap().enqueues);
+}
+
+#[test]
+fn a_dial_that_takes_a_reservation_becomes_a_redirect() {
+    for (inside, expected) in [
+        (
+            r#"<Say>One moment</Say><Dial action="/done" method="GET" timeout="5"><Queue reservationSid="WR1" postWorkActivitySid="WA1" url="hello"/></Dial><Say>never</Say>"#,
+            r#"<Say>One moment</Say><Redirect method="POST">take:WR1 https://app.example.org/done GET WA1 https://app.example.org/ivr/hello [&lt;Say&gt;never&lt;/Say&gt;]</Redirect>"#,
+        ),
+        (
+            "<Dial><Queue reservationSid='WR1'></Queue></Dial>\n<Redirect>after</Redirect><!-- end -->",
+            "<Redirect method=\"POST\">take:WR1 - - - - [&lt;Redirect&gt;ours:https://app.example.org/ivr/after&lt;/Redirect&gt;&lt;!-- end --&gt;]</Redirect>",
+        ),
+    ] {
+        check(inside, expected);
+    }
+    let after = "<Response><Dial><Queue reservationSid='WR1'/></Dial><Enqueue workflowSid='WW1'/></Response>";
+    assert!(!rewritten(after).unwrap().enqueues, "that comes later");
+    let before = "<Response><Enqueue workflowSid='WW1'/><Dial><Queue reservationSid='WR1'/></Dial></Response>";
+    assert!(rewritten(before).unwrap().enqueues);
+}
+
+#[test]
+fn what_is_no_document_is_left_to_the_phone_system() {
+    let bomb = "<!DOCTYPE x [<!ENTITY a \"b\">]><Response>&a;</Response>";
+    let deep = format!("<Response>{}{}</Response>", "<a>".repeat(16), "</a>".repeat(16));
+    for text in
+        ["", "hello", "<Response>", "<html/>", bomb, "<Response>&a;</Response>", "<Response/><Response/>", &deep]
+    {
+        assert!(rewritten(text).is_err(), "{text}");
+    }
+    let large = format!("<Response><Say>{}</Say></Response>", "x".repeat(64 * 1024));
+    assert!(rewritten(&large).is_err());
+}
+
+/// A document of verbs that have nothing to rewrite, written in many ways.
+fn plain() -> impl Strategy<Value = String> {
+    let text = "[ a-zäß0-9.,]{0,12}|&amp;|&#65;|<!-- [a-z]{0,5} -->|<!\\[CDATA\\[<&x]]>";
+    let attribute = " ?[a-z]{1,5} {0,1}= {0,1}(\"[^\"<&]{0,8}\"|'[^'<&]{0,8}')";
+    let element =
+        (prop::collection::vec(text, 0..4), "[ \n]{0,2}", "(Say|Pause|Number|x:y|Foo)", prop::option::of(attribute));
+    prop::collection::vec(element, 0..6).prop_map(|elements| {
+        let mut document = "<?xml version=\"1.0\"?><Response >".to_owned();
+        for (texts, space, name, attribute) in elements {
+            let attribute = attribute.unwrap_or_default();
+            document.push_str(&format!("{space}<{name} {attribute}>{}</{name}\n>", texts.concat()));
+        }
+        document + "</Response>"
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_not_ours_passes_byte_for_byte(document in plain()) {
+        let found = rewritten(&document).map(|found| found.text);
+        prop_assert_eq!(found, Ok(document));
+    }
+
+    #[test]
+    fn nothing_that_strangers_send_breaks_it(text in "(<[A-Za-z/!?]{0,9}|[a-z \"'=&;#<>/]{0,9}|workflowSid=|Dial|Queue|Redirect|action=\"|Response>){0,40}") {
+        if let Ok(found) = rewritten(&text) {
+            prop_assert!(Walk::new(&found.text).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_rewritten_document_is_still_one(url in "[ -~]{0,30}", method in "[A-Z]{0,5}") {
+        let escaped = xml::escape(&url).0;
+        let document = format!(
+            "<Response><Gather action=\"{escaped}\" method=\"{method}\"/><Redirect>{escaped}</Redirect><Dial><Queue \
+             reservationSid=\"{escaped}\"/></Dial></Response>"
+        );
+        let found = rewritten(&document).unwrap();
+        let before: Vec<String> = xml::outline(&found.text).unwrap();
+        prop_assert!(before.len() >= 4, "{}", found.text);
+    }
+}

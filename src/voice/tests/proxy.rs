@@ -1,0 +1,210 @@
+//! Who may use the proxy, and what it answers when the application does not answer as it should.
+
+use super::*;
+
+/// An application: one answer for each path, and the requests it got, as `METHOD path?query body | cookie`.
+#[derive(Clone)]
+struct Application {
+    url: String,
+    requests: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+type Answers = &'static [(&'static str, u16, &'static str, &'static str)];
+
+impl Application {
+    /// `answers`: path, status, content type, body.
+    async fn start(answers: Answers) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&requests);
+        let router = Router::new().fallback(move |request: Request<Body>| {
+            let noted = Arc::clone(&noted);
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+                let cookie = parts.headers.get("cookie").map_or("", |cookie| cookie.to_str().unwrap());
+                let body = String::from_utf8_lossy(&body);
+                noted.lock().unwrap().push(format!("{} {} {body} | {cookie}", parts.method, parts.uri));
+                let (_, status, content_type, body) =
+                    answers.iter().find(|(path, ..)| *path == parts.uri.path()).copied().unwrap_or(("", 404, "", ""));
+                let headers = [(header::CONTENT_TYPE, content_type), (header::SET_COOKIE, "a=1; Path=/")];
+                (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
+            }
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, requests }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn proxy(pairs: &[(&str, &str)]) -> String {
+    format!("/voice/proxy?{}", serde_urlencoded::to_string(pairs).unwrap())
+}
+
+#[tokio::test]
+async fn the_application_gets_what_the_phone_system_sent_and_its_document_comes_back() {
+    let bench = Bench::start().await;
+    let application = Application::start(&[
+        ("/ivr/start", 200, "text/xml", "<Response><Say>Hi</Say><Gather action=\"next?a=1\"/></Response>"),
+        ("/ivr/next", 200, "text/xml", "<Response><Play>/a.mp3</Play></Response>"),
+    ])
+    .await;
+    let target = proxy(&[("target", &application.at("/ivr/start?x=1"))]);
+    let (status, body) = bench.post(&target, &CALL).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(application.requests().len(), 1);
+    let first = &application.requests()[0];
+    assert!(first.starts_with("POST /ivr/start?x=1 CallSid=CAcaller&From=%2B15550001&"), "{first}");
+    assert!(first.contains("AccountSid=AC00000000000000000000000000000001"), "our account: {first}");
+    assert!(!first.contains("target="), "{first}");
+
+    // The URL in the document leads on through us, by the method that the document says, with the call's cookies.
+    let next = body.split("action=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    let next = next.strip_prefix(BASE).unwrap_or_else(|| panic!("through us: {body}"));
+    assert!(body.starts_with("<Response><Say>Hi</Say><Gather action=\""), "{body}");
+    let asked = format!("{next}&Digits=5");
+    let signature = signature::sign_form::<&str, &str>(PHONE_TOKEN, &format!("{BASE}{asked}"), &[]);
+    let request = Request::get(&asked).header(signature::HEADER, &signature).header("cookie", "a=1");
+    let response = bench.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()["set-cookie"], "a=1; Path=/");
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    assert_eq!(body, format!("<Response><Play>{}</Play></Response>", application.at("/a.mp3")));
+    let second = &application.requests()[1];
+    assert!(second.starts_with("GET /ivr/next?a=1&Digits=5&AccountSid="), "{second}");
+    assert!(second.ends_with("| a=1") && !second.contains("mac="), "{second}");
+}
+
+#[tokio::test]
+async fn only_the_phone_system_and_our_own_urls_make_it_ask() {
+    let bench = Bench::start().await;
+    let application =
+        Application::start(&[("/", 200, "text/xml", "<Response><Redirect>/</Redirect></Response>")]).await;
+    let url = application.at("/");
+    // An account's own credentials, or a signature that another account made: not without our mark in the URL.
+    for (token, query) in [
+        (OWN_TOKEN, proxy(&[("target", &url)])),
+        ("foreign token", proxy(&[("target", &url)])),
+        (PHONE_TOKEN, proxy(&[("target", &url), ("mac", "AAAA")])),
+        (PHONE_TOKEN, proxy(&[("target", &url), ("account", &AccountSid::from_bits(9).to_string())])),
+        ("nobody's token", proxy(&[("target", &url)])),
+    ] {
+        let signature = signature::sign_form(token, &format!("{BASE}{query}"), &CALL);
+        let (status, _) = bench.send(form(&query, &CALL, Some((signature::HEADER, &signature)))).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{token} {query}");
+    }
+    assert!(application.requests().is_empty());
+    let (_, body) = bench.post(&proxy(&[("target", &url)]), &CALL).await;
+    let ours = body.split("<Redirect>").nth(1).unwrap().split('<').next().unwrap().replace("&amp;", "&");
+    let ours = ours.strip_prefix(BASE).unwrap();
+    let (status, _) = bench.post(ours, &CALL).await;
+    assert_eq!(status, StatusCode::OK);
+    let moved = ours.replace("127.0.0.1", "127.0.0.2");
+    assert_eq!(bench.post(&moved, &CALL).await.0, StatusCode::FORBIDDEN, "the mark is for one URL");
+    assert_eq!(application.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_be_asked_is_told() {
+    let bench = Bench::start().await;
+    for query in ["/voice/proxy".to_owned(), proxy(&[("target", "")]), proxy(&[("target", "/x"), ("account", "ACx")])] {
+        let (status, body) = bench.post(&query, &CALL).await;
+        assert!(status == StatusCode::OK && body.contains("<Response>"), "{query}: {status} {body}");
+    }
+    assert_eq!(bench.alert_codes().await, [11_100, 11_100, 11_100]);
+    assert_eq!(bench.post(&proxy(&[("target", "ftp://x/")]), &CALL).await.0, StatusCode::BAD_GATEWAY);
+}
+
+#[tokio::test]
+async fn without_a_document_the_fallback_is_asked_and_else_the_phone_system_has_its_own() {
+    let bench = Bench::start().await;
+    let application = Application::start(&[
+        ("/broken", 500, "text/xml", "<Response/>"),
+        ("/moved", 302, "text/xml", "<Response/>"),
+        ("/fallback", 200, "text/xml", "<Response><Say>sorry</Say></Response>"),
+    ])
+    .await;
+    for path in ["/broken", "/moved"] {
+        let (status, _) = bench.post(&proxy(&[("target", &application.at(path))]), &CALL).await;
+        assert_eq!(status, StatusCode::BAD_GATEWAY, "{path}");
+    }
+    let fallback = application.at("/fallback");
+    let (status, body) =
+        bench.post(&proxy(&[("target", &application.at("/broken")), ("fallback", &fallback)]), &CALL).await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, "<Response><Say>sorry</Say></Response>"));
+    let asked = application.requests().last().unwrap().clone();
+    assert!(asked.contains("ErrorCode=11200") && asked.contains("ErrorUrl=http"), "{asked}");
+    assert_eq!(bench.alert_codes().await, [11_200, 11_200, 11_200]);
+}
+
+#[tokio::test]
+async fn what_is_no_document_passes_as_it_came() {
+    let bench = Bench::start().await;
+    let application = Application::start(&[
+        ("/text", 200, "text/plain", "Hello there"),
+        ("/broken", 200, "text/xml", "<Response><Say>x</Response>"),
+        ("/sound", 200, "audio/mpeg", "\u{1}\u{2}"),
+        ("/nothing", 204, "", ""),
+    ])
+    .await;
+    for (path, expected) in [("/text", "Hello there"), ("/broken", "<Response><Say>x</Response>"), ("/nothing", "")] {
+        let target = proxy(&[("target", &application.at(path))]);
+        let signature = signature::sign_form(PHONE_TOKEN, &format!("{BASE}{target}"), &CALL);
+        let request = form(&target, &CALL, Some((signature::HEADER, &signature)));
+        let response = bench.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert_eq!(body, expected, "{path}");
+    }
+    let (_, body) = bench.post(&proxy(&[("target", &application.at("/sound"))]), &CALL).await;
+    assert!(body.ends_with(&format!("<Response><Play>{}</Play></Response>", application.at("/sound"))), "{body}");
+    assert_eq!(bench.alert_codes().await, [12_100], "only the broken document");
+}
+
+#[tokio::test]
+async fn an_action_that_enqueues_again_and_again_comes_to_an_end() {
+    let bench = Bench::start().await;
+    let application = Application::start(&[(
+        "/",
+        200,
+        "text/xml",
+        "<Response><Enqueue workflowSid=\"WW000000000000000000000000000000ff\" action=\"/\"/></Response>",
+    )])
+    .await;
+    let (status, body) = bench.post(&proxy(&[("target", &application.at("/"))]), &CALL).await;
+    assert!(status == StatusCode::OK && body.contains("Nobody can take your call"), "{body}");
+    assert_eq!(application.requests().len(), 11);
+    assert!(bench.alert_codes().await.contains(&11_215));
+    assert_eq!(bench.task_count().await, 0);
+}
+
+#[tokio::test]
+async fn a_dial_whose_reservation_is_gone_goes_on_as_if_it_had_failed() {
+    let bench = Bench::start().await;
+    let application = Application::start(&[
+        ("/dial", 200, "text/xml", "<Response><Dial action=\"done\"><Queue reservationSid=\"WR000000000000000000000000000000ff\"/></Dial></Response>"),
+        ("/plain", 200, "text/xml", "<Response><Dial><Queue reservationSid=\"WR000000000000000000000000000000ff\"/></Dial><Say>too late</Say></Response>"),
+        ("/done", 200, "text/xml", "<Response><Say>done</Say></Response>"),
+    ])
+    .await;
+    for (path, expected) in
+        [("/dial", "<Response><Say>done</Say></Response>"), ("/plain", "<Response><Say>too late</Say></Response>")]
+    {
+        let (_, body) = bench.post(&proxy(&[("target", &application.at(path))]), &CALL).await;
+        let taking = body.split("<Redirect method=\"POST\">").nth(1).unwrap().split('<').next().unwrap();
+        let taking = taking.replace("&amp;", "&");
+        let (_, body) = bench.post(taking.strip_prefix(BASE).unwrap(), &CALL).await;
+        assert!(body.ends_with(expected), "{path}: {body}");
+    }
+    let asked = application.requests().last().unwrap().clone();
+    let done = application.requests().into_iter().find(|request| request.starts_with("POST /done")).unwrap();
+    assert!(done.contains("DialCallStatus=failed") && !done.contains("App="), "{done} {asked}");
+    assert_eq!(bench.alert_codes().await, [14_215, 14_215]);
+}
