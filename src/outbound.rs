@@ -31,6 +31,14 @@ pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// A URL as it goes over the wire, which is what a signature has to cover: characters that need it are encoded, a host
+/// alone has a path, and the fragment is no part of it. A text that is no URL stays as it is.
+#[must_use]
+pub fn as_requested(url: &str) -> String {
+    let bare = url.split_once('#').map_or(url, |(bare, _)| bare);
+    Url::parse(bare).map_or_else(|_| bare.to_owned(), String::from)
+}
+
 /// A client builder with what every client of this project has: no redirects, no proxies, no `Referer`.
 pub fn client_builder() -> reqwest::ClientBuilder {
     install_tls();
@@ -297,6 +305,8 @@ pub struct Answer {
     pub content_type: String,
     /// Values of `Set-Cookie`, which are for whom the answer is passed on to; we keep none.
     pub set_cookie: Vec<String>,
+    /// `Retry-After`, where it is a number of seconds.
+    pub retry_after: Option<Duration>,
     /// At most [`BODY_LIMIT`] bytes; sound is not read.
     pub body: Vec<u8>,
 }
@@ -328,18 +338,26 @@ impl Outbound {
         let url = self.rules.check_url(request.url)?;
         let both = async {
             let _permit = self.in_flight.acquire().await.map_err(|error| Error::Unreachable(error.to_string()))?;
-            match self.attempt(request, url.clone()).await {
-                Err(Attempt::NotConnected(_)) => self.attempt(request, url).await,
+            match self.attempt(request, url.clone(), false).await {
+                Err(Attempt::NotConnected(_)) => self.attempt(request, url, false).await,
                 other => other,
             }
-            .map_err(|failure| match failure {
-                Attempt::NotConnected(error) | Attempt::Failed(error) => error,
-            })
+            .map_err(Attempt::into_error)
         };
         tokio::time::timeout(self.timeout, both).await.unwrap_or(Err(Error::Timeout(self.timeout)))
     }
 
-    async fn attempt(&self, request: &Request<'_>, url: Url) -> Result<Answer, Attempt> {
+    /// Sends one request, once, whose answer matters only by its status: a longer one is cut, not refused. Waits for its
+    /// turn as long as it takes, and then `patience` for the answer, at most as long as this client waits for any.
+    pub async fn deliver(&self, request: &Request<'_>, patience: Duration) -> Result<Answer, Error> {
+        let url = self.rules.check_url(request.url)?;
+        let _permit = self.in_flight.acquire().await.map_err(|error| Error::Unreachable(error.to_string()))?;
+        let patience = patience.min(self.timeout);
+        let attempt = tokio::time::timeout(patience, self.attempt(request, url, true)).await;
+        attempt.map_err(|_| Error::Timeout(patience))?.map_err(Attempt::into_error)
+    }
+
+    async fn attempt(&self, request: &Request<'_>, url: Url, is_cut: bool) -> Result<Answer, Attempt> {
         let mut builder = self.client.request(request.method.clone(), url);
         for (name, value) in request.headers {
             builder = builder.header(*name, value);
@@ -356,17 +374,23 @@ impl Outbound {
             .unwrap_or_default();
         let set_cookie = response.headers().get_all(reqwest::header::SET_COOKIE).iter();
         let set_cookie = set_cookie.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
+        let retry_after = response.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let status = response.status().as_u16();
         let mut body = Vec::new();
         if content_type.starts_with("audio/") {
-            return Ok(Answer { status: response.status().as_u16(), content_type, set_cookie, body });
+            return Ok(Answer { status, content_type, set_cookie, retry_after, body });
         }
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
             if body.len() + chunk.len() > BODY_LIMIT {
+                if is_cut {
+                    break;
+                }
                 return Err(Attempt::Failed(Error::TooLarge));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status: response.status().as_u16(), content_type, set_cookie, body })
+        Ok(Answer { status, content_type, set_cookie, retry_after, body })
     }
 
     fn failure(&self, error: &reqwest::Error) -> Attempt {
@@ -385,6 +409,14 @@ impl Outbound {
 enum Attempt {
     NotConnected(Error),
     Failed(Error),
+}
+
+impl Attempt {
+    fn into_error(self) -> Error {
+        match self {
+            Self::NotConnected(error) | Self::Failed(error) => error,
+        }
+    }
 }
 
 fn denied_within(error: &reqwest::Error) -> Option<Denied> {

@@ -24,6 +24,7 @@ use crate::engine::{self, Engine};
 use crate::http::{self, Limits, PublicUrl};
 use crate::notify::Hub;
 use crate::notify::assignment::{self, Applications, Callbacks};
+use crate::notify::event_callbacks::{self, EventCallbacks};
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
@@ -65,6 +66,8 @@ pub struct Settings {
     pub outbound: outbound::Rules,
     /// Calls that may wait for one workflow.
     pub waiting_calls_max: u32,
+    /// How events are sent to the workspaces' URLs.
+    pub event_callbacks: event_callbacks::Rules,
     /// Bounds of the listener.
     pub limits: Limits,
     /// Shows `/metrics` to other machines too.
@@ -129,6 +132,7 @@ pub struct Server {
     shutdown: CancellationToken,
     listener: JoinHandle<()>,
     callbacks: Option<JoinHandle<()>>,
+    event_callbacks: EventCallbacks,
 }
 
 #[derive(Clone)]
@@ -155,6 +159,7 @@ impl Server {
         let templates = Templates::load(settings.templates_dir.as_deref())?;
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?;
         let applications = Outbound::new(settings.outbound.clone(), assignment::ANSWER_LIMIT)?;
+        let receivers = Outbound::new(settings.outbound.clone(), settings.event_callbacks.patience)?;
         let store = Store::open_with(&settings.database, settings.keys.clone()).await?;
         let phone = match &settings.phone {
             None => None,
@@ -186,6 +191,10 @@ impl Server {
         };
         let hub = Hub::new(clock.clone(), PUSH_DELAY);
         engine.add_witness(Arc::new(hub.clone()));
+        let rules = settings.event_callbacks.clone();
+        let event_callbacks = EventCallbacks::new(rules, store.clone(), receivers, clock.clone(), entropy);
+        engine.add_witness(Arc::new(event_callbacks.clone()));
+        event_callbacks.start().await?;
         let api = api::State {
             hub: hub.clone(),
             engine: engine.clone(),
@@ -217,7 +226,7 @@ impl Server {
         let asking = assignments.map(|assignments| callbacks.run(assignments, engine.clone(), shutdown.clone()));
         let callbacks = asking.map(tokio::spawn);
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
-        Ok(Self { address, engine, store, hub, shutdown, listener, callbacks })
+        Ok(Self { address, engine, store, hub, shutdown, listener, callbacks, event_callbacks })
     }
 
     /// Where the server listens.
@@ -250,6 +259,7 @@ impl Server {
             tracing::error!(%error, "the sender of assignment callbacks failed");
         }
         self.engine.shutdown().await;
+        self.event_callbacks.stop().await;
         self.store.close().await;
     }
 }

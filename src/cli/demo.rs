@@ -69,6 +69,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         insecure_skip_signature: false,
         outbound: Rules { allow_private: true, allow_cidrs: Vec::new() },
         waiting_calls_max: config.voice.waiting_calls_max,
+        event_callbacks: super::serve::event_callback_rules(config),
         limits: Limits::default(),
         metrics_public: false,
     };

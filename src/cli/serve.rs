@@ -9,7 +9,8 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::clock::{Clock, Entropy};
-use crate::config::Config;
+use crate::config::{CallbackSchedule, Config};
+use crate::notify::event_callbacks;
 use crate::outbound::Rules;
 use crate::server::{PhoneAccess, Server, Settings};
 use crate::telemetry::Metrics;
@@ -81,8 +82,21 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         insecure_skip_signature: config.voice.insecure_skip_signature,
         outbound,
         waiting_calls_max: config.voice.waiting_calls_max,
+        event_callbacks: event_callback_rules(config),
         limits: config.limits.for_listener(),
         metrics_public: config.metrics_public,
+    }
+}
+
+/// How events are sent.
+pub(super) fn event_callback_rules(config: &Config) -> event_callbacks::Rules {
+    event_callbacks::Rules {
+        schedule: match config.callbacks.schedule {
+            CallbackSchedule::Patient => event_callbacks::Schedule::Patient,
+            CallbackSchedule::Twilio => event_callbacks::Schedule::Twilio,
+        },
+        patience: Duration::from_secs(config.callbacks.answer_secs),
+        ..event_callbacks::Rules::default()
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Config {
     pub voice: Voice,
     /// Requests to users' URLs.
     pub outbound: Outbound,
+    /// Event callbacks.
+    pub callbacks: Callbacks,
     /// Logs.
     pub log: Log,
     /// The listener's limits.
@@ -108,6 +110,26 @@ pub struct Outbound {
     pub allow_private: bool,
     /// Networks that may be reached whatever they are.
     pub allow_cidrs: Vec<String>,
+}
+
+/// Event callbacks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Callbacks {
+    /// When failed ones are tried again.
+    pub schedule: CallbackSchedule,
+    /// Time for an answer.
+    pub answer_secs: u64,
+}
+
+/// When failed event callbacks are tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallbackSchedule {
+    /// For three days.
+    Patient,
+    /// Once, as Twilio does.
+    Twilio,
 }
 
 /// Logs.
@@ -310,6 +332,10 @@ impl Config {
         let waiting = self.voice.waiting_calls_max;
         if !(1..=5_000).contains(&waiting) {
             return contradiction(format!("voice.waiting_calls_max: expected 1 to 5000, found {waiting}"));
+        }
+        let answer_secs = self.callbacks.answer_secs;
+        if !(1..=30).contains(&answer_secs) {
+            return contradiction(format!("callbacks.answer_secs: expected 1 to 30, found {answer_secs}"));
         }
         let speed = self.phone_server.speed;
         if !(0.01..=1_000.0).contains(&speed) {

@@ -114,6 +114,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         }
         if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
             let counted: Vec<Counted> = batch.events.iter().filter_map(counted).collect();
+            let advances = !batch.events.is_empty();
             let witnessed = if around.witnesses.want(cores.sid()) { batch.events.clone() } else { Vec::new() };
             if let Err(error) = around.store.append(batch).await {
                 for (reply, _) in replies {
@@ -127,6 +128,9 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             around.outbox.add(cores.sid(), errands);
             around.hand_over(cores.take_assignments());
             around.witnesses.tell(cores.workspace(), &witnessed, now);
+            if advances {
+                around.witnesses.tell_advance(cores.workspace());
+            }
         }
         for (reply, outcome) in replies {
             let _ = reply.send(outcome);

@@ -144,6 +144,7 @@ impl Engine {
                 Error::Unavailable
             })?;
         }
+        self.0.around.witnesses.tell_advance(cores.workspace());
         self.supervise(workspace, cores);
         Ok(workspace)
     }

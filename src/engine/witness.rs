@@ -15,6 +15,10 @@ pub trait Witness: Debug + Send + Sync {
 
     /// These events of `workspace` are on disk; the workspace is as it is after all of them.
     fn committed(&self, workspace: &Workspace, events: &[EventRecord], now: Timestamp);
+
+    /// `workspace` has more events on disk than before, or was just made: for those who read them from there. Told of
+    /// every commit with events, whether it is wanted or not.
+    fn advanced(&self, _workspace: &Workspace) {}
 }
 
 /// All witnesses; cheap to clone.
@@ -28,6 +32,12 @@ impl Witnesses {
 
     pub(super) fn want(&self, workspace: WorkspaceSid) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).iter().any(|witness| witness.wants(workspace))
+    }
+
+    pub(super) fn tell_advance(&self, workspace: &Workspace) {
+        for witness in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            witness.advanced(workspace);
+        }
     }
 
     pub(super) fn tell(&self, workspace: &Workspace, events: &[EventRecord], now: Timestamp) {

@@ -1,9 +1,11 @@
-//! What leaves us about events: agents' sockets and their tokens, assignment callbacks.
+//! What leaves us about events: agents' sockets and their tokens, assignment callbacks,
+//! event callbacks.
 //!
 //! It must not read requests or change anything: whoever connects or asks is dealt with in `api::bridge`. Start with
 //! [`hub`], then `frames` (what is told to whom), `shapes` (how), [`token`].
 
 pub mod assignment;
+pub mod event_callbacks;
 pub(crate) mod frames;
 pub mod hub;
 pub(crate) mod shapes;

@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0005_list_indices"),
     migration!("0006_time_of_change"),
     migration!("0007_assignment_callbacks"),
+    migration!("0008_event_callbacks"),
 ];
 
 fn checksum(migration: &Migration) -> String {

@@ -9,6 +9,7 @@ mod accounts;
 mod api_keys;
 mod batch;
 mod checkpoint;
+pub mod deliveries;
 mod error;
 mod fields;
 mod files;

@@ -128,6 +128,13 @@ tables! {
         ["workspace_sid", "task_sid", "number", "command", "attempts", "created_at"];
     ASSIGNMENT_CALLBACKS = "assignment_callbacks", key 2, kept [], append_only false,
         ["workspace_sid", "reservation_sid", "opened_at"];
+    EVENT_CURSORS = "event_cursors", key 1, kept ["next_sequence"], append_only false,
+        ["workspace_sid", "next_sequence"];
+    EVENT_ENDPOINTS = "event_endpoints", key 1, kept [], append_only false,
+        ["workspace_sid", "failing_since", "disabled_at", "disabled_reason"];
+    EVENT_DELIVERIES = "event_deliveries", key 2, kept [], append_only false,
+        ["workspace_sid", "sequence", "event_sid", "event_type", "state", "attempts", "next_attempt_at",
+         "last_attempt_at", "last_status", "last_error", "last_answer"];
     VOICE_TASKS = "voice_tasks", key 1, kept [], append_only false,
         ["task_sid", "workspace_sid", "call_sid", "closed", "conference_sid", "state", "updated_at"];
     ALERTS = "alerts", key 1, kept [], append_only false,
@@ -295,7 +302,7 @@ fn write_sql(table: &Table, rows: usize) -> String {
     }
     if !table.append_only {
         let (key, others) = table.columns.split_at(table.key_columns);
-        push(&mut sql, format_args!(" ON CONFLICT ({}) DO UPDATE SET ", key.join(", ")));
+        push(&mut sql, format_args!(" ON CONFLICT ({}) DO ", key.join(", ")));
         let written = others.iter().enumerate().filter(|(_, column)| !table.kept.contains(column));
         let assignments: Vec<String> = written
             .map(|(place, column)| match table.combined.get(place) {
@@ -303,7 +310,11 @@ fn write_sql(table: &Table, rows: usize) -> String {
                 None => format!("{column} = excluded.{column}"),
             })
             .collect();
-        sql.push_str(&assignments.join(", "));
+        // Where every column keeps its value, the row that is there stays.
+        match assignments.as_slice() {
+            [] => sql.push_str("NOTHING"),
+            assignments => push(&mut sql, format_args!("UPDATE SET {}", assignments.join(", "))),
+        }
     }
     sql
 }

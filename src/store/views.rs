@@ -50,6 +50,12 @@ impl Column for i64 {
     }
 }
 
+impl Column for Option<i64> {
+    fn read(row: &SqliteRow, name: &str) -> Result<Self, sqlx::Error> {
+        row.try_get(name)
+    }
+}
+
 impl Column for bool {
     fn read(row: &SqliteRow, name: &str) -> Result<Self, sqlx::Error> {
         row.try_get::<i64, _>(name).map(|value| value != 0)
@@ -295,6 +301,22 @@ view! {
         resource_sid: String = "e.resource_sid",
         task_sid: Option<String> = "e.task_sid",
         event_data: String = "e.event_data",
+    }
+}
+
+view! {
+    /// An event that a receiver was sent and has not taken.
+    DeliveryView from "event_deliveries d" by "d.event_sid" {
+        sid: String = "d.event_sid",
+        sequence: i64 = "d.sequence",
+        event_type: String = "d.event_type",
+        state: String = "d.state",
+        attempts: i64 = "d.attempts",
+        next_attempt_at: Timestamp = "d.next_attempt_at",
+        last_attempt_at: Option<Timestamp> = "d.last_attempt_at",
+        last_status: Option<i64> = "d.last_status",
+        last_error: Option<String> = "d.last_error",
+        last_answer: Option<String> = "d.last_answer",
     }
 }
 

@@ -11,10 +11,12 @@ use super::rows::{
     period_change, rollup_change, voice_task_change,
 };
 use super::secrets::{AccountRow, ApiKeyRow};
-use super::statements::{API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES};
+use super::statements::{
+    API_KEYS, ASSIGNMENT_CALLBACKS, EVENT_CURSORS, OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES,
+};
 use super::{Alert, Batch, Error, OpenCallback};
 use crate::routing::rollup::Rollup;
-use crate::routing::{ActivityPeriod, ApiKeySid, Fact, RowChange};
+use crate::routing::{ActivityPeriod, ApiKeySid, EventKind, Fact, RowChange, WorkspaceSettings};
 
 /// One thing to write as a whole.
 #[derive(Debug, Default)]
@@ -63,12 +65,19 @@ impl Work {
         let mut changes = Vec::with_capacity(batch.row_count());
         let mut new_row = None;
         let mut removes_workspace = false;
+        let announced = batch
+            .events
+            .iter()
+            .find(|event| matches!(event.kind, EventKind::WorkspaceCreated | EventKind::WorkspaceUpdated));
+        let mut cursor_change = None;
         for change in batch.rows {
             if let RowChange::Workspace(settings) = &change {
                 if settings.sid != workspace {
                     let row = settings.sid.to_string();
                     return Err(Error::Inconsistent { table: "workspaces", column: "sid", row });
                 }
+                // Whoever is to be told of events from now on has a place in the log from this commit on.
+                cursor_change = announced.map(|event| cursor_of(settings, event.sequence));
                 if batch.expected_sequence == 0 {
                     let mut settings = settings.clone();
                     settings.last_sequence = advanced;
@@ -103,6 +112,7 @@ impl Work {
             |reservation| Change::delete(&ASSIGNMENT_CALLBACKS, vec![Value::of(workspace), Value::of(reservation)]);
         changes.extend(batch.callbacks_closed.into_iter().map(closed));
         // In the commit of the events, so that statistics are what the event log amounts to.
+        changes.extend(cursor_change);
         let facts: Vec<Fact> = batch.events.iter().filter_map(Fact::of).collect();
         let periods = batch.events.iter().filter_map(ActivityPeriod::of);
         changes.extend(periods.map(|period| period_change(workspace, &period)));
@@ -112,6 +122,11 @@ impl Work {
         changes.extend(batch.alerts.into_iter().map(alert_change));
         let fence = Fence { workspace: workspace.to_string(), expected: batch.expected_sequence, advanced, new_row };
         Ok(Self { fence: Some(fence), removes_workspace, changes, update: None })
+    }
+
+    /// Prepares changes of rows, and of columns of another one.
+    pub(super) fn of_changes(changes: Vec<Change>, update: Option<Update>) -> Self {
+        Self { changes, update, ..Self::default() }
     }
 
     /// Prepares an account.
@@ -138,6 +153,14 @@ impl Work {
     pub(super) fn of_alert(alert: Alert) -> Self {
         Self { changes: vec![alert_change(alert)], ..Self::default() }
     }
+}
+
+/// The place in the event log of a workspace with an event callback: the event that told of it, unless it has one.
+fn cursor_of(settings: &WorkspaceSettings, sequence: u64) -> Change {
+    if settings.event_callback_url.is_empty() {
+        return Change::delete(&EVENT_CURSORS, vec![Value::of(settings.sid)]);
+    }
+    Change::write(&EVENT_CURSORS, vec![Value::of(settings.sid), sequence.into()])
 }
 
 /// The rows of several works, sorted by table, each row once.

@@ -90,6 +90,7 @@ impl State {
         let is_get = question.method.eq_ignore_ascii_case("GET");
         let (url, form) =
             if is_get { (with_query(question.url, &pairs), Vec::new()) } else { (question.url.to_owned(), pairs) };
+        let url = outbound::as_requested(&url);
         let mut headers = vec![(signature::HEADER, signature::sign_form(token.expose_secret(), &url, &form))];
         headers.extend(question.webhook.cookie.clone().map(|cookie| ("cookie", cookie)));
         let method = if is_get { Method::GET } else { Method::POST };
@@ -157,7 +158,7 @@ mod tests {
     fn reply(status: u16, content_type: &str, body: &str) -> Result<Reply, Failure> {
         let body = body.as_bytes().to_vec();
         let content_type = content_type.to_owned();
-        reply_of(outbound::Answer { status, content_type, set_cookie: Vec::new(), body })
+        reply_of(outbound::Answer { status, content_type, set_cookie: Vec::new(), retry_after: None, body })
     }
 
     #[test]

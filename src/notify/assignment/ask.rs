@@ -34,6 +34,7 @@ impl Ask for Applications {
     async fn ask(&self, assignment: &Assignment, url: &str) -> Result<Answer, String> {
         let account = self.store.account(assignment.account).await.map_err(|error| error.to_string())?;
         let account = account.ok_or_else(|| "there is no account whose token signs the request".to_owned())?;
+        let url = &outbound::as_requested(url);
         let form: Vec<(String, String)> =
             assignment.parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let headers = [

@@ -38,6 +38,7 @@ impl Ask for Scripted {
                 status,
                 content_type: content_type.to_owned(),
                 set_cookie: Vec::new(),
+                retry_after: None,
                 body: body.as_bytes().to_vec(),
             })
         };

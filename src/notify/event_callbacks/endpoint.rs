@@ -1,0 +1,568 @@
+//! Sends the events of one workspace to its URL: one task, from the workspace's place in the log on.
+//!
+//! The task reads a window of the log, keeps a bounded number of requests under way, and writes its progress: a place in
+//! the log never passes an event that was not taken and has no row. Everything is read from the disk again after a
+//! restart, so a crash repeats a few events and loses none. Must not know the order of events (`window`) or the schedule
+//! (`manner`). Start with [`Endpoint::run`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::http::Method;
+use metrics::{counter, gauge, histogram};
+use secrecy::ExposeSecret as _;
+use tokio::task::JoinSet;
+
+use super::form::form;
+use super::manner::{Manner, Outcome};
+use super::window::Window;
+use super::{Around, Wake};
+use crate::outbound::{self, Request};
+use crate::routing::{AlertSid, Timestamp, WorkspaceSid};
+use crate::signature;
+use crate::store::deliveries::{Delivery, DeliveryState, EventTarget, FailingEndpoint, Progress};
+use crate::store::views::{DeliveryView, EventView};
+use crate::store::{Alert, Error as StoreError};
+
+/// The same for every attempt of one event, so that a receiver recognises a repetition.
+const IDEMPOTENCY_HEADER: &str = "I-Twilio-Idempotency-Token";
+/// Events that become dead letters in one write.
+const DEAD_PORTION: u32 = 500;
+/// How often the age of what waits is looked at.
+const AGE_CHECKED_EVERY: Duration = Duration::from_mins(10);
+/// Pause after the store did not answer.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Longest beginning of an answer that is kept, in bytes.
+const EXCERPT_MAX: usize = 1_024;
+/// Twilio's code for a URL that does not answer as it should.
+const RETRIEVAL_FAILURE: u32 = 11_200;
+
+/// An attempt that is over.
+struct Attempt {
+    event: EventView,
+    /// Attempts before this one.
+    before: u32,
+    began: Timestamp,
+    outcome: Outcome,
+}
+
+/// One receiver.
+pub(super) struct Endpoint {
+    workspace: WorkspaceSid,
+    around: Arc<Around>,
+    wake: Arc<Wake>,
+    /// As it was when something was last heard of it.
+    target: Option<EventTarget>,
+    window: Option<Window>,
+    /// Place in the log that is on disk.
+    written: u64,
+    /// Since when there is a further one in memory only.
+    unwritten_since: Option<Timestamp>,
+    /// When the next repetition is due, as far as that is known.
+    due: Option<Option<Timestamp>>,
+    /// Repetitions under way.
+    repeating: BTreeSet<u64>,
+    attempts: JoinSet<Attempt>,
+    /// Requests that may be under way; grows with every success.
+    allowed: usize,
+    failures: u32,
+    /// After many failures: nothing is tried before then, and then one event at a time.
+    resting_until: Option<Timestamp>,
+    failing: Option<FailingEndpoint>,
+    /// To be written.
+    progress: Progress,
+    age_checked: Option<Timestamp>,
+}
+
+impl Endpoint {
+    pub(super) fn new(workspace: WorkspaceSid, around: Arc<Around>, wake: Arc<Wake>) -> Self {
+        Self {
+            workspace,
+            around,
+            wake,
+            target: None,
+            window: None,
+            written: 0,
+            unwritten_since: None,
+            due: None,
+            repeating: BTreeSet::new(),
+            attempts: JoinSet::new(),
+            allowed: 1,
+            failures: 0,
+            resting_until: None,
+            failing: None,
+            progress: Progress::default(),
+            age_checked: None,
+        }
+    }
+
+    /// Sends until there is no URL any more, or the process stops.
+    pub(super) async fn run(mut self) {
+        while !self.around.stop.is_cancelled() {
+            match self.work().await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(workspace.sid = %self.workspace, %error, "event callbacks wait for the database");
+                    tokio::select! {
+                        () = self.around.stop.cancelled() => {}
+                        () = tokio::time::sleep(STORE_PAUSE) => {}
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.write(true).await {
+            tracing::info!(workspace.sid = %self.workspace, %error, "some events will be sent again after the restart");
+        }
+        self.close_breaker();
+    }
+
+    /// One round: look, send, write, wait. False when there is no URL any more.
+    async fn work(&mut self) -> Result<bool, StoreError> {
+        let target = match self.target.take() {
+            Some(target) => target,
+            None => match self.around.store.event_target(self.workspace).await? {
+                Some(target) => target,
+                None => {
+                    self.around.store.forget_deliveries(self.workspace).await?;
+                    self.close_breaker();
+                    return Ok(false);
+                }
+            },
+        };
+        let rules = &self.around.rules;
+        let manner = Manner::of(&target.url, rules.schedule, rules.patience);
+        self.take_note_of(&target);
+        if !self.is_disabled() {
+            self.read(&target).await?;
+            self.launch(&target, &manner).await?;
+        }
+        self.bury_what_is_too_old(&target).await?;
+        let has_news = !self.progress.is_empty();
+        self.target = Some(target);
+        self.write(false).await?;
+        if !has_news || !self.attempts.is_empty() {
+            self.wait(&manner).await?;
+        }
+        Ok(true)
+    }
+
+    fn take_note_of(&mut self, target: &EventTarget) {
+        if self.window.is_none() {
+            self.window = Some(Window::starting_at(target.next_sequence));
+            self.written = target.next_sequence;
+            self.failing.clone_from(&target.failing);
+        }
+        // Somebody switched it on again.
+        if self.is_disabled() && target.failing.is_none() {
+            self.failing = None;
+            self.failures = 0;
+            self.close_breaker();
+        }
+    }
+
+    fn is_disabled(&self) -> bool {
+        self.failing.as_ref().is_some_and(|failing| failing.disabled.is_some())
+    }
+
+    /// Fills the window from the log.
+    async fn read(&mut self, target: &EventTarget) -> Result<(), StoreError> {
+        let Some(window) = self.window.as_mut() else { return Ok(()) };
+        loop {
+            let (from, room) = window.wanted();
+            if room == 0 || from > target.last_sequence {
+                return Ok(());
+            }
+            let most = u32::try_from(room).unwrap_or(u32::MAX);
+            let events = self.around.store.events_from(self.workspace, from, most).await?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            for event in events {
+                let is_wanted = wants(target.filter.as_deref(), &event.event_type);
+                window.add(event, is_wanted);
+            }
+        }
+    }
+
+    /// Begins what may be begun.
+    async fn launch(&mut self, target: &EventTarget, manner: &Manner) -> Result<(), StoreError> {
+        let now = self.around.clock.now();
+        if self.resting_until.is_some_and(|until| until > now) {
+            return Ok(());
+        }
+        let room = self.allowed.saturating_sub(self.attempts.len());
+        if room > 0 && self.due_at().await?.is_some_and(|at| at <= now) {
+            self.repeat(target, manner, room, now).await?;
+        }
+        while self.attempts.len() < self.allowed
+            && let Some(event) = self.window.as_mut().and_then(|window| window.next(now))
+        {
+            self.send(target, manner, event, 0);
+        }
+        Ok(())
+    }
+
+    /// When the next repetition is due that is not under way.
+    async fn due_at(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        if let Some(due) = self.due {
+            return Ok(due);
+        }
+        let most = u32::try_from(self.repeating.len() + 1).unwrap_or(u32::MAX);
+        let rows = self.around.store.deliveries_due(self.workspace, Timestamp(i64::MAX), most).await?;
+        let due = rows.iter().find(|row| !self.repeating.contains(&number(row))).map(|row| row.next_attempt_at);
+        self.due = Some(due);
+        Ok(due)
+    }
+
+    /// Tries events again that are due.
+    async fn repeat(
+        &mut self,
+        target: &EventTarget,
+        manner: &Manner,
+        room: usize,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.due = None;
+        // Also those that are under way already, which are passed over.
+        let most = u32::try_from(room + self.repeating.len()).unwrap_or(u32::MAX);
+        let rows = self.around.store.deliveries_due(self.workspace, now, most).await?;
+        let rows: Vec<DeliveryView> =
+            rows.into_iter().filter(|row| !self.repeating.contains(&number(row))).take(room).collect();
+        let numbers: Vec<u64> = rows.iter().map(number).collect();
+        let events = self.around.store.events_numbered(self.workspace, &numbers).await?;
+        for row in &rows {
+            match events.iter().find(|event| event.sequence == row.sequence) {
+                Some(event) => {
+                    self.repeating.insert(number(row));
+                    let before = u32::try_from(row.attempts).unwrap_or(u32::MAX);
+                    self.send(target, manner, event.clone(), before);
+                }
+                // The log does not go back that far any more.
+                None => self.progress.taken.push(number(row)),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, target: &EventTarget, manner: &Manner, event: EventView, before: u32) {
+        let around = Arc::clone(&self.around);
+        let (target, manner) = (target.clone(), manner.clone());
+        let is_suspect = self.failures > 0;
+        self.attempts.spawn(async move {
+            let _permit = if is_suspect { around.suspects.acquire().await.ok() } else { None };
+            let began = around.clock.now();
+            let outcome = attempt(&around, &target, &manner, &event).await;
+            counter!("taskrouter_callback_attempts_total", "class" => "event", "code" => outcome.code()).increment(1);
+            Attempt { event, before, began, outcome }
+        });
+    }
+
+    /// Waits for an attempt to end, for news, or for something to be due.
+    async fn wait(&mut self, manner: &Manner) -> Result<(), StoreError> {
+        let now = self.around.clock.now();
+        let write_at = self.unwritten_since.map(|since| after(since, self.around.rules.written_every));
+        let at = if self.is_disabled() {
+            write_at
+        } else if self.resting_until.is_some_and(|until| until > now) {
+            [self.resting_until, write_at].into_iter().flatten().min()
+        } else {
+            let release = self.window.as_ref().and_then(Window::next_release);
+            // What is due but found no room waits for an attempt to end.
+            let due = self.due_at().await?.filter(|at| *at > now);
+            [due, release, write_at].into_iter().flatten().min()
+        };
+        let age = after(now, AGE_CHECKED_EVERY);
+        let pause = u64::try_from(at.map_or(age, |at| at.min(age)).ms_since(now)).unwrap_or(0);
+        let wake = Arc::clone(&self.wake);
+        let mut ended = tokio::select! {
+            () = self.around.stop.cancelled() => return Ok(()),
+            Some(ended) = self.attempts.join_next(), if !self.attempts.is_empty() => Some(ended),
+            () = wake.news.notified() => {
+                self.target = None;
+                if wake.look_again.swap(false, Ordering::AcqRel) {
+                    self.due = None;
+                }
+                return Ok(());
+            }
+            () = tokio::time::sleep(Duration::from_millis(pause)) => return Ok(()),
+        };
+        while let Some(attempt) = ended {
+            match attempt {
+                Ok(attempt) => self.note(manner, attempt).await,
+                Err(error) => tracing::error!(workspace.sid = %self.workspace, %error, "an event callback failed"),
+            }
+            ended = self.attempts.try_join_next();
+        }
+        // Before anything is begun: what was taken must not be found due again.
+        self.write(false).await
+    }
+
+    async fn note(&mut self, manner: &Manner, attempt: Attempt) {
+        let Attempt { event, before, began, outcome } = attempt;
+        let sequence = u64::try_from(event.sequence).unwrap_or(0);
+        let is_first = !self.repeating.remove(&sequence);
+        self.due = None;
+        let now = self.around.clock.now();
+        if outcome == Outcome::Taken {
+            #[expect(clippy::cast_precision_loss, reason = "a delay in milliseconds")]
+            histogram!("taskrouter_callback_delay_seconds").record(now.ms_since(event.at) as f64 / 1_000.0);
+            self.succeeded();
+            match &mut self.window {
+                Some(window) if is_first => window.settle(&event, None),
+                Some(window) => {
+                    window.free(sequence);
+                    self.progress.taken.push(sequence);
+                }
+                None => {}
+            }
+            return;
+        }
+        let reason = self.failed(&outcome, now);
+        let attempts = before.saturating_add(1);
+        let next = manner.next_attempt(attempts, &outcome, now, dice(&event.sid, attempts));
+        let (status, error, answer) = described(&outcome);
+        let delivery = Delivery {
+            sequence,
+            event: event.sid.clone(),
+            event_type: event.event_type.clone(),
+            state: if next.is_some() { DeliveryState::Waiting } else { DeliveryState::Dead },
+            attempts,
+            next_attempt_at: next.unwrap_or(now),
+            last_attempt_at: Some(began),
+            last_status: status,
+            last_error: Some(error.clone()),
+            last_answer: answer,
+        };
+        self.progress.deliveries.push(delivery);
+        let held = next.map(|_| after(now, self.around.rules.lane_held));
+        if let Some(window) = &mut self.window {
+            match (is_first, next) {
+                (true, _) => window.settle(&event, held),
+                (false, None) => window.free(sequence),
+                (false, Some(_)) => {}
+            }
+        }
+        if next.is_none() {
+            let message = format!("event {} was not taken after {attempts} attempts: {error}", event.sid);
+            self.alert(message).await;
+        }
+        if let Some(reason) = reason {
+            self.alert(format!("event callbacks are switched off: {reason}")).await;
+        }
+    }
+
+    fn succeeded(&mut self) {
+        self.failures = 0;
+        self.allowed = (self.allowed * 2).min(self.around.rules.in_flight_max);
+        self.close_breaker();
+        if self.failing.take().is_some() {
+            self.tell_endpoint(None);
+        }
+    }
+
+    /// Takes note of a failure; the reason when nothing is sent any more from now on.
+    fn failed(&mut self, outcome: &Outcome, now: Timestamp) -> Option<String> {
+        self.failures = self.failures.saturating_add(1);
+        self.allowed = 1;
+        if self.failures >= self.around.rules.failures_max {
+            if self.resting_until.is_none() {
+                gauge!("taskrouter_breaker_open").increment(1);
+            }
+            self.resting_until = Some(after(now, self.around.rules.probe_every));
+        }
+        if self.failing.is_none() {
+            let failing = FailingEndpoint { since: now, disabled: None };
+            self.failing = Some(failing.clone());
+            self.tell_endpoint(Some(failing));
+        }
+        let failing = self.failing.as_mut().filter(|failing| failing.disabled.is_none())?;
+        let too_long = after(failing.since, self.around.rules.disabled_after) <= now;
+        let reason = match outcome {
+            Outcome::Refused { status: 410, .. } => "the receiver answered 410 Gone".to_owned(),
+            _ if too_long => {
+                format!("nothing was taken for {} hours", self.around.rules.disabled_after.as_secs() / 3_600)
+            }
+            _ => return None,
+        };
+        failing.disabled = Some((now, reason.clone()));
+        let failing = failing.clone();
+        self.tell_endpoint(Some(failing));
+        Some(reason)
+    }
+
+    fn tell_endpoint(&mut self, failing: Option<FailingEndpoint>) {
+        self.progress.endpoint = Some(failing);
+        // What was read before does not know of it.
+        self.target = None;
+    }
+
+    fn close_breaker(&mut self) {
+        if self.resting_until.take().is_some() {
+            gauge!("taskrouter_breaker_open").decrement(1);
+        }
+    }
+
+    /// The log must not wait for ever for a receiver that takes nothing.
+    async fn bury_what_is_too_old(&mut self, target: &EventTarget) -> Result<(), StoreError> {
+        let now = self.around.clock.now();
+        if self.age_checked.is_some_and(|checked| after(checked, AGE_CHECKED_EVERY) > now) {
+            return Ok(());
+        }
+        self.age_checked = Some(now);
+        let rules = self.around.rules.clone();
+        let since = now.plus_ms(-i64::try_from(rules.backlog_age_max.as_millis()).unwrap_or(i64::MAX));
+        // While requests are under way their events are in the window; they are looked at the next time.
+        while self.attempts.is_empty() && self.failing.is_some() {
+            let from = self.window.as_ref().map_or(target.next_sequence, Window::done_before);
+            let keeps_from = (target.last_sequence + 1).saturating_sub(rules.backlog_max);
+            let events = self.around.store.events_from(self.workspace, from, DEAD_PORTION).await?;
+            let old = |event: &&EventView| {
+                event.at < since || u64::try_from(event.sequence).is_ok_and(|own| own < keeps_from)
+            };
+            let dead: Vec<&EventView> = events.iter().take_while(old).collect();
+            let Some(last) = dead.last() else { break };
+            let next = u64::try_from(last.sequence).unwrap_or(0) + 1;
+            let wanted = dead.iter().filter(|event| wants(target.filter.as_deref(), &event.event_type));
+            let buried: Vec<Delivery> = wanted.map(|event| buried(event, now)).collect();
+            counter!("taskrouter_callback_buried_total").increment(buried.len() as u64);
+            let message = format!("{} events were not sent: the receiver took none for too long", buried.len());
+            self.progress.deliveries.extend(buried);
+            self.progress.next_sequence = Some(next);
+            self.put_on_disk().await?;
+            self.window = Some(Window::starting_at(next));
+            self.alert(message).await;
+        }
+        Ok(())
+    }
+
+    /// Puts on disk what was found out; a place in the log alone can wait a moment, unless `all`.
+    async fn write(&mut self, all: bool) -> Result<(), StoreError> {
+        let done_before = self.window.as_ref().map_or(self.written, Window::done_before);
+        if done_before > self.written {
+            let now = self.around.clock.now();
+            let since = *self.unwritten_since.get_or_insert(now);
+            let is_due = after(since, self.around.rules.written_every) <= now;
+            if all || is_due || !self.progress.is_empty() {
+                self.progress.next_sequence = Some(done_before);
+            }
+        }
+        if self.progress.is_empty() { Ok(()) } else { self.put_on_disk().await }
+    }
+
+    async fn put_on_disk(&mut self) -> Result<(), StoreError> {
+        let progress = std::mem::take(&mut self.progress);
+        let next = progress.next_sequence;
+        if let Err(error) = self.around.store.note_progress(self.workspace, progress).await {
+            // What could not be written is found out again: the place on disk is before it.
+            self.target = None;
+            self.window = None;
+            self.due = None;
+            self.unwritten_since = None;
+            self.attempts = JoinSet::new();
+            self.repeating.clear();
+            return Err(error);
+        }
+        self.due = None;
+        if let Some(next) = next {
+            self.written = self.written.max(next);
+            self.unwritten_since = None;
+        }
+        Ok(())
+    }
+
+    async fn alert(&self, message: String) {
+        tracing::warn!(workspace.sid = %self.workspace, code = RETRIEVAL_FAILURE, message, "event callback alert");
+        let Ok(Some(account)) = self.around.store.account_of_workspace(self.workspace).await else { return };
+        let at = self.around.clock.now();
+        let alert = Alert {
+            sid: AlertSid::fresh(&mut self.around.entropy.clone(), at),
+            account,
+            workspace: Some(self.workspace),
+            code: RETRIEVAL_FAILURE,
+            message,
+            task: None,
+            reservation: None,
+            worker: None,
+            at,
+        };
+        if let Err(error) = self.around.store.alert(alert).await {
+            tracing::error!(%error, "cannot store an alert");
+        }
+    }
+}
+
+/// One attempt.
+async fn attempt(around: &Around, target: &EventTarget, manner: &Manner, event: &EventView) -> Outcome {
+    let account = match around.store.account(target.account).await {
+        Ok(Some(account)) => account,
+        Ok(None) => return Outcome::Impossible("there is no account whose token signs the request".to_owned()),
+        Err(error) => return Outcome::Impossible(error.to_string()),
+    };
+    let form = form(target.account, target.workspace, &target.name, event);
+    let headers = [
+        (signature::HEADER, signature::sign_form(account.auth_token.expose_secret(), &manner.url, &form)),
+        (IDEMPOTENCY_HEADER, event.sid.clone()),
+    ];
+    let request = Request { method: Method::POST, url: &manner.url, form: &form, headers: &headers };
+    match around.outbound.deliver(&request, manner.patience).await {
+        Ok(answer) if (200..300).contains(&answer.status) => Outcome::Taken,
+        Ok(answer) => Outcome::Refused {
+            status: answer.status,
+            answer: String::from_utf8_lossy(&answer.body[..answer.body.len().min(EXCERPT_MAX)]).into_owned(),
+            retry_after: answer.retry_after,
+        },
+        Err(error @ outbound::Error::Unreachable(_)) => Outcome::NotConnected(error.to_string()),
+        Err(error @ outbound::Error::Timeout(_)) => Outcome::TooLate(error.to_string()),
+        Err(error) => Outcome::Impossible(error.to_string()),
+    }
+}
+
+/// Whether the filter lets an event type through (TaskRouter: Workspace, `EventsFilter`).
+fn wants(filter: Option<&str>, event_type: &str) -> bool {
+    let mut names = filter.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()).peekable();
+    names.peek().is_none() || names.any(|name| name == event_type)
+}
+
+fn described(outcome: &Outcome) -> (Option<u16>, String, Option<String>) {
+    match outcome {
+        Outcome::Taken => (None, String::new(), None),
+        Outcome::Refused { status, answer, .. } => {
+            (Some(*status), format!("expected a status from 200 to 299, found {status}"), Some(answer.clone()))
+        }
+        Outcome::NotConnected(error) | Outcome::TooLate(error) | Outcome::Impossible(error) => {
+            (None, error.clone(), None)
+        }
+    }
+}
+
+fn buried(event: &EventView, now: Timestamp) -> Delivery {
+    Delivery {
+        sequence: u64::try_from(event.sequence).unwrap_or(0),
+        event: event.sid.clone(),
+        event_type: event.event_type.clone(),
+        state: DeliveryState::Dead,
+        attempts: 0,
+        next_attempt_at: now,
+        last_attempt_at: None,
+        last_status: None,
+        last_error: Some("it waited too long for a receiver that took nothing".to_owned()),
+        last_answer: None,
+    }
+}
+
+fn number(row: &DeliveryView) -> u64 {
+    u64::try_from(row.sequence).unwrap_or(0)
+}
+
+fn after(at: Timestamp, duration: Duration) -> Timestamp {
+    at.plus_ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A number that differs from event to event and from attempt to attempt.
+fn dice(event: &str, attempts: u32) -> u64 {
+    let bytes = event.bytes().chain(attempts.to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
