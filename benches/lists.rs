@@ -15,6 +15,9 @@ use serde_json::Value;
 use switchhook::api::{self, PublicUrl, State};
 use switchhook::clock::{Clock, Entropy};
 use switchhook::engine::{Engine, Request};
+use switchhook::notify::event_callbacks::{self, EventCallbacks};
+use switchhook::notify::streams::EventStreams;
+use switchhook::outbound::{self, Outbound};
 use switchhook::routing::command::{NewTask, NewWorker, NewWorkspace, Template};
 use switchhook::routing::{AccountSid, Command, TaskOrder};
 use switchhook::store::{Account, Store};
@@ -123,7 +126,11 @@ async fn furnish(directory: &std::path::Path, rows: usize) -> Floor {
     }
     let hub = switchhook::notify::Hub::new(clock.clone(), std::time::Duration::ZERO);
     let public_url = PublicUrl::Fixed("http://bench".to_owned());
-    let state = State { engine, store, clock, public_url, hub };
+    let outbound = Outbound::new(outbound::Rules::default(), Duration::from_secs(1)).expect("it is made of constants");
+    let rules = event_callbacks::Rules::default();
+    let event_callbacks = EventCallbacks::new(rules, store.clone(), outbound, clock.clone(), Entropy);
+    let event_streams = EventStreams::default();
+    let state = State { engine, store, clock, public_url, hub, event_callbacks, event_streams };
     let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{TOKEN}"));
     Floor {
         router: api::router(state),

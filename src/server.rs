@@ -25,6 +25,7 @@ use crate::http::{self, Limits, PublicUrl};
 use crate::notify::Hub;
 use crate::notify::assignment::{self, Applications, Callbacks};
 use crate::notify::event_callbacks::{self, EventCallbacks};
+use crate::notify::streams::EventStreams;
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
@@ -133,6 +134,7 @@ pub struct Server {
     listener: JoinHandle<()>,
     callbacks: Option<JoinHandle<()>>,
     event_callbacks: EventCallbacks,
+    event_streams: EventStreams,
 }
 
 #[derive(Clone)]
@@ -195,12 +197,16 @@ impl Server {
         let event_callbacks = EventCallbacks::new(rules, store.clone(), receivers, clock.clone(), entropy);
         engine.add_witness(Arc::new(event_callbacks.clone()));
         event_callbacks.start().await?;
+        let event_streams = EventStreams::default();
+        engine.add_witness(Arc::new(event_streams.clone()));
         let api = api::State {
             hub: hub.clone(),
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),
             public_url: public_url.clone(),
+            event_callbacks: event_callbacks.clone(),
+            event_streams: event_streams.clone(),
         };
         let ask = Applications { store: store.clone(), outbound: applications };
         let callbacks = Callbacks::new(ask, clock.clone(), api::instruction::of_answer);
@@ -226,7 +232,7 @@ impl Server {
         let asking = assignments.map(|assignments| callbacks.run(assignments, engine.clone(), shutdown.clone()));
         let callbacks = asking.map(tokio::spawn);
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
-        Ok(Self { address, engine, store, hub, shutdown, listener, callbacks, event_callbacks })
+        Ok(Self { address, engine, store, hub, shutdown, listener, callbacks, event_callbacks, event_streams })
     }
 
     /// Where the server listens.
@@ -250,6 +256,7 @@ impl Server {
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.hub.close_all();
+        self.event_streams.close_all();
         if let Err(error) = self.listener.await {
             tracing::error!(%error, "the listener failed");
         }

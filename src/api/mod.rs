@@ -11,6 +11,7 @@ mod auth;
 mod bridge;
 mod conference;
 mod cors;
+mod deliveries;
 mod dry_run;
 mod error;
 mod events;
@@ -29,6 +30,7 @@ mod search;
 mod selection;
 mod sift;
 mod statistics;
+mod stream;
 mod task_channels;
 mod task_queues;
 mod tasks;
@@ -51,6 +53,8 @@ use tower::util::MapRequestLayer;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::notify::Hub;
+use crate::notify::event_callbacks::EventCallbacks;
+use crate::notify::streams::EventStreams;
 use crate::store::Store;
 
 pub use crate::http::PublicUrl;
@@ -69,6 +73,10 @@ pub struct State {
     pub public_url: PublicUrl,
     /// The agents' open sockets.
     pub hub: Hub,
+    /// Sends events to the workspaces' URLs.
+    pub event_callbacks: EventCallbacks,
+    /// Those who read the log as it grows.
+    pub event_streams: EventStreams,
 }
 
 /// Makes the list of routes and the router that serves them from one table.
@@ -162,6 +170,13 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}/Conference" => conference::fetch,
     GET "/Workspaces/{WorkspaceSid}/Events" => events::list,
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
+    GET "/Workspaces/{WorkspaceSid}/Events/Stream" => stream::stream,
+    GET "/Workspaces/{WorkspaceSid}/Events/Endpoint" => deliveries::endpoint,
+    POST "/Workspaces/{WorkspaceSid}/Events/Endpoint" => deliveries::update_endpoint,
+    GET "/Workspaces/{WorkspaceSid}/Events/Deliveries" => deliveries::list,
+    POST "/Workspaces/{WorkspaceSid}/Events/Deliveries" => deliveries::many_again,
+    GET "/Workspaces/{WorkspaceSid}/Events/{Sid}/Delivery" => deliveries::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Events/{Sid}/Delivery" => deliveries::again,
     GET "/Alerts" => alerts::list,
     GET "/Alerts/{Sid}" => alerts::fetch,
 }

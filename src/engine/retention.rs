@@ -17,6 +17,9 @@ const KEPT: Duration = Duration::from_hours(30 * 24);
 /// Longest time between the reading of the clock for an answer and the reading of its rows, and then some.
 const MARGIN: Duration = Duration::from_hours(1);
 
+/// How long the beginnings of receivers' answers are kept.
+const ANSWERS_KEPT: Duration = Duration::from_hours(7 * 24);
+
 /// Rows of one table in one removal.
 const PORTION: u32 = 500;
 
@@ -43,7 +46,9 @@ pub(super) async fn run(around: Surroundings) {
 pub(super) async fn sweep(around: &Surroundings, breath: Duration) -> Result<usize, StoreError> {
     let before = oldest_kept(around.clock.now());
     let mut total = 0;
+    let answers_before = around.clock.now().plus_ms(-ms(ANSWERS_KEPT));
     for workspace in around.store.workspaces().await? {
+        around.store.forget_answers(workspace, answers_before).await?;
         loop {
             if around.shutdown.is_cancelled() {
                 return Ok(total);
@@ -74,7 +79,10 @@ async fn rest(removed: usize, breath: Duration) {
     tokio::time::sleep(breath).await;
 }
 
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn oldest_kept(now: Timestamp) -> Timestamp {
-    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     now.plus_ms(-ms(KEPT) - ms(MARGIN))
 }

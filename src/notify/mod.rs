@@ -10,6 +10,7 @@ pub(crate) mod frames;
 pub mod hub;
 pub(crate) mod shapes;
 pub(crate) mod socket;
+pub mod streams;
 pub mod token;
 
 pub use hub::Hub;

@@ -271,11 +271,27 @@ impl Store {
         self.write(Work::of_changes(changes, update)).await
     }
 
-    /// Has events sent again that are in the log, whatever became of them before; returns how many those are. They keep
-    /// their identity and begin with a fresh schedule.
-    pub async fn ask_again(&self, workspace: WorkspaceSid, numbers: &[u64], now: Timestamp) -> Result<u64, Error> {
-        let events = self.events_numbered(workspace, numbers).await?;
-        let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
+    /// Events of dead deliveries from a number on, by number.
+    pub async fn dead_from(&self, workspace: WorkspaceSid, sequence: u64, most: u32) -> Result<Vec<EventView>, Error> {
+        let from = i64::try_from(sequence).unwrap_or(i64::MAX);
+        let select = Select::new()
+            .filter("d.workspace_sid = ?", workspace)
+            .filter("+d.state = ?", DeliveryState::Dead.as_str())
+            .filter_number("d.sequence >= ?", from);
+        let rows: Vec<DeliveryView> =
+            select.order("d.sequence", Direction::Ascending).rows(self.read_pool(), most).await?;
+        let numbers: Vec<u64> = rows.iter().map(|row| u64::try_from(row.sequence).unwrap_or(0)).collect();
+        self.events_numbered(workspace, &numbers).await
+    }
+
+    /// Has events of the log sent again, whatever became of them before. They keep their identity and begin with a fresh
+    /// schedule.
+    pub async fn ask_again(
+        &self,
+        workspace: WorkspaceSid,
+        events: Vec<EventView>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let again = |event: EventView| Delivery {
             sequence: u64::try_from(event.sequence).unwrap_or(0),
             event: event.sid,
@@ -289,8 +305,7 @@ impl Store {
             last_answer: None,
         };
         let deliveries = events.into_iter().map(again).collect();
-        self.note_progress(workspace, Progress { deliveries, ..Progress::default() }).await?;
-        Ok(count)
+        self.note_progress(workspace, Progress { deliveries, ..Progress::default() }).await
     }
 
     /// Forgets what waits for another attempt, and that the receiver failed: there is none any more.

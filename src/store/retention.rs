@@ -7,8 +7,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::rows::Change;
-use super::statements::{ACTIVITY_PERIODS, ALERTS, EVENTS, STATISTIC_FACTS, STATISTIC_ROLLUPS, Table, Value};
-use super::work::Work;
+use super::statements::{
+    ACTIVITY_PERIODS, ALERTS, EVENT_DELIVERIES, EVENTS, STATISTIC_FACTS, STATISTIC_ROLLUPS, Table, Value,
+};
+use super::work::{Update, Work};
 use super::{Error, Store};
 use crate::routing::{AccountSid, Timestamp, WorkspaceSid};
 
@@ -18,8 +20,13 @@ struct Expiry {
     sql: &'static str,
 }
 
-/// Buckets are old when their last moment is.
+/// Buckets are old when their last moment is, deliveries when they are dead that long.
 const EXPIRIES: &[Expiry] = &[
+    Expiry {
+        table: &EVENT_DELIVERIES,
+        sql: "SELECT workspace_sid, sequence FROM event_deliveries WHERE workspace_sid = $1 AND state = 'dead' \
+              AND next_attempt_at < $2 ORDER BY next_attempt_at, sequence LIMIT $3",
+    },
     Expiry {
         table: &EVENTS,
         sql: "SELECT workspace_sid, sequence FROM events WHERE workspace_sid = $1 AND at < $2 \
@@ -64,6 +71,21 @@ impl Store {
             self.write(Work::of_removals(changes)).await?;
         }
         Ok(removed)
+    }
+
+    /// Forgets what receivers of events answered at attempts that are older than `before`: it may be anybody's data.
+    pub async fn forget_answers(&self, workspace: WorkspaceSid, before: Timestamp) -> Result<(), Error> {
+        let sql = "SELECT 1 FROM event_deliveries WHERE workspace_sid = $1 AND last_answer IS NOT NULL \
+                   AND last_attempt_at < $2 LIMIT 1";
+        let query = sqlx::query(sql).bind(workspace.to_string()).bind(before.0);
+        if query.fetch_optional(self.read_pool()).await?.is_none() {
+            return Ok(());
+        }
+        let update = Update {
+            sql: "UPDATE event_deliveries SET last_answer = NULL WHERE workspace_sid = $1 AND last_attempt_at < $2",
+            values: vec![Value::of(workspace), before.into()],
+        };
+        self.write(Work::of_changes(Vec::new(), Some(update))).await
     }
 
     /// Removes events, facts, their sums and stays in activities of a workspace that are older than `before`, of each

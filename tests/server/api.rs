@@ -8,10 +8,13 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine as _;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use switchhook::api::{self, PublicUrl, ROUTES, State};
 use switchhook::clock::{Clock, Entropy};
 use switchhook::engine::Engine;
+use switchhook::notify::event_callbacks::{self, EventCallbacks};
+use switchhook::outbound::{self, Outbound};
 use switchhook::routing::{AccountSid, Timestamp};
 use switchhook::store::{Account, Store};
 use tower::ServiceExt as _;
@@ -54,7 +57,11 @@ impl Server {
             store.create_account(account).await.unwrap();
         }
         let engine = Engine::start(store.clone(), None, clock.clone(), Entropy).await.unwrap();
+        let outbound = Outbound::new(outbound::Rules::default(), Duration::from_secs(1)).unwrap();
+        let rules = event_callbacks::Rules::default();
         let router = api::router(State {
+            event_callbacks: EventCallbacks::new(rules, store.clone(), outbound, clock.clone(), Entropy),
+            event_streams: switchhook::notify::streams::EventStreams::default(),
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),
@@ -73,9 +80,17 @@ impl Server {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, 1 << 24).await.unwrap();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        let (parts, mut body) = response.into_parts();
+        let is_stream =
+            parts.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream; charset=utf-8");
+        let body = if is_stream {
+            // It does not end by itself: its beginning will do.
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "retry: 1000\n\n");
+            Value::Null
+        } else {
+            let bytes = to_bytes(body, 1 << 24).await.unwrap();
+            if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() }
+        };
         let answer = Answer { status: parts.status, headers: parts.headers, body };
         super::contract::check_answer(&method, &path, &answer);
         answer

@@ -341,6 +341,14 @@ async fn every_operation_succeeds_as_described() {
 
     let event = text_of(&story.get(&at("Events?PageSize=5")).await["events"][0]["sid"]);
     story.get(&at(&format!("Events/{event}"))).await;
+    story.post(&workspace, "EventCallbackUrl=https://calls.example/events").await;
+    story.get(&at("Events/Endpoint")).await;
+    story.post(&at("Events/Endpoint"), "Status=enabled").await;
+    story.post(&at("Events/Deliveries"), "State=dead").await;
+    story.post(&at(&format!("Events/{event}/Delivery"))[..], "").await;
+    story.get(&at(&format!("Events/{event}/Delivery"))).await;
+    story.get(&at("Events/Deliveries?State=waiting")).await;
+    story.get(&at("Events/Stream?After=0")).await;
     story.delete(&workspace).await;
 
     let keys = format!("/2010-04-01/Accounts/{ACCOUNT}/Keys");

@@ -15,6 +15,8 @@ mod contract;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod event_callbacks;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod isolation;

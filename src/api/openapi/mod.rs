@@ -9,6 +9,7 @@ mod activities;
 mod agents;
 mod alerts;
 mod api_keys;
+mod deliveries;
 mod events;
 mod explain;
 mod health;
@@ -128,6 +129,7 @@ fn operations() -> Vec<Operation> {
         transfers::operations(),
         events::operations(),
         alerts::operations(),
+        deliveries::operations(),
         statistics::operations(),
         api_keys::operations(),
         explain::operations(),
@@ -155,6 +157,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             transfers::schemas(),
             events::schemas(),
             alerts::schemas(),
+            deliveries::schemas(),
             statistics::schemas(),
             api_keys::schemas(),
             explain::schemas(),

@@ -173,6 +173,12 @@ impl Operation {
         self
     }
 
+    /// What `{Sid}` in the path is.
+    pub(super) fn with_sid(mut self, schema: Value) -> Self {
+        self.sid = Some(schema);
+        self
+    }
+
     /// Its success has another body than its resource's.
     pub(super) fn shown_as(mut self, schema: Value) -> Self {
         if let Some(content) = self.successes.first_mut().and_then(|success| success.content.as_mut()) {

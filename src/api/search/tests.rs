@@ -7,6 +7,9 @@ use crate::api::form::{Parameters, Query};
 use crate::api::{PublicUrl, State};
 use crate::clock::{Clock, Entropy};
 use crate::engine::{Engine, Request};
+use crate::notify::event_callbacks::{self, EventCallbacks};
+use crate::notify::streams::EventStreams;
+use crate::outbound::{self, Outbound};
 use crate::routing::command::{NewTask, NewTaskQueue, NewWorker, NewWorkspace, TaskUpdate, Template};
 use crate::routing::expression::{Document, Expression, Place, Vocabulary, WorkerNames};
 use crate::routing::{
@@ -71,7 +74,11 @@ impl Floor {
         let workspace = engine.create_workspace(account, new).await.unwrap();
         let hub = crate::notify::Hub::new(clock.clone(), std::time::Duration::ZERO);
         let public_url = PublicUrl::Fixed("https://calls.example".to_owned());
-        let state = State { engine, store, clock, public_url, hub };
+        let outbound = Outbound::new(outbound::Rules::default(), std::time::Duration::from_secs(1)).unwrap();
+        let rules = event_callbacks::Rules::default();
+        let event_callbacks = EventCallbacks::new(rules, store.clone(), outbound, clock.clone(), Entropy);
+        let event_streams = EventStreams::default();
+        let state = State { engine, store, clock, public_url, hub, event_callbacks, event_streams };
         let scope = Scope::of_workspace(state, account, workspace).await;
         let mut floor = Self { scope, dice: Dice(88_172_645_463_325_252), queues: Vec::new() };
         for target_workers in

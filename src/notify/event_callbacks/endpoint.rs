@@ -48,6 +48,15 @@ struct Attempt {
     outcome: Outcome,
 }
 
+/// When the next repetition is due.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    /// It has to be read.
+    Unknown,
+    /// Then, or never.
+    Known(Option<Timestamp>),
+}
+
 /// One receiver.
 pub(super) struct Endpoint {
     workspace: WorkspaceSid,
@@ -61,7 +70,7 @@ pub(super) struct Endpoint {
     /// Since when there is a further one in memory only.
     unwritten_since: Option<Timestamp>,
     /// When the next repetition is due, as far as that is known.
-    due: Option<Option<Timestamp>>,
+    due: Due,
     /// Repetitions under way.
     repeating: BTreeSet<u64>,
     attempts: JoinSet<Attempt>,
@@ -86,7 +95,7 @@ impl Endpoint {
             window: None,
             written: 0,
             unwritten_since: None,
-            due: None,
+            due: Due::Unknown,
             repeating: BTreeSet::new(),
             attempts: JoinSet::new(),
             allowed: 1,
@@ -121,16 +130,13 @@ impl Endpoint {
 
     /// One round: look, send, write, wait. False when there is no URL any more.
     async fn work(&mut self) -> Result<bool, StoreError> {
-        let target = match self.target.take() {
-            Some(target) => target,
-            None => match self.around.store.event_target(self.workspace).await? {
-                Some(target) => target,
-                None => {
-                    self.around.store.forget_deliveries(self.workspace).await?;
-                    self.close_breaker();
-                    return Ok(false);
-                }
-            },
+        if self.target.is_none() {
+            self.target = self.around.store.event_target(self.workspace).await?;
+        }
+        let Some(target) = self.target.take() else {
+            self.around.store.forget_deliveries(self.workspace).await?;
+            self.close_breaker();
+            return Ok(false);
         };
         let rules = &self.around.rules;
         let manner = Manner::of(&target.url, rules.schedule, rules.patience);
@@ -207,13 +213,13 @@ impl Endpoint {
 
     /// When the next repetition is due that is not under way.
     async fn due_at(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        if let Some(due) = self.due {
+        if let Due::Known(due) = self.due {
             return Ok(due);
         }
         let most = u32::try_from(self.repeating.len() + 1).unwrap_or(u32::MAX);
         let rows = self.around.store.deliveries_due(self.workspace, Timestamp(i64::MAX), most).await?;
         let due = rows.iter().find(|row| !self.repeating.contains(&number(row))).map(|row| row.next_attempt_at);
-        self.due = Some(due);
+        self.due = Due::Known(due);
         Ok(due)
     }
 
@@ -225,7 +231,7 @@ impl Endpoint {
         room: usize,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.due = None;
+        self.due = Due::Unknown;
         // Also those that are under way already, which are passed over.
         let most = u32::try_from(room + self.repeating.len()).unwrap_or(u32::MAX);
         let rows = self.around.store.deliveries_due(self.workspace, now, most).await?;
@@ -283,7 +289,7 @@ impl Endpoint {
             () = wake.news.notified() => {
                 self.target = None;
                 if wake.look_again.swap(false, Ordering::AcqRel) {
-                    self.due = None;
+                    self.due = Due::Unknown;
                 }
                 return Ok(());
             }
@@ -304,7 +310,7 @@ impl Endpoint {
         let Attempt { event, before, began, outcome } = attempt;
         let sequence = u64::try_from(event.sequence).unwrap_or(0);
         let is_first = !self.repeating.remove(&sequence);
-        self.due = None;
+        self.due = Due::Unknown;
         let now = self.around.clock.now();
         if outcome == Outcome::Taken {
             #[expect(clippy::cast_precision_loss, reason = "a delay in milliseconds")]
@@ -459,13 +465,13 @@ impl Endpoint {
             // What could not be written is found out again: the place on disk is before it.
             self.target = None;
             self.window = None;
-            self.due = None;
+            self.due = Due::Unknown;
             self.unwritten_since = None;
             self.attempts = JoinSet::new();
             self.repeating.clear();
             return Err(error);
         }
-        self.due = None;
+        self.due = Due::Unknown;
         if let Some(next) = next {
             self.written = self.written.max(next);
             self.unwritten_since = None;

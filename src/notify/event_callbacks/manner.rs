@@ -197,12 +197,13 @@ mod tests {
         let manner = manner("https://app/x");
         let mut total = Duration::ZERO;
         for attempts in 1..=9 {
-            for (dice, factor) in [(0, 0.8), (200, 1.0), (400, 1.2)] {
+            let usual = PATIENT[usize::try_from(attempts).unwrap() - 1];
+            for (dice, fifths) in [(0, 4), (200, 5), (400, 6)] {
                 let at = manner.next_attempt(attempts, &refused(500, None), NOW, dice).unwrap();
-                let expected = PATIENT[attempts as usize - 1].as_secs_f64() * factor;
-                assert!((at.ms_since(NOW) as f64 / 1_000.0 - expected).abs() < 0.01, "{attempts} {dice}");
+                let expected = i64::try_from((usual * fifths / 5).as_millis()).unwrap();
+                assert_eq!(at.ms_since(NOW), expected, "{attempts} {dice}");
             }
-            total += PATIENT[attempts as usize - 1];
+            total += usual;
         }
         assert_eq!(manner.next_attempt(10, &refused(500, None), NOW, 0), None);
         assert!(total > Duration::from_hours(72));

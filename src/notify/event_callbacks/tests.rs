@@ -245,15 +245,15 @@ async fn every_event_comes_signed_once_and_in_the_order_of_its_task() {
         }
     }
     let log = bench.log(workspace).await;
-    let received = receiver.until(log.len()).await;
+    let events = receiver.until(log.len()).await;
     bench.until_done(workspace).await;
     assert_eq!(receiver.received().len(), log.len(), "none twice");
-    assert!(received.iter().all(|event| event.is_signed && event.token == event.get("Sid")), "{received:#?}");
+    assert!(events.iter().all(|event| event.is_signed && event.token == event.get("Sid")), "{events:#?}");
     let mut all: Vec<(u64, String)> =
-        received.iter().map(|event| (event.sequence(), event.get("EventType").to_owned())).collect();
+        events.iter().map(|event| (event.sequence(), event.get("EventType").to_owned())).collect();
     for task in tasks {
         let own: Vec<u64> =
-            received.iter().filter(|event| event.get("TaskSid") == task.to_string()).map(Received::sequence).collect();
+            events.iter().filter(|event| event.get("TaskSid") == task.to_string()).map(Received::sequence).collect();
         assert!(own.len() >= 8 && own.is_sorted(), "{own:?}");
     }
     all.sort();
@@ -267,9 +267,9 @@ async fn only_what_the_filter_names_is_sent() {
     let workspace = bench.workspace(&url, Some("task.created , task.canceled,unknown")).await;
     bench.task(workspace).await;
     bench.task(workspace).await;
-    let received = receiver.until(2).await;
+    let events = receiver.until(2).await;
     bench.until_done(workspace).await;
-    assert!(received.iter().all(|event| event.get("EventType") == "task.created"), "{received:#?}");
+    assert!(events.iter().all(|event| event.get("EventType") == "task.created"), "{events:#?}");
     assert_eq!(receiver.received().len(), 2);
 }
 
@@ -287,16 +287,16 @@ async fn what_fails_is_tried_again_with_the_same_identity_and_holds_up_only_its_
     bench.touch(workspace, first, 2).await;
     bench.touch(workspace, second, 3).await;
     // The other task's event does not wait; the second one of the first task does.
-    let received = receiver.until(3).await;
-    assert_eq!((received[2].get("TaskSid"), received[2].get("TaskPriority")), (second.to_string().as_str(), "3"));
+    let events = receiver.until(3).await;
+    assert_eq!((events[2].get("TaskSid"), events[2].get("TaskPriority")), (second.to_string().as_str(), "3"));
     let rows = bench.until_rows(workspace, |rows| rows.len() == 1).await;
     assert_eq!((rows[0].attempts, rows[0].last_status, rows[0].state.as_str()), (1, Some(500), "waiting"));
     assert_eq!(rows[0].last_answer.as_deref(), Some("what is wrong"));
     bench.pass(workspace, Duration::from_secs(7));
-    let received = receiver.until(5).await;
-    assert_eq!(received[3].get("Sid"), received[1].get("Sid"));
-    assert_eq!(received[3].token, received[1].token);
-    assert_eq!(received[4].get("TaskPriority"), "2", "after the repetition was taken");
+    let events = receiver.until(5).await;
+    assert_eq!(events[3].get("Sid"), events[1].get("Sid"));
+    assert_eq!(events[3].token, events[1].token);
+    assert_eq!(events[4].get("TaskPriority"), "2", "after the repetition was taken");
     bench.until_rows(workspace, <[_]>::is_empty).await;
     bench.until_done(workspace).await;
 }
@@ -363,7 +363,7 @@ async fn a_receiver_that_fails_is_tried_now_and_then_until_it_is_back() {
     bench.until_rows(workspace, |rows| rows.iter().any(|row| row.attempts == 2) || rows.len() == 4).await;
     assert_eq!(receiver.received().len(), 4);
     *receiver.always.lock().unwrap() = None;
-    bench.pass(workspace, Duration::from_secs(600));
+    bench.pass(workspace, Duration::from_mins(10));
     let log = bench.log(workspace).await;
     let from = log.iter().position(|(_, kind)| kind == "workspace.updated").unwrap();
     receiver
@@ -387,7 +387,7 @@ async fn gone_switches_off_until_somebody_switches_it_on() {
     receiver.until(1).await;
     bench.until_rows(workspace, |rows| rows.len() == 1).await;
     bench.task(workspace).await;
-    bench.pass(workspace, Duration::from_secs(3_600));
+    bench.pass(workspace, Duration::from_hours(1));
     bench.task(workspace).await;
     // Another workspace's events come meanwhile.
     let (other_url, other_receiver) = Receiver::start().await;
@@ -417,15 +417,16 @@ async fn after_all_attempts_an_event_is_dead_and_can_be_asked_for() {
     bench.set_url(workspace, &format!("{url}#rc=1&rp=4xx")).await;
     let rows = bench.until_rows(workspace, |rows| rows.iter().any(|row| row.state == "dead")).await;
     assert_eq!((rows[0].attempts, rows[0].last_status), (2, Some(404)));
-    let received = receiver.received();
-    assert_eq!(received[0].get("Sid"), received[1].get("Sid"));
+    let events = receiver.received();
+    assert_eq!(events[0].get("Sid"), events[1].get("Sid"));
     let alerts = bench.store.alerts(AccountSid::from_bits(1), 10).await.unwrap();
     assert!(alerts.iter().any(|alert| alert.code == 11_200 && alert.message.contains("2 attempts")), "{alerts:?}");
-    let count = bench.store.ask_again(workspace, &[u64::try_from(rows[0].sequence).unwrap()], bench.clock.now()).await;
-    assert_eq!(count.unwrap(), 1);
+    let dead = bench.store.dead_from(workspace, 0, 10).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    bench.store.ask_again(workspace, dead, bench.clock.now()).await.unwrap();
     bench.callbacks.look_again(workspace);
-    let received = receiver.until(3).await;
-    assert_eq!(received[2].get("Sid"), received[0].get("Sid"));
+    let events = receiver.until(3).await;
+    assert_eq!(events[2].get("Sid"), events[0].get("Sid"));
     bench.until_rows(workspace, <[_]>::is_empty).await;
 }
 
@@ -464,17 +465,17 @@ async fn a_url_counts_from_the_commit_that_sets_it_to_the_one_that_takes_it_away
     let workspace = bench.workspace("", None).await;
     bench.task(workspace).await;
     bench.set_url(workspace, &url).await;
-    let received = receiver.until(1).await;
-    assert_eq!(received[0].get("EventType"), "workspace.updated", "nothing from before");
+    let events = receiver.until(1).await;
+    assert_eq!(events[0].get("EventType"), "workspace.updated", "nothing from before");
     bench.until_done(workspace).await;
     bench.set_url(workspace, "").await;
     assert_eq!(bench.store.event_target(workspace).await.unwrap(), None);
     bench.task(workspace).await;
     bench.set_url(workspace, &format!("{url}/again")).await;
-    let received = receiver.until(2).await;
-    let kinds: Vec<&str> = received.iter().map(|event| event.get("EventType")).collect();
+    let events = receiver.until(2).await;
+    let kinds: Vec<&str> = events.iter().map(|event| event.get("EventType")).collect();
     assert_eq!(kinds, ["workspace.updated", "workspace.updated"]);
-    assert!(received.iter().all(|event| event.is_signed));
+    assert!(events.iter().all(|event| event.is_signed));
 }
 
 #[tokio::test]
