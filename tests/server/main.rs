@@ -19,6 +19,8 @@ mod event_callbacks;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod lint;
