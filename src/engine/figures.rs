@@ -29,9 +29,9 @@ pub(super) struct Figures {
 
 #[derive(Debug, Clone, Copy)]
 struct Open {
-    made_at: Timestamp,
-    accepted_at: Option<Timestamp>,
-    wrapping_at: Option<Timestamp>,
+    made: Timestamp,
+    accepted: Option<Timestamp>,
+    wrapping: Option<Timestamp>,
 }
 
 /// What to count once the commit is done.
@@ -93,7 +93,7 @@ impl Figures {
         match event.kind {
             EventKind::ReservationCreated => {
                 counted.offers = true;
-                self.open.insert(reservation, Open { made_at: event.at, accepted_at: None, wrapping_at: None });
+                self.open.insert(reservation, Open { made: event.at, accepted: None, wrapping: None });
             }
             EventKind::ReservationAccepted => {
                 // A task that is handed on has waited already.
@@ -101,20 +101,20 @@ impl Figures {
                     counted.all.extend(waited("answered"));
                 }
                 if let Some(open) = self.open.get_mut(&reservation) {
-                    open.accepted_at = Some(event.at);
-                    counted.all.push(Figure::Responded { ms: event.at.ms_since(open.made_at) });
+                    open.accepted = Some(event.at);
+                    counted.all.push(Figure::Responded { ms: event.at.ms_since(open.made) });
                 }
             }
             EventKind::ReservationWrapup => {
                 if let Some(open) = self.open.get_mut(&reservation) {
-                    open.wrapping_at = Some(event.at);
-                    let talked = open.accepted_at.map(|since| event.at.ms_since(since));
+                    open.wrapping = Some(event.at);
+                    let talked = open.accepted.map(|since| event.at.ms_since(since));
                     counted.all.extend(talked.map(|ms| Figure::Handled { queue: queue(), phase: "talk", ms }));
                 }
             }
             _ => {
                 let Some(open) = self.open.remove(&reservation) else { return };
-                match (open.accepted_at, open.wrapping_at) {
+                match (open.accepted, open.wrapping) {
                     (_, Some(since)) => {
                         let ms = event.at.ms_since(since);
                         counted.all.push(Figure::Handled { queue: queue(), phase: "wrap", ms });
@@ -123,7 +123,7 @@ impl Figures {
                         let ms = event.at.ms_since(since);
                         counted.all.push(Figure::Handled { queue: queue(), phase: "talk", ms });
                     }
-                    (None, None) => counted.all.push(Figure::Responded { ms: event.at.ms_since(open.made_at) }),
+                    (None, None) => counted.all.push(Figure::Responded { ms: event.at.ms_since(open.made) }),
                 }
             }
         }
@@ -198,12 +198,19 @@ fn reason_label(event: &EventRecord) -> &'static str {
     }
 }
 
+/// Pending, reserved, assigned and wrapping tasks of a queue, and the longest wait in whole seconds.
+#[derive(Debug)]
+struct OfQueue {
+    queue: TaskQueueSid,
+    by_status: Vec<(TaskStatus, u64)>,
+    longest_secs: i64,
+}
+
 /// Present figures of a workspace, all of them counts that are kept anyway.
 #[derive(Debug)]
 pub(super) struct Present {
     workspace: WorkspaceSid,
-    /// Pending, reserved, assigned and wrapping tasks of each queue, and the longest wait in whole seconds.
-    queues: Vec<(TaskQueueSid, Vec<(TaskStatus, u64)>, i64)>,
+    queues: Vec<OfQueue>,
     workers: Vec<(ActivitySid, u64)>,
 }
 
@@ -211,8 +218,9 @@ impl Present {
     pub(super) fn of(workspace: &Workspace, now: Timestamp) -> Self {
         let queues = workspace.task_queue_sids().filter_map(|queue| {
             let figures = workspace.task_figures(TasksOf::TaskQueue(queue), None, now)?;
-            let open = figures.by_status.into_iter().filter(|(status, _)| !status.is_final()).collect();
-            Some((queue, open, figures.longest_in_queue.map_or(0, |(_, secs)| secs)))
+            let by_status = figures.by_status.into_iter().filter(|(status, _)| !status.is_final()).collect();
+            let longest_secs = figures.longest_in_queue.map_or(0, |(_, secs)| secs);
+            Some(OfQueue { queue, by_status, longest_secs })
         });
         let workers = workspace.worker_figures(&WorkersWhere::default());
         Self {
@@ -227,7 +235,7 @@ impl Present {
         #[expect(clippy::cast_precision_loss, reason = "tasks and workers are far fewer than 2^52")]
         let number = |count: u64| count as f64;
         let workspace = self.workspace.to_string();
-        for (queue, by_status, longest) in self.queues {
+        for OfQueue { queue, by_status, longest_secs } in self.queues {
             let queue = queue.to_string();
             for (status, count) in by_status {
                 let labels = [
@@ -238,7 +246,8 @@ impl Present {
                 gauge!("taskrouter_queue_tasks", &labels).set(number(count));
             }
             let labels = [("workspace", workspace.clone()), ("queue", queue)];
-            gauge!("taskrouter_queue_longest_wait_seconds", &labels).set(number(u64::try_from(longest).unwrap_or(0)));
+            gauge!("taskrouter_queue_longest_wait_seconds", &labels)
+                .set(number(u64::try_from(longest_secs).unwrap_or(0)));
         }
         for (activity, count) in self.workers {
             let labels = [("workspace", workspace.clone()), ("activity", activity.to_string())];
