@@ -44,6 +44,7 @@ const PARAMETERS: &[(&str, &[&str])] = &[
     ("AssignmentActivitySid", &["WA"]),
     ("DefaultActivitySid", &["WA"]),
     ("DequeuePostWorkActivitySid", &["WA"]),
+    ("KeySid", &["SK"]),
     ("PostWorkActivitySid", &["WA"]),
     ("ReservationActivitySid", &["WA"]),
     ("ReservationSid", &["WR"]),

@@ -20,6 +20,7 @@ mod statistics;
 mod task_channels;
 mod task_queues;
 mod tasks;
+mod tokens;
 mod transfers;
 mod webhooks;
 mod workers;
@@ -129,6 +130,7 @@ fn operations() -> Vec<Operation> {
         transfers::operations(),
         events::operations(),
         alerts::operations(),
+        tokens::operations(),
         deliveries::operations(),
         statistics::operations(),
         api_keys::operations(),
@@ -157,6 +159,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             transfers::schemas(),
             events::schemas(),
             alerts::schemas(),
+            tokens::schemas(),
             deliveries::schemas(),
             statistics::schemas(),
             api_keys::schemas(),
