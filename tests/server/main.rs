@@ -9,6 +9,8 @@ mod api_keys;
 #[cfg(test)]
 mod assignment;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod contract;
