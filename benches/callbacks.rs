@@ -39,7 +39,11 @@ fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).expect("before the year 292 million")
 }
 
-async fn take(State(arrivals): State<Arc<Arrivals>>, Path(kind): Path<String>, body: Bytes) -> StatusCode {
+async fn take(
+    State(arrivals): State<Arc<Arrivals>>,
+    Path((kind, _)): Path<(String, String)>,
+    body: Bytes,
+) -> StatusCode {
     match kind.as_str() {
         "hang" => std::future::pending().await,
         "fail" => StatusCode::INTERNAL_SERVER_ERROR,
