@@ -43,6 +43,7 @@ const PARAMETERS: &[(&str, &[&str])] = &[
     ("ActivitySid", &["WA"]),
     ("AssignmentActivitySid", &["WA"]),
     ("DefaultActivitySid", &["WA"]),
+    ("DisconnectActivitySid", &["WA"]),
     ("DequeuePostWorkActivitySid", &["WA"]),
     ("PostWorkActivitySid", &["WA"]),
     ("ReservationActivitySid", &["WA"]),
@@ -66,6 +67,7 @@ const PARAMETERS: &[(&str, &[&str])] = &[
 const REFUSED: &[(&str, &str)] = &[
     ("POST @WS", "DefaultActivitySid=$WA"),
     ("POST @WS", "TimeoutActivitySid=$WA"),
+    ("POST @WS/Presence", "DisconnectActivitySid=$WA"),
     ("POST @WS/TaskQueues", "FriendlyName=q&ReservationActivitySid=$WA"),
     ("POST @WS/TaskQueues", "FriendlyName=q&AssignmentActivitySid=$WA"),
     ("POST @WS/TaskQueues/@WQ", "ReservationActivitySid=$WA"),
