@@ -22,10 +22,10 @@ use crate::api;
 use crate::clock::{Clock, Entropy};
 use crate::engine::{self, Engine};
 use crate::http::{self, Limits, PublicUrl};
-use crate::notify::{Hub, hub, presence};
 use crate::notify::assignment::{self, Applications, Callbacks};
 use crate::notify::event_callbacks::{self, EventCallbacks};
 use crate::notify::streams::EventStreams;
+use crate::notify::{Hub, hub, presence};
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
@@ -237,7 +237,18 @@ impl Server {
         let callbacks = asking.map(tokio::spawn);
         let presence = tokio::spawn(presence::run(hub.clone(), engine.clone(), shutdown.clone()));
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
-        Ok(Self { address, engine, store, hub, shutdown, listener, callbacks, presence, event_callbacks, event_streams })
+        Ok(Self {
+            address,
+            engine,
+            store,
+            hub,
+            shutdown,
+            listener,
+            callbacks,
+            presence,
+            event_callbacks,
+            event_streams,
+        })
     }
 
     /// Where the server listens.

@@ -11,8 +11,8 @@ use super::error::ApiError;
 use super::form::Form;
 use super::json::answer;
 use super::scope::Scope;
-use crate::routing::command::WorkspaceUpdate;
 use crate::routing::Command;
+use crate::routing::command::WorkspaceUpdate;
 use crate::routing::presence::GRACE_SECS_MAX;
 
 pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {

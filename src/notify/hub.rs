@@ -354,7 +354,8 @@ impl Hub {
 
     fn workers_of(&self, workspace: WorkspaceSid) -> Vec<WorkerSid> {
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
-        let of = sockets.of.iter().filter(|(_, open)| open.values().next().is_some_and(|one| one.workspace == workspace));
+        let of =
+            sockets.of.iter().filter(|(_, open)| open.values().next().is_some_and(|one| one.workspace == workspace));
         of.map(|(worker, _)| *worker).collect()
     }
 
@@ -540,38 +541,24 @@ const fn float(bytes: usize) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn arrival() -> Arrival {
-        let (workspace, worker) = (WorkspaceSid::from_bits(1), WorkerSid::from_bits(2));
-        Arrival { workspace, worker, token: 3, close_existing: false, connection: Connection::default() }
+impl Hub {
+    /// Queues a text for the sockets of a worker, as a commit would.
+    pub(super) fn tell(&self, worker: WorkerSid, text: &str) {
+        let frame = Frame { worker, text: text.into(), about: Knowledge::None };
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        sockets.push(&frame, self.0.clock.instant(), self.0.limits.queued_bytes);
     }
 
-    fn offer(reservation: u128) -> Queued {
-        let about = Knowledge::Introduces(ReservationSid::from_bits(reservation));
-        Queued { not_before: Clock::system().instant(), text: "{}".into(), about }
+    pub(super) fn open_sockets(&self) -> usize {
+        self.0.sockets.read().unwrap_or_else(PoisonError::into_inner).open
     }
 
-    #[test]
-    fn an_offer_that_the_first_list_brought_is_not_announced_again() {
-        let hub = Hub::new(Clock::system(), Duration::ZERO);
-        let seat = hub.enter(arrival()).unwrap();
-        hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
-        assert!(!seat.admits(&offer(7)));
-        assert!(seat.admits(&offer(8)));
-        let accepted = Knowledge::Needs(ReservationSid::from_bits(7));
-        assert!(seat.admits(&Queued { about: accepted, ..offer(7) }));
-    }
-
-    #[test]
-    fn an_offer_that_only_another_browser_listed_is_announced() {
-        let hub = Hub::new(Clock::system(), Duration::ZERO);
-        let first = hub.enter(arrival()).unwrap();
-        hub.reservations_were_read(WorkerSid::from_bits(2), &[]);
-        let second = hub.enter(arrival()).unwrap();
-        hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
-        assert!(first.admits(&offer(7)));
-        assert!(!second.admits(&offer(7)));
+    /// Bytes that wait for all sockets together.
+    pub(super) fn queued_bytes(&self) -> usize {
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        sockets.all().map(|open| open.waiting.load(Ordering::Acquire)).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

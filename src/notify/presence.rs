@@ -51,7 +51,8 @@ pub async fn run(hub: Hub, engine: Engine, shutdown: CancellationToken) {
 
 /// Returns those of whom the workspace has to be told again.
 async fn report(hub: &Hub, engine: &Engine, workspace: WorkspaceSid, workers: Vec<WorkerSid>) -> Vec<WorkerSid> {
-    let reports = workers.iter().map(|worker| PresenceReport { worker: *worker, connection: hub.connection_of(*worker) });
+    let reports =
+        workers.iter().map(|worker| PresenceReport { worker: *worker, connection: hub.connection_of(*worker) });
     let request = Request::Routing(Command::NotePresence(reports.collect()));
     match engine.send(workspace, request).await {
         Ok(_) | Err(engine::Error::Refused(_) | engine::Error::NoSuchWorkspace) => Vec::new(),

@@ -5,8 +5,8 @@ use super::sid::{
     WorkflowSid,
 };
 use super::state::{
-    Activity, Presence, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow, WorkflowVersion,
-    WorkspaceSettings,
+    Activity, Presence, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow,
+    WorkflowVersion, WorkspaceSettings,
 };
 
 /// One row to write or to remove.

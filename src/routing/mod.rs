@@ -58,8 +58,8 @@ pub use sid::{
     TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 pub use state::{
-    Activity, BackOff, Presence, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder, TaskQueue,
-    TaskStatus, Transfer, TransferMode, TransferStatus, TransferTarget, Worker, WorkerChannel, Workflow,
+    Activity, BackOff, Presence, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder,
+    TaskQueue, TaskStatus, Transfer, TransferMode, TransferStatus, TransferTarget, Worker, WorkerChannel, Workflow,
     WorkflowVersion, WorkspaceSettings,
 };
 pub use time::Timestamp;

@@ -24,8 +24,8 @@ use super::sid::{
     WorkflowSid, WorkspaceSid,
 };
 use super::state::{
-    Activity, Presence, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow, WorkflowVersion,
-    WorkspaceSettings,
+    Activity, Presence, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow,
+    WorkflowVersion, WorkspaceSettings,
 };
 use super::tally::Tallies;
 use super::time::Timestamp;

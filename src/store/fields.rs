@@ -10,14 +10,15 @@ use sqlx::sqlite::SqliteRow;
 
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, PRESENCES, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES,
-    TASKS, TRANSFERS, Table, VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, PRESENCES, RESERVATIONS, TASK_CHANNELS,
+    TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS,
+    WORKSPACES,
 };
 use super::{Alert, Error, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
 use crate::routing::{
-    Activity, BackOff, Presence, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
-    Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
-    WorkspaceSettings,
+    Activity, BackOff, Presence, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue,
+    TaskStatus, Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow,
+    WorkflowVersion, WorkspaceSettings,
 };
 
 /// A row of either driver; the outer `None` is a value of another type, the inner one NULL.

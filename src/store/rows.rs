@@ -11,9 +11,9 @@ use super::statements::{
 use super::{Alert, OutboxRow, VoiceTaskRow};
 use crate::routing::rollup::{Rollup, Waits};
 use crate::routing::{
-    Activity, ActivityPeriod, BackOff, EventData, EventRecord, Fact, FactKind, Presence, Reservation, RowChange, Step, Task,
-    TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings,
-    WorkspaceSid,
+    Activity, ActivityPeriod, BackOff, EventData, EventRecord, Fact, FactKind, Presence, Reservation, RowChange, Step,
+    Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
+    WorkspaceSettings, WorkspaceSid,
 };
 
 /// A row to write, or to remove when there are no values.

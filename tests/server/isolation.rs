@@ -460,8 +460,8 @@ async fn a_reference_to_something_foreign_is_refused() {
         let (method, path) = operation.split_once(' ').unwrap();
         let (path, form) = (filled_in(path, &town.own, &town.own), filled_in(form, &town.own, &town.own));
         let (path, form) = if method == "GET" { (format!("{path}?{form}"), String::new()) } else { (path, form) };
-        if path.contains("/Reservations/") || form.starts_with("TaskChannel=") {
-            // These change what the next one needs, or repeat a state.
+        if path.contains("/Reservations/") || form.starts_with("TaskChannel=") || path.ends_with("/Presence") {
+            // These change what the next one needs, repeat a state, or want an activity of another kind.
             continue;
         }
         let answer =
