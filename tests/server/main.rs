@@ -35,6 +35,8 @@ mod rest;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod sockets;
+#[cfg(test)]
 mod statistics;
 #[cfg(test)]
 mod story;
