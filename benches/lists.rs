@@ -130,7 +130,8 @@ async fn furnish(directory: &std::path::Path, rows: usize) -> Floor {
     let rules = event_callbacks::Rules::default();
     let event_callbacks = EventCallbacks::new(rules, store.clone(), outbound, clock.clone(), Entropy);
     let event_streams = EventStreams::default();
-    let state = State { engine, store, clock, public_url, hub, event_callbacks, event_streams };
+    let socket_addresses = switchhook::http::Addresses::default();
+    let state = State { engine, store, clock, public_url, hub, socket_addresses, event_callbacks, event_streams };
     let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{TOKEN}"));
     Floor {
         router: api::router(state),

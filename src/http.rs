@@ -30,9 +30,9 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
-use addresses::{AddressPlace, Addresses};
 use stream::{Patience, Progress, TimedStream};
 
+pub use addresses::{AddressPlace, Addresses};
 pub use public_url::PublicUrl;
 pub use requests::{RequestId, name_route};
 

@@ -22,10 +22,10 @@ use crate::api;
 use crate::clock::{Clock, Entropy};
 use crate::engine::{self, Engine};
 use crate::http::{self, Limits, PublicUrl};
-use crate::notify::Hub;
 use crate::notify::assignment::{self, Applications, Callbacks};
 use crate::notify::event_callbacks::{self, EventCallbacks};
 use crate::notify::streams::EventStreams;
+use crate::notify::{Hub, hub, presence};
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
@@ -69,6 +69,8 @@ pub struct Settings {
     pub waiting_calls_max: u32,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
+    /// Bounds of agents' sockets.
+    pub sockets: hub::Limits,
     /// Bounds of the listener.
     pub limits: Limits,
     /// Shows `/metrics` to other machines too.
@@ -133,6 +135,7 @@ pub struct Server {
     shutdown: CancellationToken,
     listener: JoinHandle<()>,
     callbacks: Option<JoinHandle<()>>,
+    presence: JoinHandle<()>,
     event_callbacks: EventCallbacks,
     event_streams: EventStreams,
 }
@@ -192,7 +195,7 @@ impl Server {
             Some(url) => PublicUrl::Fixed(url.clone()),
             None => PublicUrl::FromRequest { trust_forwarded: settings.trust_forwarded },
         };
-        let hub = Hub::new(clock.clone(), PUSH_DELAY);
+        let hub = Hub::within(settings.sockets, clock.clone(), PUSH_DELAY);
         engine.add_witness(Arc::new(hub.clone()));
         let rules = settings.event_callbacks.clone();
         let event_callbacks = EventCallbacks::new(rules, store.clone(), receivers, clock.clone(), entropy);
@@ -202,6 +205,7 @@ impl Server {
         engine.add_witness(Arc::new(event_streams.clone()));
         let api = api::State {
             hub: hub.clone(),
+            socket_addresses: http::Addresses::default(),
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),
@@ -237,8 +241,20 @@ impl Server {
         let assignments = engine.take_assignments();
         let asking = assignments.map(|assignments| callbacks.run(assignments, engine.clone(), shutdown.clone()));
         let callbacks = asking.map(tokio::spawn);
+        let presence = tokio::spawn(presence::run(hub.clone(), engine.clone(), shutdown.clone()));
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
-        Ok(Self { address, engine, store, hub, shutdown, listener, callbacks, event_callbacks, event_streams })
+        Ok(Self {
+            address,
+            engine,
+            store,
+            hub,
+            shutdown,
+            listener,
+            callbacks,
+            presence,
+            event_callbacks,
+            event_streams,
+        })
     }
 
     /// Where the server listens.
@@ -263,13 +279,17 @@ impl Server {
         self.shutdown.cancel();
         self.hub.close_all();
         self.event_streams.close_all();
-        if let Err(error) = self.listener.await {
+        let ((), listened) = tokio::join!(self.hub.stop(), self.listener);
+        if let Err(error) = listened {
             tracing::error!(%error, "the listener failed");
         }
         if let Some(callbacks) = self.callbacks
             && let Err(error) = callbacks.await
         {
             tracing::error!(%error, "the sender of assignment callbacks failed");
+        }
+        if let Err(error) = self.presence.await {
+            tracing::error!(%error, "the reports of open sockets failed");
         }
         self.engine.shutdown().await;
         self.event_callbacks.stop().await;

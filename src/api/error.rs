@@ -92,7 +92,12 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, 20500, "Internal server error")
     }
 
-    fn unavailable() -> Self {
+    /// More than there is room for.
+    pub(super) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, 20429, message)
+    }
+
+    pub(super) fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, 20503, "Service unavailable")
     }
 

@@ -24,6 +24,7 @@ pub mod links;
 pub mod openapi;
 mod page;
 mod position;
+mod presence;
 mod reservations;
 mod scope;
 mod search;
@@ -74,6 +75,8 @@ pub struct State {
     pub public_url: PublicUrl,
     /// The agents' open sockets.
     pub hub: Hub,
+    /// How many of them each address has.
+    pub socket_addresses: crate::http::Addresses,
     /// Sends events to the workspaces' URLs.
     pub event_callbacks: EventCallbacks,
     /// Those who read the log as it grows.
@@ -169,6 +172,8 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::update,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}/Conference" => conference::fetch,
+    GET "/Workspaces/{WorkspaceSid}/Presence" => presence::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Presence" => presence::update,
     GET "/Workspaces/{WorkspaceSid}/Events" => events::list,
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
     GET "/Workspaces/{WorkspaceSid}/Events/Stream" => stream::stream,

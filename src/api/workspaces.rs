@@ -79,6 +79,7 @@ pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiErro
         timeout_activity: form.sid("TimeoutActivitySid")?,
         multi_task_enabled: form.boolean("MultiTaskEnabled")?,
         prioritize_queue_order: order(&form, "PrioritizeQueueOrder")?,
+        ..WorkspaceUpdate::default()
     };
     scope.carry_out(Command::UpdateWorkspace(update)).await?;
     let row = scope.found(scope.state.store.workspace(scope.place.account, scope.sid()).await?)?;

@@ -70,6 +70,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         outbound: Rules { allow_private: true, allow_cidrs: Vec::new() },
         waiting_calls_max: config.voice.waiting_calls_max,
         event_callbacks: super::serve::event_callback_rules(config),
+        sockets: super::serve::socket_limits(config),
         limits: Limits::default(),
         metrics_public: false,
     };

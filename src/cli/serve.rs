@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::clock::{Clock, Entropy};
 use crate::config::{CallbackSchedule, Config};
-use crate::notify::event_callbacks;
+use crate::notify::{event_callbacks, hub};
 use crate::outbound::Rules;
 use crate::server::{PhoneAccess, Server, Settings};
 use crate::telemetry::Metrics;
@@ -83,8 +83,21 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         outbound,
         waiting_calls_max: config.voice.waiting_calls_max,
         event_callbacks: event_callback_rules(config),
+        sockets: socket_limits(config),
         limits: config.limits.for_listener(),
         metrics_public: config.metrics_public,
+    }
+}
+
+/// What agents' sockets may use.
+pub(super) fn socket_limits(config: &Config) -> hub::Limits {
+    let sockets = &config.sockets;
+    hub::Limits {
+        per_worker: sockets.per_worker,
+        per_address: sockets.per_address,
+        total: sockets.total,
+        queued_bytes: sockets.queued_kib * 1024,
+        write_time: Duration::from_secs(sockets.write_secs),
     }
 }
 

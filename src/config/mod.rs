@@ -54,6 +54,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Event callbacks.
     pub callbacks: Callbacks,
+    /// Agents' sockets.
+    pub sockets: Sockets,
     /// Logs.
     pub log: Log,
     /// The listener's limits.
@@ -130,6 +132,22 @@ pub enum CallbackSchedule {
     Patient,
     /// Once, as Twilio does.
     Twilio,
+}
+
+/// Agents' sockets.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sockets {
+    /// Open ones of one worker.
+    pub per_worker: usize,
+    /// Open ones of one address.
+    pub per_address: usize,
+    /// Open ones in all.
+    pub total: usize,
+    /// KiB that may wait for one.
+    pub queued_kib: usize,
+    /// Seconds for one to take a frame.
+    pub write_secs: u64,
 }
 
 /// Logs.
@@ -336,6 +354,19 @@ impl Config {
         let answer_secs = self.callbacks.answer_secs;
         if !(1..=30).contains(&answer_secs) {
             return contradiction(format!("callbacks.answer_secs: expected 1 to 30, found {answer_secs}"));
+        }
+        let sockets = &self.sockets;
+        for (key, value, range) in [
+            ("sockets.per_worker", sockets.per_worker as u64, 1..=1_000),
+            ("sockets.per_address", sockets.per_address as u64, 1..=1_000_000),
+            ("sockets.total", sockets.total as u64, 1..=1_000_000),
+            ("sockets.queued_kib", sockets.queued_kib as u64, 16..=16_384),
+            ("sockets.write_secs", sockets.write_secs, 1..=60),
+        ] {
+            if !range.contains(&value) {
+                let (start, end) = range.into_inner();
+                return contradiction(format!("{key}: expected {start} to {end}, found {value}"));
+            }
         }
         let speed = self.phone_server.speed;
         if !(0.01..=1_000.0).contains(&speed) {

@@ -218,6 +218,15 @@ impl Cores {
         self.calls.look_at_all(now, LOOK_SPACING_MS);
     }
 
+    /// After a start of the server: nobody has an open socket yet.
+    pub fn forget_sockets(&mut self, now: Timestamp, sids: &mut dyn SidSource) {
+        let now = self.moment(now);
+        if self.workspace.presences().next().is_some() {
+            // Never refused.
+            let _ = self.carry_out(&Request::Routing(Command::ForgetSockets), now, sids);
+        }
+    }
+
     /// When the earliest deadline of either core is.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let leftovers = self.leftovers.first().map(|(at, _)| *at);

@@ -117,7 +117,8 @@ impl Engine {
             assignments: std::sync::Mutex::new(Some(to_ask)),
         }));
         for workspace in engine.0.around.store.workspaces().await? {
-            if let Some(cores) = engine.load(workspace).await? {
+            if let Some(mut cores) = engine.load(workspace).await? {
+                engine.write_who_is_gone(&mut cores).await?;
                 engine.supervise(workspace, cores);
             }
         }
@@ -269,6 +270,17 @@ impl Engine {
         around.outbox.add(workspace, errands);
         around.hand_over(cores.open_assignments());
         Ok(Some(cores))
+    }
+
+    /// Whoever had a socket when the server ended has none now.
+    async fn write_who_is_gone(&self, cores: &mut Cores) -> Result<(), StoreError> {
+        let mut entropy = self.0.around.entropy;
+        cores.forget_sockets(self.0.around.clock.now(), &mut entropy);
+        match cores.take_batch(&mut entropy) {
+            // Nobody can have asked for anything else yet.
+            Some((batch, _)) => self.0.around.store.append(batch).await,
+            None => Ok(()),
+        }
     }
 
     fn supervise(&self, workspace: WorkspaceSid, cores: Cores) {

@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who has how many connections. One entry per address with at least one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Addresses(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+pub struct Addresses(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
 
 /// One connection's place in its address's count; dropping it gives the place back.
 #[derive(Debug)]
-pub(super) struct AddressPlace {
+pub struct AddressPlace {
     addresses: Addresses,
     key: Option<IpAddr>,
 }
 
 impl Addresses {
     /// Takes a place for `address`, or returns `None` if it has `limit` of them already.
-    pub(super) fn enter(&self, address: IpAddr, limit: usize) -> Option<AddressPlace> {
+    pub fn enter(&self, address: IpAddr, limit: usize) -> Option<AddressPlace> {
         let key = network_of(address);
         if let Some(key) = key {
             let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,28 +1,76 @@
 //! The open sockets of agents, and what waits to be written to each.
 //!
 //! The hub is told of every commit and puts frames into the queues of the sockets that were open at that moment; it never
-//! waits for one. A socket that does not take what is queued is cut (`QUEUED_BYTES_MAX`). It must not know HTTP or
+//! waits for one. A socket that does not take what is queued is cut ([`Limits::queued_bytes`]). It must not know HTTP or
 //! tokens. Start with [`Hub::committed`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use metrics::{counter, gauge};
-use tokio::sync::mpsc;
+use metrics::gauge;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::frames::{self, Frame, Knowledge};
 use crate::clock::Clock;
 use crate::engine::Witness;
+use crate::routing::command::Connection;
 use crate::routing::{EventKind, EventRecord, ReservationSid, Timestamp, WorkerSid, Workspace, WorkspaceSid};
 
-/// Most bytes that wait for one socket.
-pub(crate) const QUEUED_BYTES_MAX: usize = 256 * 1024;
+/// What agents may use of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Open sockets of one worker.
+    pub per_worker: usize,
+    /// Open sockets of one address (of one /64 network for IPv6); loopback is exempt, as it is for connections.
+    pub per_address: usize,
+    /// Open sockets in all.
+    pub total: usize,
+    /// Most bytes that wait for one socket; one that leaves more waiting is cut.
+    pub queued_bytes: usize,
+    /// A socket that takes nothing for so long is cut.
+    pub write_time: Duration,
+}
 
-/// Open sockets of one worker. Pages that are left open add up; the limit is for what goes wrong.
-pub(crate) const SOCKETS_PER_WORKER_MAX: usize = 256;
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            per_worker: 10,
+            per_address: 256,
+            total: 20_000,
+            queued_bytes: 256 * 1024,
+            write_time: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why there is no place for a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoPlace {
+    #[error("The worker has too many open sockets")]
+    Worker,
+    #[error("Too many sockets are open")]
+    Node,
+    #[error("The server stops")]
+    Stopping,
+}
+
+impl NoPlace {
+    /// For the metric.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Worker => "worker_limit",
+            Self::Node => "node_limit",
+            Self::Stopping => "restart",
+        }
+    }
+}
+
+/// All sockets have so long to close when the server stops.
+const STOP_TIME: Duration = Duration::from_secs(5);
 
 /// Displaced tokens that are remembered.
 const DISPLACED_MAX: usize = 100_000;
@@ -35,20 +83,24 @@ const DISPLACED_FOR: Duration = Duration::from_hours(1);
 pub(crate) struct Closing {
     pub(crate) code: u16,
     pub(crate) reason: &'static str,
+    /// For the metric.
+    pub(crate) label: &'static str,
 }
 
 /// Another socket of the same worker asked for it.
-pub(crate) const REPLACED: Closing = Closing { code: 1000, reason: "session replaced" };
+pub(crate) const REPLACED: Closing = Closing { code: 1000, reason: "session replaced", label: "replaced" };
 /// The token's time is over.
-pub(crate) const EXPIRED: Closing = Closing { code: 1000, reason: "token expired" };
+pub(crate) const EXPIRED: Closing = Closing { code: 1000, reason: "token expired", label: "expired" };
 /// The browser has to read the workspace's objects again.
-pub(crate) const CHANGED: Closing = Closing { code: 1012, reason: "workspace changed" };
+pub(crate) const CHANGED: Closing = Closing { code: 1012, reason: "workspace changed", label: "changed" };
 /// The server stops.
-pub(crate) const RESTART: Closing = Closing { code: 1012, reason: "server restart" };
+pub(crate) const RESTART: Closing = Closing { code: 1012, reason: "server restart", label: "restart" };
 /// It does not take what is sent.
-pub(crate) const SLOW: Closing = Closing { code: 1008, reason: "too slow" };
+pub(crate) const SLOW: Closing = Closing { code: 1008, reason: "too slow", label: "slow" };
 /// The worker does not exist any more.
-pub(crate) const GONE: Closing = Closing { code: 1008, reason: "worker deleted" };
+pub(crate) const GONE: Closing = Closing { code: 1008, reason: "worker deleted", label: "gone" };
+/// There was no place for it after all.
+pub(crate) const FULL: Closing = Closing { code: 1013, reason: "too many sockets", label: "full" };
 
 /// A text that waits to be written.
 #[derive(Debug)]
@@ -63,6 +115,7 @@ pub(crate) struct Queued {
 #[derive(Debug)]
 struct Open {
     workspace: WorkspaceSid,
+    connection: Connection,
     queue: mpsc::UnboundedSender<Queued>,
     waiting: Arc<AtomicUsize>,
     close: Arc<Mutex<Option<Closing>>>,
@@ -94,10 +147,11 @@ struct Known {
 #[derive(Debug)]
 pub(crate) struct Seat {
     hub: Hub,
+    workspace: WorkspaceSid,
     worker: WorkerSid,
     number: u64,
     pub(crate) queue: mpsc::UnboundedReceiver<Queued>,
-    pub(crate) waiting: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     pub(crate) cut: CancellationToken,
     close: Arc<Mutex<Option<Closing>>>,
     known: Arc<Mutex<Known>>,
@@ -113,28 +167,20 @@ pub(crate) struct Arrival {
     pub(crate) token: u64,
     /// Ask the worker's other sockets to close.
     pub(crate) close_existing: bool,
+    /// What it asks for when it is gone.
+    pub(crate) connection: Connection,
 }
 
 /// All open sockets; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Hub(Arc<Inner>);
 
-/// Those of each worker, by number; a worker without any has no entry.
 #[derive(Debug, Default)]
-struct Sockets(HashMap<WorkerSid, BTreeMap<u64, Open>>);
-
-impl std::ops::Deref for Sockets {
-    type Target = HashMap<WorkerSid, BTreeMap<u64, Open>>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl std::ops::DerefMut for Sockets {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
+struct Sockets {
+    /// Those of each worker, by number; a worker without any has no entry.
+    of: HashMap<WorkerSid, BTreeMap<u64, Open>>,
+    /// How many in all.
+    open: usize,
 }
 
 #[derive(Debug)]
@@ -142,9 +188,15 @@ struct Inner {
     sockets: RwLock<Sockets>,
     displaced: Mutex<HashMap<u64, Instant>>,
     next: AtomicU64,
+    /// Workers who may have got or lost their sockets since that was reported.
+    changed: Mutex<BTreeMap<WorkspaceSid, BTreeSet<WorkerSid>>>,
+    presence: Notify,
+    /// What serves the sockets.
+    serving: TaskTracker,
     clock: Clock,
     push_delay: Duration,
     hold: Duration,
+    limits: Limits,
 }
 
 impl Hub {
@@ -152,24 +204,60 @@ impl Hub {
     /// request that caused them comes first (agent-sdk.md 4.8).
     #[must_use]
     pub fn new(clock: Clock, push_delay: Duration) -> Self {
+        Self::within(Limits::default(), clock, push_delay)
+    }
+
+    /// The same with other limits than the usual ones.
+    #[must_use]
+    pub fn within(limits: Limits, clock: Clock, push_delay: Duration) -> Self {
         Self(Arc::new(Inner {
             sockets: RwLock::default(),
             displaced: Mutex::default(),
             next: AtomicU64::new(0),
+            changed: Mutex::default(),
+            presence: Notify::new(),
+            serving: TaskTracker::new(),
             clock,
             push_delay,
             hold: Duration::from_secs(5),
+            limits,
         }))
     }
 
-    /// Enters a socket; `None` when the worker has too many.
-    pub(crate) fn enter(&self, arrival: Arrival) -> Option<Seat> {
+    /// What sockets may use.
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// Whether there is a place for such a socket, to refuse it before its handshake.
+    pub(crate) fn has_place(&self, arrival: &Arrival) -> Result<(), NoPlace> {
+        let displaces = arrival.close_existing && !self.was_displaced(arrival.token, self.0.clock.instant());
+        self.check_place(&self.0.sockets.read().unwrap_or_else(PoisonError::into_inner), arrival.worker, displaces)
+    }
+
+    fn check_place(&self, sockets: &Sockets, worker: WorkerSid, displaces: bool) -> Result<(), NoPlace> {
+        let Limits { per_worker, total, .. } = self.0.limits;
+        // Those that are displaced take a moment to leave.
+        let per_worker = if displaces { 2 * per_worker } else { per_worker };
+        if self.0.serving.is_closed() {
+            return Err(NoPlace::Stopping);
+        }
+        if sockets.open >= total {
+            return Err(NoPlace::Node);
+        }
+        if sockets.of.get(&worker).map_or(0, BTreeMap::len) >= per_worker { Err(NoPlace::Worker) } else { Ok(()) }
+    }
+
+    /// Enters a socket, if there is a place for it.
+    pub(crate) fn enter(&self, arrival: Arrival) -> Result<Seat, NoPlace> {
         let now = self.0.clock.instant();
-        let displaced_before = self.was_displaced(arrival.token, now);
+        // A displaced socket comes back by itself; if it displaced others in turn, two of them would do so for ever.
+        let displaces = arrival.close_existing && !self.was_displaced(arrival.token, now);
         let (sender, queue) = mpsc::unbounded_channel();
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let seat = Seat {
             hub: self.clone(),
+            workspace: arrival.workspace,
             worker: arrival.worker,
             number,
             queue,
@@ -180,18 +268,21 @@ impl Hub {
             holding: Arc::new(Mutex::new(Hold { until: now + self.0.hold, is_over: false })),
         };
         let mut sockets = self.0.sockets.write().unwrap_or_else(PoisonError::into_inner);
-        let of_worker = sockets.entry(arrival.worker).or_default();
-        // A displaced socket comes back by itself; if it displaced others in turn, two of them would do so for ever.
-        if arrival.close_existing && !displaced_before {
+        if let Err(reason) = self.check_place(&sockets, arrival.worker, displaces) {
+            drop(sockets);
+            // It leaves nothing behind when it is dropped.
+            return Err(reason);
+        }
+        let of_worker = sockets.of.entry(arrival.worker).or_default();
+        if displaces {
             for other in of_worker.values() {
                 self.displace(other.token, now);
                 other.ask_to_close(REPLACED);
             }
-        } else if of_worker.len() >= SOCKETS_PER_WORKER_MAX {
-            return None;
         }
         let open = Open {
             workspace: arrival.workspace,
+            connection: arrival.connection,
             queue: sender,
             waiting: Arc::clone(&seat.waiting),
             close: Arc::clone(&seat.close),
@@ -201,8 +292,77 @@ impl Hub {
             holding: Arc::clone(&seat.holding),
         };
         of_worker.insert(number, open);
+        sockets.open += 1;
         gauge!("taskrouter_ws_sessions").increment(1);
-        Some(seat)
+        self.note_presence(arrival.workspace, [arrival.worker]);
+        Ok(seat)
+    }
+
+    /// Serves a socket that is open by now in a task that [`Hub::stop`] waits for.
+    pub(crate) fn serving<F: Future>(&self, serve: F) -> impl Future<Output = F::Output> + use<F> {
+        self.0.serving.track_future(serve)
+    }
+
+    fn note_presence(&self, workspace: WorkspaceSid, workers: impl IntoIterator<Item = WorkerSid>) {
+        let mut changed = self.0.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = changed.get(&workspace).map_or(0, BTreeSet::len);
+        changed.entry(workspace).or_default().extend(workers);
+        match changed.get(&workspace).map_or(0, BTreeSet::len) {
+            0 => _ = changed.remove(&workspace),
+            after if after > before => self.0.presence.notify_one(),
+            _ => {}
+        }
+    }
+
+    /// Resolves when somebody may have got or lost a socket.
+    pub(super) async fn presence_changed(&self) {
+        self.0.presence.notified().await;
+    }
+
+    /// Workers who may have got or lost their sockets, at most so many of each of the workspaces that are `wanted`.
+    pub(super) fn take_presence_changes(
+        &self,
+        portion: usize,
+        wanted: impl Fn(WorkspaceSid) -> bool,
+    ) -> Vec<(WorkspaceSid, Vec<WorkerSid>)> {
+        let mut changed = self.0.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Vec::new();
+        for (workspace, workers) in changed.iter_mut().filter(|(workspace, _)| wanted(**workspace)) {
+            let first: Vec<WorkerSid> = workers.iter().copied().take(portion).collect();
+            first.iter().for_each(|worker| _ = workers.remove(worker));
+            taken.push((*workspace, first));
+        }
+        changed.retain(|_, workers| !workers.is_empty());
+        taken
+    }
+
+    /// These could not be reported.
+    pub(super) fn report_again(&self, workspace: WorkspaceSid, workers: Vec<WorkerSid>) {
+        self.note_presence(workspace, workers);
+    }
+
+    /// Has all sockets of a workspace reported, which did not have to know of them before.
+    pub(crate) fn report_all(&self, workspace: WorkspaceSid) {
+        let workers = self.workers_of(workspace);
+        self.note_presence(workspace, workers);
+    }
+
+    /// How many workers of a workspace have open sockets.
+    pub(crate) fn connected_workers(&self, workspace: WorkspaceSid) -> usize {
+        self.workers_of(workspace).len()
+    }
+
+    fn workers_of(&self, workspace: WorkspaceSid) -> Vec<WorkerSid> {
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        let of =
+            sockets.of.iter().filter(|(_, open)| open.values().next().is_some_and(|one| one.workspace == workspace));
+        of.map(|(worker, _)| *worker).collect()
+    }
+
+    /// What the newest open socket of a worker asked for; `None` without a socket.
+    pub(super) fn connection_of(&self, worker: WorkerSid) -> Option<Connection> {
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        sockets.of.get(&worker)?.values().next_back().map(|open| open.connection)
     }
 
     fn displace(&self, token: u64, now: Instant) {
@@ -224,7 +384,7 @@ impl Hub {
     pub(crate) fn reservations_were_read(&self, worker: WorkerSid, reservations: &[ReservationSid]) {
         let soon = self.0.clock.instant() + self.0.push_delay;
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
-        for open in sockets.get(&worker).into_iter().flat_map(BTreeMap::values) {
+        for open in sockets.of.get(&worker).into_iter().flat_map(BTreeMap::values) {
             let mut known = open.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.all.extend(reservations);
             let mut hold = open.holding.lock().unwrap_or_else(PoisonError::into_inner);
@@ -236,23 +396,38 @@ impl Hub {
         }
     }
 
-    /// Closes every socket, as the server stops.
+    /// Closes every socket and takes no further ones, as the server stops.
     pub fn close_all(&self) {
+        self.0.serving.close();
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
-        sockets.values().flat_map(BTreeMap::values).for_each(|open| open.ask_to_close(RESTART));
+        sockets.all().for_each(|open| open.ask_to_close(RESTART));
+    }
+
+    /// The same, and waits until all are closed, for some seconds at most.
+    pub async fn stop(&self) {
+        self.close_all();
+        if tokio::time::timeout(STOP_TIME, self.0.serving.wait()).await.is_err() {
+            tracing::warn!(sockets = self.0.serving.len(), "some sockets did not close in time");
+        }
     }
 }
 
 impl Sockets {
-    fn push(&self, frame: &Frame, not_before: Instant) {
-        for open in self.get(&frame.worker).into_iter().flat_map(BTreeMap::values) {
-            let waiting = open.waiting.fetch_add(frame.text.len(), Ordering::AcqRel) + frame.text.len();
-            if waiting > QUEUED_BYTES_MAX {
-                counter!("taskrouter_ws_dropped_total", "reason" => "slow").increment(1);
+    fn all(&self) -> impl Iterator<Item = &Open> {
+        self.of.values().flat_map(BTreeMap::values)
+    }
+
+    fn push(&self, frame: &Frame, not_before: Instant, queued_max: usize) {
+        let bytes = frame.text.len();
+        for open in self.of.get(&frame.worker).into_iter().flat_map(BTreeMap::values) {
+            // Only here it grows, and nobody else tells this workspace's commits meanwhile.
+            if open.waiting.load(Ordering::Acquire) + bytes > queued_max {
                 open.ask_to_close(SLOW);
                 continue;
             }
-            // A socket that has just ended does not receive any more.
+            open.waiting.fetch_add(bytes, Ordering::AcqRel);
+            gauge!("taskrouter_ws_queued_bytes").increment(float(bytes));
+            // The receiver leaves the hub before it goes.
             let _ = open.queue.send(Queued { not_before, text: Arc::clone(&frame.text), about: frame.about });
         }
     }
@@ -262,15 +437,15 @@ impl Sockets {
         for event in events {
             match event.kind {
                 EventKind::ActivityCreated | EventKind::TaskChannelCreated => {
-                    let open = self.values().flat_map(BTreeMap::values);
-                    open.filter(|open| open.workspace == workspace).for_each(|open| open.ask_to_close(CHANGED));
+                    let open = self.all().filter(|open| open.workspace == workspace);
+                    open.for_each(|open| open.ask_to_close(CHANGED));
                 }
                 EventKind::WorkspaceDeleted => {
-                    let open = self.values().flat_map(BTreeMap::values);
-                    open.filter(|open| open.workspace == workspace).for_each(|open| open.ask_to_close(GONE));
+                    let open = self.all().filter(|open| open.workspace == workspace);
+                    open.for_each(|open| open.ask_to_close(GONE));
                 }
                 EventKind::WorkerDeleted => {
-                    let open = event.about.worker.and_then(|worker| self.get(&worker));
+                    let open = event.about.worker.and_then(|worker| self.of.get(&worker));
                     open.into_iter().flat_map(BTreeMap::values).for_each(|open| open.ask_to_close(GONE));
                 }
                 _ => {}
@@ -282,15 +457,15 @@ impl Sockets {
 impl Witness for Hub {
     /// A socket that opens between the question and the commit reads what the commit has made.
     fn wants(&self, _: WorkspaceSid) -> bool {
-        !self.0.sockets.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.0.sockets.read().unwrap_or_else(PoisonError::into_inner).open > 0
     }
 
     fn committed(&self, workspace: &Workspace, events: &[EventRecord], now: Timestamp) {
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
-        let frames = frames::frames(workspace, events, now, |worker| sockets.contains_key(&worker));
+        let frames = frames::frames(workspace, events, now, |worker| sockets.of.contains_key(&worker));
         let not_before = self.0.clock.instant() + self.0.push_delay;
         for frame in &frames {
-            sockets.push(frame, not_before);
+            sockets.push(frame, not_before, self.0.limits.queued_bytes);
         }
         sockets.close_those_who_must_read_again(workspace.settings().sid, events);
     }
@@ -308,6 +483,17 @@ impl Seat {
     /// Why the hub wants the socket closed.
     pub(crate) fn closing(&self) -> Option<Closing> {
         *self.close.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Most time for the browser to take a frame.
+    pub(crate) fn write_time(&self) -> Duration {
+        self.hub.0.limits.write_time
+    }
+
+    /// This one does not wait any more.
+    pub(crate) fn taken(&self, queued: &Queued) {
+        self.waiting.fetch_sub(queued.text.len(), Ordering::AcqRel);
+        gauge!("taskrouter_ws_queued_bytes").decrement(float(queued.text.len()));
     }
 
     /// When the next frame may be written.
@@ -332,49 +518,47 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut sockets = self.hub.0.sockets.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_worker) = sockets.get_mut(&self.worker) {
-            of_worker.remove(&self.number);
-            if of_worker.is_empty() {
-                sockets.remove(&self.worker);
-            }
+        let Some(of_worker) = sockets.of.get_mut(&self.worker) else { return };
+        if of_worker.remove(&self.number).is_none() {
+            // It was refused.
+            return;
         }
+        if of_worker.is_empty() {
+            sockets.of.remove(&self.worker);
+        }
+        sockets.open -= 1;
+        drop(sockets);
         gauge!("taskrouter_ws_sessions").decrement(1);
+        // Nothing is queued for it any more.
+        gauge!("taskrouter_ws_queued_bytes").decrement(float(self.waiting.load(Ordering::Acquire)));
+        self.hub.note_presence(self.workspace, [self.worker]);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bytes of a process are far below 2^52")]
+const fn float(bytes: usize) -> f64 {
+    bytes as f64
+}
+
+#[cfg(test)]
+impl Hub {
+    /// Queues a text for the sockets of a worker, as a commit would.
+    pub(super) fn tell(&self, worker: WorkerSid, text: &str) {
+        let frame = Frame { worker, text: text.into(), about: Knowledge::None };
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        sockets.push(&frame, self.0.clock.instant(), self.0.limits.queued_bytes);
+    }
+
+    pub(super) fn open_sockets(&self) -> usize {
+        self.0.sockets.read().unwrap_or_else(PoisonError::into_inner).open
+    }
+
+    /// Bytes that wait for all sockets together.
+    pub(super) fn queued_bytes(&self) -> usize {
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        sockets.all().map(|open| open.waiting.load(Ordering::Acquire)).sum()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn arrival() -> Arrival {
-        let (workspace, worker) = (WorkspaceSid::from_bits(1), WorkerSid::from_bits(2));
-        Arrival { workspace, worker, token: 3, close_existing: false }
-    }
-
-    fn offer(reservation: u128) -> Queued {
-        let about = Knowledge::Introduces(ReservationSid::from_bits(reservation));
-        Queued { not_before: Clock::system().instant(), text: "{}".into(), about }
-    }
-
-    #[test]
-    fn an_offer_that_the_first_list_brought_is_not_announced_again() {
-        let hub = Hub::new(Clock::system(), Duration::ZERO);
-        let seat = hub.enter(arrival()).unwrap();
-        hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
-        assert!(!seat.admits(&offer(7)));
-        assert!(seat.admits(&offer(8)));
-        let accepted = Knowledge::Needs(ReservationSid::from_bits(7));
-        assert!(seat.admits(&Queued { about: accepted, ..offer(7) }));
-    }
-
-    #[test]
-    fn an_offer_that_only_another_browser_listed_is_announced() {
-        let hub = Hub::new(Clock::system(), Duration::ZERO);
-        let first = hub.enter(arrival()).unwrap();
-        hub.reservations_were_read(WorkerSid::from_bits(2), &[]);
-        let second = hub.enter(arrival()).unwrap();
-        hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
-        assert!(first.admits(&offer(7)));
-        assert!(!second.admits(&offer(7)));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ pub mod assignment;
 pub mod event_callbacks;
 pub(crate) mod frames;
 pub mod hub;
+pub mod presence;
 pub(crate) mod shapes;
 pub(crate) mod socket;
 pub mod streams;

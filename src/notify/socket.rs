@@ -3,7 +3,9 @@
 //! The browser never sends anything of its own; what it sends is read only to notice that it is there. Start with
 //! [`run`].
 
-use std::time::{Duration, Instant};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -19,11 +21,11 @@ use crate::routing::{Timestamp, WorkerSid};
 /// A blank frame is sent this often; the browser gives up after 30 s of silence.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// A browser that does not take a frame for so long is gone.
-const WRITE_TIME: Duration = Duration::from_secs(10);
+/// A browser has so long to take and to answer a close frame.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
 
-/// A browser that answers no ping for so long is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// A browser that has answered none of so many pings is gone.
+const PINGS_MAX: u32 = 2;
 
 /// A socket stays for so long after its token's end, because a new token may have been taken meanwhile.
 const GRACE_MS: i64 = 10_000;
@@ -31,14 +33,43 @@ const GRACE_MS: i64 = 10_000;
 /// Longest timer of a browser, in milliseconds.
 const TIMER_MS_MAX: i64 = 2_147_483_647;
 
+/// How a socket ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The browser left, or broke off.
+    Left,
+    /// It is told to go.
+    Closing(Closing),
+    /// It takes nothing, so there is no use in telling it anything; why, for the metric.
+    Cut(&'static str),
+}
+
 /// Serves the socket of `worker` until either side has had enough.
 pub(crate) async fn run(mut socket: WebSocket, mut seat: Seat, grant: &Grant, worker: WorkerSid, clock: &Clock) {
-    let closing = serve(&mut socket, &mut seat, grant, worker, clock).await;
-    if let Some(Closing { code, reason }) = closing {
-        let frame = CloseFrame { code, reason: reason.into() };
-        // A browser that is gone does not hear it.
-        let _ = timeout(WRITE_TIME, socket.send(Message::Close(Some(frame)))).await;
-    }
+    let Err(end) = serve(&mut socket, &mut seat, grant, worker, clock).await;
+    // From here on nothing is queued for it, and its worker may be without a socket.
+    drop(seat);
+    let reason = match end {
+        End::Left => return,
+        End::Cut(reason) => reason,
+        End::Closing(closing) => {
+            close(socket, closing).await;
+            closing.label
+        }
+    };
+    metrics::counter!("taskrouter_ws_dropped_total", "reason" => reason).increment(1);
+}
+
+/// Tells the browser why, and waits for its answer, so that nothing of ours is lost with the connection.
+pub(crate) async fn close(mut socket: WebSocket, Closing { code, reason, .. }: Closing) {
+    let frame = CloseFrame { code, reason: reason.into() };
+    let farewell = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    // A browser that is gone does not hear it.
+    let _ = timeout(CLOSE_TIME, farewell).await;
 }
 
 async fn serve(
@@ -47,18 +78,19 @@ async fn serve(
     grant: &Grant,
     worker: WorkerSid,
     clock: &Clock,
-) -> Option<Closing> {
+) -> Result<Infallible, End> {
     let init = json!({
         "channel_id": worker,
         "account_sid": grant.account,
         "workspace_sid": grant.workspace,
         "token_lifetime": lifetime_ms(grant.expires_at, clock.now()),
     });
-    write(socket, envelope("init", &init)).await?;
+    write(socket, seat, Message::Text(envelope("init", &init).into())).await?;
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.reset();
-    let mut heard = clock.instant();
+    let mut expiry = pin!(sleep(until_closed(grant, clock)));
+    let mut unanswered = 0;
     let mut next: Option<Queued> = None;
     let cut = seat.cut.clone();
     loop {
@@ -66,11 +98,18 @@ async fn serve(
         tokio::select! {
             biased;
             () = cut.cancelled() => {
-                let closing = seat.closing();
-                if closing == Some(GONE) {
+                let closing = seat.closing().unwrap_or(SLOW);
+                if closing == GONE {
                     write_the_rest(socket, seat, next.take()).await?;
                 }
-                return closing;
+                return Err(End::Closing(closing));
+            }
+            () = &mut expiry => {
+                if clock.now() >= closes_at(grant) {
+                    return Err(End::Closing(EXPIRED));
+                }
+                // The clock that tokens go by may be another one than that of timers.
+                expiry.set(sleep(until_closed(grant, clock)));
             }
             () = sleep(wait.unwrap_or_default()), if wait.is_some() => {
                 let Some(queued) = next.take() else { continue };
@@ -79,26 +118,21 @@ async fn serve(
                     next = Some(queued);
                     continue;
                 }
-                seat.waiting.fetch_sub(queued.text.len(), std::sync::atomic::Ordering::AcqRel);
-                if seat.admits(&queued) {
-                    write(socket, queued.text.to_string()).await?;
-                }
+                write_queued(socket, seat, &queued).await?;
             }
-            queued = seat.queue.recv(), if next.is_none() => next = Some(queued?),
+            queued = seat.queue.recv(), if next.is_none() => next = Some(queued.ok_or(End::Left)?),
             _ = heartbeat.tick() => {
-                if clock.now() > grant.expires_at.plus_ms(GRACE_MS) {
-                    return Some(EXPIRED);
+                if unanswered >= PINGS_MAX {
+                    return Err(End::Cut("silent"));
                 }
-                if silent_since(heard, clock) > SILENCE_MAX {
-                    return None;
-                }
-                write(socket, " ".to_owned()).await?;
-                timeout(WRITE_TIME, socket.send(Message::Ping(Bytes::new()))).await.ok()?.ok()?;
+                write(socket, seat, Message::Text(" ".into())).await?;
+                write(socket, seat, Message::Ping(Bytes::new())).await?;
+                unanswered += 1;
             }
             received = socket.recv() => {
                 match received {
-                    None | Some(Err(_) | Ok(Message::Close(_))) => return None,
-                    Some(Ok(_)) => heard = clock.instant(),
+                    None | Some(Err(_) | Ok(Message::Close(_))) => return Err(End::Left),
+                    Some(Ok(_)) => unanswered = 0,
                 }
             }
         }
@@ -106,17 +140,33 @@ async fn serve(
 }
 
 /// The last events of a worker that was deleted tell what became of its tasks.
-async fn write_the_rest(socket: &mut WebSocket, seat: &mut Seat, mut next: Option<Queued>) -> Option<()> {
+async fn write_the_rest(socket: &mut WebSocket, seat: &mut Seat, mut next: Option<Queued>) -> Result<(), End> {
     while let Some(queued) = next.take().or_else(|| seat.queue.try_recv().ok()) {
-        if seat.admits(&queued) {
-            write(socket, queued.text.to_string()).await?;
-        }
+        write_queued(socket, seat, &queued).await?;
     }
-    Some(())
+    Ok(())
 }
 
-fn silent_since(heard: Instant, clock: &Clock) -> Duration {
-    clock.instant().saturating_duration_since(heard)
+async fn write_queued(socket: &mut WebSocket, seat: &Seat, queued: &Queued) -> Result<(), End> {
+    let written = if seat.admits(queued) {
+        write(socket, seat, Message::Text(queued.text.to_string().into())).await
+    } else {
+        Ok(())
+    };
+    // Until it is written it waits, so that one large frame counts as well.
+    seat.taken(queued);
+    written
+}
+
+/// When a socket is closed whose token's time is over.
+fn closes_at(grant: &Grant) -> Timestamp {
+    grant.expires_at.plus_ms(GRACE_MS)
+}
+
+/// How long that is from now; not so short that a clock which stands still would be asked all the time.
+fn until_closed(grant: &Grant, clock: &Clock) -> Duration {
+    let ms = closes_at(grant).ms_since(clock.now());
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default().max(10))
 }
 
 /// Milliseconds that the browser has until its token ends, within what its timers can do.
@@ -124,27 +174,26 @@ fn lifetime_ms(expires_at: Timestamp, now: Timestamp) -> i64 {
     expires_at.ms_since(now).min(TIMER_MS_MAX)
 }
 
-/// Writes a frame; `None` when the browser does not take it.
-async fn write(socket: &mut WebSocket, text: String) -> Option<()> {
-    match timeout(WRITE_TIME, socket.send(Message::Text(text.into()))).await {
-        Ok(Ok(())) => Some(()),
-        Ok(Err(_)) => None,
-        Err(_) => {
-            metrics::counter!("taskrouter_ws_dropped_total", "reason" => SLOW.reason).increment(1);
-            None
+/// Writes a frame; the browser has some seconds to take it, or until too much waits behind it.
+async fn write(socket: &mut WebSocket, seat: &Seat, message: Message) -> Result<(), End> {
+    let mut sending = pin!(timeout(seat.write_time(), socket.send(message)));
+    let sent = tokio::select! {
+        biased;
+        sent = &mut sending => sent,
+        () = seat.cut.cancelled() => {
+            if seat.closing() == Some(SLOW) {
+                return Err(End::Cut(SLOW.label));
+            }
+            // Half a frame must not stand before the close frame.
+            sending.await
         }
+    };
+    match sent {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Left),
+        Err(_) => Err(End::Cut(SLOW.label)),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_without_end_does_not_overflow_the_browsers_timer() {
-        let now = Timestamp(1_770_091_506_000);
-        assert_eq!(lifetime_ms(now.plus_secs(3_594), now), 3_594_000);
-        assert_eq!(lifetime_ms(now.plus_ms(-1), now), 0);
-        assert_eq!(lifetime_ms(now.plus_ms(TIMER_MS_MAX + 1), now), TIMER_MS_MAX);
-    }
-}
+mod tests;

@@ -5,8 +5,8 @@ use super::sid::{
     WorkflowSid,
 };
 use super::state::{
-    Activity, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow, WorkflowVersion,
-    WorkspaceSettings,
+    Activity, Presence, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow,
+    WorkflowVersion, WorkspaceSettings,
 };
 
 /// One row to write or to remove.
@@ -37,6 +37,8 @@ pub enum RowChange {
     ReservationDeleted(ReservationSid),
     Transfer(Transfer),
     TransferDeleted(TransferSid),
+    Presence(Presence),
+    PresenceDeleted(WorkerSid),
 }
 
 /// All rows of one workspace, each list ordered by SID (workflow versions by workflow and number).
@@ -54,4 +56,5 @@ pub struct WorkspaceRows {
     pub tasks: Vec<Task>,
     pub reservations: Vec<Reservation>,
     pub transfers: Vec<Transfer>,
+    pub presences: Vec<Presence>,
 }

@@ -55,6 +55,10 @@ pub struct WorkspaceUpdate {
     pub multi_task_enabled: Option<bool>,
     /// Which kind of queue a worker serves first.
     pub prioritize_queue_order: Option<TaskOrder>,
+    /// 1 to 86,400 seconds; inner `None` turns the grace off.
+    pub disconnect_grace_secs: Option<Option<u32>>,
+    /// An activity in which a worker is not available; inner `None` stands for the default activity.
+    pub disconnect_activity: Option<Option<ActivitySid>>,
 }
 
 /// A new task queue.
@@ -289,6 +293,24 @@ pub struct NewTransfer {
     pub priority: Option<i32>,
 }
 
+/// Whether a worker has an open socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceReport {
+    /// Which worker.
+    pub worker: WorkerSid,
+    /// The newest open socket; `None` when there is none.
+    pub connection: Option<Connection>,
+}
+
+/// What a socket asked for when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Connection {
+    /// Activity for the worker when the last socket is gone.
+    pub disconnect_activity: Option<ActivitySid>,
+    /// The worker is to be left alone when the last socket is gone.
+    pub keeps_activity: bool,
+}
+
 /// One thing to do; the unit that is refused or carried out as a whole.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -431,6 +453,10 @@ pub enum Command {
         /// Keys to set.
         attributes: serde_json::Map<String, serde_json::Value>,
     },
+    /// Takes over which workers have open sockets.
+    NotePresence(Vec<PresenceReport>),
+    /// The server was away: nobody has an open socket.
+    ForgetSockets,
     /// The earliest deadline has passed.
     Tick,
 }

@@ -64,6 +64,7 @@ impl Turn<'_> {
         if let Some(activity) = update.timeout_activity {
             self.check_activity("TimeoutActivitySid", activity)?;
         }
+        self.check_grace(update.disconnect_grace_secs.flatten(), update.disconnect_activity.flatten())?;
         if update.multi_task_enabled == Some(false) && self.workspace.settings.multi_task_enabled {
             return Err(Refusal::MultiTaskingStays);
         }
@@ -81,6 +82,8 @@ impl Turn<'_> {
         settings.timeout_activity = update.timeout_activity.unwrap_or(settings.timeout_activity);
         settings.multi_task_enabled = update.multi_task_enabled.unwrap_or(settings.multi_task_enabled);
         settings.prioritize_queue_order = update.prioritize_queue_order.unwrap_or(settings.prioritize_queue_order);
+        settings.disconnect_grace_secs = update.disconnect_grace_secs.unwrap_or(settings.disconnect_grace_secs);
+        settings.disconnect_activity = update.disconnect_activity.unwrap_or(settings.disconnect_activity);
         if settings == self.workspace.settings {
             return Ok(Reply::Done);
         }
@@ -89,6 +92,7 @@ impl Turn<'_> {
         self.workspace.settings = settings;
         self.workspace.touched.settings = true;
         self.record_workspace(EventKind::WorkspaceUpdated);
+        self.forget_what_is_not_asked_for();
         if becomes_multitasking {
             self.refresh_all_workers();
         }
@@ -175,6 +179,8 @@ impl Turn<'_> {
             Some("it is the workspace's default activity".to_owned())
         } else if settings.timeout_activity == activity {
             Some("it is the workspace's timeout activity".to_owned())
+        } else if settings.disconnect_activity == Some(activity) {
+            Some("it is the workspace's disconnect activity".to_owned())
         } else if let Some(worker) = self.workspace.workers.values().find(|entry| entry.row.activity == activity) {
             Some(format!("worker {} is in it", worker.row.sid))
         } else {

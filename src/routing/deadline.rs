@@ -3,7 +3,7 @@
 //! Which deadlines a task has is told by `index`, what they cause by `task`. Start with [`Deadline`].
 
 use super::rare::Rare;
-use super::sid::{ReservationSid, TaskSid};
+use super::sid::{ReservationSid, TaskSid, WorkerSid};
 use super::time::Timestamp;
 
 /// Something that happens by itself when its moment comes.
@@ -21,6 +21,8 @@ pub(super) enum Deadline {
     AssignedTooLong(TaskSid),
     /// A finished task is removed.
     Purge(TaskSid),
+    /// A worker without a socket was waited for long enough.
+    Grace(WorkerSid),
 }
 
 /// How a task ends by itself; at most one of these at a time.

@@ -24,6 +24,7 @@ pub mod lint;
 mod listing;
 mod matcher;
 pub mod position;
+pub mod presence;
 mod queues;
 pub mod rare;
 pub mod real_time;
@@ -57,8 +58,8 @@ pub use sid::{
     TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
 };
 pub use state::{
-    Activity, BackOff, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder, TaskQueue,
-    TaskStatus, Transfer, TransferMode, TransferStatus, TransferTarget, Worker, WorkerChannel, Workflow,
+    Activity, BackOff, Presence, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder,
+    TaskQueue, TaskStatus, Transfer, TransferMode, TransferStatus, TransferTarget, Worker, WorkerChannel, Workflow,
     WorkflowVersion, WorkspaceSettings,
 };
 pub use time::Timestamp;

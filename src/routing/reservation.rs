@@ -344,6 +344,11 @@ impl Turn<'_> {
         self.after_unaccepted(reservation, Ended::Unaccepted);
     }
 
+    /// Takes care of the task of an offer that has ended unaccepted.
+    pub(super) fn after_unaccepted_offer(&mut self, reservation: ReservationSid) {
+        self.after_unaccepted(reservation, Ended::Unaccepted);
+    }
+
     /// Cancels a pending reservation whose worker is deleted.
     pub(super) fn cancel_pending(&mut self, reservation: ReservationSid) {
         self.end_reservation(reservation, ReservationStatus::Canceled, None);

@@ -170,6 +170,10 @@ pub struct WorkspaceSettings {
     pub multi_task_enabled: bool,
     /// Which kind of queue a worker serves first.
     pub prioritize_queue_order: TaskOrder,
+    /// How long an agent without a socket is waited for; `None` when workers are left alone.
+    pub disconnect_grace_secs: Option<u32>,
+    /// Activity after the grace; the default activity when absent.
+    pub disconnect_activity: Option<ActivitySid>,
     /// Sequence number of the newest event; the first event has 1.
     pub last_sequence: u64,
     /// When a record of the workspace last changed; nothing happens before it any more.
@@ -178,6 +182,19 @@ pub struct WorkspaceSettings {
     pub created_at: Timestamp,
     /// Last change.
     pub updated_at: Timestamp,
+}
+
+/// What is remembered of a worker's sockets: from the first one to the end of the grace after the last.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Presence {
+    /// The worker.
+    pub worker: WorkerSid,
+    /// Activity after the grace that the newest socket asked for.
+    pub disconnect_activity: Option<ActivitySid>,
+    /// The newest socket asked for the worker to be left alone.
+    pub keeps_activity: bool,
+    /// When the grace ends; `None` while a socket is open.
+    pub deadline: Option<Timestamp>,
 }
 
 /// An activity: what a worker is doing, and whether it may be reserved meanwhile.

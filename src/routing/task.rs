@@ -462,6 +462,7 @@ impl Turn<'_> {
                 self.remove_task(task);
             }
             Deadline::Purge(task) => self.remove_task(task),
+            Deadline::Grace(worker) => self.end_grace(worker),
         }
     }
 

@@ -113,6 +113,8 @@ impl<'a> Turn<'a> {
             Command::EndCaller { task, reason } => self.end_caller(*task, reason),
             Command::EndWork(reservation) => self.end_work(*reservation),
             Command::MergeTaskAttributes { task, attributes } => self.merge_task_attributes(*task, attributes),
+            Command::NotePresence(reports) => Ok(self.note_presence(reports)),
+            Command::ForgetSockets => Ok(self.forget_sockets()),
             Command::Tick => {
                 self.tick();
                 Ok(Reply::Done)

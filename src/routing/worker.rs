@@ -220,6 +220,7 @@ impl Turn<'_> {
         self.workspace.name_given_up(worker);
         self.workspace.recall_newest_stamp();
         self.workspace.touched.workers.insert(worker);
+        self.forget_presence(worker);
         for (channel, row) in entry.channels {
             self.workspace.touched.worker_channels.insert(row.sid, (worker, channel));
         }
@@ -245,7 +246,7 @@ impl Turn<'_> {
         }
     }
 
-    fn pending_reservations_of(&self, worker: WorkerSid) -> Vec<ReservationSid> {
+    pub(super) fn pending_reservations_of(&self, worker: WorkerSid) -> Vec<ReservationSid> {
         let Some(entry) = self.workspace.workers.get(&worker) else { return Vec::new() };
         entry
             .open

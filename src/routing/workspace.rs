@@ -24,8 +24,8 @@ use super::sid::{
     WorkflowSid, WorkspaceSid,
 };
 use super::state::{
-    Activity, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow, WorkflowVersion,
-    WorkspaceSettings,
+    Activity, Presence, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow,
+    WorkflowVersion, WorkspaceSettings,
 };
 use super::tally::Tallies;
 use super::time::Timestamp;
@@ -173,6 +173,7 @@ pub(super) struct Touched {
     pub(super) tasks: BTreeSet<TaskSid>,
     pub(super) reservations: BTreeSet<ReservationSid>,
     pub(super) transfers: BTreeSet<TransferSid>,
+    pub(super) presences: BTreeSet<WorkerSid>,
 }
 
 impl Touched {
@@ -191,6 +192,7 @@ impl Touched {
             tasks,
             reservations,
             transfers,
+            presences,
         } = self;
         *settings
             || *deleted
@@ -203,7 +205,8 @@ impl Touched {
                 && worker_channels.is_empty()
                 && tasks.is_empty()
                 && reservations.is_empty()
-                && transfers.is_empty())
+                && transfers.is_empty()
+                && presences.is_empty())
     }
 }
 
@@ -230,6 +233,8 @@ pub struct Workspace {
     pub(super) tasks: BTreeMap<TaskSid, Box<TaskEntry>>,
     pub(super) reservations: BTreeMap<ReservationSid, Reservation>,
     pub(super) transfers: BTreeMap<TransferSid, Transfer>,
+    /// Workers whose sockets matter.
+    pub(super) presences: BTreeMap<WorkerSid, Presence>,
     pub(super) vocabulary: Vocabulary,
     /// Attributes that were read last, and their slots.
     pub(super) last_read: RefCell<Option<(String, Arc<Document>)>>,
@@ -283,6 +288,8 @@ impl Workspace {
             events_filter: new.events_filter.clone(),
             multi_task_enabled: new.multi_task_enabled,
             prioritize_queue_order: new.prioritize_queue_order,
+            disconnect_grace_secs: None,
+            disconnect_activity: None,
             last_sequence: 0,
             last_change_at: now,
             created_at: now,
@@ -310,6 +317,7 @@ impl Workspace {
             tasks: BTreeMap::new(),
             reservations: BTreeMap::new(),
             transfers: BTreeMap::new(),
+            presences: BTreeMap::new(),
             vocabulary: Vocabulary::default(),
             last_read: RefCell::default(),
             lanes: BTreeMap::new(),
@@ -521,6 +529,12 @@ impl Workspace {
                 None => RowChange::TransferDeleted(sid),
             });
         }
+        for worker in touched.presences {
+            changes.push(match self.presences.get(&worker) {
+                Some(row) => RowChange::Presence(row.clone()),
+                None => RowChange::PresenceDeleted(worker),
+            });
+        }
         changes
     }
 
@@ -554,6 +568,7 @@ impl Workspace {
             tasks: self.tasks.values().map(|entry| entry.row.clone()).collect(),
             reservations: self.reservations.values().cloned().collect(),
             transfers: self.transfers.values().cloned().collect(),
+            presences: self.presences.values().cloned().collect(),
         }
     }
 
@@ -629,6 +644,9 @@ impl Workspace {
                 task.offers_mut().transfers.insert(row.sid);
             }
             workspace.transfers.insert(row.sid, row);
+        }
+        for row in rows.presences {
+            workspace.put_presence(row);
         }
         workspace.recall_newest_stamp();
         workspace.derive();

@@ -10,14 +10,15 @@ use sqlx::sqlite::SqliteRow;
 
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES,
-    TASKS, TRANSFERS, Table, VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, PRESENCES, RESERVATIONS, TASK_CHANNELS,
+    TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS,
+    WORKSPACES,
 };
 use super::{Alert, Error, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
 use crate::routing::{
-    Activity, BackOff, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue, TaskStatus,
-    Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
-    WorkspaceSettings,
+    Activity, BackOff, Presence, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue,
+    TaskStatus, Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow,
+    WorkflowVersion, WorkspaceSettings,
 };
 
 /// A row of either driver; the outer `None` is a value of another type, the inner one NULL.
@@ -178,6 +179,8 @@ from_row! {
         events_filter: fields.text_option()?,
         multi_task_enabled: fields.flag()?,
         prioritize_queue_order: fields.read(TaskOrder::from_text)?,
+        disconnect_grace_secs: fields.int_option()?,
+        disconnect_activity: fields.parsed_option()?,
         last_sequence: fields.int()?,
         last_change_at: fields.moment()?,
         created_at: fields.moment()?,
@@ -314,6 +317,12 @@ from_row! {
         command: fields.text()?,
         attempts: fields.int()?,
         created_at: fields.moment()?,
+    };
+    Presence, PRESENCES, |fields| Self {
+        worker: fields.parsed()?,
+        disconnect_activity: { fields.skip(); fields.parsed_option()? },
+        keeps_activity: fields.flag()?,
+        deadline: fields.moment_option()?,
     };
     OpenCallback, ASSIGNMENT_CALLBACKS, |fields| Self {
         reservation: { fields.skip(); fields.parsed()? },

@@ -156,6 +156,7 @@ fn all_but_tasks(snapshot: &Connection, sid: &str, settings: WorkspaceSettings) 
             tasks: Vec::new(),
             reservations: all(snapshot, by_sid, &[&sid])?,
             transfers: all(snapshot, by_sid, &[&sid])?,
+            presences: all(snapshot, "WHERE workspace_sid = $1 ORDER BY worker_sid", &[&sid])?,
         },
         voice_tasks: all(snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid", &[&sid])?,
         outbox: all(snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid, number", &[&sid])?,

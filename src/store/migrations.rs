@@ -30,6 +30,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0006_time_of_change"),
     migration!("0007_assignment_callbacks"),
     migration!("0008_event_callbacks"),
+    migration!("0009_presence"),
 ];
 
 fn checksum(migration: &Migration) -> String {

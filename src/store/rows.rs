@@ -4,16 +4,16 @@
 
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ACTIVITY_PERIODS, ALERTS, API_KEYS, EVENTS, OUTBOX, RESERVATIONS, STATISTIC_FACTS,
+    ACCOUNTS, ACTIVITIES, ACTIVITY_PERIODS, ALERTS, API_KEYS, EVENTS, OUTBOX, PRESENCES, RESERVATIONS, STATISTIC_FACTS,
     STATISTIC_ROLLUPS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, Value, WORKER_CHANNELS,
     WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
 use super::{Alert, OutboxRow, VoiceTaskRow};
 use crate::routing::rollup::{Rollup, Waits};
 use crate::routing::{
-    Activity, ActivityPeriod, BackOff, EventData, EventRecord, Fact, FactKind, Reservation, RowChange, Step, Task,
-    TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion, WorkspaceSettings,
-    WorkspaceSid,
+    Activity, ActivityPeriod, BackOff, EventData, EventRecord, Fact, FactKind, Presence, Reservation, RowChange, Step,
+    Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, WorkerSid, Workflow, WorkflowVersion,
+    WorkspaceSettings, WorkspaceSid,
 };
 
 /// A row to write, or to remove when there are no values.
@@ -83,6 +83,8 @@ pub(super) fn change_of(workspace: WorkspaceSid, change: RowChange) -> Option<Ch
         RowChange::ReservationDeleted(sid) => deleted(&RESERVATIONS, sid.to_string()),
         RowChange::Transfer(record) => Change::write(&TRANSFERS, transfer_row(workspace, record)),
         RowChange::TransferDeleted(sid) => deleted(&TRANSFERS, sid.to_string()),
+        RowChange::Presence(record) => Change::write(&PRESENCES, presence_row(workspace, &record)),
+        RowChange::PresenceDeleted(worker) => deleted(&PRESENCES, worker.to_string()),
     })
 }
 
@@ -97,10 +99,22 @@ fn workspace_row(record: WorkspaceSettings) -> Vec<Value> {
         record.events_filter.into(),
         record.multi_task_enabled.into(),
         Value::of(record.prioritize_queue_order),
+        record.disconnect_grace_secs.map(i64::from).into(),
+        Value::of_option(record.disconnect_activity),
         record.last_sequence.into(),
         record.last_change_at.into(),
         record.created_at.into(),
         record.updated_at.into(),
+    ]
+}
+
+fn presence_row(workspace: WorkspaceSid, record: &Presence) -> Vec<Value> {
+    vec![
+        Value::of(record.worker),
+        Value::of(workspace),
+        Value::of_option(record.disconnect_activity),
+        record.keeps_activity.into(),
+        record.deadline.into(),
     ]
 }
 

@@ -73,8 +73,8 @@ tables! {
         ["sid", "account_sid", "friendly_name", "secret", "secret_key", "created_at", "updated_at"];
     WORKSPACES = "workspaces", key 1, kept ["last_sequence"], append_only false,
         ["sid", "account_sid", "friendly_name", "default_activity_sid", "timeout_activity_sid", "event_callback_url",
-         "events_filter", "multi_task_enabled", "prioritize_queue_order", "last_sequence", "last_change_at",
-         "created_at", "updated_at"];
+         "events_filter", "multi_task_enabled", "prioritize_queue_order", "disconnect_grace_secs",
+         "disconnect_activity_sid", "last_sequence", "last_change_at", "created_at", "updated_at"];
     ACTIVITIES = "activities", key 1, kept [], append_only false,
         ["sid", "workspace_sid", "friendly_name", "available", "created_at", "updated_at"];
     TASK_CHANNELS = "task_channels", key 1, kept [], append_only false,
@@ -108,6 +108,8 @@ tables! {
         ["sid", "workspace_sid", "task_sid", "mode", "target", "status", "failed_reason",
          "initiating_reservation_sid", "initiating_worker_sid", "initiating_queue_sid", "initiating_workflow_sid",
          "created_at", "updated_at"];
+    PRESENCES = "presences", key 1, kept ["workspace_sid"], append_only false,
+        ["worker_sid", "workspace_sid", "disconnect_activity_sid", "keeps_activity", "deadline"];
     EVENTS = "events", key 2, kept [], append_only true,
         ["workspace_sid", "sequence", "sid", "event_type", "at", "description", "resource_type", "resource_sid",
          "task_sid", "worker_sid", "reservation_sid", "task_queue_sid", "workflow_sid", "activity_sid",

@@ -66,6 +66,7 @@ impl Server {
             store: store.clone(),
             clock: clock.clone(),
             public_url: PublicUrl::Fixed("https://calls.example".to_owned()),
+            socket_addresses: switchhook::http::Addresses::default(),
             hub: switchhook::notify::Hub::new(clock.clone(), Duration::ZERO),
         });
         Self { router, engine, store, clock }

@@ -331,6 +331,9 @@ async fn every_operation_succeeds_as_described() {
     story.get(&at(&format!("Tasks/{}/Reservations/{}/Conference", text(&row["task_sid"]), text(&row["sid"])))).await;
     story.get(&format!("{of_worker}/{}/Conference", text(&row["sid"]))).await;
 
+    story.get(&at("Presence")).await;
+    story.post(&at("Presence"), "DisconnectGraceSeconds=30").await;
+
     story.get(&at(&format!("Tasks/{task}/Explain?Limit=5"))).await;
     story.get(&at(&format!("Tasks/{}/Position", text(&row["task_sid"])))).await;
     story.get(&at(&format!("Workers/{worker}/Explain"))).await;

@@ -43,6 +43,7 @@ const PARAMETERS: &[(&str, &[&str])] = &[
     ("ActivitySid", &["WA"]),
     ("AssignmentActivitySid", &["WA"]),
     ("DefaultActivitySid", &["WA"]),
+    ("DisconnectActivitySid", &["WA"]),
     ("DequeuePostWorkActivitySid", &["WA"]),
     ("KeySid", &["SK"]),
     ("PostWorkActivitySid", &["WA"]),
@@ -67,6 +68,7 @@ const PARAMETERS: &[(&str, &[&str])] = &[
 const REFUSED: &[(&str, &str)] = &[
     ("POST @WS", "DefaultActivitySid=$WA"),
     ("POST @WS", "TimeoutActivitySid=$WA"),
+    ("POST @WS/Presence", "DisconnectActivitySid=$WA"),
     ("POST @WS/TaskQueues", "FriendlyName=q&ReservationActivitySid=$WA"),
     ("POST @WS/TaskQueues", "FriendlyName=q&AssignmentActivitySid=$WA"),
     ("POST @WS/TaskQueues/@WQ", "ReservationActivitySid=$WA"),
@@ -459,8 +461,8 @@ async fn a_reference_to_something_foreign_is_refused() {
         let (method, path) = operation.split_once(' ').unwrap();
         let (path, form) = (filled_in(path, &town.own, &town.own), filled_in(form, &town.own, &town.own));
         let (path, form) = if method == "GET" { (format!("{path}?{form}"), String::new()) } else { (path, form) };
-        if path.contains("/Reservations/") || form.starts_with("TaskChannel=") {
-            // These change what the next one needs, or repeat a state.
+        if path.contains("/Reservations/") || form.starts_with("TaskChannel=") || path.ends_with("/Presence") {
+            // These change what the next one needs, repeat a state, or want an activity of another kind.
             continue;
         }
         let answer =

@@ -39,6 +39,8 @@ mod rest;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod sockets;
+#[cfg(test)]
 mod statistics;
 #[cfg(test)]
 mod story;

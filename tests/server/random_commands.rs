@@ -3,8 +3,8 @@
 //! The simulation has commands of its own, which go with its callers and faults. Start with [`Commands::command`].
 
 use switchhook::routing::command::{
-    ChannelName, Instruction, NewTask, NewTaskQueue, NewTransfer, NewWorker, NewWorkflow, ReservationChange,
-    ReservationParent, TaskQueueUpdate, TaskUpdate, WorkerUpdate, WorkflowUpdate, WorkspaceUpdate,
+    ChannelName, Connection, Instruction, NewTask, NewTaskQueue, NewTransfer, NewWorker, NewWorkflow, PresenceReport,
+    ReservationChange, ReservationParent, TaskQueueUpdate, TaskUpdate, WorkerUpdate, WorkflowUpdate, WorkspaceUpdate,
 };
 use switchhook::routing::{
     Command, ReservationStatus, RoutingTarget, TaskOrder, TaskStatus, Timestamp, TransferMode, TransferStatus,
@@ -160,7 +160,15 @@ impl Commands {
             return Command::CreateWorker(NewWorker { friendly_name, attributes: self.attributes(rows), activity });
         }
         let Some(worker) = self.pick(&rows.workers).map(|row| row.sid) else { return Command::Tick };
-        match self.below(14) {
+        match self.below(17) {
+            14 | 15 => {
+                let connection = (!self.one_in(3)).then(|| Connection {
+                    disconnect_activity: self.pick(&rows.activities).map(|row| row.sid).filter(|_| self.one_in(3)),
+                    keeps_activity: self.one_in(5),
+                });
+                Command::NotePresence(vec![PresenceReport { worker, connection }])
+            }
+            16 => Command::ForgetSockets,
             0 => Command::DeleteWorker { worker, if_match: None },
             1 => {
                 let friendly_name = Some(format!("w{}", self.below(6)));
@@ -271,6 +279,7 @@ impl Commands {
                 timeout_activity: activity,
                 prioritize_queue_order: Some(order),
                 multi_task_enabled: if self.one_in(20) { Some(true) } else { None },
+                disconnect_grace_secs: self.one_in(2).then(|| self.one_in(3).then_some(5)),
                 ..WorkspaceUpdate::default()
             }),
         }

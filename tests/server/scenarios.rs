@@ -14,9 +14,9 @@ use std::fmt::Display;
 use std::path::Path;
 
 use switchhook::routing::command::{
-    ChannelName, Instruction, NewTask, NewTaskQueue, NewTransfer, NewWorker, NewWorkflow, NewWorkspace,
-    ReservationChange, ReservationParent, TaskQueueUpdate, TaskUpdate, Template, WorkerUpdate, WorkflowUpdate,
-    WorkspaceUpdate,
+    ChannelName, Connection, Instruction, NewTask, NewTaskQueue, NewTransfer, NewWorker, NewWorkflow, NewWorkspace,
+    PresenceReport, ReservationChange, ReservationParent, TaskQueueUpdate, TaskUpdate, Template, WorkerUpdate,
+    WorkflowUpdate, WorkspaceUpdate,
 };
 use switchhook::routing::{
     AccountSid, ActivitySid, Alert, Command, EventRecord, Reply, ReservationSid, RoutingTarget, TaskOrder,
@@ -260,6 +260,10 @@ impl Stage {
                 timeout_activity: args.parsed("timeout-activity", |name| self.activity(name))?,
                 multi_task_enabled: args.parsed("multitasking", yes)?,
                 prioritize_queue_order: args.order(),
+                disconnect_grace_secs: args.parsed("disconnect-grace", |text| {
+                    if text == "off" { Ok(None) } else { seconds(text).map(Some) }
+                })?,
+                disconnect_activity: args.parsed("disconnect-activity", |name| self.activity(name).map(Some))?,
                 ..WorkspaceUpdate::default()
             }),
             "activity" => {
@@ -327,6 +331,18 @@ impl Stage {
                     if_match: args.parsed("if-match", number)?,
                 },
             ),
+            "socket" => {
+                let worker = self.worker(&args.next("a worker")?)?;
+                let keeps_activity = args.take_flag("keeps-activity");
+                let disconnect_activity = args.parsed("then", |name| self.activity(name))?;
+                let connection = Some(Connection { disconnect_activity, keeps_activity });
+                Command::NotePresence(vec![PresenceReport { worker, connection }])
+            }
+            "no-socket" => {
+                let worker = self.worker(&args.next("a worker")?)?;
+                Command::NotePresence(vec![PresenceReport { worker, connection: None }])
+            }
+            "server-starts" => Command::ForgetSockets,
             "capacity" => Command::UpdateWorkerChannel {
                 worker: self.worker(&args.next("a worker")?)?,
                 channel: ChannelName::Unique(args.next("a task channel")?),

@@ -86,10 +86,14 @@ impl Watch {
     pub(super) fn due_is_next(&self, next: Option<Timestamp>) -> Result<(), String> {
         let minute = self.some_task_waits_for_a_time().then(|| self.now.next_minute());
         let earliest = self.due.all.first();
-        if earliest.map(|(at, ..)| *at).into_iter().chain(minute).min() == next {
+        let grace = self.stored.presences.values().filter_map(|row| row.deadline).min();
+        if earliest.map(|(at, ..)| *at).into_iter().chain(minute).chain(grace).min() == next {
             return Ok(());
         }
-        Err(format!("next deadline is {next:?}, but the earliest is {earliest:?}, the next minute {minute:?}"))
+        Err(format!(
+            "next deadline is {next:?}, but the earliest is {earliest:?}, the next minute {minute:?}, the next grace \
+             {grace:?}"
+        ))
     }
 
     /// Whether the time of day decides about a waiting task and somebody of its queue.

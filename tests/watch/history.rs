@@ -55,7 +55,10 @@ fn offer_ended(events: &[EventRecord], task: TaskSid) -> bool {
     events.iter().filter(|event| event.about.task == Some(task)).any(|event| {
         matches!(
             event.kind,
-            EventKind::ReservationRejected | EventKind::ReservationTimeout | EventKind::ReservationCanceled
+            EventKind::ReservationRejected
+                | EventKind::ReservationTimeout
+                | EventKind::ReservationCanceled
+                | EventKind::ReservationRescinded
         )
     })
 }

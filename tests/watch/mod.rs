@@ -212,7 +212,11 @@ impl Watch {
                     step.configured |= row.prioritize_queue_order != before.prioritize_queue_order
                         || row.multi_task_enabled != before.multi_task_enabled;
                 }
-                RowChange::WorkspaceDeleted | RowChange::WorkerChannelDeleted(_) | RowChange::TransferDeleted(_) => {}
+                RowChange::WorkspaceDeleted
+                | RowChange::WorkerChannelDeleted(_)
+                | RowChange::TransferDeleted(_)
+                | RowChange::Presence(_)
+                | RowChange::PresenceDeleted(_) => {}
                 RowChange::Activity(_)
                 | RowChange::ActivityDeleted(_)
                 | RowChange::TaskChannel(_)

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use switchhook::routing::{
-    Activity, ActivitySid, Reservation, ReservationSid, RowChange, Task, TaskChannel, TaskChannelSid, TaskQueue,
-    TaskQueueSid, TaskSid, TaskStatus, Transfer, TransferSid, TransferStatus, Worker, WorkerChannel, WorkerChannelSid,
-    WorkerSid, Workflow, WorkflowSid, WorkflowVersion, WorkspaceRows, WorkspaceSettings,
+    Activity, ActivitySid, Presence, Reservation, ReservationSid, RowChange, Task, TaskChannel, TaskChannelSid,
+    TaskQueue, TaskQueueSid, TaskSid, TaskStatus, Transfer, TransferSid, TransferStatus, Worker, WorkerChannel,
+    WorkerChannelSid, WorkerSid, Workflow, WorkflowSid, WorkflowVersion, WorkspaceRows, WorkspaceSettings,
 };
 
 /// The rows of one workspace, by key.
@@ -24,6 +24,7 @@ pub(crate) struct Stored {
     pub(crate) tasks: BTreeMap<TaskSid, Task>,
     pub(crate) reservations: BTreeMap<ReservationSid, Reservation>,
     pub(crate) transfers: BTreeMap<TransferSid, Transfer>,
+    pub(crate) presences: BTreeMap<WorkerSid, Presence>,
     channels: BTreeMap<(WorkerSid, TaskChannelSid), WorkerChannelSid>,
     of_task: BTreeMap<TaskSid, BTreeSet<ReservationSid>>,
     transfers_of: BTreeMap<TaskSid, BTreeSet<TransferSid>>,
@@ -51,6 +52,7 @@ impl Stored {
             tasks: BTreeMap::new(),
             reservations: BTreeMap::new(),
             transfers: BTreeMap::new(),
+            presences: BTreeMap::new(),
             channels: BTreeMap::new(),
             of_task: BTreeMap::new(),
             transfers_of: BTreeMap::new(),
@@ -154,6 +156,8 @@ impl Stored {
                 }
                 take!(transfers, sid, Transfer, TransferDeleted)
             }
+            RowChange::Presence(row) => put!(presences, row.worker, row, Presence, PresenceDeleted),
+            RowChange::PresenceDeleted(worker) => take!(presences, worker, Presence, PresenceDeleted),
         }
     }
 
@@ -174,6 +178,7 @@ impl Stored {
             tasks: list(&self.tasks),
             reservations: list(&self.reservations),
             transfers: list(&self.transfers),
+            presences: list(&self.presences),
         }
     }
 

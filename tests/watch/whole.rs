@@ -48,6 +48,10 @@ impl Watch {
         if let Some(row) = lost {
             return Err(format!("{} is in an activity that does not exist", row.sid));
         }
+        let of_nobody = self.stored.presences.keys().find(|worker| !self.stored.workers.contains_key(worker));
+        if let Some(worker) = of_nobody {
+            return Err(format!("{worker} does not exist, but its sockets are remembered"));
+        }
         let channels = self.stored.workers.len() * self.stored.task_channels.len();
         if channels != self.stored.worker_channels.len() {
             return Err(format!("{} worker channels instead of {channels}", self.stored.worker_channels.len()));

@@ -1,25 +1,38 @@
 //! Opens an agent's socket: the token is in the query, because browsers cannot send headers with it.
 
-use axum::extract::State as Extract;
+use std::net::SocketAddr;
+
+use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, State as Extract};
 use axum::response::Response;
 use sha2::{Digest as _, Sha256};
 
 use super::{rights, verified};
 use crate::api::State;
 use crate::api::error::ApiError;
-use crate::api::form::Query;
-use crate::notify::hub::Arrival;
+use crate::api::form::{Query, invalid};
+use crate::http::AddressPlace;
+use crate::notify::hub::{Arrival, FULL, NoPlace};
 use crate::notify::socket;
-use crate::routing::WorkerSid;
+use crate::notify::token::Grant;
+use crate::routing::command::Connection;
+use crate::routing::{ActivitySid, WorkerSid};
 
 /// Longest frame that a browser may send; the SDK sends none.
 const RECEIVED_BYTES_MAX: usize = 16 * 1024;
 
+/// A browser answers pings and nothing else.
+const READ_BUFFER_BYTES: usize = 1024;
+
+/// The address of the other side; absent where there is no connection.
+type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
+
 /// `GET /v1/wschannels?token=…`
 pub(in crate::api) async fn open(
     Extract(state): Extract<State>,
+    peer: Peer,
     query: Query,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
@@ -30,37 +43,84 @@ pub(in crate::api) async fn open(
     if !rights::may_connect(&grant, worker) {
         return Err(ApiError::forbidden("The token does not permit a socket"));
     }
-    let known = state
-        .engine
-        .look(grant.workspace, move |workspace, _| (workspace.settings().account, workspace.worker(worker).is_some()));
-    match known.await {
-        Ok((account, true)) if account == grant.account => {}
-        Ok(_) | Err(crate::engine::Error::NoSuchWorkspace) => {
-            return Err(ApiError::forbidden("The token's worker does not exist"));
-        }
-        Err(error) => return Err(ApiError::of_engine(error, None, "/wschannels")),
-    }
-    let upgrade = upgrade.map_err(|rejection| ApiError::invalid(format!("Expected a WebSocket: {rejection}")))?;
     let arrival = Arrival {
         workspace: grant.workspace,
         worker,
         token: digest(&token),
         close_existing: query.boolean("closeExistingSessions")?.unwrap_or(false),
+        connection: Connection {
+            disconnect_activity: query.sid("disconnectActivitySid")?,
+            keeps_activity: query.boolean("setWorkerOfflineIfDisconnected")? == Some(false),
+        },
     };
+    let address = place_of_address(&state, peer)?;
+    state.hub.has_place(&arrival).map_err(refused)?;
+    check_worker(&state, &grant, &arrival).await?;
+    let upgrade = upgrade.map_err(|rejection| ApiError::invalid(format!("Expected a WebSocket: {rejection}")))?;
     let clock = state.clock.clone();
     let hub = state.hub.clone();
     let upgrade = upgrade
         .max_message_size(RECEIVED_BYTES_MAX)
         .max_frame_size(RECEIVED_BYTES_MAX)
-        .read_buffer_size(4 * 1024)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
-        .max_write_buffer_size(crate::notify::hub::QUEUED_BYTES_MAX * 2);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        // Entered only now, so that a browser which never finishes the handshake holds no place.
-        if let Some(seat) = hub.enter(arrival) {
-            socket::run(socket, seat, &grant, worker, &clock).await;
-        }
+        .max_write_buffer_size(2 * hub.limits().queued_bytes);
+    Ok(upgrade.on_upgrade(move |opened| {
+        let tracking = hub.clone();
+        tracking.serving(async move {
+            let _address = address;
+            // Entered only now, so that a browser which never finishes the handshake holds no place.
+            match hub.enter(arrival) {
+                Ok(seat) => socket::run(opened, seat, &grant, worker, &clock).await,
+                Err(reason) => {
+                    count_refusal(reason.label());
+                    socket::close(opened, FULL).await;
+                }
+            }
+        })
     }))
+}
+
+/// Takes a place of the other side's address.
+fn place_of_address(state: &State, peer: Peer) -> Result<Option<AddressPlace>, ApiError> {
+    let Some(Extension(ConnectInfo(peer))) = peer else { return Ok(None) };
+    let limit = state.hub.limits().per_address;
+    let place = state.socket_addresses.enter(peer.ip(), limit).ok_or_else(|| {
+        count_refusal("address_limit");
+        ApiError::too_many("The address has too many open sockets")
+    })?;
+    Ok(Some(place))
+}
+
+fn refused(reason: NoPlace) -> ApiError {
+    count_refusal(reason.label());
+    match reason {
+        NoPlace::Worker => ApiError::too_many(reason.to_string()),
+        NoPlace::Node | NoPlace::Stopping => ApiError::unavailable(),
+    }
+}
+
+fn count_refusal(reason: &'static str) {
+    metrics::counter!("taskrouter_ws_dropped_total", "reason" => reason).increment(1);
+}
+
+/// The worker has to be there, and the activity that its socket asks for.
+async fn check_worker(state: &State, grant: &Grant, arrival: &Arrival) -> Result<(), ApiError> {
+    let (worker, wanted) = (arrival.worker, arrival.connection.disconnect_activity);
+    let known = state.engine.look(grant.workspace, move |workspace, _| {
+        let unknown: Option<ActivitySid> = wanted.filter(|activity| workspace.activity(*activity).is_none());
+        (workspace.settings().account, workspace.worker(worker).is_some(), unknown)
+    });
+    match known.await {
+        Ok((account, true, unknown)) if account == grant.account => match unknown {
+            Some(activity) => Err(invalid("disconnectActivitySid", &activity.to_string(), "an activity")),
+            None => Ok(()),
+        },
+        Ok(_) | Err(crate::engine::Error::NoSuchWorkspace) => {
+            Err(ApiError::forbidden("The token's worker does not exist"))
+        }
+        Err(error) => Err(ApiError::of_engine(error, None, "/wschannels")),
+    }
 }
 
 /// A token is remembered by its digest only.

@@ -30,6 +30,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .query("closeExistingSessions", text())
             .query("clientVersion", text())
             .query("setWorkerOfflineIfDisconnected", text())
+            .query("disconnectActivitySid", text())
             .answers(101, "the socket is open", None),
         of("POST", "AskAsAgent", "A request of the SDK: method, path, parameters and token in one object")
             .json(envelope)

@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod health;
 mod operation;
+mod presence;
 mod reservations;
 mod schema;
 mod statistics;
@@ -136,6 +137,7 @@ fn operations() -> Vec<Operation> {
         api_keys::operations(),
         explain::operations(),
         agents::operations(),
+        presence::operations(),
         webhooks::operations(),
         health::operations(),
     ]
@@ -164,6 +166,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             statistics::schemas(),
             api_keys::schemas(),
             explain::schemas(),
+            presence::schemas(),
         ]
         .into_iter()
         .flatten(),

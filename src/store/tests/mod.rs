@@ -68,6 +68,7 @@ async fn changed_records_replace_the_old_ones() {
     rows.tasks[0].back_offs =
         vec![BackOff { worker: WorkerSid::from_bits(5), until: Timestamp(1), failures: 2 }].into();
     rows.reservations[0].status = ReservationStatus::Completed;
+    rows.presences[0].deadline = Some(Timestamp(8));
     let batch = Batch { rows: changes(rows.clone()), events: vec![event(2, 2)], ..Batch::empty(workspace_sid(1), 1) };
     store.append(batch).await.unwrap();
     // The settings in the batch carried an older number; the fence's counts.
@@ -90,6 +91,7 @@ async fn removed_records_are_gone() {
             RowChange::TaskDeleted(rows.tasks.remove(0).sid),
             RowChange::ReservationDeleted(rows.reservations.remove(0).sid),
             RowChange::ReservationDeleted(ReservationSid::from_bits(12_345)),
+            RowChange::PresenceDeleted(rows.presences.remove(0).worker),
         ],
         ..Batch::empty(workspace_sid(1), 1)
     };
@@ -197,6 +199,7 @@ async fn a_workspace_goes_with_all_its_rows_and_no_other() {
         workers: Vec::new(),
         worker_channels: Vec::new(),
         tasks: vec![task(1_000)],
+        presences: Vec::new(),
         reservations: Vec::new(),
         transfers: Vec::new(),
         settings: other.settings,

@@ -37,10 +37,21 @@ pub(super) fn settings(workspace: WorkspaceSid) -> WorkspaceSettings {
         events_filter: Some("task.created,task.canceled".to_owned()),
         multi_task_enabled: true,
         prioritize_queue_order: TaskOrder::Lifo,
+        disconnect_grace_secs: Some(30),
+        disconnect_activity: Some(ActivitySid::from_bits(3)),
         last_sequence: 0,
         last_change_at: Timestamp(1_700_000_000_000),
         created_at: Timestamp(-1),
         updated_at: Timestamp(1_700_000_000_000),
+    }
+}
+
+pub(super) fn presence(number: u128, deadline: Option<Timestamp>) -> Presence {
+    Presence {
+        worker: WorkerSid::from_bits(number),
+        disconnect_activity: deadline.map(|_| ActivitySid::from_bits(2)),
+        keeps_activity: deadline.is_none(),
+        deadline,
     }
 }
 
@@ -247,6 +258,11 @@ pub(super) fn rows(workspace: WorkspaceSid) -> WorkspaceRows {
             .map(|(status, number)| reservation(number, *status, number % 2 == 0))
             .collect(),
         transfers: TransferStatus::ALL.iter().zip(1..).map(|(status, number)| transfer(number, *status)).collect(),
+        presences: [None, Some(Timestamp(-7))]
+            .into_iter()
+            .zip(1..)
+            .map(|(deadline, number)| presence(number, deadline))
+            .collect(),
     }
 }
 
@@ -263,6 +279,7 @@ pub(super) fn changes(rows: WorkspaceRows) -> Vec<RowChange> {
     changes.extend(rows.tasks.into_iter().map(RowChange::Task));
     changes.extend(rows.reservations.into_iter().map(RowChange::Reservation));
     changes.extend(rows.transfers.into_iter().map(RowChange::Transfer));
+    changes.extend(rows.presences.into_iter().map(RowChange::Presence));
     changes
 }
 

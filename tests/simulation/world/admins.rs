@@ -81,6 +81,7 @@ impl World {
                 timeout_activity: activity,
                 prioritize_queue_order: Some(order),
                 multi_task_enabled: if dice.one_in(20) { Some(true) } else { None },
+                disconnect_grace_secs: Some((!dice.one_in(4)).then(|| dice.small(1, 60))),
                 ..WorkspaceUpdate::default()
             }),
             _ => return self.channel_command(dice),

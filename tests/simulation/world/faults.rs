@@ -67,6 +67,7 @@ impl World {
             return Err("a loaded workspace has other phone commands than the disk".to_owned());
         }
         self.calls_due = super::CallsDue::default();
+        cores.forget_sockets(self.now, &mut self.sids);
         for task in cores.calls().tasks() {
             self.calls_due.set(task.task, task.next_deadline());
         }
