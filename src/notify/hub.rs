@@ -329,7 +329,9 @@ impl Hub {
         let mut taken = Vec::new();
         for (workspace, workers) in changed.iter_mut().filter(|(workspace, _)| wanted(**workspace)) {
             let first: Vec<WorkerSid> = workers.iter().copied().take(portion).collect();
-            first.iter().for_each(|worker| _ = workers.remove(worker));
+            for worker in &first {
+                workers.remove(worker);
+            }
             taken.push((*workspace, first));
         }
         changed.retain(|_, workers| !workers.is_empty());

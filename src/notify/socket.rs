@@ -177,9 +177,9 @@ fn lifetime_ms(expires_at: Timestamp, now: Timestamp) -> i64 {
 /// Writes a frame; the browser has some seconds to take it, or until too much waits behind it.
 async fn write(socket: &mut WebSocket, seat: &Seat, message: Message) -> Result<(), End> {
     let mut sending = pin!(timeout(seat.write_time(), socket.send(message)));
-    let sent = tokio::select! {
+    let outcome = tokio::select! {
         biased;
-        sent = &mut sending => sent,
+        outcome = &mut sending => outcome,
         () = seat.cut.cancelled() => {
             if seat.closing() == Some(SLOW) {
                 return Err(End::Cut(SLOW.label));
@@ -188,7 +188,7 @@ async fn write(socket: &mut WebSocket, seat: &Seat, message: Message) -> Result<
             sending.await
         }
     };
-    match sent {
+    match outcome {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(End::Left),
         Err(_) => Err(End::Cut(SLOW.label)),
