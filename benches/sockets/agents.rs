@@ -25,6 +25,8 @@ const AGAIN_MS: Range<u64> = 800..1_000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told {
     pub(crate) worker: usize,
+    /// When the request that causes it was to be sent, however late it was.
+    pub(crate) intended: Instant,
 }
 
 /// Moments in nanoseconds since the board was made; 0 for never.
@@ -68,6 +70,11 @@ impl Board {
         self.answered[event].store(self.now(), Ordering::Release);
     }
 
+    fn moment(&self, nanoseconds: &AtomicU64) -> Option<Instant> {
+        let nanoseconds = nanoseconds.load(Ordering::Acquire);
+        (nanoseconds > 0).then(|| self.made + Duration::from_nanos(nanoseconds))
+    }
+
     fn arrived(&self, event: usize) {
         let again = self.arrived[event].swap(self.now(), Ordering::AcqRel);
         assert_eq!(again, 0, "event {event} came twice");
@@ -97,17 +104,31 @@ impl Board {
         }
     }
 
-    /// From the answer of those events that are `wanted` to their frame, without the intended delay; all must have come.
-    pub(crate) fn latencies(&self, events: Range<usize>, wanted: impl Fn(Told) -> bool) -> Durations {
-        let wanted = events.filter(|event| wanted(*self.told[*event].get().expect("it was told")));
-        let latency = |event: usize| {
-            let (answered, arrived) =
-                (self.answered[event].load(Ordering::Acquire), self.arrived[event].load(Ordering::Acquire));
-            assert!(arrived > 0, "event {event} did not arrive");
-            Duration::from_nanos(arrived.saturating_sub(answered)).saturating_sub(PUSH_DELAY)
-        };
-        Durations::of(wanted.map(latency).collect())
+    /// Of the events that are `wanted`, all of which must have come.
+    pub(crate) fn latencies(&self, events: Range<usize>, wanted: impl Fn(Told) -> bool) -> Latencies {
+        let (mut to_answer, mut to_frame) = (Vec::new(), Vec::new());
+        for event in events {
+            let told = *self.told[event].get().expect("it was told");
+            if !wanted(told) {
+                continue;
+            }
+            let answered = self.moment(&self.answered[event]).expect("every request was answered");
+            let arrived = self.moment(&self.arrived[event]).unwrap_or_else(|| panic!("event {event} did not arrive"));
+            to_answer.push(answered.duration_since(told.intended));
+            // Nothing is clamped: a frame that comes before its time would be a mistake of the server or of this program.
+            let early = || panic!("event {event} came before its delay was over");
+            to_frame.push(arrived.duration_since(told.intended).checked_sub(PUSH_DELAY).unwrap_or_else(early));
+        }
+        Latencies { to_answer: Durations::of(to_answer), to_frame: Durations::of(to_frame) }
     }
+}
+
+/// From the moment at which requests were to be sent.
+pub(crate) struct Latencies {
+    /// To the answer.
+    pub(crate) to_answer: Durations,
+    /// To the frame that the agent read, without the intended delay.
+    pub(crate) to_frame: Durations,
 }
 
 /// All agents; they leave when this is dropped.
