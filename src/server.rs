@@ -143,6 +143,7 @@ pub struct Server {
 struct Health {
     engine: Engine,
     store: Store,
+    clock: Clock,
     metrics: Option<Metrics>,
     metrics_public: bool,
 }
@@ -216,7 +217,7 @@ impl Server {
         let voice = voice::State {
             engine: engine.clone(),
             store: store.clone(),
-            clock,
+            clock: clock.clone(),
             entropy,
             public_url: public_base,
             requested_url: public_url,
@@ -226,8 +227,13 @@ impl Server {
             outbound,
             actions: Actions::default(),
         };
-        let health =
-            Health { engine: engine.clone(), store: store.clone(), metrics, metrics_public: settings.metrics_public };
+        let health = Health {
+            engine: engine.clone(),
+            store: store.clone(),
+            clock,
+            metrics,
+            metrics_public: settings.metrics_public,
+        };
         let router =
             api::router(api).merge(api::openapi::router()).merge(voice::router(voice)).merge(health_router(health));
         let shutdown = CancellationToken::new();
@@ -329,10 +335,23 @@ async fn show_metrics(
     }
     match &health.metrics {
         Some(metrics) => {
+            health.engine.publish_gauges().await;
+            publish_deliveries(&health).await;
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
         }
         None => (StatusCode::NOT_FOUND, "metrics are not recorded\n").into_response(),
     }
+}
+
+/// Events that wait for another attempt, or are dead.
+async fn publish_deliveries(health: &Health) {
+    let counts = health.store.delivery_counts(health.clock.now()).await;
+    let Ok((waiting, dead, oldest)) = counts else { return };
+    #[expect(clippy::cast_precision_loss, reason = "rows are far fewer than 2^52")]
+    let number = |count: u64| count as f64;
+    metrics::gauge!("taskrouter_outbox_rows", "state" => "waiting_events").set(number(waiting));
+    metrics::gauge!("taskrouter_outbox_rows", "state" => "dead_events").set(number(dead));
+    metrics::gauge!("taskrouter_outbox_oldest_seconds").set(number(oldest));
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::page::is_by_number;
 use crate::clock::Entropy;
 use crate::credentials;
-use crate::routing::{AccountSid, AlertSid};
+use crate::routing::{AccountSid, AlertSid, ApiKeySid};
 use crate::store::Alert;
 
 /// An account whose credentials were right: its auth token, or one of its API keys.
@@ -51,6 +51,22 @@ async fn note_page_number(state: &State, account: AccountSid, path: &str) {
     // The client gets its page all the same.
     if let Err(error) = state.store.alert(alert).await {
         tracing::error!(code = 40153, %error, "an alert could not be written");
+    }
+}
+
+/// By what the caller proved who it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Login {
+    /// The API key; none: the account's auth token.
+    pub(super) api_key: Option<ApiKeySid>,
+}
+
+impl FromRequestParts<State> for Login {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
+        let login = credentials::check(&state.store, &parts.headers).await?.ok_or_else(ApiError::unauthorized)?;
+        Ok(Self { api_key: login.api_key })
     }
 }
 

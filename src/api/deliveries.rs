@@ -46,16 +46,14 @@ pub(super) async fn again(scope: Scope) -> Result<Response, ApiError> {
     shown(&scope, &event).await
 }
 
-/// Sends many events again: dead ones, or all of a range of numbers or of time.
+/// Sends many events again: dead ones, unless a range of numbers or of time is named.
 pub(super) async fn many_again(scope: Scope, form: Form) -> Result<Response, ApiError> {
-    let dead_only = form.word("State", &["dead"])?.is_some();
+    let named = form.word("State", &["dead"])?.is_some();
     let after = form.integer("After", 0..=i64::MAX)?;
     let until = form.integer("Until", 0..=i64::MAX)?;
     let (from_time, until_time) = (form.moment("StartDate")?, form.moment("EndDate")?);
     let is_bounded = after.is_some() || until.is_some() || from_time.is_some() || until_time.is_some();
-    if !dead_only && !is_bounded {
-        return Err(ApiError::invalid("expected State=dead, or a range by After, Until, StartDate or EndDate"));
-    }
+    let dead_only = named || !is_bounded;
     target(&scope).await?;
     let (store, workspace, now) = (&scope.state.store, scope.sid(), scope.state.clock.now());
     let mut next = u64::try_from(after.unwrap_or(0)).unwrap_or(0) + 1;

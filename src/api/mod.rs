@@ -35,6 +35,7 @@ mod stream;
 mod task_channels;
 mod task_queues;
 mod tasks;
+mod tokens;
 mod transfers;
 mod worker_channels;
 mod workers;
@@ -182,6 +183,7 @@ routes! {
     POST "/Workspaces/{WorkspaceSid}/Events/Deliveries" => deliveries::many_again,
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}/Delivery" => deliveries::fetch,
     POST "/Workspaces/{WorkspaceSid}/Events/{Sid}/Delivery" => deliveries::again,
+    POST "/Workspaces/{WorkspaceSid}/Tokens" => tokens::create,
     GET "/Alerts" => alerts::list,
     GET "/Alerts/{Sid}" => alerts::fetch,
 }

@@ -6,16 +6,17 @@
 
 use std::time::Duration;
 
-use metrics::{counter, histogram};
+use metrics::histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Entropy};
-use crate::routing::{EventKind, EventRecord, MeasuredWait, Reply, Timestamp};
+use crate::routing::{MeasuredWait, Reply, Timestamp};
 use crate::store::{Error as StoreError, Store};
 
 use super::Limits;
 use super::cores::{Assignment, Cores};
+use super::figures::Figures;
 use super::outbox::Outbox;
 use super::request::{Error, Request};
 use super::witness::Witnesses;
@@ -87,6 +88,7 @@ impl Surroundings {
 pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, around: &Surroundings) -> Ended {
     let mut waiting = Vec::with_capacity(BATCH_MAX);
     let mut entropy = around.entropy;
+    let mut figures = Figures::new(cores.sid());
     loop {
         let deadline = cores.next_deadline();
         let mut closing = false;
@@ -96,6 +98,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             () = around.shutdown.cancelled(), if !requests.is_closed() => requests.close(),
             () = sleep_until(deadline, cores.moment(around.clock.now())) => {}
         }
+        let started = around.clock.instant();
         let now = cores.moment(around.clock.now());
         let mut replies = Vec::with_capacity(waiting.len());
         let mut looks = Vec::new();
@@ -113,7 +116,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             cores.tick(now, &mut entropy);
         }
         if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
-            let counted: Vec<Counted> = batch.events.iter().filter_map(counted).collect();
+            let counted = figures.of(&batch.events);
             let advances = !batch.events.is_empty();
             let witnessed = if around.witnesses.want(cores.sid()) { batch.events.clone() } else { Vec::new() };
             if let Err(error) = around.store.append(batch).await {
@@ -123,11 +126,11 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
                 }
                 return Ended::Store(error);
             }
-            counted.iter().for_each(count);
             cores.take_waits().iter().for_each(measure);
             around.outbox.add(cores.sid(), errands);
             around.hand_over(cores.take_assignments());
             around.witnesses.tell(cores.workspace(), &witnessed, now);
+            counted.record(started.elapsed());
             if advances {
                 around.witnesses.tell_advance(cores.workspace());
             }
@@ -153,46 +156,6 @@ async fn sleep_until(deadline: Option<Timestamp>, now: Timestamp) {
     tokio::time::sleep(Duration::from_millis(ms).min(SLEEP_MAX)).await;
 }
 
-/// What the metrics keep of an event; no SIDs as labels.
-#[derive(Debug, Clone, Copy)]
-enum Counted {
-    TaskCreated,
-    TaskCompleted,
-    TaskCanceled { reason: &'static str },
-    Reservation { outcome: &'static str },
-}
-
-/// What operators ask about.
-fn counted(event: &EventRecord) -> Option<Counted> {
-    match event.kind {
-        EventKind::TaskCreated => Some(Counted::TaskCreated),
-        EventKind::TaskCompleted => Some(Counted::TaskCompleted),
-        EventKind::TaskCanceled => Some(Counted::TaskCanceled { reason: reason_label(event) }),
-        EventKind::ReservationCreated
-        | EventKind::ReservationAccepted
-        | EventKind::ReservationRejected
-        | EventKind::ReservationTimeout
-        | EventKind::ReservationCanceled
-        | EventKind::ReservationRescinded => {
-            Some(Counted::Reservation { outcome: event.kind.as_str().trim_start_matches("reservation.") })
-        }
-        _ => None,
-    }
-}
-
-fn count(counted: &Counted) {
-    match counted {
-        Counted::TaskCreated => counter!("taskrouter_tasks_created_total").increment(1),
-        Counted::TaskCompleted => counter!("taskrouter_tasks_completed_total").increment(1),
-        Counted::TaskCanceled { reason } => {
-            counter!("taskrouter_tasks_canceled_total", "reason" => *reason).increment(1);
-        }
-        Counted::Reservation { outcome } => {
-            counter!("taskrouter_reservations_total", "outcome" => *outcome).increment(1);
-        }
-    }
-}
-
 /// How wrong an estimate of a wait was, by whether the task waited longer than expected.
 fn measure(wait: &MeasuredWait) {
     let expected = Duration::from_secs(wait.expected_secs.into());
@@ -200,15 +163,4 @@ fn measure(wait: &MeasuredWait) {
     let waited_longer = if waited > expected { "true" } else { "false" };
     histogram!("taskrouter_estimate_error_seconds", "waited_longer" => waited_longer)
         .record(expected.abs_diff(waited).as_secs_f64());
-}
-
-/// The cause as one of few words; reasons of clients are free text and make no label.
-fn reason_label(event: &EventRecord) -> &'static str {
-    match event.data.get("reason").unwrap_or_default() {
-        "hangup" => "hangup",
-        "Task TTL Exceeded" => "ttl",
-        "Task canceled on Workflow timeout" => "workflow_timeout",
-        "Task canceled on Workflow skip" => "no_match",
-        _ => "other",
-    }
 }

@@ -6,6 +6,7 @@
 
 mod actor;
 pub mod cores;
+mod figures;
 mod limits;
 mod moment;
 mod outbox;
@@ -48,6 +49,9 @@ const QUEUE_MAX: usize = 4_096;
 /// Pauses between attempts to load a workspace that failed: doubles from the first to the longest.
 const RELOAD_PAUSE: Duration = Duration::from_millis(50);
 const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a workspace may take to tell its figures.
+const GAUGE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Looks at a busy workspace before giving up on comparing it with the store.
 const LOOKS_MAX: usize = 5;
@@ -224,6 +228,18 @@ impl Engine {
     fn sender(&self, workspace: WorkspaceSid) -> Result<mpsc::Sender<Call>, Error> {
         let workspaces = self.0.workspaces.read().unwrap_or_else(PoisonError::into_inner);
         workspaces.get(&workspace).cloned().ok_or(Error::NoSuchWorkspace)
+    }
+
+    /// Brings the gauges of all workspaces up to date; one that does not answer soon keeps its former figures.
+    pub async fn publish_gauges(&self) {
+        let workspaces: Vec<WorkspaceSid> =
+            self.0.workspaces.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+        for workspace in workspaces {
+            let look = self.look(workspace, figures::Present::of);
+            if let Ok(Ok(present)) = tokio::time::timeout(GAUGE_PATIENCE, look).await {
+                present.publish();
+            }
+        }
     }
 
     /// Whether the engine takes requests, that is, has not been told to stop; for the readiness check.

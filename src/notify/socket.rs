@@ -179,7 +179,7 @@ async fn write(socket: &mut WebSocket, seat: &Seat, message: Message) -> Result<
     let mut sending = pin!(timeout(seat.write_time(), socket.send(message)));
     let outcome = tokio::select! {
         biased;
-        outcome = &mut sending => outcome,
+        done = &mut sending => done,
         () = seat.cut.cancelled() => {
             if seat.closing() == Some(SLOW) {
                 return Err(End::Cut(SLOW.label));

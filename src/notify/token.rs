@@ -3,16 +3,19 @@
 //! Only HMAC is accepted, with the key that the issuer names, so nothing in a token chooses how it is checked (RFC 8725).
 //! Reading is split in two, because the key must be fetched in between: [`Unverified::read`], then
 //! [`Unverified::verify`]. This module must not fetch keys or decide what a role may do (`rights` does). Start with
-//! [`Unverified`].
+//! [`Unverified`]; tokens are made in `minting`.
+
+mod minting;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use hmac::Hmac;
+use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Sha256, Sha384, Sha512};
 
 use crate::routing::{AccountSid, Timestamp, WorkerSid, WorkspaceSid};
+pub use minting::{NewAccessToken, NewCapabilityToken, mint, mint_capability};
 
 /// Longest token, in bytes: capability tokens carry their policies.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -279,57 +282,6 @@ fn whole_secs(number: f64) -> Result<i64, Error> {
 fn verifies<M: hmac::Mac + hmac::KeyInit>(secret: &[u8], signed: &[u8], signature: &[u8]) -> bool {
     <M as hmac::KeyInit>::new_from_slice(secret)
         .is_ok_and(|mac| mac.chain_update(signed).verify_slice(signature).is_ok())
-}
-
-/// What an access token is made of.
-#[derive(Debug, Clone)]
-pub struct NewAccessToken {
-    /// The API key that signs it.
-    pub key_sid: String,
-    /// Whose.
-    pub account: AccountSid,
-    /// Which workspace.
-    pub workspace: WorkspaceSid,
-    /// For whom.
-    pub worker: Option<WorkerSid>,
-    /// What the holder may do.
-    pub role: Role,
-    /// A name for people.
-    pub identity: String,
-    /// 1 to [`LIFETIME_SECS_MAX`] seconds.
-    pub lifetime_secs: i64,
-}
-
-#[derive(Serialize)]
-struct Signed<'a> {
-    alg: &'a str,
-    typ: &'a str,
-    cty: &'a str,
-}
-
-/// Makes an access token as the official libraries do (HS256).
-#[must_use]
-pub fn mint(new: &NewAccessToken, secret: &[u8], now: Timestamp) -> String {
-    let now = now.unix_secs();
-    let mut grant = json!({ "workspace_sid": new.workspace, "role": new.role.as_str() });
-    if let Some(worker) = new.worker {
-        grant["worker_sid"] = json!(worker);
-    }
-    let claims = json!({
-        "jti": format!("{}-{now}", new.key_sid),
-        "iss": new.key_sid,
-        "sub": new.account,
-        "iat": now,
-        "exp": now + new.lifetime_secs,
-        "grants": { "identity": new.identity, "task_router": grant },
-    });
-    let header = Signed { alg: "HS256", typ: "JWT", cty: "twilio-fpa;v=1" };
-    let header = serde_json::to_string(&header).expect("a header has text members only");
-    let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
-    let signed = format!("{}.{}", encode(&header), encode(&claims.to_string()));
-    let mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    let signature = mac.chain_update(signed.as_bytes()).finalize().into_bytes();
-    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
 #[cfg(test)]

@@ -391,6 +391,11 @@ impl Workspace {
         self.task_channels.get(&channel)
     }
 
+    /// The task queues, by SID.
+    pub fn task_queue_sids(&self) -> impl Iterator<Item = TaskQueueSid> {
+        self.task_queues.keys().copied()
+    }
+
     /// A workflow.
     pub fn workflow(&self, workflow: WorkflowSid) -> Option<&Workflow> {
         self.workflows.get(&workflow)

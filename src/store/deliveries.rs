@@ -219,15 +219,17 @@ impl Store {
         select.optional(self.read_pool()).await
     }
 
-    /// How many events of all workspaces wait for another attempt, how many are dead, and when the oldest that waits was
-    /// tried first.
-    pub async fn delivery_counts(&self) -> Result<(u64, u64, Option<Timestamp>), Error> {
-        let sql = "SELECT COALESCE(SUM(state = 'waiting'), 0), COALESCE(SUM(state = 'dead'), 0), \
-                   MIN(CASE WHEN state = 'waiting' THEN next_attempt_at END) FROM event_deliveries";
-        let row = sqlx::query(sql).fetch_one(self.read_pool()).await?;
+    /// How many events of all workspaces wait for another attempt, how many are dead, and for how many seconds the
+    /// oldest event that is not dealt with has been waiting.
+    pub async fn delivery_counts(&self, now: Timestamp) -> Result<(u64, u64, u64), Error> {
+        let sql = "SELECT COALESCE(SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END), 0), \
+                   COALESCE(SUM(CASE WHEN state = 'dead' THEN 1 ELSE 0 END), 0), \
+                   COALESCE((SELECT MAX($1 - e.at) / 1000 FROM event_cursors c JOIN events e ON e.workspace_sid = c.workspace_sid AND e.sequence = c.next_sequence), 0) \
+                   FROM event_deliveries";
+        let row = sqlx::query(sql).bind(now.0).fetch_one(self.read_pool()).await?;
         let count =
             |index: usize| -> Result<u64, Error> { Ok(u64::try_from(row.try_get::<i64, _>(index)?).unwrap_or(0)) };
-        Ok((count(0)?, count(1)?, row.try_get::<Option<i64>, _>(2)?.map(Timestamp)))
+        Ok((count(0)?, count(1)?, count(2)?))
     }
 
     /// Puts progress on disk.

@@ -124,8 +124,8 @@ def before_call(context, case, kwargs):
                 "WorkerSid": offer["worker_sid"], "Sid": offer["sid"]}
     else:
         real = {name: FLOOR.one[kind] for name, kind in PATH_SIDS.items()}
-        collection = case.path.split("/")[-2]
         if "Sid" in names:
+            collection = case.path.split("/{Sid}")[0].split("/")[-1]
             kind = COLLECTIONS[collection]
             deleted = case.method == "DELETE" and collection in FRESH
             real["Sid"] = FLOOR.fresh(collection) if deleted else FLOOR.one[kind]
@@ -170,6 +170,11 @@ OF_STATE = [
         r"^Expected a WebSocket: ",
         r"^Invalid StartDate: expected a moment before EndDate$",
         r"^StartDate is older than 30 days$",
+        # JSON Schema knows no expressions.
+        r"^Invalid \w+: token recognition error at: ",
+        r"^the workspace has no EventCallbackUrl ",
+        r" does not exist in this account$",
+        r"^The account has no API key ",
         r"^At most [0-9]+ ",
         r"^Invalid TaskChannel: can be changed only while the task is pending$",
         r"^Invalid Instruction: the task has no call_sid$",

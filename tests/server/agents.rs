@@ -197,3 +197,33 @@ async fn a_request_that_is_no_handshake_is_answered_in_json() {
     assert_eq!(desk.server.send(request).await.status, StatusCode::BAD_REQUEST);
     desk.server.stop().await;
 }
+
+/// A token over the API works like one of the official libraries.
+#[tokio::test]
+async fn tokens_can_be_asked_for() {
+    let desk = Desk::open().await;
+    let server = &desk.server;
+    let path = format!("{}/Tokens", desk.workspace);
+    for form in ["Role=worker&Lifetime=60", "Kind=access", "Kind=capability"] {
+        let made = server.post(&path, &format!("WorkerSid={}&{form}", desk.worker)).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{form}: {}", made.body);
+        let token = made.body["token"].as_str().unwrap();
+        let own = format!("Workers/{}", desk.worker);
+        let read = desk.send(token, "GET", &own, json!({}), None).await;
+        assert_eq!(read.status, StatusCode::OK, "{form}: {}", read.body);
+        let others = desk.send(token, "GET", "TaskQueues", json!({}), None).await;
+        let expected = if form.contains("capability") { StatusCode::FORBIDDEN } else { StatusCode::OK };
+        assert_eq!(others.status, expected, "{form}: {}", others.body);
+    }
+    for (form, message) in [
+        ("", "WorkerSid field is required"),
+        ("WorkerSid=WK000000000000000000000000000000ff", "does not exist in this workspace"),
+        ("WorkerSid=@&Lifetime=86401", "Lifetime"),
+        ("WorkerSid=@&Role=owner", "Role"),
+        ("WorkerSid=@&KeySid=SK000000000000000000000000000000ff", "does not exist in this account"),
+    ] {
+        let refused = server.post(&path, &form.replace('@', &desk.worker)).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{form}");
+        assert!(refused.body["message"].as_str().unwrap().contains(message), "{form}: {}", refused.body);
+    }
+}

@@ -352,6 +352,8 @@ async fn every_operation_succeeds_as_described() {
     story.get(&at(&format!("Events/{event}/Delivery"))).await;
     story.get(&at("Events/Deliveries?State=waiting")).await;
     story.get(&at("Events/Stream?After=0")).await;
+    story.post(&format!("/2010-04-01/Accounts/{ACCOUNT}/Keys"), "FriendlyName=Signer").await;
+    story.post(&at("Tokens"), &format!("WorkerSid={worker}&Role=supervisor&Lifetime=60")).await;
     story.delete(&workspace).await;
 
     let keys = format!("/2010-04-01/Accounts/{ACCOUNT}/Keys");

@@ -45,6 +45,7 @@ const PARAMETERS: &[(&str, &[&str])] = &[
     ("DefaultActivitySid", &["WA"]),
     ("DisconnectActivitySid", &["WA"]),
     ("DequeuePostWorkActivitySid", &["WA"]),
+    ("KeySid", &["SK"]),
     ("PostWorkActivitySid", &["WA"]),
     ("ReservationActivitySid", &["WA"]),
     ("ReservationSid", &["WR"]),

@@ -9,6 +9,8 @@ mod api_keys;
 #[cfg(test)]
 mod assignment;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod contract;
@@ -18,6 +20,8 @@ mod crash;
 mod event_callbacks;
 #[cfg(test)]
 mod explain;
+#[cfg(test)]
+mod figures;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]

@@ -52,6 +52,19 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     vec![("EventDelivery", delivery), ("EventDeliveriesAgain", again), ("EventEndpoint", endpoint)]
 }
 
+/// One event of the stream.
+fn event() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "id": { "type": "string" },
+            "event": { "type": "string" },
+            "data": { "type": "string", "contentMediaType": "application/json" },
+            "retry": {},
+        },
+    })
+}
+
 pub(super) fn operations() -> Vec<Operation> {
     let at = |path: &str| format!("{WORKSPACE_PATH}/Events/{path}");
     let of = |method, id, path: &str, shows: &str, summary| {
@@ -81,7 +94,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .into_iter()
             .fold(Operation::new("GET", "StreamEvents", &at("Stream"), "EventDelivery", STREAM), Operation::error)
             .with_json_errors()
-            .answers(200, "until the reader goes", Some(("text/event-stream", json!({ "type": "string" }))))
+            .answers(200, "until the reader goes", Some(("text/event-stream", event())))
             .query("After", integer(0..=i64::MAX))
             .query("EventType", text()),
     ]

@@ -21,6 +21,7 @@ mod statistics;
 mod task_channels;
 mod task_queues;
 mod tasks;
+mod tokens;
 mod transfers;
 mod webhooks;
 mod workers;
@@ -130,6 +131,7 @@ fn operations() -> Vec<Operation> {
         transfers::operations(),
         events::operations(),
         alerts::operations(),
+        tokens::operations(),
         deliveries::operations(),
         statistics::operations(),
         api_keys::operations(),
@@ -159,6 +161,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             transfers::schemas(),
             events::schemas(),
             alerts::schemas(),
+            tokens::schemas(),
             deliveries::schemas(),
             statistics::schemas(),
             api_keys::schemas(),

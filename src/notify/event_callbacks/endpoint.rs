@@ -32,6 +32,8 @@ const IDEMPOTENCY_HEADER: &str = "I-Twilio-Idempotency-Token";
 const DEAD_PORTION: u32 = 500;
 /// How often the age of what waits is looked at.
 const AGE_CHECKED_EVERY: Duration = Duration::from_mins(10);
+/// A receiver that fails now and then is told of no more often.
+const ALERTED_EVERY: Duration = Duration::from_hours(1);
 /// Pause after the store did not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Longest beginning of an answer that is kept, in bytes.
@@ -83,6 +85,8 @@ pub(super) struct Endpoint {
     /// To be written.
     progress: Progress,
     age_checked: Option<Timestamp>,
+    /// When it was told last that the receiver fails.
+    alerted_at: Option<Timestamp>,
 }
 
 impl Endpoint {
@@ -104,6 +108,7 @@ impl Endpoint {
             failing: None,
             progress: Progress::default(),
             age_checked: None,
+            alerted_at: None,
         }
     }
 
@@ -326,6 +331,7 @@ impl Endpoint {
             }
             return;
         }
+        let begins_to_fail = self.failing.is_none();
         let reason = self.failed(&outcome, now);
         let attempts = before.saturating_add(1);
         let next = manner.next_attempt(attempts, &outcome, now, dice(&event.sid, attempts));
@@ -350,6 +356,10 @@ impl Endpoint {
                 (false, None) => window.free(sequence),
                 (false, Some(_)) => {}
             }
+        }
+        if begins_to_fail && self.alerted_at.is_none_or(|at| after(at, ALERTED_EVERY) <= now) {
+            self.alerted_at = Some(now);
+            self.alert(format!("events are not taken: {error}")).await;
         }
         if next.is_none() {
             let message = format!("event {} was not taken after {attempts} attempts: {error}", event.sid);

@@ -292,6 +292,9 @@ async fn what_fails_is_tried_again_with_the_same_identity_and_holds_up_only_its_
     let rows = bench.until_rows(workspace, |rows| rows.len() == 1).await;
     assert_eq!((rows[0].attempts, rows[0].last_status, rows[0].state.as_str()), (1, Some(500), "waiting"));
     assert_eq!(rows[0].last_answer.as_deref(), Some("what is wrong"));
+    let alerts = bench.store.alerts(AccountSid::from_bits(1), 10).await.unwrap();
+    assert_eq!(alerts.len(), 1, "the administrator hears of it at once, and once");
+    assert!(alerts[0].message.contains("not taken"), "{alerts:?}");
     bench.pass(workspace, Duration::from_secs(7));
     let events = receiver.until(5).await;
     assert_eq!(events[3].get("Sid"), events[1].get("Sid"));

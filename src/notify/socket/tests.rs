@@ -82,12 +82,6 @@ impl Office {
     }
 }
 
-/// The moment by the timers' clock, which runs when everybody waits.
-#[expect(clippy::disallowed_methods, reason = "timers are what is measured here")]
-fn timer_now() -> tokio::time::Instant {
-    tokio::time::Instant::now()
-}
-
 async fn text(browser: &mut Browser) -> String {
     loop {
         match browser.next().await.unwrap().unwrap() {
@@ -108,11 +102,17 @@ async fn farewell(browser: &mut Browser) -> Option<Farewell> {
     None
 }
 
+/// The moment by the paused clock of the runtime.
+#[expect(clippy::disallowed_methods, reason = "the runtime's own clock is the one that these tests look at")]
+fn present() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_blank_frame_comes_every_fifteen_seconds() {
     let office = Office::open(Limits::default());
     let mut browser = office.connect(3_600).await;
-    let began = timer_now();
+    let began = present();
     for beat in 1..=4 {
         assert_eq!(text(&mut browser).await, " ");
         let passed = began.elapsed();
@@ -153,7 +153,7 @@ async fn a_socket_ends_ten_seconds_after_its_token_and_not_before() {
 async fn a_browser_that_takes_nothing_is_cut_after_ten_seconds() {
     let office = Office::open(Limits::default());
     let _browser = office.connect(3_600).await;
-    let began = timer_now();
+    let began = present();
     office.tell(&"x".repeat(4 * PIPE));
     office.ended.notified().await;
     let passed = began.elapsed();
@@ -165,7 +165,7 @@ async fn a_browser_that_takes_nothing_is_cut_after_ten_seconds() {
 async fn a_browser_that_leaves_too_much_waiting_is_cut_at_once() {
     let office = Office::open(Limits { queued_bytes: 16 * 1024, ..Limits::default() });
     let _browser = office.connect(3_600).await;
-    let began = timer_now();
+    let began = present();
     for _ in 0..16 {
         office.tell(&"x".repeat(1024));
     }
@@ -182,7 +182,7 @@ async fn a_browser_that_leaves_too_much_waiting_is_cut_at_once() {
 async fn a_browser_that_answers_no_ping_is_gone_after_the_third_beat() {
     let office = Office::open(Limits::default());
     let browser = office.connect(3_600).await;
-    let began = timer_now();
+    let began = present();
     // The raw pipe takes everything and answers nothing.
     let mut pipe = browser.into_inner();
     let drain = async { tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await };

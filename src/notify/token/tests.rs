@@ -1,5 +1,8 @@
 //! Tokens as the libraries make them, and those that RFC 8725 warns of.
 
+use hmac::{KeyInit as _, Mac as _};
+use serde_json::json;
+
 use super::*;
 
 /// 2026-02-03T04:05:06Z
