@@ -38,7 +38,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            per_worker: 10,
+            per_worker: 256,
             per_address: 256,
             total: 20_000,
             queued_bytes: 256 * 1024,

@@ -1,7 +1,7 @@
 //! Wakes those who read a workspace's event log as it grows, and bounds how many they are.
 //!
 //! Nothing is copied for them: they are told the newest number and read the log themselves. Start with
-//! [`EventStreams::open`].
+//! [`EventStreams`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Agents' sockets as the workspace sees them: who has one, and what becomes of a worker who has none any more.
 //!
 //! Opt-in: only what the workspace or a socket asks for is remembered. Which sockets are open is known to others, who
-//! report it. Start with [`Turn::note_presence`] and [`Turn::end_grace`].
+//! report it. Start with `Turn::note_presence` and `Turn::end_grace`.
 
 use super::command::{PresenceReport, Reply};
 use super::deadline::Deadline;

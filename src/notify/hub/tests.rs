@@ -43,8 +43,8 @@ fn an_offer_that_only_another_browser_listed_is_announced() {
 }
 
 #[test]
-fn a_worker_has_ten_places_and_one_that_leaves_makes_room() {
-    let hub = hub(Limits::default());
+fn a_worker_has_so_many_places_and_one_that_leaves_makes_room() {
+    let hub = hub(Limits { per_worker: 10, ..Limits::default() });
     let mut seats: Vec<Seat> = (0..10).map(|_| hub.enter(arrival()).unwrap()).collect();
     assert_eq!(hub.has_place(&arrival()), Err(NoPlace::Worker));
     assert_eq!(hub.enter(arrival()).unwrap_err(), NoPlace::Worker);
