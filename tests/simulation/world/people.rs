@@ -4,8 +4,8 @@ use switchhook::calls::{ConferenceOptions, Park};
 use switchhook::engine::Request;
 use switchhook::engine::request::ReservationInstruction;
 use switchhook::routing::command::{
-    ChannelName, Connection, Instruction, NewTask, NewTransfer, NewWorker, PresenceReport, ReservationChange,
-    ReservationParent, TaskUpdate, WorkerUpdate,
+    ChannelName, Instruction, NewTask, NewTransfer, NewWorker, ReservationChange, ReservationParent, TaskUpdate,
+    WorkerUpdate,
 };
 use switchhook::routing::{
     Command, Reply, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferMode, TransferTarget,
@@ -263,14 +263,6 @@ impl World {
                 let capacity = if dice.one_in(3) { None } else { Some(dice.small(0, 3)) };
                 let available = if dice.one_in(3) { Some(!dice.one_in(3)) } else { None };
                 let command = Command::UpdateWorkerChannel { worker, channel, capacity, available };
-                return self.command(command, dice).map(|_| ());
-            }
-            9 => {
-                let connection = (!dice.one_in(3)).then(|| Connection {
-                    disconnect_activity: dice.pick_of(&stored.activities).map(|row| row.sid).filter(|_| dice.one_in(3)),
-                    keeps_activity: dice.one_in(5),
-                });
-                let command = Command::NotePresence(vec![PresenceReport { worker, connection }]);
                 return self.command(command, dice).map(|_| ());
             }
             _ => {
