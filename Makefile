@@ -11,7 +11,7 @@ DEFECT ?=
 PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-simulation sim sim-defects test-clients test-agents test-schemathesis schemathesis bench bench-load
+.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-simulation sim sim-defects test-clients test-agents test-schemathesis schemathesis bench bench-load bench-sockets
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ test-agents: cargo ## The official SDK for agents' browsers, in Node and in Chro
 
 bench: cargo ## Benchmarks
 	$(CARGO) bench --locked --bench matching --bench engine --bench expressions --bench lists
+
+bench-sockets: cargo ## Ten thousand agents' sockets: memory, pushes, a restart, a tenth that stalls
+	$(CARGO) bench --locked --bench sockets
 
 bench-load: cargo ## Latency, memory and restart with 100,000 waiting tasks (PARTS="memory restart")
 	$(CARGO) bench --locked --bench load -- $(PARTS)

@@ -23,7 +23,7 @@ use axum::http::{Request, StatusCode};
 use axum::middleware;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,6 +38,18 @@ pub use requests::{RequestId, name_route};
 
 /// How long the accept loop rests after the system refused a connection (out of file descriptors, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that wait to be accepted: after a restart every agent comes back within a second.
+const BACKLOG: u32 = 4_096;
+
+/// Listens on `address`; port 0 takes a free one.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port whose former owner was killed can be used again at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// What one listener lets its clients use. Anything beyond is refused or closed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use secrecy::SecretString;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -159,7 +158,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         outbound::install_tls();
         let listen_error = |error| StartError::Listen { address: settings.listen, error };
-        let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
+        let listener = http::listen(settings.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let templates = Templates::load(settings.templates_dir.as_deref())?;

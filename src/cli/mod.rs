@@ -7,6 +7,7 @@ mod accounts;
 mod api_keys;
 mod arguments;
 mod demo;
+mod descriptors;
 mod doctor;
 mod migrate;
 mod phone;

@@ -17,7 +17,7 @@ use crate::telemetry::Metrics;
 
 use super::accounts::First;
 use super::signals::Signals;
-use super::{Outcome, accounts, key_source, say};
+use super::{Outcome, accounts, descriptors, key_source, say};
 
 /// Whoever stops the server waits at most 10 s for it; this leaves a little for the process itself.
 const STOP_TIME: Duration = Duration::from_millis(9_500);
@@ -25,6 +25,7 @@ const STOP_TIME: Duration = Duration::from_millis(9_500);
 /// Serves until a signal comes or the database cannot be written any more.
 pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
     let mut signals = Signals::listen()?;
+    descriptors::raise(config.limits.connections, config.sockets.total);
     let metrics = Metrics::install()?;
     tokio::spawn(metrics.clone().upkeep());
     // Before the database is touched: wrong settings do nothing.
