@@ -102,7 +102,7 @@ def before_call(context, case, kwargs):
         return
     for name, value in (case.query or {}).items():
         # A request line beyond 16 KiB never gets as far as an operation.
-        if isinstance(value, str) and len(value.encode("utf-8", "surrogatepass")) > 2_000:
+        if isinstance(value, str) and len(value.encode("utf-8", "surrogatepass")) * 3 > 14_000 and not value.isascii():
             case.query[name] = value[:400]
     names = case.path_parameters or {}
     if case.meta.is_negative_at(ParameterLocation.PATH):
