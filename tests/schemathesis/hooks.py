@@ -169,6 +169,7 @@ OF_STATE = [
         r"^WorkflowSid field is required$",
         r"^Invalid PageToken\.$",
         r"^Invalid Instant: is before DateCreated$",
+        r"^Invalid VirtualStartTime: cannot be in the future$",
         # The agents' socket: its token is a parameter of the query because browsers cannot send headers with it.
         r"^token field is required$",
         r"^Expected a WebSocket: ",
