@@ -84,7 +84,21 @@ impl Machine<'_> {
                 }
             }
         }
+        self.tell_caller_end(over || workers == 0);
         self.settle_room(caller_here, workers, others, worker_remains);
+    }
+
+    /// The conversation is over for good: a task that nobody works on any more must not stay assigned, and a transfer
+    /// has nobody left to hand on (`spec/voice.md` 3.8 and V34). It comes after the ends of work, of which it is the
+    /// last.
+    fn tell_caller_end(&mut self, over: bool) {
+        if !over || self.task.caller_told || self.task.caller().state < LegState::Left {
+            return;
+        }
+        self.task.caller_told = true;
+        if !self.task.task_ended && !defect!(CallerEndUntold) {
+            self.outputs.push(Output::EndCaller { reason: "hangup".to_owned() });
+        }
     }
 
     fn settle_room(&mut self, caller_here: bool, workers: usize, others: bool, worker_remains: bool) {

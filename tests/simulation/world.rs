@@ -28,7 +28,7 @@ use crate::phone::{Message, Phone};
 use crate::watch::{Depth, Sids, Watch, mix};
 
 /// Everything is looked at after so many steps.
-const LOOK_AT_ALL_EVERY: u32 = 2_000;
+const LOOK_AT_ALL_EVERY: u32 = 10_000;
 
 /// Deadlines that one step may meet before they count as endless.
 const TICKS_MAX: u32 = 5_000;
@@ -328,6 +328,12 @@ impl World {
     fn note(&mut self, events: &[EventRecord], rows: usize, errands: usize) {
         self.transitions += events.len() as u64;
         for event in events {
+            self.say(|| {
+                let sids =
+                    [event.about.task.map(|sid| sid.to_string()), event.about.reservation.map(|sid| sid.to_string())];
+                let sids: Vec<String> = sids.into_iter().flatten().collect();
+                format!("  recorded {}: {}", event.kind.as_str(), sids.join(" "))
+            });
             let about = event.about.task.map_or(0, TaskSid::bits) ^ event.about.worker.map_or(0, WorkerSid::bits);
             let low = u64::try_from(about & u128::from(u64::MAX)).unwrap_or(0);
             self.digest = mix(self.digest ^ event.sequence ^ low ^ ((event.kind as u64) << 48));

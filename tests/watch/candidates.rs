@@ -7,6 +7,9 @@ use switchhook::routing::{BackOff, RoutingTarget, SidText, Task, TaskChannelSid,
 
 use super::{Step, Stored, Watch};
 
+/// After one of so many events it is asked whether the workers that were touched could take any of the waiting tasks.
+const WORKERS_EVERY: u64 = 4;
+
 impl Watch {
     /// No task that was touched is pending while somebody could be reserved for it, and nobody who was touched could be.
     pub(super) fn nobody_touched_waits_in_vain(&self, step: &Step<'_>) -> Result<(), String> {
@@ -18,6 +21,10 @@ impl Watch {
                 let mut workers = self.stored.workers.values().filter(|worker| self.could_take(task, worker));
                 workers.try_for_each(|worker| self.must_wait(task, worker))?;
             }
+        }
+        // Whoever waits in vain goes on waiting: a worker who is not seen now is seen a few steps later.
+        if !self.newest.0.is_multiple_of(WORKERS_EVERY) {
+            return Ok(());
         }
         let mut workers = step.workers.iter().filter_map(|worker| self.stored.workers.get(worker));
         workers.try_for_each(|worker| self.takes_none_that_wait(worker))

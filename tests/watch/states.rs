@@ -183,7 +183,9 @@ impl Watch {
     /// A worker is not offered a task again within a second after an offer that ended unaccepted (D37).
     fn gap_is_kept(&self, event: &EventRecord) -> Result<(), String> {
         let (Some(task), Some(worker)) = (event.about.task, event.about.worker) else { return Ok(()) };
-        if self.stored.tasks.get(&task).is_some_and(|row| row.transfer.is_some()) {
+        // Handing a task on to somebody asks them, whatever they said before. The transfer may have failed by now, within
+        // a batch of several requests; the offer tells for what it was made.
+        if event.about.reservation.is_none_or(|reservation| self.is_of_transfer(reservation)) {
             return Ok(());
         }
         let refused = |row: &&Reservation| {

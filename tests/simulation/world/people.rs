@@ -4,8 +4,8 @@ use switchhook::calls::{ConferenceOptions, Park};
 use switchhook::engine::Request;
 use switchhook::engine::request::ReservationInstruction;
 use switchhook::routing::command::{
-    ChannelName, Instruction, NewTask, NewTransfer, NewWorker, ReservationChange, ReservationParent, TaskUpdate,
-    WorkerUpdate,
+    ChannelName, Connection, Instruction, NewTask, NewTransfer, NewWorker, PresenceReport, ReservationChange,
+    ReservationParent, TaskUpdate, WorkerUpdate,
 };
 use switchhook::routing::{
     Command, Reply, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferMode, TransferTarget,
@@ -264,6 +264,18 @@ impl World {
                 let available = if dice.one_in(3) { Some(!dice.one_in(3)) } else { None };
                 let command = Command::UpdateWorkerChannel { worker, channel, capacity, available };
                 return self.command(command, dice).map(|_| ());
+            }
+            9 => {
+                let connection = (!dice.one_in(3)).then(|| Connection {
+                    disconnect_activity: if dice.one_in(3) {
+                        dice.pick_of(&stored.activities).map(|row| row.sid)
+                    } else {
+                        None
+                    },
+                    keeps_activity: dice.one_in(5),
+                });
+                let report = PresenceReport { worker, connection };
+                return self.command(Command::NotePresence(vec![report]), dice).map(|_| ());
             }
             _ => {
                 let available: Vec<_> = stored.activities.values().filter(|row| row.available).collect();
