@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use super::form::{Parameters, invalid};
-use crate::calls::ConferenceOptions;
-use crate::engine::{AssignmentAnswer, Complaint, Consequence, ReservationInstruction};
+use crate::calls::{ConferenceOptions, SuperviseMode};
+use crate::engine::{AssignmentAnswer, Complaint, Consequence, ReservationInstruction, Supervision};
 use crate::routing::ActivitySid;
 use crate::routing::command::ReservationChange;
 
@@ -16,6 +16,7 @@ pub(super) const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "
 pub(super) const CONFERENCE_EVENTS: [&str; 9] =
     ["start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"];
 pub(super) const DEQUEUE_RECORD: [&str; 2] = ["record-from-answer", "do-not-record"];
+pub(super) const SUPERVISOR_MODES: [&str; 3] = ["monitor", "whisper", "barge"];
 pub(super) const METHODS: [&str; 2] = ["GET", "POST"];
 
 /// Codes of the alert log (`spec/rest.md` 6.3).
@@ -76,7 +77,9 @@ pub(super) fn read(form: &Parameters, multi_task: bool) -> Result<Option<Reserva
             }
             "call" => Err(later("call", CALL_FAILED)),
             "redirect" => Err(later("redirect", REDIRECT_FAILED)),
-            "supervise" => Err(later("supervise", SUPERVISE_STATE)),
+            "supervise" => Ok(Some(ReservationInstruction::Supervise(Box::new(
+                supervision(form).map_err(Defect::or_under(SUPERVISE_STATE))?,
+            )))),
             _ => Err(Defect::under(UNKNOWN_INSTRUCTION)(invalid("Instruction", instruction, "a known instruction"))),
         };
     }
@@ -218,6 +221,17 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
         jitter_buffer_size: word("JitterBufferSize", &["small", "medium", "large", "off"])?,
         dequeue: false,
     })
+}
+
+/// Who takes part in the conversation, and how; options of the leg are those of the conference instruction.
+fn supervision(form: &Parameters) -> Result<Supervision, Defect> {
+    let supervisor = form.sid("Supervisor")?.ok_or_else(|| ApiError::missing("Supervisor"))?;
+    let mode = match form.word("SupervisorMode", &SUPERVISOR_MODES)? {
+        Some("whisper") => SuperviseMode::Whisper,
+        Some("barge") => SuperviseMode::Barge,
+        _ => SuperviseMode::Monitor,
+    };
+    Ok(Supervision { supervisor, mode, options: conference_options(form)? })
 }
 
 /// Parameters of the dequeue instruction: the worker is connected as by a conference that ends with either of both

@@ -2,7 +2,7 @@
 //!
 //! Each command that was sent is answered once; each of its outcomes leads somewhere. Start with `command_done`.
 
-use super::interface::{CallStatus, PhoneOutcome};
+use super::interface::{CallStatus, PhoneOutcome, Role};
 use super::machine::Machine;
 use super::voice_task::{Abort, Errand, LegState, Phase, Wish};
 use crate::routing::defect::defect;
@@ -44,21 +44,26 @@ impl Machine<'_> {
                     self.room_end_failed(&complaint(outcome));
                 }
             },
+            Errand::UpdateLeg(label, update) => self.leg_updated(&label, &update, outcome, &complaint(outcome)),
             Errand::EndStrayRoom(conference, tries) => self.stray_room_ended(conference, tries + 1, outcome),
         }
     }
 
     fn participant_added(&mut self, label: &str, outcome: &PhoneOutcome) {
         let Some(index) = self.leg_index(label) else { return };
-        let current = self.connecting_index() == Some(index);
+        let dials_customer = index == 0 && self.phase() == Some(Phase::DialingCustomer);
+        let current = self.connecting_index() == Some(index) || dials_customer;
         if let PhoneOutcome::Done { call, conference, status } = outcome {
+            if index == 0 {
+                self.note_customer_call(call.as_ref());
+            }
             let leg = &mut self.task.legs[index];
             leg.call = leg.call.take().or_else(|| call.clone());
             leg.state = leg.state.max(LegState::Queued);
             let over = status.filter(|status| status.is_final() && leg.call == *call);
             let joined = leg.joined.is_some();
             match conference {
-                Some(sid) if current && !joined => self.task.conference = Some(sid.clone()),
+                Some(sid) if current && !joined && !self.task.is_accepted() => self.task.conference = Some(sid.clone()),
                 Some(sid) if !current && self.task.conference.as_ref() != Some(sid) => {
                     self.remember_past_room(sid.clone());
                 }
@@ -71,8 +76,14 @@ impl Machine<'_> {
             return;
         }
         let reservation = self.task.legs[index].reservation;
-        if current {
-            self.alert(format!("the worker could not be dialled: {}", complaint(outcome)), reservation);
+        if current || self.task.legs[index].role != Role::Worker {
+            let who = match self.task.legs[index].role {
+                Role::Customer => "the customer",
+                Role::Worker => "the worker",
+                Role::Supervisor => "the supervisor",
+                Role::External => "the third party",
+            };
+            self.alert(format!("{who} could not be dialled: {}", complaint(outcome)), reservation);
         }
         if matches!(outcome, PhoneOutcome::Unavailable { .. }) {
             // Whether there is a leg is unclear: it is looked for by its label and ended.

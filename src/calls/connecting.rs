@@ -29,7 +29,7 @@ impl Machine<'_> {
     fn can_connect(&self, reservation: ReservationSid) -> bool {
         self.task.holds_caller()
             && self.task.connecting.is_none()
-            && !self.task.is_accepted()
+            && (!self.task.is_accepted() || self.task.handing.is_some())
             && self.task.worker_leg(reservation).is_none()
     }
 
@@ -47,23 +47,24 @@ impl Machine<'_> {
         let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let Some(to) = given(options.to.as_deref()).or_else(|| given(contact_uri)) else {
             let code = if options.dequeue { ALERT_DEQUEUE_TO } else { ALERT_TO_MISSING };
-            return self.refuse(reservation, code, "the instruction and the worker name nobody to dial");
+            return self.refuse(reservation, options, code, "the instruction and the worker name nobody to dial");
         };
-        let Some(from) = given(options.from.as_deref()).or_else(|| given(Some(&self.task.to))) else {
+        let Some(from) = self.caller_id(options.from.as_deref()) else {
             let code = if options.dequeue { ALERT_DEQUEUE_FROM } else { ALERT_FROM_MISSING };
-            return self.refuse(reservation, code, "the instruction and the task give no caller ID");
+            return self.refuse(reservation, options, code, "the instruction and the task give no caller ID");
         };
         let mut options = options.clone();
         options.timeout_secs = options.timeout_secs.min(LONGEST_RING_SECS);
-        self.task.options = Some(options.clone());
-        let leg = self.begin(reservation);
+        let leg = self.begin(reservation, &options);
         let label = leg.label.clone();
         self.task.legs.push(leg);
         self.set_ring_guard();
+        let room = if self.task.is_accepted() { self.room_handle() } else { self.task.room.clone() };
         let command = PhoneCommand::AddParticipant {
-            room: self.task.room.clone(),
+            room,
             label: label.clone(),
-            reservation,
+            role: Role::Worker,
+            coach: None,
             to,
             from,
             options,
@@ -78,8 +79,7 @@ impl Machine<'_> {
             return;
         }
         self.outputs.push(Output::BeginConnecting(reservation));
-        self.task.options = Some(options.clone());
-        let leg = self.begin(reservation);
+        let leg = self.begin(reservation, options);
         self.task.legs.push(Leg {
             call: Some(call.clone()),
             own: true,
@@ -90,21 +90,36 @@ impl Machine<'_> {
         self.set_phase(Phase::Dialing, Some(self.policy.join_guard_ms));
     }
 
-    fn begin(&mut self, reservation: ReservationSid) -> Leg {
+    /// Begins an attempt. The options of the first conversation stay those of the room.
+    fn begin(&mut self, reservation: ReservationSid, options: &ConferenceOptions) -> Leg {
+        if !self.task.is_accepted() {
+            self.task.options = Some(options.clone());
+        }
+        self.forget_customer();
         if self.task.legs.len() >= MOST_LEGS {
             let old = self.task.legs.iter().skip(1).position(|leg| leg.state == LegState::Ended && !leg.accepted);
             if let Some(old) = old {
                 self.task.legs.remove(old + 1);
             }
         }
-        self.task.connecting =
-            Some(Connecting { reservation, phase: Phase::Dialing, guard: None, looks: 0, attributes_told: false });
-        Leg { reservation: Some(reservation), ..Leg::requested(Role::Worker, reservation.to_string(), self.now) }
+        self.task.connecting = Some(Connecting {
+            reservation,
+            phase: Phase::Dialing,
+            guard: None,
+            looks: 0,
+            attributes_told: false,
+            ring_secs: options.timeout_secs,
+        });
+        Leg {
+            reservation: Some(reservation),
+            ends_room: options.end_conference_on_exit,
+            ..Leg::requested(Role::Worker, reservation.to_string(), self.now)
+        }
     }
 
     /// An instruction that cannot be carried out: its leg is kept as one that failed, so that a repetition is known.
-    fn refuse(&mut self, reservation: ReservationSid, code: u32, message: &str) {
-        let leg = self.begin(reservation);
+    fn refuse(&mut self, reservation: ReservationSid, options: &ConferenceOptions, code: u32, message: &str) {
+        let leg = self.begin(reservation, options);
         self.task.connecting = None;
         self.task.legs.push(Leg { state: LegState::Ended, ended: Some(self.now), ..leg });
         self.outputs.push(Output::Alert { code, message: message.to_owned(), reservation: Some(reservation) });
@@ -121,7 +136,7 @@ impl Machine<'_> {
 
     /// The phone system may take the ring timeout and a margin from now.
     pub(super) fn set_ring_guard(&mut self) {
-        let ring_secs = self.task.options.as_ref().map_or(0, |options| options.timeout_secs);
+        let ring_secs = self.task.connecting.as_ref().map_or(0, |connecting| connecting.ring_secs);
         self.set_phase(Phase::Dialing, Some(i64::from(ring_secs) * 1000 + self.policy.ring_margin_ms));
     }
 
@@ -137,8 +152,10 @@ impl Machine<'_> {
     pub(super) fn settle_acceptance(&mut self) {
         let Some(index) = self.connecting_index() else { return };
         self.tell_attributes(index);
-        let caller_joined = self.task.caller().joined.is_some() || defect!(AcceptedWithoutCaller);
-        if !self.caller_was_sent() || !caller_joined || self.task.legs[index].joined.is_none() {
+        // Whoever takes over a conversation comes to the customer.
+        let caller_joined = self.task.is_accepted()
+            || (self.caller_was_sent() && (self.task.caller().joined.is_some() || defect!(AcceptedWithoutCaller)));
+        if !caller_joined || self.task.legs[index].joined.is_none() {
             return;
         }
         let Some(connecting) = self.task.connecting.take() else { return };
@@ -170,7 +187,9 @@ impl Machine<'_> {
         if let Some(call) = &self.task.legs[index].call {
             participants.insert("worker".to_owned(), Value::from(call.0.as_str()));
         }
-        participants.insert("customer".to_owned(), Value::from(self.task.call.0.as_str()));
+        if !self.task.call.0.is_empty() {
+            participants.insert("customer".to_owned(), Value::from(self.task.call.0.as_str()));
+        }
         let mut conference = Map::new();
         conference.insert("room_name".to_owned(), Value::from(self.task.room.as_str()));
         if let Some(sid) = &self.task.conference {
@@ -179,6 +198,9 @@ impl Machine<'_> {
         conference.insert("participants".to_owned(), Value::Object(participants));
         let mut attributes = Map::new();
         attributes.insert("conference".to_owned(), Value::Object(conference));
+        if self.task.outbound {
+            attributes.insert("direction".to_owned(), Value::from("outbound"));
+        }
         self.outputs.push(Output::MergeAttributes(attributes));
     }
 
@@ -193,7 +215,14 @@ impl Machine<'_> {
             let code = failure_code(leg);
             return self.fail(code);
         }
+        if phase == Phase::DialingCustomer && !self.task.caller().is_live() {
+            let code = failure_code(self.task.caller());
+            return self.fail(code);
+        }
         if leg.state == LegState::InRoom && phase <= Phase::Checking {
+            if self.task.outbound {
+                return self.dial_customer();
+            }
             let fresh = self.now.ms_since(self.task.caller_seen) < self.policy.caller_fresh_ms;
             if fresh && self.task.wait_seen {
                 self.set_phase(Phase::ReadyToMove, None);
@@ -213,6 +242,7 @@ impl Machine<'_> {
         caller.joined = None;
         caller.left = None;
         caller.last_room_sequence = None;
+        caller.ends_room = self.task.options.as_ref().is_some_and(|options| options.end_conference_on_customer_exit);
         self.set_phase(Phase::Moving, None);
         self.task.redirected = Some(self.now);
         let call = self.task.call.clone();
@@ -224,7 +254,9 @@ impl Machine<'_> {
         if let Some(reservation) = self.abandon() {
             self.outputs.push(Output::FailConnecting { reservation, code });
             self.settle_aborts();
-            self.retire_room();
+            if !self.task.is_accepted() {
+                self.retire_room();
+            }
         }
     }
 
@@ -232,12 +264,13 @@ impl Machine<'_> {
     pub(super) fn abandon(&mut self) -> Option<ReservationSid> {
         let sent = self.caller_was_sent();
         let index = self.connecting_index();
+        self.give_up_customer();
         let connecting = self.task.connecting.take()?;
         if let Some(index) = index {
             self.give_up_leg(index);
         }
         self.task.deadlines.lost_join = None;
-        if sent && self.task.wish.is_none() {
+        if sent && self.task.wish.is_none() && !self.task.outbound {
             self.want(Wish::Park);
         }
         Some(connecting.reservation)
@@ -281,6 +314,14 @@ impl Machine<'_> {
             }
             Phase::FindingCaller => self.fetch_caller(),
             Phase::AwaitingJoin => self.find_lost_caller(),
+            Phase::DialingCustomer => {
+                let caller = self.task.caller();
+                match (caller.end_cause, caller.call.is_some()) {
+                    (Some(cause), _) => self.end_leg(0, Some(cause), self.task.caller().end_code),
+                    (None, true) => self.find_lost_caller(),
+                    (None, false) => self.fail(None),
+                }
+            }
             Phase::Checking | Phase::ReadyToMove | Phase::Moving | Phase::FindingLost => {}
         }
     }

@@ -43,6 +43,9 @@ impl Machine<'_> {
         }
         self.abandon();
         self.task.wish = None;
+        if self.task.outbound {
+            return;
+        }
         let lost = self.task.caller_end.is_some();
         if !lost && (self.policy.on_cancel_release_caller || !canceled) {
             self.task.released = true;
@@ -55,7 +58,9 @@ impl Machine<'_> {
         if self.task.connecting.as_ref().is_some_and(|connecting| connecting.reservation == reservation) {
             self.abandon();
             self.settle_aborts();
-            self.retire_room();
+            if !self.task.is_accepted() {
+                self.retire_room();
+            }
         } else if let Some(index) = self.worker_index(reservation) {
             self.task.legs[index].wrapped = true;
         }
@@ -85,6 +90,9 @@ impl Machine<'_> {
             }
         }
         self.tell_caller_end(over || workers == 0);
+        if self.task.caller_told {
+            self.send_guests_home();
+        }
         self.settle_room(caller_here, workers, others, worker_remains);
     }
 
@@ -96,17 +104,32 @@ impl Machine<'_> {
             return;
         }
         self.task.caller_told = true;
+        self.abandon();
         if !self.task.task_ended && !defect!(CallerEndUntold) {
             self.outputs.push(Output::EndCaller { reason: "hangup".to_owned() });
         }
     }
 
+    /// The conversation is over: supervisors have nobody to listen to, and third parties who have not come need not come.
+    fn send_guests_home(&mut self) {
+        for index in 1..self.task.legs.len() {
+            let leg = &self.task.legs[index];
+            let coming = leg.role == Role::External && leg.state < LegState::InRoom;
+            if leg.role == Role::Supervisor || coming {
+                self.give_up_leg(index);
+            }
+        }
+    }
+
     fn settle_room(&mut self, caller_here: bool, workers: usize, others: bool, worker_remains: bool) {
-        let options = self.task.options.as_ref();
-        let ends_with_worker = options.is_some_and(|options| options.end_conference_on_exit);
-        let ends_with_caller = options.is_some_and(|options| options.end_conference_on_customer_exit);
+        let ends_with_worker = self.task.legs.iter().any(|leg| leg.accepted && leg.ends_room && !leg.is_live());
+        let ends_with_caller = self.task.caller().ends_room;
         let by_itself = self.now.plus_ms(self.policy.room_end_guard_ms);
-        let caller_remains = caller_here && workers == 0 && !others;
+        // During a transfer somebody is to come.
+        let awaits = self.task.handing.is_some() || self.task.connecting.is_some();
+        let caller_remains = caller_here && workers == 0 && !others && !awaits;
+        let alone_ms =
+            if self.task.caller().held { self.policy.customer_held_alone_ms } else { self.policy.customer_alone_ms };
         let deadlines = &mut self.task.deadlines;
         if self.task.room_over || !(caller_remains || worker_remains) {
             deadlines.alone = None;
@@ -114,7 +137,7 @@ impl Machine<'_> {
         } else if deadlines.room_end.is_some() || self.is_outstanding(&Errand::EndRoom) {
             // The end of the room is under way.
         } else if caller_remains && !ends_with_worker {
-            let until = self.now.plus_ms(self.policy.customer_alone_ms);
+            let until = self.now.plus_ms(alone_ms);
             self.task.deadlines.alone.get_or_insert(until);
         } else if caller_remains || ends_with_caller {
             self.task.deadlines.room_end = Some(by_itself);
@@ -171,13 +194,14 @@ impl Machine<'_> {
         }
     }
 
-    fn room_handle(&self) -> String {
+    pub(super) fn room_handle(&self) -> String {
         self.task.conference.clone().unwrap_or_else(|| self.task.room.clone())
     }
 
     /// Sends what ends the legs that are not wanted any more, each as far as is known of it.
     pub(super) fn settle_aborts(&mut self) {
-        for index in 1..self.task.legs.len() {
+        let first = usize::from(!self.is_dialing_out());
+        for index in first..self.task.legs.len() {
             let leg = &self.task.legs[index];
             let label = leg.label.clone();
             let busy = self.task.outstanding.values().any(|errand| match errand {

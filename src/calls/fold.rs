@@ -27,7 +27,7 @@ struct Sighting<'a> {
 impl Machine<'_> {
     pub(super) fn fold(&mut self, input: &Input) {
         match input {
-            Input::Enqueued { .. } | Input::Tick => {}
+            Input::Enqueued { .. } | Input::Outbound { .. } | Input::Tick => {}
             Input::WaitRequested => {
                 self.task.wait_seen = true;
                 self.task.caller_seen = self.now;
@@ -44,12 +44,16 @@ impl Machine<'_> {
                 self.instruct(*reservation, contact_uri.as_deref(), options);
             }
             Input::WorkerCalled { reservation, call, options, .. } => self.worker_called(*reservation, call, options),
-            Input::LegChanged { role, reservation, call, status, sequence, code } => match role {
-                Role::Customer => self.caller_changed(call, *status),
-                Role::Worker | Role::External => {
-                    self.leg_changed(*reservation, call, *status, *sequence, *code);
+            Input::LegChanged { role, reservation, label, call, status, sequence, code } => {
+                let index = match role {
+                    Role::Customer => return self.caller_changed(call, *status, *code),
+                    Role::Worker => reservation.and_then(|reservation| self.worker_index(reservation)),
+                    Role::External | Role::Supervisor => label.as_deref().and_then(|label| self.leg_index(label)),
+                };
+                if let Some(index) = index {
+                    self.leg_changed(index, call, *status, *sequence, *code);
                 }
-            },
+            }
             Input::RoomChanged { conference, event, call, label, sequence } => self.room_changed(&Sighting {
                 conference,
                 event,
@@ -60,6 +64,14 @@ impl Machine<'_> {
             Input::CommandDone { number, outcome } => self.command_done(*number, outcome),
             Input::ReservationEnded { reservation } => self.end_reservation(*reservation),
             Input::TaskEnded { canceled } => self.end_task(*canceled),
+            Input::TransferBegan { reservation, cold } => self.begin_transfer(*reservation, *cold),
+            Input::TransferOver => self.task.handing = None,
+            Input::UpdateLeg { target, update } => self.update_leg(target, update),
+            Input::KickLeg { target } => self.kick_leg(target),
+            Input::Invite { role, label, to, from, options, coach } => {
+                self.invite(*role, label, (to, from), options, *coach);
+            }
+            Input::EndConversation => self.end_conversation(),
         }
     }
 
@@ -116,7 +128,9 @@ impl Machine<'_> {
     ) {
         let index = match role {
             Role::Customer => Some(0),
-            Role::Worker | Role::External => reservation.and_then(|reservation| self.worker_index(reservation)),
+            Role::Worker | Role::External | Role::Supervisor => {
+                reservation.and_then(|reservation| self.worker_index(reservation))
+            }
         };
         let Some(index) = index.filter(|index| call.is_none() || self.task.legs[*index].call.as_ref() == call) else {
             return;
@@ -156,9 +170,13 @@ impl Machine<'_> {
         }
     }
 
-    fn caller_changed(&mut self, call: &CallSid, status: CallStatus) {
+    fn caller_changed(&mut self, call: &CallSid, status: CallStatus, code: Option<i32>) {
+        self.note_customer_call(Some(call));
         if *call != self.task.call {
             return;
+        }
+        if self.is_dialing_out() {
+            return self.customer_changed(status, code);
         }
         if status.is_final() {
             self.lose_caller("hangup", !self.caller_was_sent(), true);
@@ -169,13 +187,12 @@ impl Machine<'_> {
 
     fn leg_changed(
         &mut self,
-        reservation: Option<ReservationSid>,
+        index: usize,
         call: &CallSid,
         status: CallStatus,
         sequence: Option<u32>,
         code: Option<i32>,
     ) {
-        let Some(index) = reservation.and_then(|reservation| self.worker_index(reservation)) else { return };
         let now = self.now;
         let dialing = self.connecting_index() == Some(index) && self.phase() == Some(Phase::Dialing);
         let leg = &mut self.task.legs[index];
@@ -211,7 +228,10 @@ impl Machine<'_> {
     fn room_changed(&mut self, sighting: &Sighting<'_>) {
         let index = self.identify(sighting);
         let current = self.task.conference.as_deref() == Some(sighting.conference);
-        let joining = *sighting.event == RoomEvent::Joined && index.is_some() && index == self.connecting_index();
+        let joining = *sighting.event == RoomEvent::Joined
+            && index.is_some()
+            && index == self.connecting_index()
+            && !self.task.is_accepted();
         let adoptable = self.task.connecting.is_some()
             && self.task.conference.is_none()
             && !self.task.past_conferences.iter().any(|past| past == sighting.conference);
@@ -267,7 +287,10 @@ impl Machine<'_> {
     /// Which leg an event is about: by label, else by call.
     fn identify(&self, sighting: &Sighting<'_>) -> Option<usize> {
         match (sighting.label, sighting.call) {
-            (Some(CUSTOMER_LABEL), Some(call)) => (*call == self.task.call).then_some(0),
+            (Some(CUSTOMER_LABEL), Some(call)) => {
+                let unknown = self.task.outbound && self.task.call.0.is_empty();
+                (unknown || *call == self.task.call).then_some(0)
+            }
             (Some(label), _) if self.leg_index(label).is_some() => self.leg_index(label),
             (_, Some(call)) => self.task.legs.iter().position(|leg| leg.call.as_ref() == Some(call)),
             _ => None,
@@ -307,6 +330,7 @@ impl Machine<'_> {
         }
         if index == 0 {
             self.task.caller_seen = now;
+            self.note_customer_call(sighting.call);
         }
     }
 
@@ -354,11 +378,14 @@ impl Machine<'_> {
             return;
         }
         leg.last_room_sequence = leg.last_room_sequence.max(sequence);
-        if reason == Some(ADD_FAILED) && index > 0 {
+        let made_by_us = index > 0 || self.is_dialing_out();
+        if reason == Some(ADD_FAILED) && made_by_us {
             return self.add_failed(index, call_status);
         }
         let room_ends = reason.is_some_and(|reason| ROOM_END_REASONS.contains(&reason));
-        if index == 0 {
+        if index == 0 && self.is_dialing_out() {
+            self.end_leg(0, call_status.or(Some(CallStatus::Completed)), None);
+        } else if index == 0 {
             let hung_up = reason.is_none_or(|reason| reason == HUNG_UP || reason == ADD_FAILED);
             let already_out = !self.task.caller().is_live();
             if hung_up {
@@ -383,7 +410,7 @@ impl Machine<'_> {
 
     /// The worker's leg never got into the room. The call's own callback tells a failure's code; it may be on its way.
     fn add_failed(&mut self, index: usize, status: Option<CallStatus>) {
-        let connecting = self.connecting_index() == Some(index);
+        let connecting = self.connecting_index() == Some(index) || index == 0;
         let status = status.filter(|status| status.is_final()).unwrap_or(CallStatus::Failed);
         let leg = &mut self.task.legs[index];
         if leg.state == LegState::Ended {

@@ -28,8 +28,10 @@ pub enum Role {
     Customer,
     /// A worker with a reservation.
     Worker,
-    /// Somebody who joined the room without our doing.
+    /// Somebody who joined the room without our doing, or was dialled into it by a number.
     External,
+    /// A supervisor who listens, whispers or takes part.
+    Supervisor,
 }
 
 impl Role {
@@ -40,6 +42,7 @@ impl Role {
             Self::Customer => "customer",
             Self::Worker => "worker",
             Self::External => "external",
+            Self::Supervisor => "supervisor",
         }
     }
 
@@ -50,6 +53,7 @@ impl Role {
             "customer" => Some(Self::Customer),
             "worker" => Some(Self::Worker),
             "external" => Some(Self::External),
+            "supervisor" => Some(Self::Supervisor),
             _ => None,
         }
     }
@@ -254,6 +258,58 @@ pub struct Park {
     pub after_enqueue: Option<String>,
 }
 
+/// How a supervisor takes part (`spec/voice.md` 3.10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuperviseMode {
+    /// Hears everybody, is heard by nobody.
+    Monitor,
+    /// Hears everybody, is heard by the worker alone.
+    Whisper,
+    /// Takes part.
+    Barge,
+}
+
+/// Whose leg in the room is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LegTarget {
+    /// The customer's.
+    Customer,
+    /// The leg of a reservation's worker.
+    Worker(ReservationSid),
+    /// The leg with this label: a supervisor's, or somebody's who was dialled by a number.
+    Label(String),
+}
+
+/// What is to change about a leg in the room; what is absent stays (`spec/voice.md` 5.3: Update participant).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LegUpdate {
+    /// On hold, or back.
+    pub hold: Option<bool>,
+    /// What is played on hold; our own hold document when absent.
+    pub hold_url: Option<String>,
+    /// `GET` or `POST`.
+    pub hold_method: Option<String>,
+    /// Not heard by the others.
+    pub muted: Option<bool>,
+    /// The room ends when this leg leaves.
+    pub end_conference_on_exit: Option<bool>,
+    /// A beep tells that this leg has left.
+    pub beep_on_exit: Option<bool>,
+    /// Who hears this leg.
+    pub heard_by: Option<HeardBy>,
+}
+
+/// Who hears a leg in the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeardBy {
+    /// Everybody.
+    Everybody,
+    /// The leg with this SID alone: this one whispers to it.
+    Only(CallSid),
+}
+
 /// Names one command to the phone system: the task and a number that counts up within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CommandId {
@@ -276,6 +332,13 @@ pub enum Input {
         to: String,
         /// What came with `<Enqueue>`.
         park: Park,
+    },
+    /// An outbound task is to be connected: there is no call yet, the worker is dialled first and the customer second.
+    Outbound {
+        /// Caller ID for both legs, `from` of the task's attributes; may be empty.
+        from: String,
+        /// The customer's number, `outbound_to` of the task's attributes.
+        to: String,
     },
     /// The wait document was fetched: the call is parked.
     WaitRequested,
@@ -332,6 +395,8 @@ pub enum Input {
         role: Role,
         /// The reservation of a worker's leg.
         reservation: Option<ReservationSid>,
+        /// Label of a leg that belongs to no reservation.
+        label: Option<String>,
         /// The leg.
         call: CallSid,
         /// `CallStatus`
@@ -371,6 +436,44 @@ pub enum Input {
         /// Canceled, not completed or deleted.
         canceled: bool,
     },
+    /// The task is being handed on by the worker of this reservation (`spec/voice.md` 3.12).
+    TransferBegan {
+        /// Of the worker who hands it on.
+        reservation: ReservationSid,
+        /// That worker leaves at once.
+        cold: bool,
+    },
+    /// The transfer has succeeded, failed, or was taken back.
+    TransferOver,
+    /// A leg in the room is to be changed.
+    UpdateLeg {
+        /// Whose.
+        target: LegTarget,
+        /// What.
+        update: LegUpdate,
+    },
+    /// A leg is to be taken out of the room.
+    KickLeg {
+        /// Whose.
+        target: LegTarget,
+    },
+    /// Somebody who has no reservation is to be dialled into the room.
+    Invite {
+        /// Supervisor or external.
+        role: Role,
+        /// Its label in the room.
+        label: String,
+        /// Whom to dial.
+        to: String,
+        /// Caller ID.
+        from: String,
+        /// Options of the leg.
+        options: Box<ConferenceOptions>,
+        /// The reservation whose worker alone hears it.
+        coach: Option<ReservationSid>,
+    },
+    /// The room is to end for all.
+    EndConversation,
     /// The earliest deadline has passed.
     Tick,
 }
@@ -415,8 +518,12 @@ pub enum PhoneCommand {
         room: String,
         /// Label of the leg: the reservation SID of a worker.
         label: String,
-        /// Callback URLs of the leg carry this reservation.
-        reservation: ReservationSid,
+        /// Whose leg it is; callback URLs carry it.
+        #[serde(default = "worker")]
+        role: Role,
+        /// The leg that alone hears it.
+        #[serde(default)]
+        coach: Option<CallSid>,
         /// Whom to dial.
         to: String,
         /// Caller ID.
@@ -425,6 +532,15 @@ pub enum PhoneCommand {
         options: ConferenceOptions,
         /// When the leg was asked for; bounds the search for a leg that an unclear attempt may have made.
         requested_at: Timestamp,
+    },
+    /// Change a leg in the room.
+    UpdateParticipant {
+        /// Room name or conference SID.
+        room: String,
+        /// Label or SID of the leg.
+        leg: String,
+        /// What changes.
+        update: LegUpdate,
     },
     /// Move the caller into the room: the call is redirected to the customer's join document.
     MoveCallerToRoom {
@@ -472,6 +588,11 @@ pub enum PhoneCommand {
         /// Room name or conference SID.
         room: String,
     },
+}
+
+/// Role of the legs that were written before there were others.
+const fn worker() -> Role {
+    Role::Worker
 }
 
 /// What the calls core wants done.

@@ -65,7 +65,8 @@ impl Machine<'_> {
         let open =
             !task.outstanding.is_empty() || task.wish.is_some() || task.legs.iter().skip(1).any(|leg| !leg.is_done());
         let state = if task.is_accepted() {
-            if caller_here && self.workers_in_room() > 0 && !task.room_over {
+            let awaits = task.handing.is_some() || task.connecting.is_some();
+            if caller_here && (self.workers_in_room() > 0 || awaits) && !task.room_over {
                 VoiceState::Bridged
             } else if open || caller_here {
                 VoiceState::Ending
@@ -75,7 +76,11 @@ impl Machine<'_> {
         } else if task.caller_told || task.task_ended {
             if open { VoiceState::Closing } else { VoiceState::Closed }
         } else if let Some(connecting) = &task.connecting {
-            if connecting.phase < Phase::FindingCaller { VoiceState::Offering } else { VoiceState::Joining }
+            if connecting.phase < Phase::FindingCaller || connecting.phase == Phase::DialingCustomer {
+                VoiceState::Offering
+            } else {
+                VoiceState::Joining
+            }
         } else if task.wait_seen {
             VoiceState::Parked
         } else {
@@ -96,6 +101,8 @@ impl Machine<'_> {
         let policy = self.policy;
         let anybody_in = self.task.legs.iter().any(|leg| leg.state == LegState::InRoom);
         let silence_ms = match self.task.state {
+            // Nobody calls before a worker has taken the task.
+            VoiceState::Created if self.task.outbound => return,
             VoiceState::Created => policy.created_silence_ms,
             VoiceState::Parked | VoiceState::Offering | VoiceState::Joining | VoiceState::Closing => {
                 policy.parked_silence_ms
@@ -155,7 +162,7 @@ impl Machine<'_> {
         if self.task.state >= VoiceState::Bridged {
             for index in 1..self.task.legs.len() {
                 let leg = &self.task.legs[index];
-                if leg.role == Role::Worker && leg.is_live() {
+                if matches!(leg.role, Role::Worker | Role::Supervisor) && leg.is_live() {
                     self.fetch_leg(index);
                 }
             }
@@ -186,6 +193,9 @@ impl Machine<'_> {
     }
 
     pub(super) fn fetch_caller(&mut self) {
+        if self.task.call.0.is_empty() {
+            return;
+        }
         if !self.is_outstanding(&Errand::FetchCaller) {
             let call = self.task.call.clone();
             self.phone(Errand::FetchCaller, PhoneCommand::FetchCall { call });

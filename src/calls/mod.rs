@@ -6,6 +6,8 @@
 
 mod answers;
 mod connecting;
+mod control;
+mod customer;
 pub mod documents;
 mod ending;
 mod fold;
@@ -23,8 +25,8 @@ use std::sync::Arc;
 
 pub use documents::{NextDocument, RoomSettings};
 pub use interface::{
-    CallSid, CallStatus, CommandId, ConferenceOptions, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult,
-    Role, RoomEvent,
+    CallSid, CallStatus, CommandId, ConferenceOptions, HeardBy, Input, LegTarget, LegUpdate, Output, Park,
+    PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent, SuperviseMode,
 };
 pub use policy::Policy;
 pub use voice_task::{Leg, LegState, VoiceState, VoiceTask};
@@ -87,7 +89,7 @@ impl Calls {
 
     /// Takes in one fact or wish and says what follows from it, in the order in which it is to be carried out.
     ///
-    /// A task that is not known gives nothing, except that [`Input::Enqueued`] makes it.
+    /// A task that is not known gives nothing, except that [`Input::Enqueued`] and [`Input::Outbound`] make it.
     pub fn handle(&mut self, task: TaskSid, input: &Input, now: Timestamp) -> Vec<Output> {
         let Some(before) = self.tasks.remove(&task) else {
             let Some(fresh) = VoiceTask::enqueued(task, input, &self.policy, now) else { return Vec::new() };
@@ -155,7 +157,7 @@ impl Calls {
         match &task.connecting {
             Some(connecting) if connecting.reservation == reservation => Instructable::AlreadyConnecting,
             Some(_) => Instructable::OtherConnecting,
-            None if task.is_accepted() => Instructable::OtherConnecting,
+            None if task.is_accepted() && task.handing.is_none() => Instructable::OtherConnecting,
             None => Instructable::Yes,
         }
     }
@@ -200,7 +202,7 @@ impl Calls {
         if let Some(at) = task.next_deadline() {
             self.due.insert((at, task.task));
         }
-        if task.holds_caller() {
+        if task.holds_caller() && !task.call.0.is_empty() {
             self.by_call.entry(task.call.clone()).or_default().insert(task.task);
         }
     }

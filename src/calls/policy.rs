@@ -21,6 +21,8 @@ pub struct Policy {
     pub lost_join_ms: i64,
     /// How long a caller may be alone in the room after the worker left; the worker may come back meanwhile.
     pub customer_alone_ms: i64,
+    /// The same of a caller who was put on hold for a transfer that failed: somebody may still come back.
+    pub customer_held_alone_ms: i64,
     /// How long the phone system may take to end a room of itself before it is told to.
     pub room_end_guard_ms: i64,
     /// How long a leg may take to end after it was told to, or after it left the room.
@@ -48,6 +50,7 @@ impl Policy {
         caller_fresh_ms: 2_000,
         lost_join_ms: 1_000,
         customer_alone_ms: 5_000,
+        customer_held_alone_ms: 300_000,
         room_end_guard_ms: 10_000,
         leg_end_guard_ms: 15_000,
         retry_ms: 10_000,

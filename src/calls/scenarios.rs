@@ -37,7 +37,24 @@ fn command_text(command: &PhoneCommand) -> String {
         PhoneCommand::Kick { leg, .. } => format!("kick {}", short(leg)),
         PhoneCommand::EndRoom { room } if room.starts_with("CF") && room != "CF1" => format!("end-room {room}"),
         PhoneCommand::EndRoom { .. } => "end-room".to_owned(),
+        PhoneCommand::UpdateParticipant { leg, update, .. } => format!("update {}{}", short(leg), update_text(update)),
     }
+}
+
+fn update_text(update: &LegUpdate) -> String {
+    let flags = [
+        ("hold", update.hold),
+        ("muted", update.muted),
+        ("ends-room", update.end_conference_on_exit),
+        ("beep-on-exit", update.beep_on_exit),
+    ];
+    let mut words: Vec<String> =
+        flags.iter().filter_map(|(name, value)| value.map(|value| format!(" {name}={value}"))).collect();
+    words.extend(update.heard_by.as_ref().map(|heard_by| match heard_by {
+        HeardBy::Everybody => " heard-by=all".to_owned(),
+        HeardBy::Only(call) => format!(" heard-by={call}"),
+    }));
+    words.concat()
 }
 
 pub(super) fn output_text(output: &Output) -> String {
@@ -153,8 +170,15 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
     let word = |index: usize| words.plain.get(index).copied().unwrap_or_default();
     let who = || match word(1) {
         "customer" => (Role::Customer, None),
-        worker => (Role::Worker, Some(reservation(worker))),
+        worker if worker.starts_with("WR") => (Role::Worker, Some(reservation(worker))),
+        _ => (Role::Supervisor, None),
     };
+    let target = || match word(1) {
+        "customer" => LegTarget::Customer,
+        worker if worker.starts_with("WR") => LegTarget::Worker(reservation(worker)),
+        other => LegTarget::Label(other.to_owned()),
+    };
+    let flag = |key: &str| words.key(key).map(|value| value == "true");
     Some(match word(0) {
         "enqueued" => Input::Enqueued {
             call: call_sid(),
@@ -162,6 +186,36 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
             to: if words.has("no_number") { String::new() } else { "+15552220000".to_owned() },
             park: Park { action: words.key("action"), after_enqueue: words.key("after"), ..Park::default() },
         },
+        "outbound" => Input::Outbound {
+            from: words.key("from").unwrap_or_default(),
+            to: words.key("to").unwrap_or_else(|| "+15553330000".to_owned()),
+        },
+        "transfer" => Input::TransferBegan { reservation: reservation(word(1)), cold: words.has("cold") },
+        "transfer-over" => Input::TransferOver,
+        "update" => Input::UpdateLeg {
+            target: target(),
+            update: LegUpdate {
+                hold: flag("hold"),
+                muted: flag("muted"),
+                end_conference_on_exit: flag("ends-room"),
+                beep_on_exit: flag("beep-on-exit"),
+                heard_by: words.key("heard-by").map(|call| match call.as_str() {
+                    "all" => HeardBy::Everybody,
+                    _ => HeardBy::Only(CallSid(call)),
+                }),
+                ..LegUpdate::default()
+            },
+        },
+        "kick" => Input::KickLeg { target: target() },
+        "invite" => Input::Invite {
+            role: Role::from_text(word(2)).unwrap(),
+            label: word(1).to_owned(),
+            to: "client:s".to_owned(),
+            from: "+15551110000".to_owned(),
+            options: Box::new(words.options()),
+            coach: words.key("coach").map(|worker| reservation(&worker)),
+        },
+        "end-conversation" => Input::EndConversation,
         "wait" => Input::WaitRequested,
         "left" => Input::Left {
             result: QueueResult::from_text(word(1)).unwrap(),
@@ -190,6 +244,7 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
             Input::LegChanged {
                 role,
                 reservation,
+                label: Some(label(word(1))),
                 call: call_sid(),
                 status: CallStatus::from_text(word(2)).unwrap(),
                 sequence: words.number("seq"),
@@ -206,6 +261,8 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
                     reason: words.key("reason"),
                     call_status: words.key("status").and_then(|status| CallStatus::from_text(&status)),
                 },
+                "hold" => RoomEvent::Held(true),
+                "unhold" => RoomEvent::Held(false),
                 other => panic!("unknown room event {other}"),
             },
             call: words.call(),

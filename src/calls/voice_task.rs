@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::interface::{CallSid, CallStatus, ConferenceOptions, Input, Park, QueueResult, Role};
+use super::interface::{CallSid, CallStatus, ConferenceOptions, Input, LegUpdate, Park, QueueResult, Role};
 use super::policy::Policy;
 use crate::routing::{ReservationSid, TaskSid, Timestamp};
 
@@ -113,6 +113,9 @@ pub struct Leg {
     pub check_at: Option<Timestamp>,
     /// Attempts to end it, or to learn its state, that did not succeed.
     pub tries: u32,
+    /// The room ends when it leaves.
+    #[serde(default)]
+    pub ends_room: bool,
 }
 
 impl Leg {
@@ -129,6 +132,7 @@ impl Leg {
             Role::Worker => self.state == LegState::Ended || (self.own && self.state == LegState::Left),
             Role::Customer => self.state >= LegState::Left,
             Role::External => self.abort.is_none() || self.state >= LegState::Left,
+            Role::Supervisor => self.state >= LegState::Left,
         }
     }
 }
@@ -151,6 +155,8 @@ pub enum Phase {
     AwaitingJoin,
     /// The caller did not appear: is it still there?
     FindingLost,
+    /// An outbound task: the worker is in the room and the customer is being dialled.
+    DialingCustomer,
 }
 
 /// The attempt that is going on.
@@ -166,6 +172,18 @@ pub struct Connecting {
     pub looks: u32,
     /// The attributes with both SIDs were told to the routing core.
     pub attributes_told: bool,
+    /// Ring timeout of the worker's leg, in seconds.
+    #[serde(default)]
+    pub ring_secs: u32,
+}
+
+/// A transfer that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handing {
+    /// Of the worker who hands the task on.
+    pub reservation: ReservationSid,
+    /// That worker leaves as soon as the customer is on hold.
+    pub cold: bool,
 }
 
 /// How the caller was lost to this task.
@@ -188,7 +206,7 @@ pub enum Wish {
 }
 
 /// A command to the phone system that was not answered yet.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are those of the phone commands; the text is the label of the leg")]
 pub enum Errand {
@@ -201,6 +219,7 @@ pub enum Errand {
     HangUp(String),
     HangUpLabel(String),
     Kick(String),
+    UpdateLeg(String, LegUpdate),
     EndRoom,
     /// A room that is not the task's room any more, by SID, and the attempts at it that have failed.
     EndStrayRoom(String, u32),
@@ -226,12 +245,15 @@ pub struct Deadlines {
 pub struct VoiceTask {
     /// The task.
     pub task: TaskSid,
-    /// The caller's leg.
+    /// The caller's leg; of an outbound task the customer's, empty before there is one.
     pub call: CallSid,
-    /// Who calls.
+    /// Who calls; the caller ID of an outbound task.
     pub from: String,
     /// The dialled number.
     pub to: String,
+    /// The customer is dialled, and only after the worker.
+    #[serde(default)]
+    pub outbound: bool,
     /// What came with `<Enqueue>`.
     pub park: Park,
     /// Where it stands.
@@ -248,6 +270,9 @@ pub struct VoiceTask {
     pub options: Option<ConferenceOptions>,
     /// The attempt that is going on.
     pub connecting: Option<Connecting>,
+    /// The task is being handed on.
+    #[serde(default)]
+    pub handing: Option<Handing>,
     /// Commands that were not answered yet, by number.
     pub outstanding: BTreeMap<u32, Errand>,
     /// Number of the last command.
@@ -353,25 +378,29 @@ impl Leg {
             abort: None,
             check_at: None,
             tries: 0,
+            ends_room: false,
         }
     }
 }
 
 impl VoiceTask {
-    /// The record that an [`Input::Enqueued`] makes; other inputs make none.
+    /// The record that an [`Input::Enqueued`] or an [`Input::Outbound`] makes; other inputs make none.
     pub(super) fn enqueued(task: TaskSid, input: &Input, policy: &Policy, now: Timestamp) -> Option<Self> {
-        let Input::Enqueued { call, from, to, park } = input else { return None };
-        let caller = Leg {
-            call: Some(call.clone()),
-            state: LegState::Answered,
-            ..Leg::requested(Role::Customer, CUSTOMER_LABEL.to_owned(), now)
+        let (call, from, to, park) = match input {
+            Input::Enqueued { call, from, to, park } => (Some(call.clone()), from, to, park.clone()),
+            Input::Outbound { from, to } => (None, from, to, Park::default()),
+            _ => return None,
         };
+        let requested = Leg::requested(Role::Customer, CUSTOMER_LABEL.to_owned(), now);
+        let state = if call.is_some() { LegState::Answered } else { requested.state };
+        let caller = Leg { call: call.clone(), state, ..requested };
         Some(Self {
             task,
-            call: call.clone(),
+            outbound: call.is_none(),
+            call: call.unwrap_or_else(|| CallSid(String::new())),
             from: from.clone(),
             to: to.clone(),
-            park: park.clone(),
+            park,
             state: VoiceState::Created,
             legs: vec![caller],
             conference: None,
@@ -379,6 +408,7 @@ impl VoiceTask {
             room: task.to_string(),
             options: None,
             connecting: None,
+            handing: None,
             outstanding: BTreeMap::new(),
             last_number: 0,
             deadlines: Deadlines { silence: Some(now.plus_ms(policy.created_silence_ms)), ..Deadlines::default() },

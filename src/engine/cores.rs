@@ -7,6 +7,8 @@
 mod assignments;
 #[path = "cores/instructions.rs"]
 mod instructions;
+#[path = "cores/legs.rs"]
+mod legs;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -258,6 +260,7 @@ impl Cores {
             Request::AssignmentAnswered { reservation, answer } => {
                 Ok(self.answer_assignment(*reservation, answer, sids))
             }
+            Request::Leg { task, by, wish } => self.change_leg(*task, *by, wish, sids),
             Request::Call { task, input } => {
                 if let Input::CommandDone { number, .. } = input {
                     self.errands_done.push((*task, *number));
@@ -326,7 +329,8 @@ impl Cores {
     /// Counts a call among those that wait for their workflow's workers, or no more; to be asked whenever the task or the
     /// call has changed.
     fn note_in_voice_queue(&mut self, task: TaskSid) {
-        let holds_caller = self.calls.task(task).is_some_and(VoiceTask::holds_caller);
+        let waits = |record: &VoiceTask| record.holds_caller() && !record.outbound;
+        let holds_caller = self.calls.task(task).is_some_and(waits);
         let row = self.workspace.task(task).filter(|row| {
             let unanswered = matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved);
             holds_caller && unanswered && row.transfer.is_none()
@@ -429,6 +433,13 @@ impl Cores {
                 | EventKind::ReservationCanceled
                 | EventKind::ReservationRescinded => {
                     event.about.reservation.map(|reservation| Input::ReservationEnded { reservation })
+                }
+                EventKind::TaskTransferInitiated => event.about.reservation.map(|reservation| Input::TransferBegan {
+                    reservation,
+                    cold: event.data.get("transfer_mode").is_some_and(|mode| mode.eq_ignore_ascii_case("COLD")),
+                }),
+                EventKind::TaskTransferCompleted | EventKind::TaskTransferFailed | EventKind::TaskTransferCanceled => {
+                    Some(Input::TransferOver)
                 }
                 EventKind::TaskCanceled => Some(Input::TaskEnded { canceled: true }),
                 EventKind::TaskCompleted | EventKind::TaskSystemDeleted => Some(Input::TaskEnded { canceled: false }),
@@ -546,7 +557,7 @@ impl Cores {
         Some(VoiceTaskRow {
             task,
             workspace: self.sid,
-            call: Some(record.call.0.clone()),
+            call: Some(record.call.0.clone()).filter(|call| !call.is_empty()),
             closed: record.state == VoiceState::Closed,
             conference: record.conference.clone(),
             state: VoiceRecord::Shared(Arc::clone(record)),
@@ -578,6 +589,7 @@ fn was_asked(asked: Option<&Command>, task: TaskSid, input: &Input) -> bool {
         (Some(Command::FailConnecting { reservation, .. }), Input::ReservationEnded { reservation: ended }) => {
             reservation == ended
         }
+        (Some(Command::EndCaller { .. }), Input::TransferOver) => false,
         (Some(Command::EndCaller { task: ended, .. }), _) => *ended == task,
         _ => false,
     }

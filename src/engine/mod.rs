@@ -40,7 +40,9 @@ use witness::Witnesses;
 
 pub use cores::Assignment;
 pub use limits::Limits;
-pub use request::{AssignmentAnswer, Complaint, Consequence, Error, Request, ReservationInstruction};
+pub use request::{
+    AssignmentAnswer, Complaint, Consequence, Error, LegWish, Request, ReservationInstruction, Supervision,
+};
 pub use witness::Witness;
 
 /// Requests that may wait for one workspace.

@@ -1,8 +1,8 @@
 //! What the outer layers ask of a workspace, and the errors they can get.
 
-use crate::calls::{CallSid, ConferenceOptions, Input, Park};
+use crate::calls::{CallSid, ConferenceOptions, Input, LegUpdate, Park, SuperviseMode};
 use crate::routing::command::{ReservationChange, ReservationParent};
-use crate::routing::{Command, Refusal, ReservationSid, TaskSid, WorkflowSid};
+use crate::routing::{Command, Refusal, ReservationSid, TaskSid, WorkerSid, WorkflowSid};
 
 /// One request to a workspace: carried out as a whole, answered after it is on disk.
 #[derive(Debug, Clone)]
@@ -55,6 +55,15 @@ pub enum Request {
         /// Parameters of the room.
         options: ConferenceOptions,
     },
+    /// A wish about a leg in the room of a task.
+    Leg {
+        /// The task.
+        task: TaskSid,
+        /// The worker who wishes it, who has to be in that conversation; `None` for an application or an administrator.
+        by: Option<WorkerSid>,
+        /// What is to be done.
+        wish: LegWish,
+    },
     /// A fact about the calls of a voice task.
     Call {
         /// The task.
@@ -64,6 +73,47 @@ pub enum Request {
     },
 }
 
+/// Something that is to be done to a leg in a room (`spec/voice.md` 3.12).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LegWish {
+    /// The customer's leg is to be changed.
+    Customer(LegUpdate),
+    /// The leg of a reservation that the worker has accepted is to be changed.
+    Own(ReservationSid, LegUpdate),
+    /// Another worker's leg, or one's own, is to be changed.
+    Worker(WorkerSid, LegUpdate),
+    /// Another worker is to be taken out of the room.
+    Kick(WorkerSid),
+    /// The leg with this label, of a supervisor or a third party, is to be changed.
+    Labeled(String, LegUpdate),
+    /// The leg with this label is to be taken out of the room.
+    KickLabeled(String),
+    /// A third party is to be dialled into the room.
+    Add {
+        /// Its label in the room.
+        label: String,
+        /// Whom to dial.
+        to: String,
+        /// Caller ID; our own number when absent.
+        from: Option<String>,
+        /// Options of the leg.
+        options: Box<ConferenceOptions>,
+    },
+    /// The room is to end for all.
+    EndConversation,
+}
+
+/// A supervisor takes part in a call (`spec/voice.md` 3.10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supervision {
+    /// Who.
+    pub supervisor: WorkerSid,
+    /// How.
+    pub mode: SuperviseMode,
+    /// Options of the supervisor's leg.
+    pub options: ConferenceOptions,
+}
+
 /// What is to be done with a reservation, whoever says so (`spec/voice.md` 3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReservationInstruction {
@@ -71,6 +121,8 @@ pub enum ReservationInstruction {
     Change(ReservationChange),
     /// The worker is dialled into a room with the caller.
     Conference(Box<ConferenceOptions>),
+    /// A supervisor joins the conversation.
+    Supervise(Box<Supervision>),
 }
 
 /// What follows from an assignment callback.

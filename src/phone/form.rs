@@ -2,7 +2,8 @@
 //!
 //! Must not send anything. Start with [`participant`].
 
-use crate::calls::{PhoneCommand, Role};
+use super::transport::segment;
+use crate::calls::{HeardBy, LegUpdate, PhoneCommand};
 use crate::routing::TaskSid;
 
 /// Events of a leg that we ask for.
@@ -31,12 +32,12 @@ pub(super) fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// The form of `POST Conferences/{room}/Participants`; empty for every other command.
 pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneCommand) -> Vec<(String, String)> {
-    let PhoneCommand::AddParticipant { label, reservation, to, from, options, .. } = command else {
+    let PhoneCommand::AddParticipant { label, role, coach, to, from, options, .. } = command else {
         return Vec::new();
     };
     let to = dialable(to);
     let timeout = options.timeout_secs.clamp(*RING_TIMEOUT_SECS.start(), *RING_TIMEOUT_SECS.end()).to_string();
-    let call_callback = format!("{public_url}/voice/cb/call/{task}/{reservation}/{}", Role::Worker.as_str());
+    let call_callback = format!("{public_url}/voice/cb/call/{task}/{}/{}", segment(label), role.as_str());
     let room_callback = format!("{public_url}/voice/cb/room/{task}");
     let mut form = pairs(&[
         ("From", from),
@@ -56,6 +57,7 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
     form.extend(CALL_EVENTS.iter().map(|event| ("StatusCallbackEvent".to_owned(), (*event).to_owned())));
     form.extend(ROOM_EVENTS.iter().map(|event| ("ConferenceStatusCallbackEvent".to_owned(), (*event).to_owned())));
     let max_participants = options.max_participants.map(|count| count.to_string());
+    let yes = flag(true).to_owned();
     let is_sip = to.starts_with("sip:") || to.starts_with("sips:");
     let optional = [
         ("WaitUrl", options.wait_url.as_ref()),
@@ -69,8 +71,40 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
         ("SipAuthUsername", options.sip_auth_username.as_ref().filter(|_| is_sip)),
         ("SipAuthPassword", options.sip_auth_password.as_ref().filter(|_| is_sip)),
         ("JitterBufferSize", options.jitter_buffer_size.as_ref()),
+        ("CallSidToCoach", coach.as_ref().map(|call| &call.0)),
+        ("Coaching", coach.as_ref().map(|_| &yes)),
     ];
     form.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
+    form
+}
+
+/// The form of `POST Conferences/{room}/Participants/{leg}`: a leg on hold hears our hold document unless another is given.
+pub(super) fn update(public_url: &str, task: TaskSid, update: &LegUpdate) -> Vec<(String, String)> {
+    let mut form = Vec::new();
+    let mut set = |name: &str, value: &str| form.push((name.to_owned(), value.to_owned()));
+    if let Some(hold) = update.hold {
+        set("Hold", flag(hold));
+        if hold {
+            let ours = format!("{public_url}/voice/hold/{task}");
+            set("HoldUrl", update.hold_url.as_deref().unwrap_or(&ours));
+            // The phone system's own default would be GET, which applications that take forms do not answer.
+            set("HoldMethod", update.hold_method.as_deref().unwrap_or("POST"));
+        }
+    }
+    let flags = [
+        ("Muted", update.muted),
+        ("EndConferenceOnExit", update.end_conference_on_exit),
+        ("BeepOnExit", update.beep_on_exit),
+        ("Coaching", update.heard_by.as_ref().map(|heard_by| *heard_by != HeardBy::Everybody)),
+    ];
+    for (name, value) in flags {
+        if let Some(value) = value {
+            set(name, flag(value));
+        }
+    }
+    if let Some(HeardBy::Only(call)) = &update.heard_by {
+        set("CallSidToCoach", &call.0);
+    }
     form
 }
 

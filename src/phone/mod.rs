@@ -151,6 +151,10 @@ impl PhoneSystem {
             }
             PhoneCommand::Kick { room, leg } => self.kick(room, leg, last_error).await,
             PhoneCommand::EndRoom { room } => self.end_room(room, last_error).await,
+            PhoneCommand::UpdateParticipant { room, leg, update } => {
+                let pairs = form::update(&self.public_url, id.task, update);
+                self.update_participant(room, leg, &pairs, last_error).await
+            }
         };
         done.unwrap_or_else(outcome_of)
     }
@@ -249,6 +253,27 @@ impl PhoneSystem {
         Ok(outcome)
     }
 
+    /// Changes a leg; the same again changes nothing, so it may be repeated.
+    async fn update_participant(
+        &self,
+        room: &str,
+        leg: &str,
+        pairs: &[(String, String)],
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        let mut outcome = PhoneOutcome::Gone;
+        for conference in self.live_rooms(room, last_error).await? {
+            let (conference_segment, leg) = (transport::segment(&conference), transport::segment(leg));
+            let path = format!("Conferences/{conference_segment}/Participants/{leg}.json");
+            match self.transport.repeat(Method::POST, &path, pairs, last_error).await {
+                Ok(_) => outcome = PhoneOutcome::Done { call: None, conference: Some(conference), status: None },
+                Err(failure) if failure.is_gone() => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(outcome)
+    }
+
     async fn end_room(&self, room: &str, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
         let mut outcome = PhoneOutcome::Gone;
         for conference in self.live_rooms(room, last_error).await? {
@@ -304,6 +329,7 @@ fn name_of(command: &PhoneCommand) -> &'static str {
         PhoneCommand::HangUpLabel { .. } => "hang up label",
         PhoneCommand::Kick { .. } => "kick",
         PhoneCommand::EndRoom { .. } => "end room",
+        PhoneCommand::UpdateParticipant { .. } => "update participant",
     }
 }
 

@@ -195,7 +195,8 @@ fn add(options: ConferenceOptions) -> PhoneCommand {
     PhoneCommand::AddParticipant {
         room: ROOM.to_owned(),
         label: LABEL.to_owned(),
-        reservation: LABEL.parse::<ReservationSid>().unwrap(),
+        role: crate::calls::Role::Worker,
+        coach: None,
         to: "anna".to_owned(),
         from: "+15550001".to_owned(),
         options,

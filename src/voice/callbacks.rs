@@ -19,10 +19,10 @@ use crate::routing::TaskSid;
 /// Added to a SIP status code to make an error code (V4).
 const SIP_CODE_BASE: i32 = 31_000;
 
-/// `/voice/cb/call/{WT}/{WR}/{role}`: a leg that we placed.
+/// `/voice/cb/call/{WT}/{label}/{role}`: a leg that we placed; a worker's label is the reservation.
 pub(super) async fn leg(
     Shared(state): Shared<Arc<State>>,
-    Path((task, reservation, role)): Path<(String, String, String)>,
+    Path((task, label, role)): Path<(String, String, String)>,
     request: Request,
 ) -> Response {
     let webhook = match request::read(&state, request).await {
@@ -35,7 +35,8 @@ pub(super) async fn leg(
     };
     let input = Input::LegChanged {
         role,
-        reservation: reservation.parse().ok(),
+        reservation: label.parse().ok(),
+        label: Some(label),
         call,
         status,
         sequence: webhook.number("SequenceNumber"),

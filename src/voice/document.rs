@@ -43,6 +43,8 @@ pub(super) enum Document<'a> {
     WorkerUnavailable,
     /// `empty.xml`: nothing to do.
     Empty,
+    /// `hold.xml`: what somebody on hold hears; it begins again by itself.
+    Hold,
 }
 
 /// A leg's place in a room.
@@ -56,7 +58,7 @@ pub(super) struct Room<'a> {
 }
 
 /// File names of all templates.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 14] = [
     "park.xml",
     "wait.xml",
     "join_customer.xml",
@@ -70,6 +72,7 @@ pub(super) const NAMES: [&str; 13] = [
     "silence.xml",
     "redirect.xml",
     "play_once.xml",
+    "hold.xml",
 ];
 
 impl Document<'_> {
@@ -89,6 +92,7 @@ impl Document<'_> {
             Self::Silence => NAMES[10],
             Self::Redirect { .. } => NAMES[11],
             Self::PlayOnce { .. } => NAMES[12],
+            Self::Hold => NAMES[13],
         }
     }
 
@@ -123,7 +127,9 @@ impl Document<'_> {
             Self::Play { url } | Self::PlayOnce { url } | Self::Busy { url } | Self::Redirect { url } => {
                 context! { url => *url }
             }
-            Self::Unavailable | Self::Error | Self::WorkerUnavailable | Self::Empty | Self::Silence => context! {},
+            Self::Unavailable | Self::Error | Self::WorkerUnavailable | Self::Empty | Self::Silence | Self::Hold => {
+                context! {}
+            }
         }
     }
 
@@ -144,6 +150,7 @@ impl Document<'_> {
             Document::Silence,
             Document::Redirect { url: text },
             Document::PlayOnce { url: text },
+            Document::Hold,
         ]
     }
 }

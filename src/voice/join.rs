@@ -30,6 +30,14 @@ pub(super) async fn park(Shared(state): Shared<Arc<State>>, Path(task): Path<Str
     redirected(&state, &task, request, None).await
 }
 
+/// `/voice/hold/{WT}`: what a leg on hold hears.
+pub(super) async fn hold(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    match request::read(&state, request).await {
+        Ok(_) => state.answer(&Document::Hold),
+        Err(refused) => refused,
+    }
+}
+
 async fn redirected(state: &State, task: &str, request: Request, next: Option<NextDocument>) -> Response {
     let webhook = match request::read(state, request).await {
         Ok(webhook) => webhook,

@@ -95,8 +95,9 @@ routes! {
     "/voice/tasks/{task}/join/{role}" => join::join,
     "/voice/tasks/{task}/room-left/{role}" => room_left::answer,
     "/voice/reservations/{reservation}" => reservations::answer,
+    "/voice/hold/{task}" => join::hold,
     "/voice/cb/call/inbound" => callbacks::inbound_call,
-    "/voice/cb/call/{task}/{reservation}/{role}" => callbacks::leg,
+    "/voice/cb/call/{task}/{label}/{role}" => callbacks::leg,
     "/voice/cb/room/{task}" => callbacks::room,
 }
 

@@ -28,6 +28,7 @@ const BUILT_IN: [(&str, &str); NAMES.len()] = [
     ("empty.xml", include_str!("../../twiml-templates/empty.xml")),
     ("silence.xml", include_str!("../../twiml-templates/silence.xml")),
     ("play_once.xml", include_str!("../../twiml-templates/play_once.xml")),
+    ("hold.xml", include_str!("../../twiml-templates/hold.xml")),
 ];
 /// Values that would break out of a careless placeholder.
 const HOSTILE: &str = "a b=c\"d'e></Response><Dial>&amp;<!--]]>\u{0}";

@@ -4,10 +4,13 @@ use serde_json::Value;
 
 use super::Asked;
 use crate::api::error::ApiError;
+use crate::api::instruction::METHODS;
 use crate::api::reservations;
+use crate::calls::LegUpdate;
+use crate::engine::{LegWish, Request};
 use crate::notify::shapes;
 use crate::routing::command::ReservationParent;
-use crate::routing::{ReservationSid, ReservationStatus, TaskSid, WorkerSid};
+use crate::routing::{ReservationSid, TaskSid, WorkerSid};
 
 impl Asked {
     /// In full, with the task.
@@ -33,31 +36,47 @@ impl Asked {
         .await
     }
 
-    /// Hold, mute, kick: whoever is named must be in the same conference as the worker; the legs themselves cannot be
-    /// reached yet.
+    /// Hold, mute, kick: whoever is named must be in the same conference as the worker. The answer is the task's, or the
+    /// reservation's where that was named.
     pub(super) async fn participant(&self, worker: WorkerSid, operation: &str) -> Result<Value, ApiError> {
-        let task: Option<TaskSid> = self.parameters.sid("TaskSid")?;
-        let reservation: Option<ReservationSid> = self.parameters.sid("ReservationSid")?;
-        let target: Option<WorkerSid> = self.parameters.sid("TargetWorkerSid")?;
-        let named = match operation {
-            "WorkerParticipant" => reservation.map(|_| ()).ok_or_else(|| ApiError::missing("ReservationSid")),
-            "CustomerParticipant" => task.map(|_| ()).ok_or_else(|| ApiError::missing("TaskSid")),
-            _ => task.and(target).map(|_| ()).ok_or_else(|| ApiError::missing("TargetWorkerSid")),
+        let form = &self.parameters;
+        let changes = LegUpdate {
+            hold: form.boolean("Hold")?,
+            hold_url: form.url("HoldUrl")?.filter(|url| !url.is_empty()),
+            hold_method: form.word("HoldMethod", &METHODS)?.map(ToOwned::to_owned),
+            muted: form.boolean("Mute")?.or(form.boolean("Muted")?),
+            end_conference_on_exit: form.boolean("EndConferenceOnExit")?,
+            beep_on_exit: form.boolean("BeepOnExit")?,
+            heard_by: None,
         };
-        named?;
-        let together = self.see(move |workspace, _| {
-            let task = task.or_else(|| workspace.reservation(reservation?).map(|row| row.task));
-            let accepted = |worker: WorkerSid| {
-                let mut rows = task.into_iter().flat_map(|task| workspace.reservations_of_task(task));
-                rows.any(|row| row.worker == worker && row.status == ReservationStatus::Accepted)
-            };
-            Some(Value::Bool(accepted(worker) && target.is_none_or(accepted)))
-        });
-        if together.await? != Value::Bool(true) {
-            return Err(ApiError::invalid(format!(
-                "{operation}: both workers need an accepted reservation of the task, in its conference"
-            )));
-        }
-        Err(ApiError::unsupported(operation))
+        let target = || form.sid("TargetWorkerSid")?.ok_or_else(|| ApiError::missing("TargetWorkerSid"));
+        let mut own = None;
+        let wish = match operation {
+            "WorkerParticipant" => {
+                let reservation = form.sid("ReservationSid")?.ok_or_else(|| ApiError::missing("ReservationSid"))?;
+                own = Some(reservation);
+                LegWish::Own(reservation, changes)
+            }
+            "CustomerParticipant" => LegWish::Customer(changes),
+            "HoldWorkerParticipant" => LegWish::Worker(target()?, changes),
+            _ => LegWish::Kick(target()?),
+        };
+        let Some(reservation) = own else {
+            let task: TaskSid = form.sid("TaskSid")?.ok_or_else(|| ApiError::missing("TaskSid"))?;
+            self.scope.send(Request::Leg { task, by: Some(worker), wish }).await?;
+            return self.task(task).await;
+        };
+        let task = self
+            .see(move |workspace, _| {
+                let row = workspace.reservation(reservation).filter(|row| row.worker == worker)?;
+                Some(Value::from(row.task.to_string()))
+            })
+            .await?;
+        let task = task.as_str().and_then(|task| task.parse().ok()).ok_or_else(|| self.scope.not_found())?;
+        self.scope.send(Request::Leg { task, by: Some(worker), wish }).await?;
+        self.see(move |workspace, _| {
+            workspace.reservation(reservation).map(|row| shapes::reservation_answer(workspace, row))
+        })
+        .await
     }
 }

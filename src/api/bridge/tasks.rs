@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::{Asked, rights};
 use crate::api::error::ApiError;
-use crate::api::form::invalid;
+use crate::api::reservations;
 use crate::api::scope::channel_name;
 use crate::api::tasks::{self, routing_target_error};
 use crate::notify::shapes;
-use crate::routing::command::NewTask;
+use crate::routing::command::{NewTask, ReservationParent};
 use crate::routing::{Command, Reply, ReservationSid, RoutingTarget, TaskSid, WorkflowSid};
 
 impl Asked {
@@ -56,15 +56,13 @@ impl Asked {
         self.task(task).await
     }
 
-    /// A supervisor joins a call: there are no legs for that yet, so it is refused after the routing state was checked.
+    /// A supervisor joins a call, or changes the way of taking part in it.
     pub(super) async fn supervise(&self, task: TaskSid, reservation: ReservationSid) -> Result<Value, ApiError> {
-        let held = self.see(move |workspace, _| {
+        reservations::change(&self.scope, ReservationParent::Task(task), reservation, &self.parameters).await?;
+        self.see(move |workspace, _| {
             let row = workspace.reservation(reservation).filter(|row| row.task == task)?;
-            Some(Value::Bool(row.status.is_active()))
-        });
-        if held.await? != Value::Bool(true) {
-            return Err(invalid("Instruction", "supervise", "possible while the reservation is not accepted"));
-        }
-        Err(ApiError::unsupported("Instruction supervise"))
+            Some(shapes::reservation_answer(workspace, row))
+        })
+        .await
     }
 }

@@ -30,6 +30,11 @@ const CONFERENCE: Codes =
 const DEQUEUE: Codes =
     Codes { name: "Dequeue", not_pending: 40_135, caller_gone: 40_135, no_call: 40_140, no_to: 40_131 };
 
+/// Code of the alert log: the task that is handed on has no room.
+const NO_CONFERENCE: u32 = 40_149;
+/// Code of the alert log: not with a task that is handed on.
+const NOT_FOR_TRANSFERS: u32 = 40_151;
+
 impl Cores {
     /// Carries out an instruction as a whole or not at all.
     pub(super) fn instruct(
@@ -56,10 +61,15 @@ impl Cores {
                 }
                 self.connect(parent, reservation, None, options, sids)
             }
+            ReservationInstruction::Supervise(supervision) => self.supervise(parent, reservation, supervision, sids),
         }
     }
 
-    fn addressed(&self, parent: ReservationParent, reservation: ReservationSid) -> Result<&Reservation, Refusal> {
+    pub(super) fn addressed(
+        &self,
+        parent: ReservationParent,
+        reservation: ReservationSid,
+    ) -> Result<&Reservation, Refusal> {
         let row = self.workspace.reservation(reservation).ok_or(Refusal::NotFound)?;
         let fits = match parent {
             ReservationParent::Task(parent) => row.task == parent,
@@ -86,7 +96,15 @@ impl Cores {
             self.alert(codes.not_pending, not_pending.to_string(), refs);
             return Err(not_pending);
         }
+        let handed_on = row.transfer.is_some();
+        if handed_on && options.dequeue {
+            let reason = "a transferred task can be accepted, rejected, or connected by Conference".to_owned();
+            self.alert(NOT_FOR_TRANSFERS, reason.clone(), refs);
+            return Err(Refusal::Invalid { parameter: "Instruction", reason });
+        }
+        let outbound = self.outbound(task);
         match self.calls.can_instruct(task, reservation) {
+            Instructable::NoCall if outbound.is_some() && !options.dequeue && call.is_none() => {}
             Instructable::Yes => {}
             // The same instruction again, by a double click or a client's retry (V29); or the same leg's webhook.
             Instructable::AlreadyConnecting if self.is_same_leg(task, reservation, call) => {
@@ -100,8 +118,17 @@ impl Cores {
                 self.alert(codes.caller_gone, "the caller is gone".to_owned(), refs);
                 return Err(not_pending);
             }
+            Instructable::NoCall if handed_on => {
+                let reason = "the transferred task has no conference".to_owned();
+                self.alert(NO_CONFERENCE, reason.clone(), refs);
+                return Err(Refusal::Invalid { parameter: "Instruction", reason });
+            }
             Instructable::NoCall => {
-                let reason = "the task has no call_sid".to_owned();
+                let reason = if options.dequeue {
+                    "the task has no call_sid".to_owned()
+                } else {
+                    "the task has neither call_sid nor outbound_to".to_owned()
+                };
                 self.alert(codes.no_call, reason.clone(), refs);
                 return Err(Refusal::Invalid { parameter: "Instruction", reason });
             }
@@ -117,8 +144,19 @@ impl Cores {
             None => Input::Instruct { reservation, worker, contact_uri, options },
             Some(call) => Input::WorkerCalled { reservation, worker, call: call.clone(), options },
         };
-        self.run(VecDeque::from([(task, input)]), sids);
+        let mut inputs = VecDeque::from([(task, input)]);
+        if let Some(outbound) = outbound.filter(|_| self.calls.task(task).is_none()) {
+            inputs.push_front((task, outbound));
+        }
+        self.run(inputs, sids);
         Ok(Reply::Task(task))
+    }
+
+    /// What begins the calls of a task whose attributes name somebody to dial (`spec/voice.md` 3.6: Outbound tasks).
+    fn outbound(&self, task: TaskSid) -> Option<Input> {
+        let row = self.workspace.task(task)?;
+        let to = text_of(&row.attributes, "outbound_to")?;
+        Some(Input::Outbound { from: text_of(&row.attributes, "from").unwrap_or_default(), to })
     }
 
     /// Whether a repeated instruction means the leg that is being connected: any repetition of the REST instruction
@@ -129,8 +167,13 @@ impl Cores {
         leg.is_some_and(|leg| leg.call.as_ref() == Some(call))
     }
 
-    fn contact_uri(&self, worker: WorkerSid) -> Option<String> {
-        let attributes: Value = serde_json::from_str(&self.workspace.worker(worker)?.attributes).ok()?;
-        attributes.get("contact_uri")?.as_str().filter(|uri| !uri.trim().is_empty()).map(str::to_owned)
+    pub(super) fn contact_uri(&self, worker: WorkerSid) -> Option<String> {
+        text_of(&self.workspace.worker(worker)?.attributes, "contact_uri")
     }
+}
+
+/// A text in attributes that says something.
+pub(super) fn text_of(attributes: &str, key: &str) -> Option<String> {
+    let attributes: Value = serde_json::from_str(attributes).ok()?;
+    attributes.get(key)?.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }

@@ -1,0 +1,160 @@
+//! What agents and supervisors do to the legs in a room: hold, mute, kick, taking part, handing the task on
+//! (`spec/voice.md` 3.10 and 3.12).
+//!
+//! A wish about a leg that is not in the room has no effect; who may wish what is decided elsewhere. Who leaves by it is
+//! noticed like any other departure. Start with `update_leg` and `begin_transfer`.
+
+use super::interface::{
+    CallSid, ConferenceOptions, HeardBy, LegTarget, LegUpdate, Output, PhoneCommand, PhoneOutcome, Role, SuperviseMode,
+};
+use super::machine::Machine;
+use super::policy::{ALERT_PHONE_SYSTEM, MOST_LEGS};
+use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Handing, Leg, LegState, VoiceState, VoiceTask};
+use crate::routing::ReservationSid;
+
+impl VoiceTask {
+    /// The leg that is meant, if it is in the room now.
+    #[must_use]
+    pub fn leg_in_room(&self, target: &LegTarget) -> Option<&Leg> {
+        self.index_in_room(target).and_then(|index| self.legs.get(index))
+    }
+
+    fn index_in_room(&self, target: &LegTarget) -> Option<usize> {
+        self.legs.iter().position(|leg| {
+            let meant = match target {
+                LegTarget::Customer => leg.label == CUSTOMER_LABEL,
+                LegTarget::Worker(reservation) => leg.reservation == Some(*reservation),
+                LegTarget::Label(label) => leg.label == *label && leg.reservation.is_none(),
+            };
+            meant && leg.state == LegState::InRoom && leg.abort.is_none()
+        })
+    }
+
+    /// The leg with this label that was asked for and has not ended.
+    #[must_use]
+    pub fn live_leg(&self, label: &str) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.label == label && leg.is_live() && leg.abort.is_none())
+    }
+}
+
+impl SuperviseMode {
+    /// What makes a leg that is in the room take part in this way; `worker` is the leg that a whisper is for.
+    #[must_use]
+    pub fn update(self, worker: Option<CallSid>) -> LegUpdate {
+        let heard_by = match (self, worker) {
+            (Self::Whisper, Some(worker)) => HeardBy::Only(worker),
+            _ => HeardBy::Everybody,
+        };
+        LegUpdate { muted: Some(self == Self::Monitor), heard_by: Some(heard_by), ..LegUpdate::default() }
+    }
+}
+
+impl Machine<'_> {
+    pub(super) fn update_leg(&mut self, target: &LegTarget, update: &LegUpdate) {
+        let Some(index) = self.task.index_in_room(target) else { return };
+        self.send_update(index, update.clone());
+    }
+
+    fn send_update(&mut self, index: usize, update: LegUpdate) {
+        let room = self.room_handle();
+        let leg = self.task.legs[index].label.clone();
+        let errand = Errand::UpdateLeg(leg.clone(), update.clone());
+        if self.is_outstanding(&errand) {
+            return;
+        }
+        self.phone(errand, PhoneCommand::UpdateParticipant { room, leg, update });
+    }
+
+    /// The phone system has changed a leg, or has not.
+    pub(super) fn leg_updated(&mut self, label: &str, update: &LegUpdate, outcome: &PhoneOutcome, complaint: &str) {
+        let Some(index) = self.leg_index(label) else { return };
+        match outcome {
+            PhoneOutcome::Done { .. } => {
+                let leg = &mut self.task.legs[index];
+                leg.held = update.hold.unwrap_or(leg.held);
+                leg.muted = update.muted.unwrap_or(leg.muted);
+                leg.ends_room = update.end_conference_on_exit.unwrap_or(leg.ends_room);
+            }
+            PhoneOutcome::Gone => {}
+            PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
+                let reservation = self.task.legs[index].reservation;
+                let message = format!("the leg {label} could not be changed: {complaint}");
+                self.outputs.push(Output::Alert { code: ALERT_PHONE_SYSTEM, message, reservation });
+            }
+        }
+        if label == CUSTOMER_LABEL && update.hold == Some(true) {
+            self.let_initiator_go();
+        }
+    }
+
+    pub(super) fn kick_leg(&mut self, target: &LegTarget) {
+        if let Some(index) = self.task.index_in_room(target).filter(|index| *index > 0) {
+            self.give_up_leg(index);
+        }
+    }
+
+    /// Dials somebody without a reservation into the room; nobody is dialled twice under one label.
+    pub(super) fn invite(
+        &mut self,
+        role: Role,
+        label: &str,
+        (to, from): (&str, &str),
+        options: &ConferenceOptions,
+        coach: Option<ReservationSid>,
+    ) {
+        if self.task.state != VoiceState::Bridged || self.task.live_leg(label).is_some() {
+            return;
+        }
+        self.task.legs.retain(|leg| leg.label != label);
+        if self.task.legs.len() >= MOST_LEGS {
+            return;
+        }
+        let coach = coach.and_then(|reservation| self.task.worker_leg(reservation)?.call.clone());
+        self.task.legs.push(Leg::requested(role, label.to_owned(), self.now));
+        let command = PhoneCommand::AddParticipant {
+            room: self.room_handle(),
+            label: label.to_owned(),
+            role,
+            coach,
+            to: to.to_owned(),
+            from: from.to_owned(),
+            options: options.clone(),
+            requested_at: self.now,
+        };
+        self.phone(Errand::AddParticipant(label.to_owned()), command);
+    }
+
+    /// The room ends for all, if there is a conversation in it.
+    pub(super) fn end_conversation(&mut self) {
+        if self.task.is_accepted() && self.task.state < VoiceState::Closed {
+            self.end_room();
+        }
+    }
+
+    /// The worker hands the task on: the customer is put on hold, and the worker may leave without ending the call. In a
+    /// cold transfer the worker leaves as soon as the customer is on hold.
+    pub(super) fn begin_transfer(&mut self, reservation: ReservationSid, cold: bool) {
+        let handing = Some(Handing { reservation, cold });
+        if self.task.handing == handing {
+            return;
+        }
+        self.task.handing = handing;
+        let initiator = self.task.index_in_room(&LegTarget::Worker(reservation));
+        if let Some(index) = initiator.filter(|index| self.task.legs[*index].ends_room) {
+            self.send_update(index, LegUpdate { end_conference_on_exit: Some(false), ..LegUpdate::default() });
+        }
+        match self.task.index_in_room(&LegTarget::Customer) {
+            Some(customer) => self.send_update(customer, LegUpdate { hold: Some(true), ..LegUpdate::default() }),
+            None => self.let_initiator_go(),
+        }
+    }
+
+    fn let_initiator_go(&mut self) {
+        let Some(Handing { reservation, cold: true }) = self.task.handing else { return };
+        if let Some(index) = self.worker_index(reservation)
+            && self.task.legs[index].abort.is_none()
+        {
+            self.task.legs[index].abort = self.task.legs[index].is_live().then_some(Abort::Wanted);
+        }
+    }
+}

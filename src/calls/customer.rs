@@ -1,0 +1,88 @@
+//! The customer of an outbound task, who is dialled once the worker is in the room (`spec/voice.md` 3.6).
+//!
+//! Before acceptance the customer's leg is a leg that we made, like a worker's; afterwards it is the customer's like that
+//! of a caller. Start with `dial_customer`.
+
+use super::interface::{CallSid, CallStatus, ConferenceOptions, PhoneCommand, Role};
+use super::machine::Machine;
+use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Leg, LegState, Phase};
+
+impl Machine<'_> {
+    /// Whether the customer's leg is one that we made and that nobody has talked on yet.
+    pub(super) fn is_dialing_out(&self) -> bool {
+        self.task.outbound && !self.task.is_accepted()
+    }
+
+    /// A new attempt begins: a customer who was dialled in an earlier one is not known any more.
+    pub(super) fn forget_customer(&mut self) {
+        if self.is_dialing_out() {
+            self.task.legs[0] = Leg::requested(Role::Customer, CUSTOMER_LABEL.to_owned(), self.now);
+            self.task.call = CallSid(String::new());
+        }
+    }
+
+    pub(super) fn dial_customer(&mut self) {
+        let given = self.task.options.clone().unwrap_or_default();
+        self.task.legs[0].ends_room = given.end_conference_on_customer_exit;
+        let beep = if given.beep_on_customer_entrance { "onEnter" } else { "false" };
+        let options = ConferenceOptions {
+            timeout_secs: given.timeout_secs,
+            beep: beep.to_owned(),
+            end_conference_on_exit: given.end_conference_on_customer_exit,
+            ..ConferenceOptions::default()
+        };
+        let ring_ms = i64::from(given.timeout_secs) * 1000 + self.policy.ring_margin_ms;
+        self.set_phase(Phase::DialingCustomer, Some(ring_ms));
+        let command = PhoneCommand::AddParticipant {
+            room: self.room_handle(),
+            label: CUSTOMER_LABEL.to_owned(),
+            role: Role::Customer,
+            coach: None,
+            to: self.task.to.clone(),
+            from: self.caller_id(given.from.as_deref()).unwrap_or_default(),
+            options,
+            requested_at: self.now,
+        };
+        self.phone(Errand::AddParticipant(CUSTOMER_LABEL.to_owned()), command);
+    }
+
+    /// The caller ID of a leg: what was asked for, else the number that belongs to us.
+    pub(super) fn caller_id(&self, wanted: Option<&str>) -> Option<String> {
+        let ours = if self.task.outbound { &self.task.from } else { &self.task.to };
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        wanted.and_then(given).or_else(|| given(ours))
+    }
+
+    /// The customer's leg has a SID now, wherever it was seen first.
+    pub(super) fn note_customer_call(&mut self, call: Option<&CallSid>) {
+        if self.task.outbound
+            && self.task.call.0.is_empty()
+            && let Some(call) = call
+        {
+            self.task.call = call.clone();
+            self.task.legs[0].call = Some(call.clone());
+        }
+    }
+
+    /// A status of the customer's leg before anybody has talked on it.
+    pub(super) fn customer_changed(&mut self, status: CallStatus, code: Option<i32>) {
+        if status.is_final() {
+            return self.end_leg(0, Some(status), code);
+        }
+        let leg = &mut self.task.legs[0];
+        leg.state = leg.state.max(match status {
+            CallStatus::Ringing => LegState::Ringing,
+            CallStatus::InProgress => LegState::Answered,
+            _ => LegState::Queued,
+        });
+    }
+
+    /// The customer's leg is not wanted any more.
+    pub(super) fn give_up_customer(&mut self) {
+        let asked = self.phase() == Some(Phase::DialingCustomer);
+        let leg = &mut self.task.legs[0];
+        if asked && leg.is_live() && leg.abort.is_none() {
+            leg.abort = Some(Abort::Wanted);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Wishes about the legs in a room: what agents, supervisors and applications do to a conversation.
+//!
+//! Checks that whoever wishes something takes part in the conversation and that the leg is in it; the calls core carries
+//! it out. Start with [`Cores::change_leg`] and [`Cores::supervise`].
+
+use std::collections::VecDeque;
+
+use crate::calls::{HeardBy, Input, LegTarget, LegUpdate, Role};
+use crate::routing::command::ReservationParent;
+use crate::routing::{Refusal, Reply, ReservationSid, ReservationStatus, SidSource, TaskSid, WorkerSid};
+
+use super::super::request::{LegWish, Supervision};
+use super::instructions::text_of;
+use super::{Cores, row_refs};
+
+/// Codes of the alert log for supervision (`spec/voice.md` 3.10).
+const SUPERVISE_STATE: u32 = 40_146;
+const SUPERVISE_TO: u32 = 40_147;
+const SUPERVISE_FROM: u32 = 40_148;
+
+fn not_possible(reason: &str) -> Refusal {
+    Refusal::Invalid { parameter: "Participant", reason: reason.to_owned() }
+}
+
+impl Cores {
+    /// Does something to a leg in a task's room, or says why it cannot be done; nothing changes then.
+    pub(super) fn change_leg(
+        &mut self,
+        task: TaskSid,
+        by: Option<WorkerSid>,
+        wish: &LegWish,
+        sids: &mut dyn SidSource,
+    ) -> Result<Reply, Refusal> {
+        self.workspace.task(task).ok_or(Refusal::NotFound)?;
+        if let Some(worker) = by {
+            self.accepted(task, worker)?;
+        }
+        let record = self.calls.task(task).ok_or_else(|| not_possible("the task has no conference"))?;
+        let in_room = |target: &LegTarget| match record.leg_in_room(target) {
+            Some(_) => Ok(()),
+            None => Err(not_possible("the leg is not in the task's conference")),
+        };
+        let update = |target: LegTarget, update: &LegUpdate| {
+            in_room(&target).map(|()| Input::UpdateLeg { target, update: update.clone() })
+        };
+        let input = match wish {
+            LegWish::Customer(changes) => update(LegTarget::Customer, changes)?,
+            LegWish::Own(reservation, changes) => update(LegTarget::Worker(*reservation), changes)?,
+            LegWish::Worker(worker, changes) => update(LegTarget::Worker(self.accepted(task, *worker)?), changes)?,
+            LegWish::Kick(worker) => {
+                let target = LegTarget::Worker(self.accepted(task, *worker)?);
+                in_room(&target)?;
+                Input::KickLeg { target }
+            }
+            LegWish::Labeled(label, changes) => update(LegTarget::Label(label.clone()), changes)?,
+            LegWish::KickLabeled(label) => {
+                let target = LegTarget::Label(label.clone());
+                in_room(&target)?;
+                Input::KickLeg { target }
+            }
+            LegWish::Add { label, to, from, options } => {
+                in_room(&LegTarget::Customer)?;
+                if record.live_leg(label).is_some() {
+                    return Err(not_possible("the label is taken in the task's conference"));
+                }
+                let ours = if record.outbound { &record.from } else { &record.to };
+                Input::Invite {
+                    role: Role::External,
+                    label: label.clone(),
+                    to: to.clone(),
+                    from: from.clone().unwrap_or_else(|| ours.clone()),
+                    options: options.clone(),
+                    coach: None,
+                }
+            }
+            LegWish::EndConversation => {
+                in_room(&LegTarget::Customer)?;
+                Input::EndConversation
+            }
+        };
+        self.run(VecDeque::from([(task, input)]), sids);
+        Ok(Reply::Task(task))
+    }
+
+    /// The reservation by which a worker takes part in a task's conversation.
+    fn accepted(&self, task: TaskSid, worker: WorkerSid) -> Result<ReservationSid, Refusal> {
+        let mut rows = self.workspace.open_reservations_of_task(task);
+        rows.find(|row| row.worker == worker && row.status == ReservationStatus::Accepted)
+            .map(|row| row.sid)
+            .ok_or_else(|| not_possible("the worker has no accepted reservation of the task, in its conference"))
+    }
+
+    /// A supervisor listens to a conversation, whispers to its worker, or takes part; the same again changes the way.
+    pub(super) fn supervise(
+        &mut self,
+        parent: ReservationParent,
+        reservation: ReservationSid,
+        supervision: &Supervision,
+        sids: &mut dyn SidSource,
+    ) -> Result<Reply, Refusal> {
+        if matches!(parent, ReservationParent::Worker(_)) {
+            let reason = "supervise is possible on the task's reservation only".to_owned();
+            return Err(Refusal::Invalid { parameter: "Instruction", reason });
+        }
+        let row = self.addressed(parent, reservation)?;
+        let (task, refs) = (row.task, row_refs(row));
+        let held = matches!(row.status, ReservationStatus::Accepted | ReservationStatus::Wrapping);
+        let refuse = |cores: &mut Self, code: u32, parameter: &'static str, reason: &str| {
+            cores.alert(code, format!("supervise: {reason}"), refs);
+            Err(Refusal::Invalid { parameter, reason: reason.to_owned() })
+        };
+        let talks = |label: LegTarget| self.calls.task(task).and_then(|record| record.leg_in_room(&label)).cloned();
+        let worker_leg = talks(LegTarget::Worker(reservation));
+        let customer_leg = talks(LegTarget::Customer);
+        if !held || (worker_leg.is_none() && customer_leg.is_none()) {
+            return refuse(self, SUPERVISE_STATE, "Instruction", "the reservation is not accepted");
+        }
+        if self.workspace.worker(supervision.supervisor).is_none() {
+            let value = supervision.supervisor.to_string();
+            return Err(Refusal::UnknownReference { parameter: "Supervisor", value });
+        }
+        let to = supervision.options.to.clone().or_else(|| self.contact_uri(supervision.supervisor));
+        let Some(to) = to else {
+            return refuse(self, SUPERVISE_TO, "Supervisor", "the supervisor has no contact_uri");
+        };
+        let attributes = self.workspace.task(task).map(|row| row.attributes.clone()).unwrap_or_default();
+        let Some(from) = supervision.options.from.clone().or_else(|| text_of(&attributes, "from")) else {
+            return refuse(self, SUPERVISE_FROM, "Instruction", "the task has no attribute from");
+        };
+        let label = format!("supervisor-{}", supervision.supervisor);
+        let update = supervision.mode.update(worker_leg.and_then(|leg| leg.call));
+        let joined = talks_to(&self.calls, task, &label);
+        let input = if joined {
+            Input::UpdateLeg { target: LegTarget::Label(label), update }
+        } else {
+            let whispers = matches!(update.heard_by, Some(HeardBy::Only(_)));
+            let mut options = supervision.options.clone();
+            options.muted = update.muted.unwrap_or(options.muted);
+            "false".clone_into(&mut options.beep);
+            options.start_conference_on_enter = false;
+            options.end_conference_on_exit = false;
+            Input::Invite {
+                role: Role::Supervisor,
+                label,
+                to,
+                from,
+                options: Box::new(options),
+                coach: whispers.then_some(reservation),
+            }
+        };
+        self.run(VecDeque::from([(task, input)]), sids);
+        Ok(Reply::Task(task))
+    }
+}
+
+fn talks_to(calls: &crate::calls::Calls, task: TaskSid, label: &str) -> bool {
+    let target = LegTarget::Label(label.to_owned());
+    calls.task(task).is_some_and(|record| record.leg_in_room(&target).is_some())
+}
