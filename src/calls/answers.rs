@@ -63,7 +63,9 @@ impl Machine<'_> {
             let over = status.filter(|status| status.is_final() && leg.call == *call);
             let joined = leg.joined.is_some();
             match conference {
-                Some(sid) if current && !joined && !self.task.is_accepted() => self.task.conference = Some(sid.clone()),
+                Some(sid) if current && !dials_customer && !joined && !self.task.is_accepted() => {
+                    self.task.conference = Some(sid.clone());
+                }
                 Some(sid) if !current && self.task.conference.as_ref() != Some(sid) => {
                     self.remember_past_room(sid.clone());
                 }

@@ -95,7 +95,6 @@ impl Machine<'_> {
         if !self.task.is_accepted() {
             self.task.options = Some(options.clone());
         }
-        self.forget_customer();
         if self.task.legs.len() >= MOST_LEGS {
             let old = self.task.legs.iter().skip(1).position(|leg| leg.state == LegState::Ended && !leg.accepted);
             if let Some(old) = old {
@@ -187,7 +186,8 @@ impl Machine<'_> {
         if let Some(call) = &self.task.legs[index].call {
             participants.insert("worker".to_owned(), Value::from(call.0.as_str()));
         }
-        if !self.task.call.0.is_empty() {
+        let customer = self.task.caller();
+        if !self.task.outbound || (customer.call.is_some() && customer.is_live() && customer.abort.is_none()) {
             participants.insert("customer".to_owned(), Value::from(self.task.call.0.as_str()));
         }
         let mut conference = Map::new();
@@ -230,6 +230,9 @@ impl Machine<'_> {
                 self.set_phase(Phase::FindingCaller, None);
                 self.fetch_caller();
             }
+        }
+        if self.phase() == Some(Phase::ReadyToMove) && self.task.outbound {
+            return self.dial_customer();
         }
         if self.phase() == Some(Phase::ReadyToMove) && self.task.wish.is_none() && !self.is_redirecting() {
             self.move_caller();

@@ -13,17 +13,26 @@ impl Machine<'_> {
         self.task.outbound && !self.task.is_accepted()
     }
 
-    /// A new attempt begins: a customer who was dialled in an earlier one is not known any more.
-    pub(super) fn forget_customer(&mut self) {
-        if self.is_dialing_out() {
-            self.task.legs[0] = Leg::requested(Role::Customer, CUSTOMER_LABEL.to_owned(), self.now);
-            self.task.call = CallSid(String::new());
-        }
+    /// Whether a call to the customer of an earlier attempt may still be on its way.
+    pub(super) fn is_customer_leaving(&self) -> bool {
+        let leg = self.task.caller();
+        let adding = self.is_outstanding(&Errand::AddParticipant(CUSTOMER_LABEL.to_owned()));
+        let there = leg.state < LegState::Left && (leg.abort.is_some() || adding);
+        // An answer about the earlier call must not be taken for one about the next.
+        self.task.outbound && (there || self.is_outstanding(&Errand::FetchCaller))
     }
 
+    /// Dials the customer into the room of the worker; nobody is called twice at one time.
     pub(super) fn dial_customer(&mut self) {
+        if self.is_customer_leaving() {
+            return self.set_phase(Phase::ReadyToMove, None);
+        }
         let given = self.task.options.clone().unwrap_or_default();
-        self.task.legs[0].ends_room = given.end_conference_on_customer_exit;
+        self.task.legs[0] = Leg {
+            ends_room: given.end_conference_on_customer_exit,
+            ..Leg::requested(Role::Customer, CUSTOMER_LABEL.to_owned(), self.now)
+        };
+        self.task.call = CallSid(String::new());
         let beep = if given.beep_on_customer_entrance { "onEnter" } else { "false" };
         let options = ConferenceOptions {
             timeout_secs: given.timeout_secs,
@@ -79,7 +88,9 @@ impl Machine<'_> {
 
     /// The customer's leg is not wanted any more.
     pub(super) fn give_up_customer(&mut self) {
-        let asked = self.phase() == Some(Phase::DialingCustomer);
+        let adding = self.is_outstanding(&Errand::AddParticipant(CUSTOMER_LABEL.to_owned()));
+        let dialing = adding || self.phase() == Some(Phase::DialingCustomer);
+        let asked = self.is_dialing_out() && (dialing || self.task.caller().call.is_some());
         let leg = &mut self.task.legs[0];
         if asked && leg.is_live() && leg.abort.is_none() {
             leg.abort = Some(Abort::Wanted);

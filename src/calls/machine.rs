@@ -62,8 +62,10 @@ impl Machine<'_> {
     fn settle_state(&mut self) {
         let task = &*self.task;
         let caller_here = task.caller().state == LegState::InRoom;
-        let open =
-            !task.outstanding.is_empty() || task.wish.is_some() || task.legs.iter().skip(1).any(|leg| !leg.is_done());
+        let open = self.is_customer_leaving()
+            || !task.outstanding.is_empty()
+            || task.wish.is_some()
+            || task.legs.iter().skip(1).any(|leg| !leg.is_done());
         let state = if task.is_accepted() {
             let awaits = task.handing.is_some() || task.connecting.is_some();
             if caller_here && (self.workers_in_room() > 0 || awaits) && !task.room_over {

@@ -8,8 +8,7 @@ mod legs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use switchhook::calls::voice_task::CUSTOMER_LABEL;
-use switchhook::calls::{CallSid, CallStatus, Input, PhoneCommand, PhoneOutcome, QueueResult, Role};
+use switchhook::calls::{CallSid, CallStatus, Input, PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent};
 use switchhook::engine::cores::Errand;
 use switchhook::routing::{ReservationSid, TaskSid, Timestamp};
 
@@ -48,6 +47,10 @@ pub(crate) struct Call {
     pub(crate) was_in_room: bool,
     /// A command to end it went wrong, so that it may live on.
     pub(crate) spared: bool,
+    /// A command dialled it.
+    dialed: bool,
+    /// Whose it is.
+    role: Role,
 }
 
 impl Call {
@@ -56,12 +59,16 @@ impl Call {
     }
 
     pub(crate) fn is_caller(&self) -> bool {
-        self.label == CUSTOMER_LABEL
+        self.role == Role::Customer && !self.dialed
     }
 
-    /// A worker's leg that our commands made and that we have to end.
+    pub(crate) fn is_customer(&self) -> bool {
+        self.role == Role::Customer
+    }
+
+    /// A leg that our commands made and that we have to end.
     pub(crate) fn is_ours_to_end(&self) -> bool {
-        !self.own && !self.is_caller() && self.is_live() && !self.spared
+        !self.own && self.dialed && self.role != Role::External && self.is_live() && !self.spared
     }
 }
 
@@ -239,20 +246,28 @@ impl Phone {
         let done =
             |call: Option<CallSid>, conference: Option<String>, status| PhoneOutcome::Done { call, conference, status };
         Ok(match &errand.command {
-            PhoneCommand::AddParticipant { room, label, reservation, options, .. } => {
-                let made = self.calls.iter().find(|(_, call)| call.label == *label && !call.own);
+            PhoneCommand::AddParticipant { room, label, role, options, .. } => {
+                let reservation = label.parse::<ReservationSid>().ok();
+                // Others than workers may be dialled again after their leg has ended.
+                let made = self.calls.iter().find(|(_, call)| {
+                    let again = call.task == errand.task && (call.is_live() || errand.repeated);
+                    call.label == *label && !call.own && (reservation.is_some() || (again && call.dialed))
+                });
                 if let Some((sid, call)) = made {
                     if !errand.repeated {
-                        return Err(format!("{label} was dialled twice"));
+                        return Err(format!("{label} of {} was dialled twice", errand.task));
                     }
                     return Ok(done(Some(sid.clone()), call.bound_for.clone(), Some(call.status)));
+                }
+                if room.starts_with("CF") && !self.rooms.contains_key(room) {
+                    return Ok(PhoneOutcome::Gone);
                 }
                 let conference = self.room_named(room, errand.task);
                 let sid = self.fresh_call();
                 let call = Call {
                     task: errand.task,
                     label: label.clone(),
-                    reservation: Some(*reservation),
+                    reservation,
                     status: CallStatus::Queued,
                     place: Place::Nowhere,
                     bound_for: Some(conference.clone()),
@@ -262,6 +277,8 @@ impl Phone {
                     redirects: 0,
                     was_in_room: false,
                     spared: false,
+                    dialed: true,
+                    role: *role,
                 };
                 self.calls.insert(sid.clone(), call);
                 self.send(Self::soon(now, dice), Message::Progress(sid.clone()));
@@ -300,6 +317,20 @@ impl Phone {
                 self.leave_room(&sid, "participant_updated_via_api", now, dice);
                 self.after_room(&sid, now, dice);
                 done(None, Some(room.clone()), None)
+            }
+            PhoneCommand::UpdateParticipant { room, leg, update } => {
+                let rooms = self.rooms_called(room);
+                let inside = self.calls.iter_mut().find(|(sid, call)| {
+                    (call.label == *leg || sid.0 == *leg)
+                        && matches!(&call.place, Place::Room(room) if rooms.contains(room))
+                });
+                let Some((sid, call)) = inside else { return Ok(PhoneOutcome::Gone) };
+                call.ends_room = update.end_conference_on_exit.unwrap_or(call.ends_room);
+                let sid = sid.clone();
+                if let (Some(held), Some(room)) = (update.hold, rooms.first()) {
+                    self.tell_room(room, RoomEvent::Held(held), Some(&sid), now, dice);
+                }
+                done(Some(sid), rooms.first().cloned(), None)
             }
             PhoneCommand::EndRoom { room } => {
                 let rooms = self.rooms_called(room);
@@ -350,7 +381,7 @@ impl Phone {
 
     /// The live room of that name, made when there is none.
     fn room_named(&mut self, name: &str, task: TaskSid) -> String {
-        if let Some((sid, _)) = self.rooms.iter().find(|(_, room)| room.name == name) {
+        if let Some((sid, _)) = self.rooms.iter().find(|(sid, room)| *sid == name || room.name == name) {
             return sid.clone();
         }
         let sid = self.fresh("CF");

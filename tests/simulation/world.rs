@@ -259,8 +259,8 @@ impl World {
             if self.gathered == 0 {
                 self.refusal_changed_nothing()?;
             }
-        } else if dice.one_in(8) {
-            // A batch of several requests.
+        } else if dice.one_in(8) && !matches!(request, Request::Routing(Command::UpdateTaskQueue(..))) {
+            // A batch of several requests; how many offers a queue allowed in the middle of one would not be seen.
             self.gathered += 1;
         } else {
             self.take(depth)?;

@@ -25,6 +25,8 @@ impl Phone {
             redirects: 0,
             was_in_room: false,
             spared: false,
+            dialed: false,
+            role: Role::Customer,
         });
         call.task = task;
         let redirects = call.redirects;
@@ -47,6 +49,8 @@ impl Phone {
             redirects: 0,
             was_in_room: false,
             spared: false,
+            dialed: false,
+            role: Role::Worker,
         };
         self.calls.insert(sid.clone(), call);
         sid
@@ -59,10 +63,13 @@ impl Phone {
 
     /// The next thing that happens to a leg that was dialled.
     pub(crate) fn progress(&mut self, sid: &CallSid, now: Timestamp, dice: &mut Dice) {
+        let home = !self.faults;
         let Some(call) = self.calls.get_mut(sid).filter(|call| call.is_live()) else { return };
         let next = match call.status {
             CallStatus::Queued => CallStatus::Initiated,
             CallStatus::Initiated => CallStatus::Ringing,
+            // At the end everybody has gone home, customers too.
+            CallStatus::Ringing if home && call.is_customer() => CallStatus::NoAnswer,
             CallStatus::Ringing => match dice.below(20) {
                 0..14 => CallStatus::InProgress,
                 14 | 15 => CallStatus::Busy,
@@ -90,8 +97,9 @@ impl Phone {
         call.sequence += 1;
         let code = (call.status == CallStatus::Failed).then_some(31_404);
         let input = Input::LegChanged {
-            role: if call.label == CUSTOMER_LABEL { Role::Customer } else { Role::Worker },
+            role: call.role,
             reservation: call.reservation,
+            label: Some(call.label.clone()),
             call: sid.clone(),
             status: call.status,
             sequence: Some(call.sequence),
@@ -101,7 +109,14 @@ impl Phone {
         self.tell(task, input, now, dice);
     }
 
-    fn tell_room(&mut self, room: &str, event: RoomEvent, sid: Option<&CallSid>, now: Timestamp, dice: &mut Dice) {
+    pub(super) fn tell_room(
+        &mut self,
+        room: &str,
+        event: RoomEvent,
+        sid: Option<&CallSid>,
+        now: Timestamp,
+        dice: &mut Dice,
+    ) {
         let label = sid.and_then(|sid| self.calls.get(sid)).map(|call| call.label.clone());
         let Some(found) = self.rooms.get_mut(room) else { return };
         found.sequence += 1;
@@ -160,7 +175,7 @@ impl Phone {
     pub(super) fn after_room(&mut self, sid: &CallSid, now: Timestamp, dice: &mut Dice) {
         let Some(call) = self.calls.get_mut(sid).filter(|call| call.is_live()) else { return };
         let (task, redirects, reservation) = (call.task, call.redirects, call.reservation);
-        if call.label == CUSTOMER_LABEL {
+        if call.is_caller() {
             let ask = Ask::RoomLeft { role: Role::Customer, reservation: None, ended: false };
             self.ask(task, sid, ask, redirects, now, dice);
         } else if call.own {
@@ -188,7 +203,7 @@ impl Phone {
     pub(crate) fn hang_up(&mut self, sid: &CallSid, now: Timestamp, dice: &mut Dice) {
         let Some(call) = self.calls.get_mut(sid).filter(|call| call.is_live()) else { return };
         let (task, redirects, reservation) = (call.task, call.redirects, call.reservation);
-        let (caller, own) = (call.label == CUSTOMER_LABEL, call.own);
+        let (caller, own) = (call.is_caller(), call.own);
         let before = call.place.clone();
         call.status = match call.status {
             CallStatus::Queued | CallStatus::Initiated | CallStatus::Ringing => CallStatus::Canceled,

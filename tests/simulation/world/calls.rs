@@ -117,10 +117,17 @@ impl World {
         }
         for row in &batch.voice_tasks {
             let Some(record) = calls.task(row.task) else { continue };
-            if record.state != VoiceState::Closed && record.next_deadline().is_none() && record.outstanding.is_empty() {
+            // A task that calls out is nobody's call before a worker has taken it.
+            let idle = record.outbound && record.state == VoiceState::Created;
+            let waits = record.next_deadline().is_some() || !record.outstanding.is_empty();
+            if record.state != VoiceState::Closed && !idle && !waits {
                 return Err(format!("the call of {} waits for nothing in {:?}", row.task, record.state));
             }
-            if record.legs.iter().filter(|leg| leg.accepted && leg.state < LegState::Left).count() > 1 {
+            let talks_first = |leg: &&switchhook::calls::Leg| {
+                let row = leg.reservation.and_then(|sid| self.watch.stored.reservations.get(&sid));
+                leg.accepted && leg.state < LegState::Left && row.is_some_and(|row| row.transfer.is_none())
+            };
+            if record.legs.iter().filter(talks_first).count() > 1 {
                 return Err(format!("two workers talk to the caller of {}", row.task));
             }
             for leg in record.legs.iter().filter(|leg| leg.accepted && leg.wrapped && !record.task_ended) {
@@ -159,7 +166,7 @@ fn next_document(record: Option<&VoiceTask>, ask: &Ask) -> Option<NextDocument> 
             Ask::Wait
             | Ask::Left { runs: false, .. }
             | Ask::RoomLeft { ended: true, .. }
-            | Ask::RoomLeft { role: Role::Worker | Role::External, .. },
+            | Ask::RoomLeft { role: Role::Worker | Role::External | Role::Supervisor, .. },
             _,
         ) => return None,
         (_, None) => NextDocument::Unavailable,

@@ -1,6 +1,6 @@
 //! The end of a run: faults stop, everybody hangs up and goes home, and everything must come to rest.
 
-use switchhook::calls::VoiceState;
+use switchhook::calls::{VoiceState, VoiceTask};
 use switchhook::routing::command::{WorkerUpdate, WorkspaceUpdate};
 use switchhook::routing::{Command, TaskStatus};
 
@@ -68,7 +68,7 @@ impl World {
             self.quietly(Command::FailConnecting { reservation, reason_code: None }, dice)?;
         }
         let callers: Vec<_> =
-            self.phone.calls.iter().filter(|(_, call)| call.is_caller()).map(|(sid, _)| sid.clone()).collect();
+            self.phone.calls.iter().filter(|(_, call)| call.is_customer()).map(|(sid, _)| sid.clone()).collect();
         for call in callers {
             self.phone.hang_up(&call, self.now, dice);
         }
@@ -105,10 +105,13 @@ impl World {
 
     /// Callers have hung up, so their calls are closed and nobody is reserved or busy for them.
     fn calls_are_over(&self) -> Result<(), String> {
-        if let Some(open) = self.cores.calls().tasks().find(|task| task.state != VoiceState::Closed) {
+        // A task that calls out waits for a worker like any other.
+        let idle = |task: &VoiceTask| task.outbound && task.state == VoiceState::Created;
+        let tasks = || self.cores.calls().tasks().filter(|task| !idle(task));
+        if let Some(open) = tasks().find(|task| task.state != VoiceState::Closed) {
             return Err(format!("the call of {} is {:?} although everybody hung up", open.task, open.state));
         }
-        for record in self.cores.calls().tasks() {
+        for record in tasks() {
             let status = self.watch.stored.tasks.get(&record.task).map(|row| row.status);
             if let Some(status @ (TaskStatus::Pending | TaskStatus::Reserved | TaskStatus::Assigned)) = status {
                 return Err(format!("{} is {status} although its caller hung up", record.task));

@@ -1,14 +1,15 @@
 //! Callers, workers and applications: new tasks, answers to offers, changes of activity, hanging up.
 
-use switchhook::calls::{ConferenceOptions, Park};
+use switchhook::calls::{ConferenceOptions, LegUpdate, Park, SuperviseMode};
 use switchhook::engine::Request;
-use switchhook::engine::request::ReservationInstruction;
+use switchhook::engine::request::{LegWish, ReservationInstruction, Supervision};
 use switchhook::routing::command::{
     ChannelName, Connection, Instruction, NewTask, NewTransfer, NewWorker, PresenceReport, ReservationChange,
     ReservationParent, TaskUpdate, WorkerUpdate,
 };
 use switchhook::routing::{
-    Command, Reply, Reservation, ReservationStatus, RoutingTarget, TaskStatus, TransferMode, TransferTarget,
+    Command, Reply, Reservation, ReservationSid, ReservationStatus, RoutingTarget, TaskSid, TaskStatus, TransferMode,
+    TransferTarget, WorkerSid,
 };
 
 use super::{Waiting, World};
@@ -66,6 +67,11 @@ impl World {
             2 | 3 => Some(switchhook::routing::Timestamp(1_789_000_000_000)),
             _ => None,
         };
+        let mut attributes = self.attributes(dice);
+        if dice.one_in(6) {
+            attributes.pop();
+            attributes.push_str(r#","from":"+15550001","outbound_to":"+15550004"}"#);
+        }
         let command = Command::CreateTask(NewTask {
             workflow: dice.pick_of(&stored.workflows).map(|row| row.sid),
             channel: Some(Self::channel(dice)),
@@ -74,7 +80,7 @@ impl World {
             virtual_start_at: start,
             routing_target: target,
             ignore_capacity: if dice.one_in(2) { Some(false) } else { None },
-            ..NewTask::with_attributes(self.attributes(dice))
+            ..NewTask::with_attributes(attributes)
         });
         self.command(command, dice).map(|_| ())
     }
@@ -151,7 +157,8 @@ impl World {
             if any { stored.reservations.values().collect() } else { stored.open_reservations().collect() };
         let Some(row) = dice.pick(&chosen) else { return Ok(()) };
         let (reservation, task, status) = (row.sid, row.task, row.status);
-        let is_call = self.cores.calls().task(task).is_some();
+        let calls_out = stored.tasks.get(&task).is_some_and(|row| row.attributes.contains("outbound_to"));
+        let is_call = self.cores.calls().task(task).is_some() || calls_out;
         let parent = match dice.below(4) {
             0 => ReservationParent::Worker(row.worker),
             1 => ReservationParent::Task(task),
@@ -228,6 +235,9 @@ impl World {
             .collect();
         let Some(row) = dice.pick(&held) else { return Ok(()) };
         let (worker, task, reservation) = (row.worker, row.task, row.sid);
+        if dice.one_in(3) {
+            return self.change_legs(worker, task, reservation, dice);
+        }
         let to = if dice.one_in(2) {
             dice.pick_of(&stored.workers).map(|row| TransferTarget::Worker(row.sid))
         } else {
@@ -239,6 +249,43 @@ impl World {
         let priority = if dice.one_in(3) { Some(7) } else { None };
         let new = NewTransfer { worker, task, reservation, to, mode, attributes, priority };
         self.command(Command::CreateTransfer(new), dice).map(|_| ())
+    }
+
+    /// Somebody does something to a leg of a conversation, or a supervisor joins it.
+    fn change_legs(
+        &mut self,
+        worker: WorkerSid,
+        task: TaskSid,
+        reservation: ReservationSid,
+        dice: &mut Dice,
+    ) -> Result<(), String> {
+        let hold = LegUpdate { hold: Some(dice.one_in(2)), ..LegUpdate::default() };
+        let wish = match dice.below(8) {
+            0 | 1 => LegWish::Customer(hold),
+            2 => LegWish::Own(reservation, LegUpdate { muted: Some(true), ..LegUpdate::default() }),
+            3 => LegWish::Worker(worker, hold),
+            4 => LegWish::Kick(worker),
+            5 => LegWish::Add {
+                label: "external-1".to_owned(),
+                to: "+15550005".to_owned(),
+                from: None,
+                options: Box::default(),
+            },
+            6 if dice.one_in(3) => LegWish::EndConversation,
+            _ => {
+                let Some(supervisor) = dice.pick_of(&self.watch.stored.workers).map(|row| row.sid) else {
+                    return Ok(());
+                };
+                let mode = dice.one([SuperviseMode::Monitor, SuperviseMode::Whisper, SuperviseMode::Barge]);
+                let options = ConferenceOptions { from: Some("+15550006".to_owned()), ..ConferenceOptions::default() };
+                let supervision = Supervision { supervisor, mode, options };
+                let instruction = ReservationInstruction::Supervise(Box::new(supervision));
+                let parent = ReservationParent::Task(task);
+                let request = Request::Instruct { parent, reservation, instruction, if_match: None };
+                return self.request(&request, dice).map(|_| ());
+            }
+        };
+        self.request(&Request::Leg { task, by: Some(worker), wish }, dice).map(|_| ())
     }
 
     pub(super) fn change_worker(&mut self, dice: &mut Dice) -> Result<(), String> {
