@@ -3,12 +3,18 @@
 use super::*;
 
 fn arrival() -> Arrival {
-    let (workspace, worker) = (WorkspaceSid::from_bits(1), WorkerSid::from_bits(2));
-    Arrival { workspace, worker, token: 3, close_existing: false, connection: Connection::default() }
+    Arrival {
+        workspace: WorkspaceSid::from_bits(1),
+        channel: Channel::Worker(WorkerSid::from_bits(2)),
+        dialect: Dialect::Present,
+        token: 3,
+        close_existing: false,
+        connection: Connection::default(),
+    }
 }
 
 fn of(worker: u128) -> Arrival {
-    Arrival { worker: WorkerSid::from_bits(worker), ..arrival() }
+    Arrival { channel: Channel::Worker(WorkerSid::from_bits(worker)), ..arrival() }
 }
 
 fn hub(limits: Limits) -> Hub {
@@ -24,7 +30,7 @@ fn offer(reservation: u128) -> Queued {
 fn an_offer_that_the_first_list_brought_is_not_announced_again() {
     let hub = hub(Limits::default());
     let seat = hub.enter(arrival()).unwrap();
-    hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[ReservationSid::from_bits(7)]);
     assert!(!seat.admits(&offer(7)));
     assert!(seat.admits(&offer(8)));
     let accepted = Knowledge::Needs(ReservationSid::from_bits(7));
@@ -35,9 +41,9 @@ fn an_offer_that_the_first_list_brought_is_not_announced_again() {
 fn an_offer_that_only_another_browser_listed_is_announced() {
     let hub = hub(Limits::default());
     let first = hub.enter(arrival()).unwrap();
-    hub.reservations_were_read(WorkerSid::from_bits(2), &[]);
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[]);
     let second = hub.enter(arrival()).unwrap();
-    hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[ReservationSid::from_bits(7)]);
     assert!(first.admits(&offer(7)));
     assert!(!second.admits(&offer(7)));
 }

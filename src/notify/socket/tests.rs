@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{self, protocol::CloseFrame as Farewell};
 
 use super::*;
 use crate::notify::Hub;
+use crate::notify::channel::{Channel, Dialect};
 use crate::notify::hub::{Arrival, Limits};
 use crate::notify::token::{Authority, Role};
 use crate::routing::command::Connection;
@@ -49,12 +50,14 @@ impl Office {
             account: AccountSid::from_bits(1),
             workspace,
             worker: Some(self.worker),
+            channel: None,
             authority: Authority::Role(Role::Worker),
             expires_at: NOW.plus_secs(lifetime_secs),
         };
         let arrival = Arrival {
             workspace,
-            worker: self.worker,
+            channel: Channel::Worker(self.worker),
+            dialect: Dialect::Present,
             token: 3,
             close_existing: false,
             connection: Connection::default(),
@@ -63,7 +66,7 @@ impl Office {
         let handler = move |upgrade: WebSocketUpgrade| async move {
             upgrade.write_buffer_size(0).on_upgrade(move |socket| async move {
                 let seat = hub.enter(arrival).unwrap();
-                run(socket, seat, &grant, worker, &clock).await;
+                run(socket, seat, &grant, Some(worker), &clock).await;
                 ended.notify_one();
             })
         };
@@ -73,7 +76,7 @@ impl Office {
         let (mut browser, _) = tokio_tungstenite::client_async("ws://office/", client).await.unwrap();
         let init = text(&mut browser).await;
         assert!(init.contains(r#""event_type":"init""#), "{init}");
-        self.hub.reservations_were_read(worker, &[]);
+        self.hub.reservations_were_read(worker, Dialect::Present, &[]);
         browser
     }
 
@@ -204,7 +207,8 @@ async fn the_end_of_the_server_is_told_and_waited_for() {
     assert_eq!((u16::from(end.code), end.reason.as_str()), (1012, "server restart"));
     let arrival = Arrival {
         workspace: WorkspaceSid::from_bits(1),
-        worker: office.worker,
+        channel: Channel::Worker(office.worker),
+        dialect: Dialect::Present,
         token: 4,
         close_existing: false,
         connection: Connection::default(),
