@@ -75,6 +75,6 @@ pub(crate) const RESTART: Closing = Closing { code: 1012, reason: "server restar
 /// It does not take what is sent.
 pub(crate) const SLOW: Closing = Closing { code: 1008, reason: "too slow", label: "slow" };
 /// What it is of does not exist any more.
-pub(crate) const GONE: Closing = Closing { code: 1008, reason: "worker deleted", label: "gone" };
+pub(crate) const GONE: Closing = Closing { code: 1008, reason: "deleted", label: "gone" };
 /// There was no place for it after all.
 pub(crate) const FULL: Closing = Closing { code: 1013, reason: "too many sockets", label: "full" };
