@@ -1,6 +1,7 @@
 //! Places of sockets, who is told of what, and who is present.
 
 use super::*;
+use crate::routing::TaskQueueSid;
 
 fn arrival() -> Arrival {
     Arrival {
@@ -46,6 +47,32 @@ fn an_offer_that_only_another_browser_listed_is_announced() {
     hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[ReservationSid::from_bits(7)]);
     assert!(first.admits(&offer(7)));
     assert!(!second.admits(&offer(7)));
+}
+
+#[test]
+fn what_one_sdk_has_read_the_other_has_not() {
+    let hub = hub(Limits::default());
+    let present = hub.enter(arrival()).unwrap();
+    let first = hub.enter(Arrival { dialect: Dialect::First, ..arrival() }).unwrap();
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::First, &[ReservationSid::from_bits(7)]);
+    assert!(present.admits(&offer(7)));
+    assert!(!first.admits(&offer(7)));
+    let accepted = Knowledge::Needs(ReservationSid::from_bits(8));
+    assert!(!present.admits(&Queued { about: accepted, ..offer(8) }));
+}
+
+#[test]
+fn a_socket_of_no_worker_has_its_place_and_is_nobodys_presence() {
+    let hub = hub(Limits { per_worker: 1, ..Limits::default() });
+    let workspace = WorkspaceSid::from_bits(1);
+    let of = |channel| Arrival { channel, dialect: Dialect::First, ..arrival() };
+    let at_workspace = hub.enter(of(Channel::Workspace(workspace))).unwrap();
+    let at_queue = hub.enter(of(Channel::TaskQueue(TaskQueueSid::from_bits(2)))).unwrap();
+    assert_eq!(hub.enter(of(Channel::Workspace(workspace))).unwrap_err(), NoPlace::Channel);
+    assert_eq!(hub.connected_workers(workspace), 0);
+    drop((at_workspace, at_queue));
+    assert_eq!(hub.take_presence_changes(10, |_| true), []);
+    assert_eq!(hub.open_sockets(), 0);
 }
 
 #[test]
