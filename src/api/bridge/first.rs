@@ -7,6 +7,7 @@
 use axum::Extension;
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -53,13 +54,13 @@ struct Envelope {
 pub(in crate::api) async fn ask(
     Extract(state): Extract<State>,
     Extension(Rest(rest)): Extension<Rest>,
-    Path(path): Path<(String, String)>,
+    path: FirstPath,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let envelope: Envelope = read_envelope(body).await?;
     let grant = verified(&state, &envelope.token).await?;
-    let channel = channel(&grant, &path)?;
+    let channel = channel(&grant, path)?;
     if !rights::may_use(&grant, Method::Post, channel) {
         return Err(ApiError::forbidden("The token does not permit requests"));
     }
@@ -90,8 +91,13 @@ pub(in crate::api) async fn ask(
     Ok(answer.response)
 }
 
+/// Account and channel of the path.
+pub(super) type FirstPath = Result<Path<(String, String)>, PathRejection>;
+
 /// The channel of the path, which has to be the token's.
-pub(super) fn channel(grant: &Grant, (account, channel): &(String, String)) -> Result<Channel, ApiError> {
+pub(super) fn channel(grant: &Grant, path: FirstPath) -> Result<Channel, ApiError> {
+    // Bytes that are no text.
+    let Path((account, channel)) = path.map_err(|_| ApiError::not_found("/wschannels"))?;
     let own = grant.channel.ok_or_else(|| ApiError::forbidden("Expected a capability token"))?;
     if account.parse() != Ok(grant.account) {
         return Err(ApiError::forbidden("The token is for another account"));

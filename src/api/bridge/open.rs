@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{ConnectInfo, Path, State as Extract};
+use axum::extract::{ConnectInfo, State as Extract};
 use axum::response::Response;
 use sha2::{Digest as _, Sha256};
 
-use super::{Method, first, rights, verified};
+use super::first::{self, FirstPath};
+use super::{Method, rights, verified};
 use crate::api::State;
 use crate::api::error::ApiError;
 use crate::api::form::{Query, invalid};
@@ -49,13 +50,13 @@ pub(in crate::api) async fn open(
 /// `GET /v1/wschannels/{AccountSid}/{Channel}?token=…`
 pub(in crate::api) async fn open_first(
     Extract(state): Extract<State>,
-    Path(path): Path<(String, String)>,
+    path: FirstPath,
     peer: Peer,
     query: Query,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let grant = verified(&state, &query.required("token")?).await?;
-    let channel = first::channel(&grant, &path)?;
+    let channel = first::channel(&grant, path)?;
     begin(state, peer, &query, grant, (channel, Dialect::First), upgrade).await
 }
 

@@ -61,7 +61,8 @@ pub(super) fn operations() -> Vec<Operation> {
             .query("token", text())
             .query("closeExistingSessions", text())
             .query("disconnectActivitySid", text())
-            .answers(101, "the socket is open", None),
+            .answers(101, "the socket is open", None)
+            .error(404),
         of(FIRST_PATH, "POST", "AskAsFirstAgent", "A request of REST by the first SDK, in one object with its token")
             .json(envelope(absolute, Some(echoed)))
             .answers(

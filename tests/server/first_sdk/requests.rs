@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::api;
 use super::*;
 
 #[tokio::test]
@@ -142,6 +143,7 @@ async fn a_token_is_for_its_account_and_channel_and_time() {
         ("another channel", at(ACCOUNT, &bob), token.signed(), 403, 20403),
         ("the workspace's channel", at(ACCOUNT, &office.workspace.to_string()), token.signed(), 403, 20403),
         ("no channel", at(ACCOUNT, "x"), token.signed(), 403, 20403),
+        ("a path that is no text", at("%ff", "%fe"), token.signed(), 404, 20404),
         ("an access token", own.clone(), office.token(worker), 403, 20403),
         ("another secret", own.clone(), signed(&claims, "another"), 403, 20101),
         ("an account that is not there", own.clone(), with("iss", json!(stranger)), 403, 20101),
@@ -193,4 +195,37 @@ async fn pages_of_other_hosts_may_ask() {
         assert_eq!(answer.send().await.unwrap().headers()["access-control-allow-origin"], "*");
     }
     office.stop().await;
+}
+
+/// A token says which workspace it is for, and its account signs that; whose the workspace is decides REST.
+#[tokio::test]
+async fn workspaces_of_other_accounts_are_not_found() {
+    use axum::body::Body;
+
+    let server = api::Server::start().await;
+    let made = server.call(api::STRANGER, Method::POST, "/Workspaces", "FriendlyName=Theirs&Template=FIFO", None).await;
+    let workspace = text(&made.body, "sid");
+    let policies = ["GET", "POST", "DELETE"].map(|method| {
+        ["https://taskrouter.twilio.com/**", "https://event-bridge.twilio.com/**"]
+            .map(|url| json!({ "url": url, "method": method, "allow": true }))
+    });
+    let now = server.clock.now().unix_secs();
+    let claims = json!({
+        "iss": api::ACCOUNT, "account_sid": api::ACCOUNT, "workspace_sid": workspace, "channel": workspace,
+        "version": "v1", "exp": now + 60, "policies": policies.concat(),
+    });
+    let token = signed(&claims, api::TOKEN);
+    let path = format!("/v1/wschannels/{}/{workspace}", api::ACCOUNT);
+    for (method, below) in [("GET", ""), ("POST", ""), ("DELETE", ""), ("GET", "/Tasks"), ("POST", "/Tasks")] {
+        let url = format!("https://taskrouter.twilio.com/v1/Workspaces/{workspace}{below}");
+        let envelope = json!({ "url": url, "method": method, "params": { "FriendlyName": "stolen" }, "token": token });
+        let request = axum::http::Request::post(&path).body(Body::from(envelope.to_string())).unwrap();
+        let message = format!("The requested resource /Workspaces/{workspace}{below} was not found");
+        api::check_error(&server.send(request).await, 404, 20404, &message);
+    }
+    let request = axum::http::Request::get(format!("{path}?token={token}")).body(Body::empty()).unwrap();
+    api::check_error(&server.send(request).await, 403, 20403, "The token's workspace does not exist");
+    let theirs = server.call(api::STRANGER, Method::GET, &format!("/Workspaces/{workspace}"), "", None).await;
+    assert_eq!(theirs.body["friendly_name"], "Theirs");
+    server.stop().await;
 }
