@@ -40,7 +40,7 @@ impl Official {
         Self::bare(office, channel).web_sockets()
     }
 
-    fn allow(mut self, url: String, method: &str, post_filter: Value) -> Self {
+    fn allow(mut self, url: &str, method: &str, post_filter: &Value) -> Self {
         self.policies.push(
             json!({ "url": url, "method": method, "allow": true, "query_filter": {}, "post_filter": post_filter }),
         );
@@ -62,26 +62,26 @@ impl Official {
 
     fn web_sockets(self) -> Self {
         let url = format!("https://event-bridge.twilio.com/v1/wschannels/{}/{}", self.account, self.channel);
-        self.allow(url.clone(), "GET", json!({})).allow(url, "POST", json!({}))
+        self.allow(&url, "GET", &json!({})).allow(&url, "POST", &json!({}))
     }
 
     /// The library's shortcut of this name.
     fn grant(self, name: &str) -> Self {
         let (base, own) = (self.base(), self.resource());
-        let any = json!({});
+        let any = &json!({});
         match name {
-            "allow_fetch_self" => self.allow(own, "GET", any),
-            "allow_update_self" => self.allow(own, "POST", any),
-            "allow_delete_self" => self.allow(own, "DELETE", any),
-            "allow_fetch_subresources" => self.allow(format!("{own}/**"), "GET", any),
-            "allow_update_subresources" => self.allow(format!("{own}/**"), "POST", any),
-            "allow_delete_subresources" => self.allow(format!("{own}/**"), "DELETE", any),
-            "allow_fetch_activities" => self.allow(format!("{base}/Activities"), "GET", any),
-            "allow_fetch_reservations" => self.allow(format!("{base}/Tasks/**"), "GET", any),
-            "allow_fetch_worker_reservations" => self.allow(format!("{own}/Reservations/**"), "GET", any),
-            "allow_update_activities" => self.allow(own, "POST", json!({ "ActivitySid": { "required": true } })),
-            "allow_update_reservations" => self.allow(format!("{base}/Tasks/**"), "POST", any.clone()).allow(
-                format!("{own}/Reservations/**"),
+            "allow_fetch_self" => self.allow(&own, "GET", any),
+            "allow_update_self" => self.allow(&own, "POST", any),
+            "allow_delete_self" => self.allow(&own, "DELETE", any),
+            "allow_fetch_subresources" => self.allow(&format!("{own}/**"), "GET", any),
+            "allow_update_subresources" => self.allow(&format!("{own}/**"), "POST", any),
+            "allow_delete_subresources" => self.allow(&format!("{own}/**"), "DELETE", any),
+            "allow_fetch_activities" => self.allow(&format!("{base}/Activities"), "GET", any),
+            "allow_fetch_reservations" => self.allow(&format!("{base}/Tasks/**"), "GET", any),
+            "allow_fetch_worker_reservations" => self.allow(&format!("{own}/Reservations/**"), "GET", any),
+            "allow_update_activities" => self.allow(&own, "POST", &json!({ "ActivitySid": { "required": true } })),
+            "allow_update_reservations" => self.allow(&format!("{base}/Tasks/**"), "POST", any).allow(
+                &format!("{own}/Reservations/**"),
                 "POST",
                 any,
             ),

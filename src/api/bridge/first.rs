@@ -66,7 +66,7 @@ pub(in crate::api) async fn ask(
     }
     let method = read_method(envelope.method.as_deref())?;
     let base = state.public_url.base(&headers);
-    let (segments, query) = address(&envelope.url, &base)?;
+    let Address { segments, query } = address(&envelope.url, &base)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let shown = format!("/{}", segments.join("/"));
     let ["Workspaces", workspace, below @ ..] = segments.as_slice() else { return Err(ApiError::not_found(&shown)) };
@@ -108,8 +108,15 @@ pub(super) fn channel(grant: &Grant, path: FirstPath) -> Result<Channel, ApiErro
     Ok(own)
 }
 
-/// Path below `/v1`, in segments, and query of an address of TaskRouter at Twilio or of this server's at `base`.
-fn address(text: &str, base: &str) -> Result<(Vec<String>, Vec<(String, String)>), ApiError> {
+/// What REST is asked for.
+struct Address {
+    /// Of the path below `/v1`.
+    segments: Vec<String>,
+    query: Vec<(String, String)>,
+}
+
+/// Reads an address of TaskRouter at Twilio, or of this server's at `base`.
+fn address(text: &str, base: &str) -> Result<Address, ApiError> {
     let wrong = || ApiError::invalid(format!("Invalid url: expected one that begins with https://{TWILIO}/v1/"));
     let url = Url::parse(text).map_err(|_| wrong())?;
     let ours = Url::parse(base).ok();
@@ -124,7 +131,7 @@ fn address(text: &str, base: &str) -> Result<(Vec<String>, Vec<(String, String)>
         return Err(wrong());
     }
     let segments = segments.map(str::to_owned).collect();
-    Ok((segments, url.query_pairs().into_owned().collect()))
+    Ok(Address { segments, query: url.query_pairs().into_owned().collect() })
 }
 
 /// Those of the URL, such as the ones of a next page, and those of the envelope. A form is all in the envelope.
@@ -202,7 +209,7 @@ mod tests {
     #[test]
     fn addresses_are_twilios_or_ours() {
         let check = |text: &str, base: &str, expected: Option<&str>| {
-            let found = address(text, base).ok().map(|(segments, _)| segments.join("/"));
+            let found = address(text, base).ok().map(|address| address.segments.join("/"));
             assert_eq!(found.as_deref(), expected, "{text}");
         };
         let (base, local) = ("https://calls.example", "http://127.0.0.1:8080");
