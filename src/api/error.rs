@@ -13,6 +13,9 @@ use super::links::Place;
 use crate::routing::Refusal;
 use crate::{engine, store};
 
+/// Credentials are missing or wrong.
+const AUTHENTICATE: u32 = 20003;
+
 /// An answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiError {
@@ -48,7 +51,7 @@ impl ApiError {
 
     /// Credentials are missing or wrong.
     pub(super) fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate")
+        Self::new(StatusCode::UNAUTHORIZED, AUTHENTICATE, "Authenticate")
     }
 
     /// The token's role or policies do not allow it.
@@ -69,7 +72,7 @@ impl ApiError {
     /// An API key was used where only the account's auth token does. Twilio's own answer, which knows the keys' user
     /// names as invalid there.
     pub(super) fn needs_auth_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, 20003, "Authentication Error - invalid username")
+        Self::new(StatusCode::UNAUTHORIZED, AUTHENTICATE, "Authentication Error - invalid username")
     }
 
     /// Nothing is at `path` (without `/v1`).
@@ -177,7 +180,8 @@ impl IntoResponse for ApiError {
             "status": self.status.as_u16(),
         });
         let mut response = answer(self.status, &body);
-        if self.status == StatusCode::UNAUTHORIZED {
+        // Not where a token has expired: browsers would ask their user for a password.
+        if self.status == StatusCode::UNAUTHORIZED && self.code == AUTHENTICATE {
             let challenge = HeaderValue::from_static("Basic realm=\"Twilio API\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }

@@ -45,10 +45,10 @@ mod workspaces;
 #[cfg(test)]
 mod tests;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use axum::{Extension, Router};
 use tower::Layer as _;
 use tower::util::MapRequestLayer;
 
@@ -203,12 +203,19 @@ routes! {
     AGENT_ROUTES, agent_table:
     GET "/wschannels" => bridge::open,
     POST "/wschannels" => bridge::ask,
+    GET "/wschannels/{AccountSid}/{Channel}" => bridge::open_first,
+    POST "/wschannels/{AccountSid}/{Channel}" => bridge::ask_first,
 }
 
 /// Serves everything below `/v1` and `/2010-04-01`; can be merged with routers of other paths.
 pub fn router(state: State) -> Router {
+    // What the first SDK asks is answered by the routes of REST.
+    let rest = table()
+        .fallback(error::unknown_path)
+        .method_not_allowed_fallback(error::unknown_method)
+        .with_state(state.clone());
     let routes = table()
-        .merge(agent_table())
+        .merge(agent_table().layer(Extension(bridge::Rest(rest))))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(cors::allow_browsers))

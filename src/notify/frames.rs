@@ -2,11 +2,14 @@
 //!
 //! Pure: from the events and the workspace as it is after them. Start with [`frames`].
 
+mod first;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::channel::Dialect;
 use super::shapes;
 use crate::routing::{
     EventKind, EventRecord, ReservationSid, RoutingTarget, TaskSid, Timestamp, TransferSid, WorkerSid, Workspace,
@@ -17,6 +20,8 @@ use crate::routing::{
 pub(crate) struct Frame {
     /// Whose sockets.
     pub(crate) worker: WorkerSid,
+    /// Those of which SDK.
+    pub(crate) dialect: Dialect,
     /// The JSON text.
     pub(crate) text: Arc<str>,
     /// What the browser learns or must know.
@@ -42,21 +47,28 @@ pub(crate) fn frames(
     workspace: &Workspace,
     events: &[EventRecord],
     now: Timestamp,
-    is_connected: impl Fn(WorkerSid) -> bool,
+    is_connected: impl Fn(WorkerSid, Dialect) -> bool,
 ) -> Vec<Frame> {
     let mut ordered: Vec<&EventRecord> = events.iter().filter(|event| rank(event.kind).is_some()).collect();
     ordered.sort_by_key(|event| rank(event.kind));
     let mut frames = Vec::new();
     for event in ordered {
         let recipients = recipients(workspace, events, event);
-        let mut recipients = recipients.into_iter().filter(|worker| is_connected(*worker)).peekable();
-        if recipients.peek().is_none() {
-            continue;
+        for dialect in [Dialect::Present, Dialect::First] {
+            let mut recipients = recipients.iter().copied().filter(|worker| is_connected(*worker, dialect)).peekable();
+            if recipients.peek().is_none() {
+                continue;
+            }
+            let told = match dialect {
+                Dialect::Present => payload(workspace, event, now).map(|payload| (payload, knowledge(event))),
+                Dialect::First => {
+                    first::payload(workspace, event, now).map(|payload| (payload, first::knowledge(event)))
+                }
+            };
+            let Some((payload, about)) = told else { continue };
+            let text: Arc<str> = envelope(event.kind.as_str(), &payload).into();
+            frames.extend(recipients.map(|worker| Frame { worker, dialect, text: Arc::clone(&text), about }));
         }
-        let Some(payload) = payload(workspace, event, now) else { continue };
-        let text: Arc<str> = envelope(event.kind.as_str(), &payload).into();
-        let about = knowledge(event);
-        frames.extend(recipients.map(|worker| Frame { worker, text: Arc::clone(&text), about }));
     }
     frames
 }

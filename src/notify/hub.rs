@@ -4,6 +4,8 @@
 //! waits for one. A socket that does not take what is queued is cut ([`Limits::queued_bytes`]). It must not know HTTP or
 //! tokens. Start with [`Hub::committed`].
 
+mod limits;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -14,60 +16,14 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::channel::{Channel, Dialect};
 use super::frames::{self, Frame, Knowledge};
 use crate::clock::Clock;
 use crate::engine::Witness;
 use crate::routing::command::Connection;
 use crate::routing::{EventKind, EventRecord, ReservationSid, Timestamp, WorkerSid, Workspace, WorkspaceSid};
-
-/// What agents may use of the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Open sockets of one worker.
-    pub per_worker: usize,
-    /// Open sockets of one address (of one /64 network for IPv6); loopback is exempt, as it is for connections.
-    pub per_address: usize,
-    /// Open sockets in all.
-    pub total: usize,
-    /// Most bytes that wait for one socket; one that leaves more waiting is cut.
-    pub queued_bytes: usize,
-    /// A socket that takes nothing for so long is cut.
-    pub write_time: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            per_worker: 256,
-            per_address: 256,
-            total: 20_000,
-            queued_bytes: 256 * 1024,
-            write_time: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Why there is no place for a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoPlace {
-    #[error("The worker has too many open sockets")]
-    Worker,
-    #[error("Too many sockets are open")]
-    Node,
-    #[error("The server stops")]
-    Stopping,
-}
-
-impl NoPlace {
-    /// For the metric.
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Worker => "worker_limit",
-            Self::Node => "node_limit",
-            Self::Stopping => "restart",
-        }
-    }
-}
+pub use limits::Limits;
+pub(crate) use limits::{CHANGED, Closing, EXPIRED, FULL, GONE, NoPlace, REPLACED, RESTART, SLOW};
 
 /// All sockets have so long to close when the server stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -77,30 +33,6 @@ const DISPLACED_MAX: usize = 100_000;
 
 /// How long a displaced token is remembered.
 const DISPLACED_FOR: Duration = Duration::from_hours(1);
-
-/// Why a socket is to be closed: a WebSocket close code and a text that the application sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Closing {
-    pub(crate) code: u16,
-    pub(crate) reason: &'static str,
-    /// For the metric.
-    pub(crate) label: &'static str,
-}
-
-/// Another socket of the same worker asked for it.
-pub(crate) const REPLACED: Closing = Closing { code: 1000, reason: "session replaced", label: "replaced" };
-/// The token's time is over.
-pub(crate) const EXPIRED: Closing = Closing { code: 1000, reason: "token expired", label: "expired" };
-/// The browser has to read the workspace's objects again.
-pub(crate) const CHANGED: Closing = Closing { code: 1012, reason: "workspace changed", label: "changed" };
-/// The server stops.
-pub(crate) const RESTART: Closing = Closing { code: 1012, reason: "server restart", label: "restart" };
-/// It does not take what is sent.
-pub(crate) const SLOW: Closing = Closing { code: 1008, reason: "too slow", label: "slow" };
-/// The worker does not exist any more.
-pub(crate) const GONE: Closing = Closing { code: 1008, reason: "worker deleted", label: "gone" };
-/// There was no place for it after all.
-pub(crate) const FULL: Closing = Closing { code: 1013, reason: "too many sockets", label: "full" };
 
 /// A text that waits to be written.
 #[derive(Debug)]
@@ -115,6 +47,7 @@ pub(crate) struct Queued {
 #[derive(Debug)]
 struct Open {
     workspace: WorkspaceSid,
+    dialect: Dialect,
     connection: Connection,
     queue: mpsc::UnboundedSender<Queued>,
     waiting: Arc<AtomicUsize>,
@@ -148,7 +81,7 @@ struct Known {
 pub(crate) struct Seat {
     hub: Hub,
     workspace: WorkspaceSid,
-    worker: WorkerSid,
+    channel: Channel,
     number: u64,
     pub(crate) queue: mpsc::UnboundedReceiver<Queued>,
     waiting: Arc<AtomicUsize>,
@@ -162,10 +95,11 @@ pub(crate) struct Seat {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival {
     pub(crate) workspace: WorkspaceSid,
-    pub(crate) worker: WorkerSid,
+    pub(crate) channel: Channel,
+    pub(crate) dialect: Dialect,
     /// Digest of its token.
     pub(crate) token: u64,
-    /// Ask the worker's other sockets to close.
+    /// Ask the channel's other sockets to close.
     pub(crate) close_existing: bool,
     /// What it asks for when it is gone.
     pub(crate) connection: Connection,
@@ -177,8 +111,8 @@ pub struct Hub(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Sockets {
-    /// Those of each worker, by number; a worker without any has no entry.
-    of: HashMap<WorkerSid, BTreeMap<u64, Open>>,
+    /// Those of each channel, by number; one without any has no entry.
+    of: HashMap<Channel, BTreeMap<u64, Open>>,
     /// How many in all.
     open: usize,
 }
@@ -232,10 +166,10 @@ impl Hub {
     /// Whether there is a place for such a socket, to refuse it before its handshake.
     pub(crate) fn has_place(&self, arrival: &Arrival) -> Result<(), NoPlace> {
         let displaces = arrival.close_existing && !self.was_displaced(arrival.token, self.0.clock.instant());
-        self.check_place(&self.0.sockets.read().unwrap_or_else(PoisonError::into_inner), arrival.worker, displaces)
+        self.check_place(&self.0.sockets.read().unwrap_or_else(PoisonError::into_inner), arrival.channel, displaces)
     }
 
-    fn check_place(&self, sockets: &Sockets, worker: WorkerSid, displaces: bool) -> Result<(), NoPlace> {
+    fn check_place(&self, sockets: &Sockets, channel: Channel, displaces: bool) -> Result<(), NoPlace> {
         let Limits { per_worker, total, .. } = self.0.limits;
         // Those that are displaced take a moment to leave.
         let per_worker = if displaces { 2 * per_worker } else { per_worker };
@@ -245,7 +179,10 @@ impl Hub {
         if sockets.open >= total {
             return Err(NoPlace::Node);
         }
-        if sockets.of.get(&worker).map_or(0, BTreeMap::len) >= per_worker { Err(NoPlace::Worker) } else { Ok(()) }
+        if sockets.of.get(&channel).map_or(0, BTreeMap::len) < per_worker {
+            return Ok(());
+        }
+        Err(if channel.worker().is_some() { NoPlace::Worker } else { NoPlace::Channel })
     }
 
     /// Enters a socket, if there is a place for it.
@@ -258,7 +195,7 @@ impl Hub {
         let seat = Seat {
             hub: self.clone(),
             workspace: arrival.workspace,
-            worker: arrival.worker,
+            channel: arrival.channel,
             number,
             queue,
             waiting: Arc::default(),
@@ -268,20 +205,21 @@ impl Hub {
             holding: Arc::new(Mutex::new(Hold { until: now + self.0.hold, is_over: false })),
         };
         let mut sockets = self.0.sockets.write().unwrap_or_else(PoisonError::into_inner);
-        if let Err(reason) = self.check_place(&sockets, arrival.worker, displaces) {
+        if let Err(reason) = self.check_place(&sockets, arrival.channel, displaces) {
             drop(sockets);
             // It leaves nothing behind when it is dropped.
             return Err(reason);
         }
-        let of_worker = sockets.of.entry(arrival.worker).or_default();
+        let of_channel = sockets.of.entry(arrival.channel).or_default();
         if displaces {
-            for other in of_worker.values() {
+            for other in of_channel.values() {
                 self.displace(other.token, now);
                 other.ask_to_close(REPLACED);
             }
         }
         let open = Open {
             workspace: arrival.workspace,
+            dialect: arrival.dialect,
             connection: arrival.connection,
             queue: sender,
             waiting: Arc::clone(&seat.waiting),
@@ -291,10 +229,10 @@ impl Hub {
             known: Arc::clone(&seat.known),
             holding: Arc::clone(&seat.holding),
         };
-        of_worker.insert(number, open);
+        of_channel.insert(number, open);
         sockets.open += 1;
         gauge!("taskrouter_ws_sessions").increment(1);
-        self.note_presence(arrival.workspace, [arrival.worker]);
+        self.note_presence(arrival.workspace, arrival.channel.worker());
         Ok(seat)
     }
 
@@ -358,13 +296,13 @@ impl Hub {
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
         let of =
             sockets.of.iter().filter(|(_, open)| open.values().next().is_some_and(|one| one.workspace == workspace));
-        of.map(|(worker, _)| *worker).collect()
+        of.filter_map(|(channel, _)| channel.worker()).collect()
     }
 
     /// What the newest open socket of a worker asked for; `None` without a socket.
     pub(super) fn connection_of(&self, worker: WorkerSid) -> Option<Connection> {
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
-        sockets.of.get(&worker)?.values().next_back().map(|open| open.connection)
+        sockets.of.get(&Channel::Worker(worker))?.values().next_back().map(|open| open.connection)
     }
 
     fn displace(&self, token: u64, now: Instant) {
@@ -383,10 +321,13 @@ impl Hub {
     }
 
     /// The worker's browser was answered with its open reservations: it knows these now, and may get what was held.
-    pub(crate) fn reservations_were_read(&self, worker: WorkerSid, reservations: &[ReservationSid]) {
+    ///
+    /// Browsers with the other SDK have read nothing by that.
+    pub(crate) fn reservations_were_read(&self, worker: WorkerSid, dialect: Dialect, reservations: &[ReservationSid]) {
         let soon = self.0.clock.instant() + self.0.push_delay;
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
-        for open in sockets.of.get(&worker).into_iter().flat_map(BTreeMap::values) {
+        let of_worker = sockets.of.get(&Channel::Worker(worker)).into_iter().flat_map(BTreeMap::values);
+        for open in of_worker.filter(|open| open.dialect == dialect) {
             let mut known = open.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.all.extend(reservations);
             let mut hold = open.holding.lock().unwrap_or_else(PoisonError::into_inner);
@@ -421,7 +362,8 @@ impl Sockets {
 
     fn push(&self, frame: &Frame, not_before: Instant, queued_max: usize) {
         let bytes = frame.text.len();
-        for open in self.of.get(&frame.worker).into_iter().flat_map(BTreeMap::values) {
+        let of_worker = self.of.get(&Channel::Worker(frame.worker)).into_iter().flat_map(BTreeMap::values);
+        for open in of_worker.filter(|open| open.dialect == frame.dialect) {
             // Only here it grows, and nobody else tells this workspace's commits meanwhile.
             if open.waiting.load(Ordering::Acquire) + bytes > queued_max {
                 open.ask_to_close(SLOW);
@@ -434,25 +376,35 @@ impl Sockets {
         }
     }
 
-    /// Browsers know activities and channels from their start only, and fail on ones that are new.
+    /// The present SDK knows activities and channels from its start only, and fails on ones that are new.
     fn close_those_who_must_read_again(&self, workspace: WorkspaceSid, events: &[EventRecord]) {
         for event in events {
             match event.kind {
                 EventKind::ActivityCreated | EventKind::TaskChannelCreated => {
                     let open = self.all().filter(|open| open.workspace == workspace);
+                    let open = open.filter(|open| open.dialect == Dialect::Present);
                     open.for_each(|open| open.ask_to_close(CHANGED));
                 }
                 EventKind::WorkspaceDeleted => {
                     let open = self.all().filter(|open| open.workspace == workspace);
                     open.for_each(|open| open.ask_to_close(GONE));
                 }
-                EventKind::WorkerDeleted => {
-                    let open = event.about.worker.and_then(|worker| self.of.get(&worker));
-                    open.into_iter().flat_map(BTreeMap::values).for_each(|open| open.ask_to_close(GONE));
-                }
+                EventKind::WorkerDeleted => self.close_channel(event.about.worker.map(Channel::Worker)),
+                EventKind::TaskQueueDeleted => self.close_channel(event.about.queue.map(Channel::TaskQueue)),
                 _ => {}
             }
         }
+    }
+
+    fn close_channel(&self, channel: Option<Channel>) {
+        let open = channel.and_then(|channel| self.of.get(&channel));
+        open.into_iter().flat_map(BTreeMap::values).for_each(|open| open.ask_to_close(GONE));
+    }
+
+    /// Whether some browser of the worker has the SDK.
+    fn speaks(&self, worker: WorkerSid, dialect: Dialect) -> bool {
+        let mut of_worker = self.of.get(&Channel::Worker(worker)).into_iter().flat_map(BTreeMap::values);
+        of_worker.any(|open| open.dialect == dialect)
     }
 }
 
@@ -464,7 +416,7 @@ impl Witness for Hub {
 
     fn committed(&self, workspace: &Workspace, events: &[EventRecord], now: Timestamp) {
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
-        let frames = frames::frames(workspace, events, now, |worker| sockets.of.contains_key(&worker));
+        let frames = frames::frames(workspace, events, now, |worker, dialect| sockets.speaks(worker, dialect));
         let not_before = self.0.clock.instant() + self.0.push_delay;
         for frame in &frames {
             sockets.push(frame, not_before, self.0.limits.queued_bytes);
@@ -520,20 +472,20 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut sockets = self.hub.0.sockets.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(of_worker) = sockets.of.get_mut(&self.worker) else { return };
-        if of_worker.remove(&self.number).is_none() {
+        let Some(of_channel) = sockets.of.get_mut(&self.channel) else { return };
+        if of_channel.remove(&self.number).is_none() {
             // It was refused.
             return;
         }
-        if of_worker.is_empty() {
-            sockets.of.remove(&self.worker);
+        if of_channel.is_empty() {
+            sockets.of.remove(&self.channel);
         }
         sockets.open -= 1;
         drop(sockets);
         gauge!("taskrouter_ws_sessions").decrement(1);
         // Nothing is queued for it any more.
         gauge!("taskrouter_ws_queued_bytes").decrement(float(self.waiting.load(Ordering::Acquire)));
-        self.hub.note_presence(self.workspace, [self.worker]);
+        self.hub.note_presence(self.workspace, self.channel.worker());
     }
 }
 
@@ -546,7 +498,8 @@ const fn float(bytes: usize) -> f64 {
 impl Hub {
     /// Queues a text for the sockets of a worker, as a commit would.
     pub(super) fn tell(&self, worker: WorkerSid, text: &str) {
-        let frame = Frame { worker, text: text.into(), about: Knowledge::None };
+        let dialect = Dialect::Present;
+        let frame = Frame { worker, dialect, text: text.into(), about: Knowledge::None };
         let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
         sockets.push(&frame, self.0.clock.instant(), self.0.limits.queued_bytes);
     }

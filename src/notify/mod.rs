@@ -5,6 +5,7 @@
 //! [`hub`], then `frames` (what is told to whom), `shapes` (how), [`token`].
 
 pub mod assignment;
+pub mod channel;
 pub mod event_callbacks;
 pub(crate) mod frames;
 pub mod hub;

@@ -44,9 +44,16 @@ enum End {
     Cut(&'static str),
 }
 
-/// Serves the socket of `worker` until either side has had enough.
-pub(crate) async fn run(mut socket: WebSocket, mut seat: Seat, grant: &Grant, worker: WorkerSid, clock: &Clock) {
-    let Err(end) = serve(&mut socket, &mut seat, grant, worker, clock).await;
+/// Serves the socket until either side has had enough; `greeted` is told first who it is, which only the present SDK
+/// expects.
+pub(crate) async fn run(
+    mut socket: WebSocket,
+    mut seat: Seat,
+    grant: &Grant,
+    greeted: Option<WorkerSid>,
+    clock: &Clock,
+) {
+    let Err(end) = serve(&mut socket, &mut seat, grant, greeted, clock).await;
     // From here on nothing is queued for it, and its worker may be without a socket.
     drop(seat);
     let reason = match end {
@@ -76,16 +83,18 @@ async fn serve(
     socket: &mut WebSocket,
     seat: &mut Seat,
     grant: &Grant,
-    worker: WorkerSid,
+    greeted: Option<WorkerSid>,
     clock: &Clock,
 ) -> Result<Infallible, End> {
-    let init = json!({
-        "channel_id": worker,
-        "account_sid": grant.account,
-        "workspace_sid": grant.workspace,
-        "token_lifetime": lifetime_ms(grant.expires_at, clock.now()),
-    });
-    write(socket, seat, Message::Text(envelope("init", &init).into())).await?;
+    if let Some(worker) = greeted {
+        let init = json!({
+            "channel_id": worker,
+            "account_sid": grant.account,
+            "workspace_sid": grant.workspace,
+            "token_lifetime": lifetime_ms(grant.expires_at, clock.now()),
+        });
+        write(socket, seat, Message::Text(envelope("init", &init).into())).await?;
+    }
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.reset();

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Sha256, Sha384, Sha512};
 
+use super::channel::Channel;
 use crate::routing::{AccountSid, Timestamp, WorkerSid, WorkspaceSid};
 pub use minting::{NewAccessToken, NewCapabilityToken, mint, mint_capability};
 
@@ -108,6 +109,8 @@ pub struct Grant {
     pub workspace: WorkspaceSid,
     /// For whom; absent in tokens of administrators.
     pub worker: Option<WorkerSid>,
+    /// What a capability token lets listen to and ask at; absent in access tokens.
+    pub channel: Option<Channel>,
     /// What the holder may do.
     pub authority: Authority,
     /// End of its life.
@@ -248,6 +251,7 @@ impl Claims {
                 account,
                 workspace: parsed(grant.workspace_sid.as_deref())?,
                 worker: grant.worker_sid.as_deref().map(|sid| parsed(Some(sid))).transpose()?,
+                channel: None,
                 authority: Authority::Role(Role::of_claim(grant.role.as_deref())),
                 expires_at,
             });
@@ -256,12 +260,24 @@ impl Claims {
         if named != account {
             return Err(Error::Invalid);
         }
-        let of_channel = self.channel.as_deref().filter(|channel| channel.starts_with(WorkerSid::PREFIX));
-        let worker = self.worker_sid.as_deref().or(of_channel);
+        let workspace: WorkspaceSid = parsed(self.workspace_sid.as_deref())?;
+        let own: Option<WorkerSid> = self.worker_sid.as_deref().map(|sid| parsed(Some(sid))).transpose()?;
+        let channel = match self.channel.as_deref() {
+            Some(sid) => Some(parsed(Some(sid))?),
+            None => own.map(Channel::Worker),
+        };
+        let of_channel = channel.and_then(Channel::worker);
+        // A token does not say two things.
+        if matches!(channel, Some(Channel::Workspace(other)) if other != workspace)
+            || of_channel.is_some_and(|worker| own.is_some_and(|own| own != worker))
+        {
+            return Err(Error::Invalid);
+        }
         Ok(Grant {
             account,
-            workspace: parsed(self.workspace_sid.as_deref())?,
-            worker: worker.map(|sid| parsed(Some(sid))).transpose()?,
+            workspace,
+            worker: own.or(of_channel),
+            channel,
             authority: Authority::Policies(self.policies.ok_or(Error::Invalid)?),
             expires_at,
         })

@@ -177,6 +177,8 @@ async fn tokens_that_are_not_right_are_told_apart() {
     desk.server.clock.advance(std::time::Duration::from_secs(3_700));
     let late = desk.send(&good, "GET", "Activities", Value::Null, None).await;
     assert_eq!((late.status, &late.body["code"]), (StatusCode::UNAUTHORIZED, &json!(20104)));
+    // Browsers would ask for a password.
+    assert!(!late.headers.contains_key("www-authenticate"));
     desk.server.store.revoke_api_key(desk.key).await.unwrap();
     let fresh = desk.token(Role::Worker, Some(&desk.worker));
     assert_eq!(desk.send(&fresh, "GET", "Activities", Value::Null, None).await.status, StatusCode::FORBIDDEN);

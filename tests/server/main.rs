@@ -23,6 +23,8 @@ mod explain;
 #[cfg(test)]
 mod figures;
 #[cfg(test)]
+mod first_sdk;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod lint;

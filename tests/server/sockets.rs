@@ -22,30 +22,30 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::programs::{ACCOUNT, Programs, TOKEN, text};
 
-const NOW: Timestamp = Timestamp(1_770_091_506_000);
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const NOW: Timestamp = Timestamp(1_770_091_506_000);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// Longest time anything may take to become so.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-type Browser = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Browser = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A server with a workspace, an agent and an API key.
-struct Office {
+pub(crate) struct Office {
     directory: tempfile::TempDir,
-    clock: Clock,
+    pub(crate) clock: Clock,
     limits: Limits,
     server: Option<Server>,
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
     key: Value,
-    workspace: WorkspaceSid,
-    available: String,
-    unavailable: String,
-    worker: WorkerSid,
+    pub(crate) workspace: WorkspaceSid,
+    pub(crate) available: String,
+    pub(crate) unavailable: String,
+    pub(crate) worker: WorkerSid,
 }
 
 impl Office {
-    async fn open(limits: Limits) -> Self {
+    pub(crate) async fn open(limits: Limits) -> Self {
         outbound::install_tls();
         let mut office = Self {
             directory: tempfile::tempdir().unwrap(),
@@ -95,19 +95,19 @@ impl Office {
         self.server = Some(Server::start(settings, None, self.clock.clone(), Entropy).await.unwrap());
     }
 
-    async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.server.take().unwrap().stop().await;
     }
 
-    fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }
 
-    fn at(&self, path: &str) -> String {
+    pub(crate) fn at(&self, path: &str) -> String {
         format!("/v1/Workspaces/{}{path}", self.workspace)
     }
 
-    async fn call(&self, method: Method, path: &str, form: &[(&str, &str)]) -> (StatusCode, Value) {
+    pub(crate) async fn call(&self, method: Method, path: &str, form: &[(&str, &str)]) -> (StatusCode, Value) {
         let url = format!("http://{}{path}", self.server().address());
         let request = self.http.request(method.clone(), url).basic_auth(ACCOUNT, Some(TOKEN));
         let request = if method == Method::POST { request.form(form) } else { request };
@@ -115,24 +115,24 @@ impl Office {
         (answer.status(), answer.json().await.unwrap())
     }
 
-    async fn make(&self, path: &str, form: &[(&str, &str)]) -> Value {
+    pub(crate) async fn make(&self, path: &str, form: &[(&str, &str)]) -> Value {
         let (status, body) = self.call(Method::POST, path, form).await;
         assert!(status.is_success(), "{path}: {status} {body}");
         body
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, body) = self.call(Method::GET, path, &[]).await;
         assert!(status.is_success(), "{path}: {status} {body}");
         body
     }
 
-    async fn hire(&self, name: &str) -> WorkerSid {
+    pub(crate) async fn hire(&self, name: &str) -> WorkerSid {
         let made = self.make(&self.at("/Workers"), &[("FriendlyName", name), ("ActivitySid", &self.available)]).await;
         text(&made, "sid").parse().unwrap()
     }
 
-    fn token(&self, worker: WorkerSid) -> String {
+    pub(crate) fn token(&self, worker: WorkerSid) -> String {
         let new = NewAccessToken {
             key_sid: text(&self.key, "sid"),
             account: ACCOUNT.parse().unwrap(),
@@ -164,12 +164,12 @@ impl Office {
         }
     }
 
-    async fn connect(&self, query: &str) -> Browser {
+    pub(crate) async fn connect(&self, query: &str) -> Browser {
         self.try_connect(self.worker, query).await.unwrap()
     }
 
     /// Waits until the workspace knows this of the agent's sockets.
-    async fn until(&self, what: &str, is_so: impl Fn(Option<&Presence>) -> bool) {
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(Option<&Presence>) -> bool) {
         let worker = self.worker;
         let known = async {
             loop {
@@ -184,26 +184,26 @@ impl Office {
     }
 
     /// Moves the clock, and has the workspace look at it.
-    async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         self.server().engine().look(self.workspace, |_, _| ()).await.unwrap();
     }
 
-    async fn activity(&self) -> String {
+    pub(crate) async fn activity(&self) -> String {
         text(&self.get(&self.at(&format!("/Workers/{}", self.worker))).await, "activity_name")
     }
 }
 
-const fn is_there(presence: Option<&Presence>) -> bool {
+pub(crate) const fn is_there(presence: Option<&Presence>) -> bool {
     matches!(presence, Some(Presence { deadline: None, .. }))
 }
 
-const fn is_gone(presence: Option<&Presence>) -> bool {
+pub(crate) const fn is_gone(presence: Option<&Presence>) -> bool {
     matches!(presence, Some(Presence { deadline: Some(_), .. }))
 }
 
 /// Why the server closed the socket; frames before that are passed over.
-async fn farewell(browser: &mut Browser) -> Option<CloseFrame> {
+pub(crate) async fn farewell(browser: &mut Browser) -> Option<CloseFrame> {
     let end = async {
         while let Some(Ok(message)) = browser.next().await {
             if let Message::Close(farewell) = message {

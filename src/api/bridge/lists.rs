@@ -9,6 +9,7 @@ use crate::api::error::ApiError;
 use crate::api::form::invalid;
 use crate::api::page::{page_size, read_token, write_token};
 use crate::api::{task_queues, workers};
+use crate::notify::channel::Dialect;
 use crate::notify::shapes;
 use crate::routing::{ActivitySid, ReservationSid, ReservationStatus, TaskQueueSid, Timestamp, WorkerSid, Workspace};
 use crate::store::pages::{Cursor, List, Seek, Span};
@@ -55,7 +56,7 @@ impl Asked {
         let read = page["contents"].as_array().into_iter().flatten();
         let read: Vec<ReservationSid> = read.filter_map(|row| row["sid"].as_str()?.parse().ok()).collect();
         if self.grant.worker == Some(worker) {
-            self.scope.state.hub.reservations_were_read(worker, &read);
+            self.scope.state.hub.reservations_were_read(worker, Dialect::Present, &read);
         }
         Ok(page)
     }

@@ -1,10 +1,13 @@
 //! The agents' side of the API: the socket, and the requests that the SDK sends beside it (agent-sdk.md 3 and 4).
 //!
 //! A request names a method and a path of TaskRouter in a JSON envelope, with the token in it; answers have the shapes of
-//! `notify::shapes`. What it changes it changes by the same commands as REST. Start with [`ask`] and `open`.
+//! `notify::shapes`. What it changes it changes by the same commands as REST. The first SDK has paths of its own (`first`).
+//! Start with [`ask`] and `open`.
 
+mod first;
 mod lists;
 mod open;
+mod policies;
 mod reservations;
 mod rights;
 mod tasks;
@@ -17,6 +20,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::State;
@@ -28,7 +32,8 @@ use super::scope::Scope;
 use crate::notify::token::{self, Grant, Unverified};
 use crate::routing::{AccountSid, ApiKeySid, Timestamp, WorkerSid, Workspace};
 
-pub(super) use open::open;
+pub(super) use first::{Rest, ask as ask_first};
+pub(super) use open::{open, open_first};
 
 /// Longest request, in bytes: a capability token and attributes.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -66,18 +71,11 @@ pub(super) async fn ask(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = to_bytes(body, REQUEST_BYTES_MAX).await.map_err(|_| ApiError::too_large(REQUEST_BYTES_MAX))?;
-    let envelope: Envelope = serde_json::from_slice(&bytes)
-        .map_err(|error| ApiError::invalid(format!("Invalid request: expected a JSON object: {error}")))?;
+    let envelope: Envelope = read_envelope(body).await?;
     let grant = verified(&state, &envelope.token).await?;
     let path = relative(&envelope.url);
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let method = match envelope.method.as_deref().unwrap_or("GET") {
-        method if method.eq_ignore_ascii_case("GET") => Method::Get,
-        method if method.eq_ignore_ascii_case("POST") => Method::Post,
-        method if method.eq_ignore_ascii_case("DELETE") => Method::Delete,
-        _ => return Err(ApiError::invalid("Invalid method: expected GET, POST or DELETE")),
-    };
+    let method = read_method(envelope.method.as_deref())?;
     let shown = format!("/{}", segments.join("/"));
     let [first, workspace, rest @ ..] = segments.as_slice() else { return Err(ApiError::not_found(&shown)) };
     if *first != "Workspaces" {
@@ -97,6 +95,22 @@ pub(super) async fn ask(
     let asked = Asked { scope, grant, method, parameters };
     let payload = asked.carry_out(rest).await?;
     Ok(answer(StatusCode::OK, &json!({ "payload": payload })))
+}
+
+/// Reads a body that is JSON whatever its `Content-Type` says.
+async fn read_envelope<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+    let bytes = to_bytes(body, REQUEST_BYTES_MAX).await.map_err(|_| ApiError::too_large(REQUEST_BYTES_MAX))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ApiError::invalid(format!("Invalid request: expected a JSON object: {error}")))
+}
+
+fn read_method(text: Option<&str>) -> Result<Method, ApiError> {
+    match text.unwrap_or("GET") {
+        method if method.eq_ignore_ascii_case("GET") => Ok(Method::Get),
+        method if method.eq_ignore_ascii_case("POST") => Ok(Method::Post),
+        method if method.eq_ignore_ascii_case("DELETE") => Ok(Method::Delete),
+        _ => Err(ApiError::invalid("Invalid method: expected GET, POST or DELETE")),
+    }
 }
 
 /// The grant of a token whose signature, times and workspace are right.

@@ -9,11 +9,13 @@ use axum::extract::{ConnectInfo, State as Extract};
 use axum::response::Response;
 use sha2::{Digest as _, Sha256};
 
-use super::{rights, verified};
+use super::first::{self, FirstPath};
+use super::{Method, rights, verified};
 use crate::api::State;
 use crate::api::error::ApiError;
 use crate::api::form::{Query, invalid};
 use crate::http::AddressPlace;
+use crate::notify::channel::{Channel, Dialect};
 use crate::notify::hub::{Arrival, FULL, NoPlace};
 use crate::notify::socket;
 use crate::notify::token::Grant;
@@ -29,24 +31,52 @@ const READ_BUFFER_BYTES: usize = 1024;
 /// The address of the other side; absent where there is no connection.
 type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 
+/// What axum makes of the request for an upgrade.
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
 /// `GET /v1/wschannels?token=…`
 pub(in crate::api) async fn open(
     Extract(state): Extract<State>,
     peer: Peer,
     query: Query,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
-    let token = query.required("token")?;
-    let grant = verified(&state, &token).await?;
+    let grant = verified(&state, &query.required("token")?).await?;
     let worker: WorkerSid =
         grant.worker.ok_or_else(|| ApiError::forbidden("The token is for no worker, so there is no socket for it"))?;
-    if !rights::may_connect(&grant, worker) {
+    begin(state, peer, &query, grant, (Channel::Worker(worker), Dialect::Present), upgrade).await
+}
+
+/// `GET /v1/wschannels/{AccountSid}/{Channel}?token=…`
+pub(in crate::api) async fn open_first(
+    Extract(state): Extract<State>,
+    path: FirstPath,
+    peer: Peer,
+    query: Query,
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    let grant = verified(&state, &query.required("token")?).await?;
+    let channel = first::channel(&grant, path)?;
+    begin(state, peer, &query, grant, (channel, Dialect::First), upgrade).await
+}
+
+/// Checks what is the same for both SDKs, and answers the handshake.
+async fn begin(
+    state: State,
+    peer: Peer,
+    query: &Query,
+    grant: Grant,
+    (channel, dialect): (Channel, Dialect),
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    if !rights::may_use(&grant, Method::Get, channel) {
         return Err(ApiError::forbidden("The token does not permit a socket"));
     }
     let arrival = Arrival {
         workspace: grant.workspace,
-        worker,
-        token: digest(&token),
+        channel,
+        dialect,
+        token: digest(&query.required("token")?),
         close_existing: query.boolean("closeExistingSessions")?.unwrap_or(false),
         connection: Connection {
             disconnect_activity: query.sid("disconnectActivitySid")?,
@@ -55,7 +85,7 @@ pub(in crate::api) async fn open(
     };
     let address = place_of_address(&state, peer)?;
     state.hub.has_place(&arrival).map_err(refused)?;
-    check_worker(&state, &grant, &arrival).await?;
+    check_channel(&state, &grant, &arrival).await?;
     let upgrade = upgrade.map_err(|rejection| ApiError::invalid(format!("Expected a WebSocket: {rejection}")))?;
     let clock = state.clock.clone();
     let hub = state.hub.clone();
@@ -69,9 +99,10 @@ pub(in crate::api) async fn open(
         let tracking = hub.clone();
         tracking.serving(async move {
             let _address = address;
+            let greeted = channel.worker().filter(|_| dialect == Dialect::Present);
             // Entered only now, so that a browser which never finishes the handshake holds no place.
             match hub.enter(arrival) {
-                Ok(seat) => socket::run(opened, seat, &grant, worker, &clock).await,
+                Ok(seat) => socket::run(opened, seat, &grant, greeted, &clock).await,
                 Err(reason) => {
                     count_refusal(reason.label());
                     socket::close(opened, FULL).await;
@@ -95,7 +126,7 @@ fn place_of_address(state: &State, peer: Peer) -> Result<Option<AddressPlace>, A
 fn refused(reason: NoPlace) -> ApiError {
     count_refusal(reason.label());
     match reason {
-        NoPlace::Worker => ApiError::too_many(reason.to_string()),
+        NoPlace::Worker | NoPlace::Channel => ApiError::too_many(reason.to_string()),
         NoPlace::Node | NoPlace::Stopping => ApiError::unavailable(),
     }
 }
@@ -104,21 +135,28 @@ fn count_refusal(reason: &'static str) {
     metrics::counter!("taskrouter_ws_dropped_total", "reason" => reason).increment(1);
 }
 
-/// The worker has to be there, and the activity that its socket asks for.
-async fn check_worker(state: &State, grant: &Grant, arrival: &Arrival) -> Result<(), ApiError> {
-    let (worker, wanted) = (arrival.worker, arrival.connection.disconnect_activity);
+/// What the socket is of has to be there, and the activity that it asks for.
+async fn check_channel(state: &State, grant: &Grant, arrival: &Arrival) -> Result<(), ApiError> {
+    let (channel, wanted) = (arrival.channel, arrival.connection.disconnect_activity);
     let known = state.engine.look(grant.workspace, move |workspace, _| {
         let unknown: Option<ActivitySid> = wanted.filter(|activity| workspace.activity(*activity).is_none());
-        (workspace.settings().account, workspace.worker(worker).is_some(), unknown)
+        let is_there = match channel {
+            Channel::Worker(worker) => workspace.worker(worker).is_some(),
+            Channel::TaskQueue(queue) => workspace.task_queue(queue).is_some(),
+            Channel::Workspace(sid) => workspace.settings().sid == sid,
+        };
+        (workspace.settings().account, is_there, unknown)
     });
     match known.await {
         Ok((account, true, unknown)) if account == grant.account => match unknown {
             Some(activity) => Err(invalid("disconnectActivitySid", &activity.to_string(), "an activity")),
             None => Ok(()),
         },
-        Ok(_) | Err(crate::engine::Error::NoSuchWorkspace) => {
-            Err(ApiError::forbidden("The token's worker does not exist"))
-        }
+        Ok(_) | Err(crate::engine::Error::NoSuchWorkspace) => Err(ApiError::forbidden(match channel {
+            Channel::Worker(_) => "The token's worker does not exist",
+            Channel::TaskQueue(_) => "The token's task queue does not exist",
+            Channel::Workspace(_) => "The token's workspace does not exist",
+        })),
         Err(error) => Err(ApiError::of_engine(error, None, "/wschannels")),
     }
 }

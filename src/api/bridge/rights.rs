@@ -1,14 +1,13 @@
-//! What the holder of a token may ask: the matrix of roles and the policies of capability tokens; the rest is denied.
+//! What the holder of a token may ask: the matrix of roles, or the `policies` of a capability token; the rest is denied.
 //!
 //! Rights over a single task that depend on who holds it are checked where the task is looked at ([`holds`]). Start with
 //! [`check`].
 
-use serde_json::Value;
-
-use super::Method;
+use super::{Method, policies};
 use crate::api::error::ApiError;
 use crate::api::form::Parameters;
-use crate::notify::token::{Authority, Grant, Policy, Role};
+use crate::notify::channel::Channel;
+use crate::notify::token::{Authority, Grant, Role};
 use crate::routing::{TaskSid, WorkerSid, Workspace};
 
 /// Where policies say that TaskRouter is.
@@ -22,19 +21,19 @@ pub(super) fn check(grant: &Grant, method: Method, rest: &[&str], parameters: &P
         Authority::Role(role) => role_allows(*role, grant.worker, method, rest, parameters),
         Authority::Policies(policies) => {
             let url = format!("{CANONICAL_API}/Workspaces/{}/{}", grant.workspace, rest.join("/"));
-            allowed(policies, method.as_str(), &url, parameters)
+            policies::allow(policies, method, &url, parameters)
         }
     };
     if allowed { Ok(()) } else { Err(ApiError::forbidden("The token does not permit this request")) }
 }
 
-/// Whether the token may open a socket for its worker.
-pub(super) fn may_connect(grant: &Grant, worker: WorkerSid) -> bool {
+/// Whether the token may open a socket of the channel, or with `POST` send requests to it.
+pub(super) fn may_use(grant: &Grant, method: Method, channel: Channel) -> bool {
     match &grant.authority {
         Authority::Role(_) => true,
         Authority::Policies(policies) => {
-            let url = format!("{CANONICAL_BRIDGE}/{}/{worker}", grant.account);
-            allowed(policies, "GET", &url, &Parameters::default())
+            let url = format!("{CANONICAL_BRIDGE}/{}/{channel}", grant.account);
+            policies::allow(policies, method, &url, &Parameters::default())
         }
     }
 }
@@ -66,82 +65,9 @@ pub(super) fn holds(grant: &Grant, workspace: &Workspace, task: TaskSid) -> bool
     }
 }
 
-/// Whether some policy allows it; what none allows is denied.
-fn allowed(policies: &[Policy], method: &str, url: &str, parameters: &Parameters) -> bool {
-    policies.iter().any(|policy| {
-        let filter = if method == "POST" { &policy.post_filter } else { &policy.query_filter };
-        policy.allow
-            && policy.method.eq_ignore_ascii_case(method)
-            && url_matches(&policy.url, url)
-            && filter_holds(filter, parameters)
-    })
-}
-
-/// `*` stands for one segment, `**` for whatever follows, nothing included.
-fn url_matches(pattern: &str, url: &str) -> bool {
-    let mut segments = url.trim_end_matches('/').split('/');
-    let mut patterns = pattern.trim_end_matches('/').split('/');
-    loop {
-        match (patterns.next(), segments.next()) {
-            (Some("**"), _) | (None, None) => return true,
-            (Some("*"), Some(_)) => {}
-            (Some(pattern), Some(segment)) if pattern == segment => {}
-            // A pattern may end in `/**` where nothing follows.
-            (Some(pattern), None) => return pattern == "**",
-            _ => return false,
-        }
-    }
-}
-
-/// Each name says whether the parameter must be there or may be there, or which value it must have.
-fn filter_holds(filter: &Value, parameters: &Parameters) -> bool {
-    let Value::Object(conditions) = filter else { return filter.is_null() };
-    conditions.iter().all(|(name, condition)| match condition {
-        Value::Object(condition) => {
-            let required = condition.get("required").is_some_and(|required| required == &Value::Bool(true));
-            !required || parameters.filled(name).is_some()
-        }
-        Value::String(value) => parameters.text(name) == Some(value),
-        _ => false,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_match_segment_by_segment() {
-        for (pattern, url, expected) in [
-            ("https://t/v1/a", "https://t/v1/a", true),
-            ("https://t/v1/a", "https://t/v1/a/b", false),
-            ("https://t/v1/*", "https://t/v1/a", true),
-            ("https://t/v1/*", "https://t/v1/a/b", false),
-            ("https://t/v1/**", "https://t/v1/a/b", true),
-            ("https://t/v1/**", "https://t/v1", true),
-            ("https://t/v1/*/b", "https://t/v1/a/b", true),
-            ("https://t/v1/a*", "https://t/v1/ab", false),
-            ("https://u/v1/**", "https://t/v1/a", false),
-        ] {
-            assert_eq!(url_matches(pattern, url), expected, "{pattern} {url}");
-        }
-    }
-
-    #[test]
-    fn what_no_policy_allows_is_denied() {
-        let policy = |text: &str| serde_json::from_str::<Policy>(text).unwrap();
-        let set = policy(
-            r#"{"url":"https://t/w","method":"POST","allow":true,"post_filter":{"ActivitySid":{"required":true}}}"#,
-        );
-        let deny = policy(r#"{"url":"https://t/x","method":"GET","allow":false}"#);
-        let policies = [set, deny];
-        let of = |text: &str| Parameters::parse(text.as_bytes());
-        assert!(allowed(&policies, "POST", "https://t/w", &of("ActivitySid=WA1")));
-        assert!(!allowed(&policies, "POST", "https://t/w", &of("Attributes={}")));
-        assert!(!allowed(&policies, "GET", "https://t/w", &of("ActivitySid=WA1")));
-        assert!(!allowed(&policies, "GET", "https://t/x", &of("")));
-        assert!(!allowed(&[], "GET", "https://t/w", &of("")));
-    }
 
     #[test]
     fn workers_act_for_themselves_and_leaders_for_others() {

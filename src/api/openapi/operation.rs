@@ -300,6 +300,7 @@ impl Operation {
             "WorkerSid" => schema::sid("WK"),
             "ReservationSid" => schema::sid("WR"),
             "AccountSid" => schema::sid("AC"),
+            "Channel" => schema::pattern("^W[KQS][0-9a-fA-F]{32}$"),
             _ => schema::text(),
         }
     }

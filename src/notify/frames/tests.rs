@@ -43,13 +43,20 @@ impl Floor {
 
     /// Carries out a command as a commit of its own: what it made, and its frames as (worker, event, payload).
     fn commit(&mut self, command: &Command) -> (Reply, Vec<(WorkerSid, String, Value)>) {
+        self.commit_told_in(Dialect::Present, command)
+    }
+
+    /// The same, with the frames of one SDK.
+    fn commit_told_in(&mut self, wanted: Dialect, command: &Command) -> (Reply, Vec<(WorkerSid, String, Value)>) {
         let done = self.workspace.handle(command, NOW, &mut self.sids).unwrap();
         self.workspace.take_changes();
-        let told = frames(&self.workspace, &done.events, NOW, |_| true).into_iter().map(|frame| {
-            let mut object: Value = serde_json::from_str(&frame.text).unwrap();
-            let event = object["event_type"].as_str().unwrap().to_owned();
-            (frame.worker, event, object["payload"].take())
-        });
+        let told =
+            frames(&self.workspace, &done.events, NOW, |_, dialect| dialect == wanted).into_iter().map(|frame| {
+                assert_eq!(frame.dialect, wanted);
+                let mut object: Value = serde_json::from_str(&frame.text).unwrap();
+                let event = object["event_type"].as_str().unwrap().to_owned();
+                (frame.worker, event, object["payload"].take())
+            });
         (done.reply, told.collect())
     }
 
@@ -170,7 +177,57 @@ fn nobody_else_is_told() {
     let (task, _) = floor.task();
     let update = TaskUpdate { attributes: Some(r#"{"a":1}"#.to_owned()), ..TaskUpdate::default() };
     let done = floor.workspace.handle(&Command::UpdateTask(task, update), NOW, &mut floor.sids).unwrap();
-    assert!(frames(&floor.workspace, &done.events, NOW, |worker| worker != ann).is_empty());
-    let told = frames(&floor.workspace, &done.events, NOW, |_| true);
+    assert!(frames(&floor.workspace, &done.events, NOW, |worker, _| worker != ann).is_empty());
+    let told = frames(&floor.workspace, &done.events, NOW, |_, dialect| dialect == Dialect::Present);
     assert_eq!(told.iter().map(|frame| frame.worker).collect::<Vec<_>>(), [ann]);
+}
+
+/// It fails on transfers, and on reservations that cannot be fetched.
+#[test]
+fn the_first_sdk_is_told_of_no_transfer_and_of_no_reservation_that_failed() {
+    let mut floor = Floor::new();
+    let ann = floor.worker("Ann");
+    let (task, _) = floor.task();
+    floor.accept(task, ann);
+    let bob = floor.worker("Bob");
+    let transfer = NewTransfer {
+        worker: ann,
+        task,
+        reservation: floor.reservation(task, ann),
+        to: TransferTarget::Worker(bob),
+        mode: TransferMode::Warm,
+        attributes: None,
+        priority: None,
+    };
+    let (_, told) = floor.commit_told_in(Dialect::First, &Command::CreateTransfer(transfer));
+    assert_eq!(names(&told), [(bob, "reservation.created")]);
+    let reservation = floor.reservation(task, bob);
+    assert_eq!((&told[0].2["sid"], &told[0].2["reservation_sid"]), (&json!(task), &json!(reservation)));
+    assert!(told[0].2.get("task_transfer").is_none());
+    let change = ReservationChange::Reject { activity: None };
+    let reject = Command::UpdateReservation { parent: ReservationParent::Any, reservation, change, if_match: None };
+    let (_, told) = floor.commit_told_in(Dialect::First, &reject);
+    assert_eq!(names(&told), [(bob, "reservation.rejected"), (ann, "task.updated"), (bob, "task.updated")]);
+    assert_eq!(told[1].2["reservation_sid"], Value::Null, "a task is told as a task");
+
+    let gone = WorkerSid::from_bits(99);
+    let routed = NewTask { routing_target: Some(RoutingTarget::Worker(gone)), ..NewTask::with_attributes("{}") };
+    let events = floor.workspace.handle(&Command::CreateTask(routed), NOW, &mut floor.sids).unwrap().events;
+    assert!(events.iter().any(|event| event.kind == EventKind::ReservationFailed), "{events:?}");
+    let told = |wanted| frames(&floor.workspace, &events, NOW, |_, dialect| dialect == wanted);
+    assert!(told(Dialect::Present).iter().any(|frame| frame.text.contains("reservation.failed")));
+    assert!(!told(Dialect::First).iter().any(|frame| frame.text.contains("reservation.failed")));
+}
+
+#[test]
+fn each_sdk_gets_its_own_frames_of_one_commit() {
+    let mut floor = Floor::new();
+    floor.worker("Ann");
+    let new = Command::CreateTask(NewTask::with_attributes("{}"));
+    let done = floor.workspace.handle(&new, NOW, &mut floor.sids).unwrap();
+    let told = frames(&floor.workspace, &done.events, NOW, |_, _| true);
+    let dialects: Vec<Dialect> = told.iter().map(|frame| frame.dialect).collect();
+    assert_eq!(dialects, [Dialect::Present, Dialect::First]);
+    assert!(told.iter().all(|frame| matches!(frame.about, Knowledge::Introduces(_))));
+    assert_ne!(told[0].text, told[1].text);
 }

@@ -1,14 +1,21 @@
 //! Places of sockets, who is told of what, and who is present.
 
 use super::*;
+use crate::routing::TaskQueueSid;
 
 fn arrival() -> Arrival {
-    let (workspace, worker) = (WorkspaceSid::from_bits(1), WorkerSid::from_bits(2));
-    Arrival { workspace, worker, token: 3, close_existing: false, connection: Connection::default() }
+    Arrival {
+        workspace: WorkspaceSid::from_bits(1),
+        channel: Channel::Worker(WorkerSid::from_bits(2)),
+        dialect: Dialect::Present,
+        token: 3,
+        close_existing: false,
+        connection: Connection::default(),
+    }
 }
 
 fn of(worker: u128) -> Arrival {
-    Arrival { worker: WorkerSid::from_bits(worker), ..arrival() }
+    Arrival { channel: Channel::Worker(WorkerSid::from_bits(worker)), ..arrival() }
 }
 
 fn hub(limits: Limits) -> Hub {
@@ -24,7 +31,7 @@ fn offer(reservation: u128) -> Queued {
 fn an_offer_that_the_first_list_brought_is_not_announced_again() {
     let hub = hub(Limits::default());
     let seat = hub.enter(arrival()).unwrap();
-    hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[ReservationSid::from_bits(7)]);
     assert!(!seat.admits(&offer(7)));
     assert!(seat.admits(&offer(8)));
     let accepted = Knowledge::Needs(ReservationSid::from_bits(7));
@@ -35,11 +42,37 @@ fn an_offer_that_the_first_list_brought_is_not_announced_again() {
 fn an_offer_that_only_another_browser_listed_is_announced() {
     let hub = hub(Limits::default());
     let first = hub.enter(arrival()).unwrap();
-    hub.reservations_were_read(WorkerSid::from_bits(2), &[]);
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[]);
     let second = hub.enter(arrival()).unwrap();
-    hub.reservations_were_read(WorkerSid::from_bits(2), &[ReservationSid::from_bits(7)]);
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[ReservationSid::from_bits(7)]);
     assert!(first.admits(&offer(7)));
     assert!(!second.admits(&offer(7)));
+}
+
+#[test]
+fn what_one_sdk_has_read_the_other_has_not() {
+    let hub = hub(Limits::default());
+    let present = hub.enter(arrival()).unwrap();
+    let first = hub.enter(Arrival { dialect: Dialect::First, ..arrival() }).unwrap();
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::First, &[ReservationSid::from_bits(7)]);
+    assert!(present.admits(&offer(7)));
+    assert!(!first.admits(&offer(7)));
+    let accepted = Knowledge::Needs(ReservationSid::from_bits(8));
+    assert!(!present.admits(&Queued { about: accepted, ..offer(8) }));
+}
+
+#[test]
+fn a_socket_of_no_worker_has_its_place_and_is_nobodys_presence() {
+    let hub = hub(Limits { per_worker: 1, ..Limits::default() });
+    let workspace = WorkspaceSid::from_bits(1);
+    let of = |channel| Arrival { channel, dialect: Dialect::First, ..arrival() };
+    let at_workspace = hub.enter(of(Channel::Workspace(workspace))).unwrap();
+    let at_queue = hub.enter(of(Channel::TaskQueue(TaskQueueSid::from_bits(2)))).unwrap();
+    assert_eq!(hub.enter(of(Channel::Workspace(workspace))).unwrap_err(), NoPlace::Channel);
+    assert_eq!(hub.connected_workers(workspace), 0);
+    drop((at_workspace, at_queue));
+    assert_eq!(hub.take_presence_changes(10, |_| true), []);
+    assert_eq!(hub.open_sockets(), 0);
 }
 
 #[test]

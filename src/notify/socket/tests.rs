@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{self, protocol::CloseFrame as Farewell};
 
 use super::*;
 use crate::notify::Hub;
+use crate::notify::channel::{Channel, Dialect};
 use crate::notify::hub::{Arrival, Limits};
 use crate::notify::token::{Authority, Role};
 use crate::routing::command::Connection;
@@ -43,18 +44,28 @@ impl Office {
 
     /// Connects with a token that lives for so long.
     async fn connect(&self, lifetime_secs: u32) -> Browser {
+        let mut browser = self.connect_with(Dialect::Present, lifetime_secs).await;
+        let init = text(&mut browser).await;
+        assert!(init.contains(r#""event_type":"init""#), "{init}");
+        self.hub.reservations_were_read(self.worker, Dialect::Present, &[]);
+        browser
+    }
+
+    async fn connect_with(&self, dialect: Dialect, lifetime_secs: u32) -> Browser {
         let (client, server) = duplex(PIPE);
         let workspace = WorkspaceSid::from_bits(1);
         let grant = Grant {
             account: AccountSid::from_bits(1),
             workspace,
             worker: Some(self.worker),
+            channel: None,
             authority: Authority::Role(Role::Worker),
             expires_at: NOW.plus_secs(lifetime_secs),
         };
         let arrival = Arrival {
             workspace,
-            worker: self.worker,
+            channel: Channel::Worker(self.worker),
+            dialect,
             token: 3,
             close_existing: false,
             connection: Connection::default(),
@@ -63,18 +74,14 @@ impl Office {
         let handler = move |upgrade: WebSocketUpgrade| async move {
             upgrade.write_buffer_size(0).on_upgrade(move |socket| async move {
                 let seat = hub.enter(arrival).unwrap();
-                run(socket, seat, &grant, worker, &clock).await;
+                run(socket, seat, &grant, (dialect == Dialect::Present).then_some(worker), &clock).await;
                 ended.notify_one();
             })
         };
         let service = TowerToHyperService::new(axum::Router::new().route("/", axum::routing::get(handler)));
         let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service);
         tokio::spawn(connection.with_upgrades());
-        let (mut browser, _) = tokio_tungstenite::client_async("ws://office/", client).await.unwrap();
-        let init = text(&mut browser).await;
-        assert!(init.contains(r#""event_type":"init""#), "{init}");
-        self.hub.reservations_were_read(worker, &[]);
-        browser
+        tokio_tungstenite::client_async("ws://office/", client).await.unwrap().0
     }
 
     fn tell(&self, text: &str) {
@@ -117,6 +124,16 @@ async fn a_blank_frame_comes_every_fifteen_seconds() {
         assert_eq!(text(&mut browser).await, " ");
         let passed = began.elapsed();
         assert!(passed >= beat * HEARTBEAT && passed < beat * HEARTBEAT + SECOND, "beat {beat} came after {passed:?}");
+    }
+}
+
+/// It would take a first frame of its own for an event.
+#[tokio::test(start_paused = true)]
+async fn the_first_sdk_is_greeted_by_nothing_but_the_beat() {
+    let office = Office::open(Limits::default());
+    let mut browser = office.connect_with(Dialect::First, 3_600).await;
+    for _ in 0..3 {
+        assert_eq!(text(&mut browser).await, " ");
     }
 }
 
@@ -204,7 +221,8 @@ async fn the_end_of_the_server_is_told_and_waited_for() {
     assert_eq!((u16::from(end.code), end.reason.as_str()), (1012, "server restart"));
     let arrival = Arrival {
         workspace: WorkspaceSid::from_bits(1),
-        worker: office.worker,
+        channel: Channel::Worker(office.worker),
+        dialect: Dialect::Present,
         token: 4,
         close_existing: false,
         connection: Connection::default(),

@@ -4,6 +4,7 @@ use hmac::{KeyInit as _, Mac as _};
 use serde_json::json;
 
 use super::*;
+use crate::routing::TaskQueueSid;
 
 /// 2026-02-03T04:05:06Z
 const NOW: Timestamp = Timestamp(1_770_091_506_000);
@@ -62,6 +63,34 @@ fn a_capability_token_carries_its_policies() {
     let Authority::Policies(policies) = grant.authority else { panic!("expected policies") };
     assert_eq!(policies.len(), 1);
     assert!(policies[0].allow);
+}
+
+#[test]
+fn a_capability_token_is_for_one_channel() {
+    let (worker, queue) = (WorkerSid::from_bits(3), TaskQueueSid::from_bits(4));
+    let workspace = WorkspaceSid::from_bits(2);
+    let of = |change: &dyn Fn(&mut Value)| {
+        let mut claims = capability_claims();
+        change(&mut claims);
+        verify(&signed(HS256, &claims.to_string(), SECRET)).map(|grant| (grant.worker, grant.channel))
+    };
+    assert_eq!(of(&|_| {}), Ok((Some(worker), Some(Channel::Worker(worker)))));
+    assert_eq!(of(&|claims| claims["channel"] = json!(queue)), Ok((None, Some(Channel::TaskQueue(queue)))));
+    assert_eq!(of(&|claims| claims["channel"] = json!(workspace)), Ok((None, Some(Channel::Workspace(workspace)))));
+    let only_worker = |claims: &mut Value| {
+        claims.as_object_mut().unwrap().remove("channel");
+        claims["worker_sid"] = json!(worker);
+    };
+    assert_eq!(of(&only_worker), Ok((Some(worker), Some(Channel::Worker(worker)))));
+    for (name, value) in [
+        ("channel", json!("WT00000000000000000000000000000001")),
+        ("channel", json!("")),
+        ("channel", json!(WorkspaceSid::from_bits(9))),
+        ("worker_sid", json!(WorkerSid::from_bits(9))),
+        ("worker_sid", json!("x")),
+    ] {
+        assert_eq!(of(&|claims| claims[name] = value.clone()), Err(Error::Invalid), "{name} {value}");
+    }
 }
 
 #[test]
