@@ -22,6 +22,7 @@ impl Switch {
                 Ok(self.list_rooms(name.as_deref(), status, created, updated, page))
             }
             Request::EndRoom { sid } => self.end_room_by_api(&sid),
+            Request::AnnounceInRoom { sid, target } => self.announce_in_room(&sid, target),
             Request::AddParticipant { room, new } => self.add_participant(&room, *new),
             Request::GetParticipant { room, who } => self.get_participant(&room, &who),
             Request::ListParticipants { room, muted, hold, coaching, page } => {

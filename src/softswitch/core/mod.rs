@@ -7,6 +7,7 @@
 //! Reading order: `state` (records), `calls` (life of a leg), `script` (running documents), `dial`, `queues`, `rooms`,
 //! `webhooks` (parameters), `ask` (REST and control requests).
 
+mod announcements;
 mod ask;
 mod calls;
 mod dial;
@@ -34,7 +35,8 @@ pub(crate) use self::state::{
     RoomRecord, RoomStatus, Source,
 };
 
-use self::state::{Call, CallId, Numbers, Plan, Queue, QueueId, Room, RoomId, Slot, TimerKind};
+use self::announcements::Announcement;
+use self::state::{Call, CallId, Due, Numbers, Plan, Queue, QueueId, Room, RoomId, Slot, TimerKind};
 
 const HAPPENINGS_MAX: usize = 20_000;
 const QUEUES_MAX: usize = 1_000;
@@ -128,8 +130,10 @@ pub(crate) struct Switch {
     queues: BTreeMap<QueueId, Queue>,
     numbers: Numbers,
     plans: BTreeMap<String, Plan>,
-    timers: BTreeSet<(Moment, u64, CallId, TimerKind)>,
+    timers: BTreeSet<(Moment, u64, Due)>,
     fetches: BTreeMap<FetchId, Fetch>,
+    /// Announcements whose document is asked for, or that play.
+    announcements: BTreeMap<FetchId, Announcement>,
     /// Calls whose main document may go on.
     ready: VecDeque<CallId>,
     actions: Vec<Action>,
@@ -165,6 +169,7 @@ impl Switch {
             plans: BTreeMap::new(),
             timers: BTreeSet::new(),
             fetches: BTreeMap::new(),
+            announcements: BTreeMap::new(),
             ready: VecDeque::new(),
             actions: Vec::new(),
             happenings: VecDeque::new(),
@@ -197,19 +202,23 @@ impl Switch {
 
     /// Fires what is due now; timers armed meanwhile wait for the next tick, so that this ends.
     fn fire_timers(&mut self) {
-        let due: Vec<(Moment, u64, CallId, TimerKind)> =
-            self.timers.iter().take_while(|(at, ..)| *at <= self.now).copied().collect();
+        let due: Vec<(Moment, u64, Due)> = self.timers.iter().take_while(|(at, ..)| *at <= self.now).copied().collect();
         for timer in due {
-            let (at, order, call, kind) = timer;
+            let (at, order, what) = timer;
             if !self.timers.remove(&timer) {
                 continue;
             }
-            if let Some(call) = self.calls.get_mut(&call)
-                && call.timers.get(&kind) == Some(&(at, order))
-            {
-                call.timers.remove(&kind);
+            match what {
+                Due::Call(call, kind) => {
+                    if let Some(call) = self.calls.get_mut(&call)
+                        && call.timers.get(&kind) == Some(&(at, order))
+                    {
+                        call.timers.remove(&kind);
+                    }
+                    self.timer_fired(call, kind);
+                }
+                Due::Announcement(id) => self.announced(id),
             }
-            self.timer_fired(call, kind);
             self.run_ready();
         }
     }
@@ -227,20 +236,20 @@ impl Switch {
         let order = self.next_number();
         if let Some(call) = self.calls.get_mut(&id) {
             call.timers.insert(kind, (at, order));
-            self.timers.insert((at, order, id, kind));
+            self.timers.insert((at, order, Due::Call(id, kind)));
         }
     }
 
     fn disarm(&mut self, id: CallId, kind: TimerKind) {
         if let Some((at, order)) = self.calls.get_mut(&id).and_then(|call| call.timers.remove(&kind)) {
-            self.timers.remove(&(at, order, id, kind));
+            self.timers.remove(&(at, order, Due::Call(id, kind)));
         }
     }
 
     fn disarm_all(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         for (kind, (at, order)) in std::mem::take(&mut call.timers) {
-            self.timers.remove(&(at, order, id, kind));
+            self.timers.remove(&(at, order, Due::Call(id, kind)));
         }
     }
 

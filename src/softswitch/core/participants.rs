@@ -10,6 +10,7 @@ use super::rooms::{Leave, looks_like_sid};
 use super::state::{
     BackgroundKind, CallId, CallStatus, Direction, Member, ParticipantRecord, Place, Room, RoomId, RoomStatus,
 };
+use crate::softswitch::twiml::Target;
 
 impl Switch {
     fn room_of(&self, key: &str) -> Result<RoomId, Refusal> {
@@ -56,6 +57,13 @@ impl Switch {
     pub(super) fn end_room_by_api(&mut self, sid: &str) -> Result<Reply, Refusal> {
         let id = self.room_ids.get(sid).copied().ok_or_else(|| Refusal::not_found(sid))?;
         self.end_room(id, "conference-ended-via-api", None, Leave::RoomEndedByApi);
+        self.get_room(sid)
+    }
+
+    /// Plays a document to everybody in the room.
+    pub(super) fn announce_in_room(&mut self, sid: &str, target: Target) -> Result<Reply, Refusal> {
+        let id = self.room_ids.get(sid).copied().ok_or_else(|| Refusal::not_found(sid))?;
+        self.announce(id, None, target)?;
         self.get_room(sid)
     }
 
@@ -156,6 +164,9 @@ impl Switch {
             self.member_in(room, coach)
                 .map_err(|_| Refusal::bad(13240, "The call to coach is not in the conference"))?;
         }
+        if let Some(target) = update.announce {
+            self.announce(room_id, Some(id), target)?;
+        }
         let now = self.now;
         let Some(member) = self.rooms.get_mut(&room_id).and_then(|room| room.member(id)) else {
             return Err(Refusal::not_found(who));
@@ -179,6 +190,9 @@ impl Switch {
             self.begin_background(id, BackgroundKind::Hold, update.hold_document);
         } else if before.hold && !after.hold {
             self.end_background(id);
+            self.begin_room_wait(room_id, &after);
+        } else if !after.hold && before.entry.wait != after.entry.wait {
+            self.begin_room_wait(room_id, &after);
         }
         self.show_member(room_id, id)
     }

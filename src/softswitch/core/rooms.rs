@@ -151,13 +151,21 @@ impl Switch {
             for call in &present {
                 self.stop_room_wait(*call);
             }
-        } else if waits && member.entry.wait.is_some() {
-            self.begin_background(id, BackgroundKind::RoomWait, member.entry.wait);
+        } else {
+            self.begin_room_wait(room_id, &member);
         }
         if running {
             for call in present {
                 self.talking(call);
             }
+        }
+    }
+
+    /// The participant hears its wait document as long as the room has not started.
+    pub(super) fn begin_room_wait(&mut self, room: RoomId, member: &Member) {
+        let waits = self.rooms.get(&room).is_some_and(|room| room.record.status == RoomStatus::Init);
+        if waits && member.connected && member.entry.wait.is_some() {
+            self.begin_background(member.call, BackgroundKind::RoomWait, member.entry.wait.clone());
         }
     }
 

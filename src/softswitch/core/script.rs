@@ -274,6 +274,9 @@ impl Switch {
 
     /// A document arrived, or failed to; it counts only if the call still waits for it.
     pub(super) fn fetched(&mut self, id: FetchId, outcome: Result<Document, FetchFailure>) {
+        if self.announcements.contains_key(&id) {
+            return self.announcement_fetched(id, outcome);
+        }
         let Some(fetch) = self.fetches.remove(&id) else { return };
         let Some(call) = self.calls.get_mut(&fetch.call).filter(|call| call.record.status.is_live()) else { return };
         let Some(player) = call.player(fetch.slot) else { return };

@@ -179,6 +179,14 @@ pub(crate) enum TimerKind {
     TimeLimit,
 }
 
+/// What a timer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    Call(CallId, TimerKind),
+    /// What an announcement says has been said.
+    Announcement(FetchId),
+}
+
 /// Where a document is being run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Slot {

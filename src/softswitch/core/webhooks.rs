@@ -156,7 +156,7 @@ impl Switch {
         parameters
     }
 
-    fn webhook(&mut self, target: &Target, params: Vec<Parameter>) -> Webhook {
+    pub(super) fn webhook(&mut self, target: &Target, params: Vec<Parameter>) -> Webhook {
         Webhook { method: target.method, url: target.url.clone(), params, idempotency_token: (self.fresh)() }
     }
 }

@@ -37,10 +37,10 @@ pub(super) fn request(method: &str, path: &[&str], form: &Form) -> Result<Reques
             let ends = form.parsed("Status", |text| (text == "completed").then_some(()), "completed")?;
             match ends {
                 Some(()) => Request::EndRoom { sid: owned(sid) },
-                None if form.text("AnnounceUrl").is_some() => {
-                    return Err(Refusal::new(501, 20001, "Announcements are not supported by this phone system"));
-                }
-                None => Request::GetRoom { sid: owned(sid) },
+                None => match form.target("AnnounceUrl", "AnnounceMethod", Method::Post)? {
+                    Some(target) => Request::AnnounceInRoom { sid: owned(sid), target },
+                    None => Request::GetRoom { sid: owned(sid) },
+                },
             }
         }
         ("POST", ["Conferences", room, "Participants"]) => {
@@ -207,13 +207,11 @@ fn new_participant(form: &Form) -> Result<NewParticipant, Refusal> {
 }
 
 fn participant_update(form: &Form) -> Result<ParticipantUpdate, Refusal> {
-    if form.text("AnnounceUrl").is_some() {
-        return Err(Refusal::new(501, 20001, "Announcements are not supported by this phone system"));
-    }
     Ok(ParticipantUpdate {
         muted: form.flag("Muted")?,
         hold: form.flag("Hold")?,
         hold_document: form.target("HoldUrl", "HoldMethod", Method::Get)?,
+        announce: form.target("AnnounceUrl", "AnnounceMethod", Method::Post)?,
         wait: form.target("WaitUrl", "WaitMethod", Method::Post)?,
         beep_on_exit: form.flag("BeepOnExit")?,
         end_on_exit: form.flag("EndConferenceOnExit")?,

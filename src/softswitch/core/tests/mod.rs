@@ -1,5 +1,6 @@
 //! Scenario tests of the core: a virtual clock, scripted documents, and a log of everything the phone system says.
 
+mod announcements;
 mod dialling;
 mod documents;
 mod limits;
