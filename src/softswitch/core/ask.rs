@@ -3,7 +3,7 @@
 //! Start with [`Switch::ask`].
 
 use super::calls::{Cause, Leg};
-use super::request::{CallFilter, CallUpdate, Listed, LiveCall, NewCall, Page, Refusal, Reply, Request};
+use super::request::{CallFilter, CallUpdate, Listed, LiveCall, NewCall, Origin, Page, Refusal, Reply, Request};
 use super::state::{Behaviour, Call, CallId, CallStatus, DialPhase, Direction, Place};
 use super::{ADDRESSES_MAX, Switch};
 
@@ -38,8 +38,23 @@ impl Switch {
             Request::GetMember { queue, who } => self.get_member(&queue, &who),
             Request::ListMembers { queue, page } => self.list_members(&queue, page),
             Request::RedirectMember { queue, who, to } => self.redirect_member(&queue, &who, to),
-            Request::PlaceInbound { from, to, behaviour } => {
-                let id = self.place_inbound(from, to, behaviour)?;
+            Request::StartRecording { call, order } => self.record_call(&call, &order),
+            Request::GetRecording { of, sid } => self.get_recording(&of, &sid),
+            Request::ListRecordings { of, created, page } => self.list_recordings(&of, created, page),
+            Request::UpdateRecording { of, sid, change } => self.update_recording(&of, &sid, change),
+            Request::DeleteRecording { of, sid } => self.delete_recording(&of, &sid),
+            Request::PlaceInbound(placed) => {
+                let id = self.place_inbound(*placed)?;
+                self.show_call(id)
+            }
+            Request::SetPace { calls_per_second } => {
+                self.calls_per_second = calls_per_second;
+                Ok(Reply::Pace(calls_per_second))
+            }
+            Request::GetPace => Ok(Reply::Pace(self.calls_per_second)),
+            Request::Say { sid, text } => {
+                let id = self.live_call_of(&sid)?;
+                self.hear(id, text);
                 self.show_call(id)
             }
             Request::PutNumber(number) => {
@@ -82,7 +97,7 @@ impl Switch {
         }
     }
 
-    fn call_of(&self, sid: &str) -> Result<CallId, Refusal> {
+    pub(super) fn call_of(&self, sid: &str) -> Result<CallId, Refusal> {
         self.call_ids.get(sid).copied().ok_or_else(|| Refusal::not_found(sid))
     }
 
@@ -97,6 +112,7 @@ impl Switch {
     }
 
     fn create_call(&mut self, new: NewCall) -> Result<Reply, Refusal> {
+        let behaviour = self.willing(&new.to)?;
         let id = self.add_call(Leg {
             from: new.from,
             to: new.to,
@@ -108,7 +124,9 @@ impl Switch {
             ring_timeout_secs: new.timeout_secs,
             time_limit_secs: new.time_limit_secs,
             place: Place::Document,
-            behaviour: None,
+            behaviour: Some(behaviour),
+            options: new.options,
+            origin: Origin::default(),
         })?;
         self.show_call(id)
     }
@@ -209,8 +227,11 @@ impl Switch {
             Place::Added(room) => ("entering-room", Some(*room), None),
             Place::Dial { phase: DialPhase::InRoom(room), .. } => ("room", Some(*room), None),
             Place::Dial { phase: DialPhase::Ringing { .. }, .. } => ("dialling", None, None),
-            Place::Dial { phase: DialPhase::AtQueue(queue), .. } => ("taking-from-queue", None, Some(*queue)),
+            Place::Dial { phase: DialPhase::AtQueue(queue) | DialPhase::Preparing { queue, .. }, .. } => {
+                ("taking-from-queue", None, Some(*queue))
+            }
             Place::Dial { phase: DialPhase::Connected { .. }, .. } | Place::Taken { .. } => ("connected", None, None),
+            Place::Screened(_) => ("document", None, None),
             Place::Child(_) if call.record.answered.is_some() => ("connected", None, None),
             Place::Child(_) => ("unanswered", None, None),
         };

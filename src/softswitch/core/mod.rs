@@ -10,9 +10,12 @@
 mod announcements;
 mod ask;
 mod calls;
+mod detection;
 mod dial;
 mod participants;
 mod queues;
+mod record_verb;
+mod recordings;
 mod request;
 mod rooms;
 mod script;
@@ -27,16 +30,18 @@ use super::twiml::Document;
 
 pub(crate) use self::queues::{SIZE_DEFAULT as QUEUE_SIZE_DEFAULT, SIZE_MAX as QUEUE_SIZE_MAX};
 pub(crate) use self::request::{
-    CallFilter, CallUpdate, Listed, LiveCall, NewCall, NewParticipant, Page, ParticipantUpdate, Refusal, Reply,
-    Request, Span,
+    CallFilter, CallUpdate, LegOptions, Listed, LiveCall, NewCall, NewParticipant, Origin, Page, ParticipantUpdate,
+    PlacedCall, RecordingChange, RecordingsOf, Refusal, Reply, Request, Span,
 };
 pub(crate) use self::state::{
     Behaviour, CallRecord, CallStatus, FetchId, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord,
-    RoomRecord, RoomStatus, Source,
+    RecordingRecord, RecordingStatus, RoomRecord, RoomStatus, Source,
 };
 
 use self::announcements::Announcement;
-use self::state::{Call, CallId, Due, Numbers, Plan, Queue, QueueId, Room, RoomId, Slot, TimerKind};
+use self::state::{
+    Call, CallId, Due, Numbers, Plan, Queue, QueueId, Recording, RecordingId, Room, RoomId, Slot, TimerKind,
+};
 
 const HAPPENINGS_MAX: usize = 20_000;
 const QUEUES_MAX: usize = 1_000;
@@ -95,6 +100,8 @@ pub(crate) enum Action {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) account_sid: String,
+    /// Where this phone system is reached, for the URLs of recordings.
+    pub(crate) public_url: String,
     pub(crate) speed: f64,
     pub(crate) live_calls_max: usize,
     pub(crate) queue_size: usize,
@@ -128,6 +135,13 @@ pub(crate) struct Switch {
     open_rooms: BTreeMap<String, RoomId>,
     finished_rooms: VecDeque<RoomId>,
     queues: BTreeMap<QueueId, Queue>,
+    recordings: BTreeMap<RecordingId, Recording>,
+    recording_ids: BTreeMap<String, RecordingId>,
+    finished_recordings: VecDeque<RecordingId>,
+    /// Calls that may be dialled in a second; 0 is no limit.
+    calls_per_second: f64,
+    /// When the next call may be dialled.
+    next_dialling: Moment,
     numbers: Numbers,
     plans: BTreeMap<String, Plan>,
     timers: BTreeSet<(Moment, u64, Due)>,
@@ -165,6 +179,11 @@ impl Switch {
             open_rooms: BTreeMap::new(),
             finished_rooms: VecDeque::new(),
             queues: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            recording_ids: BTreeMap::new(),
+            finished_recordings: VecDeque::new(),
+            calls_per_second: 0.0,
+            next_dialling: Moment::default(),
             numbers,
             plans: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -231,8 +250,11 @@ impl Switch {
 
     /// Sets the call's timer of this kind, replacing an earlier one; `ms` is divided by the speed factor.
     fn arm(&mut self, id: CallId, kind: TimerKind, ms: i64) {
+        self.arm_at(id, kind, self.now.plus_ms(self.scaled(ms)));
+    }
+
+    fn arm_at(&mut self, id: CallId, kind: TimerKind, at: Moment) {
         self.disarm(id, kind);
-        let at = self.now.plus_ms(self.scaled(ms));
         let order = self.next_number();
         if let Some(call) = self.calls.get_mut(&id) {
             call.timers.insert(kind, (at, order));

@@ -5,7 +5,7 @@
 
 use super::Switch;
 use super::calls::{Cause, Leg};
-use super::request::{Listed, NewParticipant, Page, ParticipantUpdate, Refusal, Reply, Span};
+use super::request::{Listed, NewParticipant, Origin, Page, ParticipantUpdate, Refusal, Reply, Span};
 use super::rooms::{Leave, looks_like_sid};
 use super::state::{
     BackgroundKind, CallId, CallStatus, Direction, Member, ParticipantRecord, Place, Room, RoomId, RoomStatus,
@@ -78,6 +78,7 @@ impl Switch {
             None if looks_like_sid(key, "CF") => return Err(Refusal::not_found(key)),
             None => key.to_owned(),
         };
+        let behaviour = self.willing(&new.to)?;
         let room = self.prepare_entry(&name, &new.entry)?;
         let id = self.add_call(Leg {
             from: new.from,
@@ -90,7 +91,9 @@ impl Switch {
             ring_timeout_secs: new.timeout_secs,
             time_limit_secs: new.time_limit_secs,
             place: Place::Added(room),
-            behaviour: None,
+            behaviour: Some(behaviour),
+            options: new.options,
+            origin: Origin::default(),
         })?;
         self.add_member(room, id, new.entry, new.coaching);
         self.show_member(room, id)

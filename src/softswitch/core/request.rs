@@ -4,11 +4,11 @@
 //! calls, and that is decided by the core. Start with [`Request`].
 
 use super::state::{
-    Behaviour, CallRecord, CallStatus, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord, RoomRecord,
-    RoomStatus, Source,
+    Behaviour, CallRecord, CallStatus, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord,
+    RecordingRecord, RecordingStatus, RoomRecord, RoomStatus, Source,
 };
 use crate::softswitch::options::Number;
-use crate::softswitch::twiml::{RoomEntry, StatusCallback, Target};
+use crate::softswitch::twiml::{Detection, RecordingOrder, RoomEntry, StatusCallback, Target};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
@@ -34,7 +34,15 @@ pub(crate) enum Request {
     GetMember { queue: String, who: String },
     ListMembers { queue: String, page: Page },
     RedirectMember { queue: String, who: String, to: Target },
-    PlaceInbound { from: String, to: String, behaviour: Option<Behaviour> },
+    StartRecording { call: String, order: Box<RecordingOrder> },
+    GetRecording { of: RecordingsOf, sid: String },
+    ListRecordings { of: RecordingsOf, created: Span, page: Page },
+    UpdateRecording { of: RecordingsOf, sid: String, change: RecordingChange },
+    DeleteRecording { of: RecordingsOf, sid: String },
+    PlaceInbound(Box<PlacedCall>),
+    SetPace { calls_per_second: f64 },
+    GetPace,
+    Say { sid: String, text: String },
     PutNumber(Number),
     ListNumbers,
     PutBehaviour { address: String, behaviour: Behaviour, only_next: bool },
@@ -54,6 +62,50 @@ pub(crate) struct NewCall {
     pub(crate) status_callback: Option<StatusCallback>,
     pub(crate) timeout_secs: u32,
     pub(crate) time_limit_secs: u32,
+    pub(crate) options: LegOptions,
+}
+
+/// What a leg is made with beside who is called: the same for calls, participants and dialled addresses.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LegOptions {
+    /// Sent to the far end when it answers.
+    pub(crate) send_digits: String,
+    pub(crate) recording: Option<RecordingOrder>,
+    pub(crate) detection: Option<Detection>,
+}
+
+/// A call from outside.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PlacedCall {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) behaviour: Option<Behaviour>,
+    pub(crate) origin: Origin,
+}
+
+/// What a call from outside brings along beside its number.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// Of the INVITE of a SIP caller.
+    pub(crate) sip_headers: Vec<(String, String)>,
+    pub(crate) forwarded_from: Option<String>,
+    pub(crate) caller_name: Option<String>,
+}
+
+/// Whose recordings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RecordingsOf {
+    Anything { call: Option<String>, room: Option<String> },
+    Call(String),
+    Room(String),
+}
+
+/// What happens to a running recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordingChange {
+    /// `Completed` stops it.
+    pub(crate) to: RecordingStatus,
+    pub(crate) pause_is_silence: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -75,6 +127,7 @@ pub(crate) struct NewParticipant {
     pub(crate) status_callback: Option<StatusCallback>,
     pub(crate) timeout_secs: u32,
     pub(crate) time_limit_secs: u32,
+    pub(crate) options: LegOptions,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -165,6 +218,9 @@ pub(crate) enum Reply {
     Queues(Listed<QueueRecord>),
     Member(Box<MemberRecord>),
     Members(Listed<MemberRecord>),
+    Recording(Box<RecordingRecord>),
+    Recordings(Listed<RecordingRecord>),
+    Pace(f64),
     Numbers(Vec<Number>),
     Live(Listed<LiveCall>),
     Happenings(Vec<Happening>),

@@ -6,10 +6,11 @@
 
 use super::Switch;
 use super::calls::Cause;
+use super::recordings::Subject;
 use super::request::Refusal;
 use super::state::{BackgroundKind, CallId, CallStatus, Member, Place, Room, RoomId, RoomRecord, RoomStatus};
 use super::webhooks::parameter;
-use crate::softswitch::twiml::{RoomEntry, StatusCallback};
+use crate::softswitch::twiml::RoomEntry;
 
 /// Why a participant is out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Switch {
         {
             return Err(Refusal::bad(13240, "The call to coach is not in the conference"));
         }
-        Ok(self.open_room(name, entry.status_callback.as_ref()))
+        Ok(self.open_room(name, entry))
     }
 
     fn is_in_room(&self, name: &str, call_sid: &str) -> bool {
@@ -84,8 +85,8 @@ impl Switch {
         room.is_some_and(|room| room.members.iter().any(|member| Some(&member.call) == call))
     }
 
-    /// The open room of this name; the first participant's callback becomes the room's.
-    fn open_room(&mut self, name: &str, status_callback: Option<&StatusCallback>) -> RoomId {
+    /// The open room of this name; the first participant's callback and recording become the room's.
+    fn open_room(&mut self, name: &str, entry: &RoomEntry) -> RoomId {
         if let Some(&id) = self.open_rooms.get(name) {
             return id;
         }
@@ -102,8 +103,15 @@ impl Switch {
             reason_ended: None,
             ended_by: None,
         };
-        let status_callback = status_callback.cloned();
-        self.rooms.insert(id, Room { record, status_callback, next_sequence: 1, members: Vec::new() });
+        let room = Room {
+            record,
+            status_callback: entry.status_callback.clone(),
+            next_sequence: 1,
+            recording_order: entry.recording.clone(),
+            recordings: Vec::new(),
+            members: Vec::new(),
+        };
+        self.rooms.insert(id, room);
         self.note("room.created", None, Some(id), name);
         id
     }
@@ -150,6 +158,9 @@ impl Switch {
             self.room_event(room_id, "start", "conference-start", parameters);
             for call in &present {
                 self.stop_room_wait(*call);
+            }
+            if let Some(order) = self.rooms.get(&room_id).and_then(|room| room.recording_order.clone()) {
+                self.start_recording(Subject::Room(room_id), &order);
             }
         } else {
             self.begin_room_wait(room_id, &member);
@@ -241,6 +252,7 @@ impl Switch {
             parameters.push(parameter("ParticipantLabelEndingConference", label));
         }
         self.room_event(room_id, "end", "conference-end", parameters);
+        self.stop_recordings(Subject::Room(room_id));
         for member in members {
             if member.connected {
                 self.member_left(room_id, &member, leave);

@@ -5,6 +5,8 @@
 mod control;
 mod form;
 mod json;
+mod leg;
+mod media;
 mod read;
 
 #[cfg(test)]
@@ -29,7 +31,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::form::Form;
 use self::json::Shape;
-use super::core::{Refusal, Reply, Request};
+use self::media::Format;
+use super::core::{RecordingsOf, Refusal, Reply, Request};
 use super::driver::Message;
 
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -37,6 +40,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 /// What the handlers need.
 pub(super) struct Api {
     pub(super) account_sid: String,
+    pub(super) public_url: String,
     pub(super) auth_token: Arc<SecretString>,
     pub(super) mailbox: mpsc::Sender<Message>,
 }
@@ -96,10 +100,15 @@ async fn serve_rest(
             ["2010-04-01", "Accounts", account, path @ ..] if *account == api.account_sid => path,
             _ => return Err(Refusal::not_found(uri.path())),
         };
+        if method == Method::GET
+            && let Some((sid, format)) = media::wanted(uri.path())
+        {
+            return api.media(sid, format).await;
+        }
         let request = read::request(method.as_str(), path, &form)?;
         let status = success(&request);
         let reply = api.ask(request).await?;
-        let shape = Shape { account_sid: &api.account_sid, form: &form, path: uri.path() };
+        let shape = Shape { account_sid: &api.account_sid, public_url: &api.public_url, form: &form, path: uri.path() };
         Ok(respond(status, shape.reply(&reply)))
     };
     result.await.unwrap_or_else(|refusal| refuse(&refusal))
@@ -118,13 +127,25 @@ async fn serve_control(
         let request = control::request(method.as_str(), &segments, &form, &body)?;
         let status = success(&request);
         let reply = api.ask(request).await?;
-        let shape = Shape { account_sid: &api.account_sid, form: &form, path: uri.path() };
+        let shape = Shape { account_sid: &api.account_sid, public_url: &api.public_url, form: &form, path: uri.path() };
         Ok(respond(status, control::reply(&reply).or_else(|| shape.reply(&reply))))
     };
     result.await.unwrap_or_else(|refusal| refuse(&refusal))
 }
 
 impl Api {
+    /// The media of a recording; one that still runs has none yet.
+    async fn media(&self, sid: &str, format: Format) -> Result<Response, Refusal> {
+        let of = RecordingsOf::Anything { call: None, room: None };
+        match self.ask(Request::GetRecording { of, sid: sid.to_owned() }).await? {
+            Reply::Recording(recording) => {
+                let secs = recording.secs.ok_or_else(|| Refusal::not_found(sid))?;
+                Ok(media::media(format, recording.channels, u32::try_from(secs).unwrap_or(0)))
+            }
+            _ => Err(Refusal::not_found(sid)),
+        }
+    }
+
     async fn ask(&self, request: Request) -> Result<Reply, Refusal> {
         let gone = || Refusal::new(503, 20503, "The phone system is shutting down");
         let (reply, answer) = oneshot::channel();
@@ -147,10 +168,12 @@ const fn success(request: &Request) -> StatusCode {
         Request::CreateCall(_)
         | Request::AddParticipant { .. }
         | Request::CreateQueue { .. }
-        | Request::PlaceInbound { .. } => StatusCode::CREATED,
+        | Request::StartRecording { .. }
+        | Request::PlaceInbound(_) => StatusCode::CREATED,
         Request::DeleteCall { .. }
         | Request::RemoveParticipant { .. }
         | Request::DeleteQueue { .. }
+        | Request::DeleteRecording { .. }
         | Request::PutBehaviour { .. } => StatusCode::NO_CONTENT,
         _ => StatusCode::OK,
     }
