@@ -1,11 +1,14 @@
 //! Scenario tests of the core: a virtual clock, scripted documents, and a log of everything the phone system says.
 
 mod announcements;
+mod detection;
 mod dialling;
 mod documents;
 mod limits;
+mod recordings;
 mod rooms;
 mod sequences;
+mod verbs;
 
 use std::collections::{BTreeMap, VecDeque};
 
