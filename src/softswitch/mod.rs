@@ -10,6 +10,7 @@
 mod cookies;
 mod core;
 mod driver;
+mod faults;
 mod options;
 mod rest;
 mod sender;
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use self::core::{Settings, Switch};
 use self::driver::Driver;
+use self::faults::Faults;
 use self::sender::Sender;
 use crate::clock::{Clock, Entropy};
 
@@ -68,11 +70,12 @@ impl Softswitch {
         let switch = Switch::new(settings, move || entropy.hex_128());
         let (mailbox, messages) = mpsc::channel(driver::MAILBOX);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let sender = Sender::new(options.auth_token.expose_secret().into());
+        let faults = Arc::new(Faults::default());
+        let sender = Sender::new(options.auth_token.expose_secret().into(), Arc::clone(&faults));
         let driver = Driver::new(switch, clock, sender, mailbox.clone(), tasks.clone(), stop.clone());
         tasks.spawn(driver::run(driver, messages));
         let auth_token = Arc::new(options.auth_token);
-        let api = rest::Api { account_sid: options.account_sid, public_url, auth_token, mailbox };
+        let api = rest::Api { account_sid: options.account_sid, public_url, auth_token, mailbox, faults };
         Self { router: rest::router(api), tasks, stop }
     }
 

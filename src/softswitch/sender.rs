@@ -16,6 +16,7 @@ use url::Url;
 
 use super::cookies::Cookies;
 use super::core::{FetchFailure, Webhook};
+use super::faults::{Fate, Faults, Side};
 use super::options::Method;
 use super::twiml::{DOCUMENT_BYTES_MAX, Document};
 use crate::signature;
@@ -35,6 +36,7 @@ pub(super) struct Sender {
     token: Arc<SecretString>,
     permits: Arc<Semaphore>,
     cookies: Arc<Cookies>,
+    faults: Arc<Faults>,
 }
 
 /// An answer with the URL it came from in the end.
@@ -44,7 +46,7 @@ struct Answer {
 }
 
 impl Sender {
-    pub(super) fn new(token: SecretString) -> Self {
+    pub(super) fn new(token: SecretString, faults: Arc<Faults>) -> Self {
         // Err means that the process has chosen its provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -55,7 +57,13 @@ impl Sender {
             .user_agent(concat!("switchhook-phone/", env!("CARGO_PKG_VERSION")))
             .build()
             .expect("the client is built from constants");
-        Self { client, token: Arc::new(token), permits: Arc::new(Semaphore::new(AT_ONCE_MAX)), cookies: Arc::default() }
+        Self {
+            client,
+            token: Arc::new(token),
+            permits: Arc::new(Semaphore::new(AT_ONCE_MAX)),
+            cookies: Arc::default(),
+            faults,
+        }
     }
 
     /// Asks for a document.
@@ -73,6 +81,15 @@ impl Sender {
 
     /// Delivers a callback; its answer matters only as success or not.
     pub(super) async fn notify(&self, webhook: &Webhook) -> Result<(), FetchFailure> {
+        let fault = self.faults.next(Side::Callbacks, "", &webhook.url);
+        if let Some(fault) = &fault {
+            tokio::time::sleep(fault.delay()).await;
+        }
+        match fault.and_then(|fault| fault.fate) {
+            Some(Fate::Lost) => return Err(failure(11205, "lost by an ordered fault")),
+            Some(Fate::Twice) => self.within_time(async { self.send(webhook).await.map(drop) }).await?,
+            None => {}
+        }
         self.within_time(async { self.send(webhook).await.map(drop) }).await
     }
 

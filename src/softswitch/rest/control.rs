@@ -4,12 +4,16 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::form::Form;
+use super::respond;
 use crate::softswitch::core::{Behaviour, Origin, Page, PlacedCall, Refusal, Reply, Request};
+use crate::softswitch::faults::{Fault, Faults};
 use crate::softswitch::options::Number;
 use crate::softswitch::twiml::resolve;
 
@@ -119,6 +123,23 @@ pub(super) fn request(method: &str, path: &[&str], query: &Form, body: &[u8]) ->
         }
         _ => return Err(Refusal::not_found(&path.join("/"))),
     })
+}
+
+/// Faults: ordered, listed and called off.
+pub(super) fn faults(faults: &Faults, method: &str, body: &[u8]) -> Result<Response, Refusal> {
+    match method {
+        "POST" => {
+            let fault: Fault = read(body)?;
+            faults.order(fault.clone()).map_err(|problem| Refusal::bad(20001, problem))?;
+            Ok(respond(StatusCode::CREATED, Some(json!(fault))))
+        }
+        "GET" => Ok(respond(StatusCode::OK, Some(json!({ "faults": faults.waiting() })))),
+        "DELETE" => {
+            faults.clear();
+            Ok(respond(StatusCode::NO_CONTENT, None))
+        }
+        _ => Err(Refusal::new(405, 20004, "Method not allowed")),
+    }
 }
 
 /// The replies that the control API words differently from the REST API.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Request as HttpRequest, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -34,6 +34,7 @@ use self::json::Shape;
 use self::media::Format;
 use super::core::{RecordingsOf, Refusal, Reply, Request};
 use super::driver::Message;
+use super::faults::{Faults, Side};
 
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
@@ -43,13 +44,17 @@ pub(super) struct Api {
     pub(super) public_url: String,
     pub(super) auth_token: Arc<SecretString>,
     pub(super) mailbox: mpsc::Sender<Message>,
+    pub(super) faults: Arc<Faults>,
 }
 
 /// Twilio's REST below `/2010-04-01`, the control API below `/control`.
 pub(super) fn router(api: Api) -> Router {
     let api = Arc::new(api);
     Router::new()
-        .route("/2010-04-01/{*path}", any(serve_rest))
+        .route(
+            "/2010-04-01/{*path}",
+            any(serve_rest).layer(middleware::from_fn_with_state(Arc::clone(&api), be_faulty)),
+        )
         .route("/control/{*path}", any(serve_control))
         .fallback(async || refuse(&Refusal::not_found("path")))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -59,6 +64,9 @@ pub(super) fn router(api: Api) -> Router {
 
 /// HTTP Basic with account SID and auth token (Twilio: requests to the REST API).
 async fn authenticate(State(api): State<Arc<Api>>, request: HttpRequest, next: Next) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && is_from_elsewhere(request.headers()) {
+        return refuse(&Refusal::new(403, 20403, "A page of another site must not change anything here"));
+    }
     if !is_authentic(&api, request.headers()) {
         let mut response = refuse(&Refusal::new(401, 20003, "Authenticate"));
         response
@@ -67,6 +75,11 @@ async fn authenticate(State(api): State<Arc<Api>>, request: HttpRequest, next: N
         return response;
     }
     next.run(request).await
+}
+
+/// Whether a browser sends this for a page of another site: it would add the credentials that it knows by itself.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 fn is_authentic(api: &Api, headers: &HeaderMap) -> bool {
@@ -82,6 +95,29 @@ fn is_authentic(api: &Api, headers: &HeaderMap) -> bool {
         .and_then(|(_, credentials)| STANDARD.decode(credentials.trim()).ok());
     let expected = format!("{}:{token}", api.account_sid);
     given.is_some_and(|given| subtle::ConstantTimeEq::ct_eq(given.as_slice(), expected.as_bytes()).into())
+}
+
+/// Carries an ordered fault out.
+async fn be_faulty(State(api): State<Arc<Api>>, request: HttpRequest, next: Next) -> Response {
+    let Some(fault) = api.faults.next(Side::Api, request.method().as_str(), request.uri().path()) else {
+        return next.run(request).await;
+    };
+    tokio::time::sleep(fault.delay()).await;
+    let Some(status) = fault.status else { return next.run(request).await };
+    if fault.carried_out {
+        next.run(request).await;
+    }
+    let code = fault.code.unwrap_or(match status {
+        429 => 20429,
+        500 => 20500,
+        503 => 20503,
+        _ => 20001,
+    });
+    let mut response = refuse(&Refusal::new(status, code, "This fault was ordered"));
+    if let Some(secs) = fault.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, secs.into());
+    }
+    response
 }
 
 async fn serve_rest(
@@ -123,6 +159,9 @@ async fn serve_control(
     let segments = segments(uri.path());
     let segments: Vec<&str> = segments.iter().map(String::as_str).skip(1).collect();
     let result = async {
+        if let ["faults"] = segments.as_slice() {
+            return control::faults(&api.faults, method.as_str(), &body);
+        }
         let form = Form::read(uri.query().unwrap_or_default().as_bytes())?;
         let request = control::request(method.as_str(), &segments, &form, &body)?;
         let status = success(&request);

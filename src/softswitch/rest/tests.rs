@@ -1,5 +1,8 @@
 //! The phone system over its router: authentication, the shape of resources, and real webhooks to a small server.
 
+mod control;
+mod recordings;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,0 +1,116 @@
+//! Faults, the pace of dialling, speech, and requests from pages of other sites.
+
+use super::*;
+
+#[tokio::test]
+async fn ordered_faults_refuse_delay_and_lose_answers() {
+    let phone = start(options());
+    let order = async |body: &str| send(&phone, "POST", "/control/faults", body).await;
+    assert_eq!(order(r#"{"contains":"/Queues","times":2,"status":429,"retry_after":3}"#).await.0, 201);
+    assert_eq!(order(r#"{"method":"POST","contains":"/Queues","status":500,"carried_out":true}"#).await.0, 201);
+    assert_eq!(order(r#"{"contains":"/Calls","delay_ms":1}"#).await.0, 201);
+    let (_, listed) = send(&phone, "GET", "/control/faults", "").await;
+    assert_eq!(listed["faults"].as_array().unwrap().len(), 3);
+    for _ in 0..2 {
+        let credentials = STANDARD.encode(format!("{ACCOUNT}:{TOKEN}"));
+        let request = HttpRequest::builder()
+            .uri(format!("/2010-04-01/Accounts/{ACCOUNT}/Queues.json"))
+            .header(AUTHORIZATION, format!("Basic {credentials}"));
+        let response = phone.router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &"3".parse().unwrap()));
+    }
+    let (status, body) = rest(&phone, "POST", "Queues.json", "FriendlyName=q").await;
+    assert_eq!((status, &body["code"]), (500, &json!(20500)));
+    let (status, list) = rest(&phone, "GET", "Queues.json", "").await;
+    assert_eq!((status, &list["queues"][0]["friendly_name"]), (200, &json!("q")), "it was carried out");
+    assert_eq!(rest(&phone, "GET", "Calls.json", "").await.0, 200);
+    let (_, listed) = send(&phone, "GET", "/control/faults", "").await;
+    assert_eq!(listed, json!({ "faults": [] }));
+    for (body, problem) in [("{}", "required"), (r#"{"status":200}"#, "400 to 599"), (r#"{"stat":1}"#, "stat")] {
+        let (status, refusal) = order(body).await;
+        assert_eq!(status, 400);
+        assert!(refusal["message"].as_str().unwrap().contains(problem), "{refusal}");
+    }
+    order(r#"{"status":503}"#).await;
+    assert_eq!(send(&phone, "DELETE", "/control/faults", "").await.0, 204);
+    assert_eq!(send(&phone, "PUT", "/control/faults", "{}").await.0, 405);
+    assert_eq!(rest(&phone, "GET", "Calls.json", "").await.0, 200);
+}
+
+#[tokio::test]
+async fn callbacks_get_lost_and_come_twice_on_demand() {
+    let mut app = App::start(|_| xml("<Response><Pause length=\"1\"/></Response>")).await;
+    let phone =
+        with_number(&app, |number| number.status_callback_events = vec!["answered".to_owned(), "completed".to_owned()]);
+    send(&phone, "POST", "/control/faults", r#"{"of":"callbacks","contains":"/status","fate":"lost"}"#).await;
+    send(&phone, "POST", "/control/faults", r#"{"of":"callbacks","contains":"/status","fate":"twice","delay_ms":1}"#)
+        .await;
+    send(&phone, "POST", "/control/calls", PLACE).await;
+    assert_eq!(app.next().await.path, "/voice");
+    let (first, again) = (app.next().await, app.next().await);
+    assert_eq!(first.params["CallStatus"], "completed", "answered got lost");
+    assert_eq!((&again.params, &again.idempotency_token), (&first.params, &first.idempotency_token));
+    let (_, events) = send(&phone, "GET", "/control/events", "").await;
+    let lost = |event: &&Value| event["kind"] == "webhook.failed";
+    assert_eq!(events["events"].as_array().unwrap().iter().filter(lost).count(), 1);
+}
+
+#[tokio::test]
+async fn the_pace_is_set_and_shown_and_speech_is_taken() {
+    let phone = start(options());
+    assert_eq!(send(&phone, "GET", "/control/pace", "").await.1, json!({ "calls_per_second": 0.0 }));
+    assert_eq!(send(&phone, "PUT", "/control/pace", r#"{"calls_per_second":2.5}"#).await.0, 200);
+    assert_eq!(send(&phone, "GET", "/control/pace", "").await.1, json!({ "calls_per_second": 2.5 }));
+    for (path, body) in [
+        ("/control/pace", r#"{"calls_per_second":-1}"#),
+        ("/control/pace", r#"{"calls_per_second":1e9}"#),
+        ("/control/pace", "{}"),
+    ] {
+        assert_eq!(send(&phone, "PUT", path, body).await.0, 400, "{body}");
+    }
+    let mut app = App::start(|path| match path {
+        "/voice" => xml("<Response><Gather input=\"speech\" timeout=\"4000\" action=\"/heard\"/></Response>"),
+        _ => xml("<Response><Pause length=\"3600\"/></Response>"),
+    })
+    .await;
+    send(&phone, "PUT", "/control/numbers/%2B15552220000", &format!(r#"{{"voice_url":"{}/voice"}}"#, app.base)).await;
+    let sip = r#"{"from":"sip:a@b","to":"+15552220000","sip_headers":{"X-One":"1"},"caller_name":"ANN"}"#;
+    let (_, placed) = send(&phone, "POST", "/control/calls", sip).await;
+    let voice = app.next().await;
+    assert_eq!((voice.params["SipHeader_X-One"].as_str(), voice.params["CallerName"].as_str()), ("1", "ANN"));
+    let speech = format!("/control/calls/{}/speech", placed["call_sid"].as_str().unwrap());
+    assert_eq!(send(&phone, "POST", &speech, r#"{"text":" "}"#).await.0, 400);
+    let heard = loop {
+        // The document may still be on its way to the phone system.
+        assert_eq!(send(&phone, "POST", &speech, r#"{"text":"billing"}"#).await.0, 200);
+        if let Ok(heard) = app.received.try_recv() {
+            break heard;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((heard.path.as_str(), heard.params["SpeechResult"].as_str()), ("/heard", "billing"));
+    let bad = r#"{"from":"sip:a@b","to":"+15552220000","sip_headers":{"bad name":"1"}}"#;
+    assert_eq!(send(&phone, "POST", "/control/calls", bad).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing() {
+    let phone = start(options());
+    let credentials = format!("Basic {}", STANDARD.encode(format!("{ACCOUNT}:{TOKEN}")));
+    for (site, method, status) in [
+        ("cross-site", "POST", 403),
+        ("same-site", "POST", 403),
+        ("same-origin", "POST", 201),
+        ("none", "POST", 201),
+        ("cross-site", "GET", 200),
+    ] {
+        let request = HttpRequest::builder()
+            .method(method)
+            .uri("/control/faults")
+            .header(AUTHORIZATION, &credentials)
+            .header("sec-fetch-site", site)
+            .body(Body::from(r#"{"status":500}"#))
+            .unwrap();
+        assert_eq!(phone.router().oneshot(request).await.unwrap().status().as_u16(), status, "{site} {method}");
+    }
+}
