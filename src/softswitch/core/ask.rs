@@ -3,11 +3,15 @@
 //! Start with [`Switch::ask`].
 
 use super::calls::{Cause, Leg};
-use super::request::{CallFilter, CallUpdate, Listed, LiveCall, NewCall, Origin, Page, Refusal, Reply, Request};
+use super::request::{
+    CallFilter, CallUpdate, Listed, LiveCall, NewCall, Origin, Page, Refusal, Reply, Request, Snapshot,
+};
 use super::state::{Behaviour, Call, CallId, CallStatus, DialPhase, Direction, Place};
 use super::{ADDRESSES_MAX, Switch};
 
 const NEXT_BEHAVIOURS_MAX: usize = 1_000;
+/// Calls, rooms and queues that a snapshot holds.
+const SNAPSHOT_SIZE: usize = 200;
 
 impl Switch {
     pub(super) fn ask(&mut self, request: Request) -> Result<Reply, Refusal> {
@@ -89,12 +93,32 @@ impl Switch {
                 let calls = self.live.iter().rev().filter_map(|id| self.calls.get(id)).map(|call| self.live_call(call));
                 Ok(Reply::Live(Listed::cut(calls, page)))
             }
+            Request::Snapshot => Ok(self.snapshot()),
             Request::ListHappenings { after, limit } => {
                 let first = self.happenings.front().map_or(self.next_happening, |happening| happening.sequence);
                 let skip = usize::try_from((after + 1).saturating_sub(first)).unwrap_or(usize::MAX);
                 Ok(Reply::Happenings(self.happenings.iter().skip(skip).take(limit).cloned().collect()))
             }
         }
+    }
+
+    /// The newest of everything, as much as a page can show.
+    fn snapshot(&self) -> Reply {
+        let page = Page { number: 0, size: SNAPSHOT_SIZE };
+        let calls = self.live.iter().rev().filter_map(|id| self.calls.get(id)).map(|call| self.live_call(call));
+        let rooms = self.open_rooms.values().filter_map(|id| self.rooms.get(id)).map(|room| {
+            let members = room.members.iter().map(|member| self.participant_record(&room.record.sid, member));
+            (room.record.clone(), members.collect())
+        });
+        let queues = self.queues.values().map(|queue| self.queue_record(queue));
+        Reply::Snapshot(Box::new(Snapshot {
+            at: self.now,
+            calls: Listed::cut(calls, page),
+            rooms: Listed::cut(rooms, page),
+            queues: Listed::cut(queues, page),
+            numbers: self.numbers.keys().take(SNAPSHOT_SIZE).cloned().collect(),
+            last_happening: self.next_happening - 1,
+        }))
     }
 
     pub(super) fn call_of(&self, sid: &str) -> Result<CallId, Refusal> {

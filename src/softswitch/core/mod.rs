@@ -31,7 +31,7 @@ use super::twiml::Document;
 pub(crate) use self::queues::{SIZE_DEFAULT as QUEUE_SIZE_DEFAULT, SIZE_MAX as QUEUE_SIZE_MAX};
 pub(crate) use self::request::{
     CallFilter, CallUpdate, LegOptions, Listed, LiveCall, NewCall, NewParticipant, Origin, Page, ParticipantUpdate,
-    PlacedCall, RecordingChange, RecordingsOf, Refusal, Reply, Request, Span,
+    PlacedCall, RecordingChange, RecordingsOf, Refusal, Reply, Request, Snapshot, Span,
 };
 pub(crate) use self::state::{
     Behaviour, CallRecord, CallStatus, FetchId, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord,

@@ -106,7 +106,7 @@ impl Switch {
         Ok(Reply::Participant(Box::new(self.participant_record(&shown_in, &member))))
     }
 
-    fn participant_record(&self, room_sid: &str, member: &Member) -> ParticipantRecord {
+    pub(super) fn participant_record(&self, room_sid: &str, member: &Member) -> ParticipantRecord {
         let call = self.calls.get(&member.call);
         let status = match call.map(|call| (call.record.status, call.initiated)) {
             Some((CallStatus::Queued, false)) => "queued",

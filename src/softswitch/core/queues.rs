@@ -214,7 +214,7 @@ impl Switch {
         self.queues.iter().find(|(_, queue)| queue.sid == sid).map(|(id, _)| *id).ok_or_else(|| Refusal::not_found(sid))
     }
 
-    fn queue_record(&self, queue: &Queue) -> QueueRecord {
+    pub(super) fn queue_record(&self, queue: &Queue) -> QueueRecord {
         QueueRecord {
             sid: queue.sid.clone(),
             name: queue.name.clone(),

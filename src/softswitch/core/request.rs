@@ -50,6 +50,7 @@ pub(crate) enum Request {
     HangUp { sid: String },
     Press { sid: String, digits: String },
     ListLive(Page),
+    Snapshot,
     ListHappenings { after: u64, limit: usize },
 }
 
@@ -223,6 +224,7 @@ pub(crate) enum Reply {
     Pace(f64),
     Numbers(Vec<Number>),
     Live(Listed<LiveCall>),
+    Snapshot(Box<Snapshot>),
     Happenings(Vec<Happening>),
     Done,
 }
@@ -234,6 +236,18 @@ pub(crate) struct LiveCall {
     pub(crate) place: &'static str,
     pub(crate) room_sid: Option<String>,
     pub(crate) queue_sid: Option<String>,
+}
+
+/// Everything that is going on at one moment, for the page.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) at: Moment,
+    pub(crate) calls: Listed<LiveCall>,
+    pub(crate) rooms: Listed<(RoomRecord, Vec<ParticipantRecord>)>,
+    pub(crate) queues: Listed<QueueRecord>,
+    pub(crate) numbers: Vec<String>,
+    /// The last line of what happened.
+    pub(crate) last_happening: u64,
 }
 
 /// A request that is not carried out, as Twilio words it to the client.

@@ -100,6 +100,7 @@ pub(super) fn request(method: &str, path: &[&str], query: &Form, body: &[u8]) ->
             }
             Request::SetPace { calls_per_second }
         }
+        ("GET", ["snapshot"]) => Request::Snapshot,
         ("GET", ["numbers"]) => Request::ListNumbers,
         ("PUT", ["numbers", number]) => Request::PutNumber(read_number(number, body)?),
         ("PUT", ["addresses", address]) => {
@@ -118,7 +119,7 @@ pub(super) fn request(method: &str, path: &[&str], query: &Form, body: &[u8]) ->
                 .map_or(HAPPENINGS, |limit| usize::try_from(limit.clamp(1, HAPPENINGS_MAX)).unwrap_or(HAPPENINGS));
             Request::ListHappenings { after, limit }
         }
-        (_, ["calls" | "numbers" | "addresses" | "events" | "pace", ..]) if path.len() <= 3 => {
+        (_, ["calls" | "numbers" | "addresses" | "events" | "pace" | "snapshot", ..]) if path.len() <= 3 => {
             return Err(Refusal::new(405, 20004, "Method not allowed"));
         }
         _ => return Err(Refusal::not_found(&path.join("/"))),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::form::Form;
 use crate::softswitch::core::{
     CallRecord, Happening, Listed, LiveCall, MemberRecord, Moment, ParticipantRecord, QueueRecord, RecordingRecord,
-    Reply, RoomRecord,
+    Reply, RoomRecord, Snapshot,
 };
 use crate::softswitch::time::{rfc2822, rfc3339};
 
@@ -44,6 +44,7 @@ impl Shape<'_> {
             Reply::Live(list) => {
                 json!({ "calls": list.items.iter().map(live_call).collect::<Vec<_>>(), "more": list.more })
             }
+            Reply::Snapshot(snapshot) => self.snapshot(snapshot),
             Reply::Happenings(happenings) => json!({ "events": happenings.iter().map(happening).collect::<Vec<_>>() }),
         })
     }
@@ -188,6 +189,30 @@ impl Shape<'_> {
             "position": member.position,
             "wait_time": member.wait_secs,
             "uri": self.uri(&format!("Queues/{}/Members/{}.json", member.queue_sid, member.call_sid)),
+        })
+    }
+
+    fn snapshot(&self, snapshot: &Snapshot) -> Value {
+        let rooms = snapshot.rooms.items.iter().map(|(room, members)| {
+            json!({
+                "conference_sid": room.sid,
+                "name": room.name,
+                "status": room.status.text(),
+                "participants": members.iter().map(|member| self.participant(member)).collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "at": rfc3339(snapshot.at),
+            "calls": snapshot.calls.items.iter().map(live_call).collect::<Vec<_>>(),
+            "conferences": rooms.collect::<Vec<_>>(),
+            "queues": snapshot.queues.items.iter().map(|queue| self.queue(queue)).collect::<Vec<_>>(),
+            "numbers": snapshot.numbers,
+            "more": {
+                "calls": snapshot.calls.more,
+                "conferences": snapshot.rooms.more,
+                "queues": snapshot.queues.more,
+            },
+            "last_event": snapshot.last_happening,
         })
     }
 

@@ -7,6 +7,7 @@ mod form;
 mod json;
 mod leg;
 mod media;
+mod page;
 mod read;
 
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub(super) fn router(api: Api) -> Router {
             any(serve_rest).layer(middleware::from_fn_with_state(Arc::clone(&api), be_faulty)),
         )
         .route("/control/{*path}", any(serve_control))
+        .merge(page::routes())
         .fallback(async || refuse(&Refusal::not_found("path")))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))

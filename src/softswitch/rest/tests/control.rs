@@ -114,3 +114,62 @@ async fn a_page_of_another_site_changes_nothing() {
         assert_eq!(phone.router().oneshot(request).await.unwrap().status().as_u16(), status, "{site} {method}");
     }
 }
+
+#[tokio::test]
+async fn the_page_needs_the_password_and_lets_nothing_but_its_own_files_run() {
+    let phone = start(options());
+    let get = async |path: &str, credentials: Option<&str>| {
+        let request = HttpRequest::builder().uri(path);
+        let request = credentials.into_iter().fold(request, |request, given| request.header(AUTHORIZATION, given));
+        let response = phone.router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 1_000_000).await.unwrap();
+        (head, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let credentials = format!("Basic {}", STANDARD.encode(format!("{ACCOUNT}:{TOKEN}")));
+    for (path, kind) in [("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")] {
+        let (head, _) = get(path, None).await;
+        assert_eq!(head.status.as_u16(), 401, "{path}");
+        assert!(head.headers[WWW_AUTHENTICATE].to_str().unwrap().starts_with("Basic"), "the browser asks for it");
+        let (head, body) = get(path, Some(&credentials)).await;
+        assert_eq!(head.status.as_u16(), 200, "{path}");
+        assert!(head.headers[CONTENT_TYPE].to_str().unwrap().starts_with(kind), "{path}");
+        let policy = head.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+        for never in ["innerHTML", "insertAdjacentHTML", "document.write", "eval(", "http-equiv", "style=", "onclick"] {
+            assert!(!body.contains(never), "{path} has {never}");
+        }
+        let elsewhere = body.match_indices("src=\"").chain(body.match_indices("rel=\"stylesheet\" href=\""));
+        for (at, what) in elsewhere {
+            assert!(body[at + what.len()..].starts_with('/'), "{path} loads from elsewhere");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_shows_calls_rooms_and_queues_of_one_moment() {
+    let mut app = App::start(|path| match path {
+        "/voice" => xml("<Response><Enqueue waitUrl=\"/wait\">q</Enqueue></Response>"),
+        _ => xml("<Response><Pause length=\"3600\"/></Response>"),
+    })
+    .await;
+    let phone = with_number(&app, |_| {});
+    let (_, empty) = send(&phone, "GET", "/control/snapshot", "").await;
+    let none = json!([]);
+    assert_eq!((&empty["calls"], &empty["conferences"], &empty["queues"]), (&none, &none, &none));
+    assert_eq!((&empty["numbers"], &empty["last_event"]), (&json!([NUMBER]), &json!(0)));
+    send(&phone, "POST", "/control/calls", PLACE).await;
+    assert_eq!((app.next().await.path, app.next().await.path), ("/voice".to_owned(), "/wait".to_owned()));
+    rest(&phone, "POST", "Conferences/R/Participants.json", "To=client%3Aann&From=%2B1555&Label=WR1").await;
+    let (_, snapshot) = send(&phone, "GET", "/control/snapshot", "").await;
+    assert_eq!(snapshot["calls"].as_array().unwrap().len(), 2);
+    assert_eq!(snapshot["conferences"][0]["name"], "R");
+    assert_eq!(snapshot["conferences"][0]["participants"][0]["label"], "WR1");
+    assert_eq!(
+        (&snapshot["queues"][0]["friendly_name"], &snapshot["queues"][0]["current_size"]),
+        (&json!("q"), &json!(1))
+    );
+    assert_eq!(snapshot["more"], json!({ "calls": false, "conferences": false, "queues": false }));
+    let (_, events) = send(&phone, "GET", "/control/events", "").await;
+    assert!(events["events"].as_array().unwrap().iter().any(|event| event["sequence"] == snapshot["last_event"]));
+}
