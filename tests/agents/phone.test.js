@@ -83,7 +83,7 @@ test("a call is placed, keys are pressed, an agent's leg is answered, both hang 
   await page.keyboard.press("Enter");
   await row("client:ann").getByText("in-progress").waitFor();
   await page.locator("#call-parties", { hasText: "→ client:ann" }).waitFor();
-  assert.ok(await row(from).getByRole("button", { name: "Answer" }).isDisabled());
+  assert.ok(await row("+15552220000").getByRole("button", { name: "Answer" }).isDisabled(), "it came in");
   await page.locator("#hang-up").click();
   await page.getByText("No call is live.").waitFor();
   await page.locator("#call-state", { hasText: "ended" }).waitFor();
@@ -94,8 +94,9 @@ test("a call is placed, keys are pressed, an agent's leg is answered, both hang 
 });
 
 test("rooms show who is in them, and refusals are told", async () => {
-  const form = { To: "client:bob", From: "+15550001111", Label: "WR1", Muted: "true" };
-  const added = await office.phoneRest("POST", "Conferences/WT1/Participants.json", form);
+  const form = new URLSearchParams({ To: "client:bob", From: "+15550001111", Label: "WR1", Muted: "true" });
+  const room = "/2010-04-01/Accounts/{account}/Conferences/WT1/Participants.json";
+  const added = await office.phone("POST", room, form);
   assert.equal(added.status, 201);
   await page.locator("#rooms tbody tr", { hasText: "WT1" }).getByText("WR1: client:bob (connected, muted)").waitFor();
   await page.getByLabel("To", { exact: true }).fill("+19990000000");

@@ -183,6 +183,7 @@ async function readOn(last) {
     // The phone system has been started anew.
     seen = 0;
     $("log").replaceChildren();
+    $("no-log").hidden = false;
   }
   if (last === seen) return;
   const after = Math.max(seen, last - LOG_LINES);
