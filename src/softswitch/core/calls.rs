@@ -98,6 +98,7 @@ impl Switch {
             behaviour,
             pressed: VecDeque::new(),
             talked: false,
+            twin: None,
             sip_code: None,
             options: leg.options,
             recordings: Vec::new(),
@@ -268,6 +269,9 @@ impl Switch {
         self.note("call.ringing", Some(id), None, "");
         self.call_event(id, "ringing", "ringing", None);
         self.record_leg(id, true);
+        if self.reach_own_number(id) {
+            return;
+        }
         if let Some(ms) = answer_after {
             self.arm(id, TimerKind::Answer, ms);
         }
@@ -296,11 +300,15 @@ impl Switch {
             self.arm(id, TimerKind::HangUp, i64::from(ms));
         }
         if !outbound {
-            return;
+            return self.answer_twin(id);
         }
         self.record_leg(id, false);
         let digits = self.calls.get_mut(&id).map(|call| std::mem::take(&mut call.options.send_digits));
         if let Some(digits) = digits.filter(|digits| !digits.is_empty()) {
+            if let Some(twin) = self.calls.get(&id).and_then(|call| call.twin) {
+                let keys: String = digits.chars().filter(|key| !"wW,".contains(*key)).collect();
+                self.press(twin, &keys);
+            }
             self.note("call.digits-sent", Some(id), None, digits);
         }
         let waits = self.detect(id);
@@ -356,6 +364,7 @@ impl Switch {
         if answered {
             self.call_event(id, "completed", status.text(), sip_code);
         }
+        self.end_twin(id);
         self.finished_calls.push_back(id);
         while self.finished_calls.len() > self.settings.finished_max {
             if let Some(call) = self.finished_calls.pop_front().and_then(|id| self.calls.remove(&id)) {

@@ -20,6 +20,7 @@ mod request;
 mod rooms;
 mod script;
 mod state;
+mod twins;
 mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -78,6 +78,9 @@ impl Switch {
             None if looks_like_sid(key, "CF") => return Err(Refusal::not_found(key)),
             None => key.to_owned(),
         };
+        if new.coaching && new.entry.coach.is_none() {
+            return Err(Refusal::bad(20001, "Coaching needs a CallSidToCoach"));
+        }
         let behaviour = self.willing(&new.to)?;
         let room = self.prepare_entry(&name, &new.entry)?;
         let id = self.add_call(Leg {
@@ -166,6 +169,11 @@ impl Switch {
         if let Some(coach) = &update.call_sid_to_coach {
             self.member_in(room, coach)
                 .map_err(|_| Refusal::bad(13240, "The call to coach is not in the conference"))?;
+        }
+        let coach =
+            self.rooms.get_mut(&room_id).and_then(|room| room.member(id)).and_then(|member| member.entry.coach.clone());
+        if update.coaching == Some(true) && update.call_sid_to_coach.is_none() && coach.is_none() {
+            return Err(Refusal::bad(20001, "Coaching needs a CallSidToCoach"));
         }
         if let Some(target) = update.announce {
             self.announce(room_id, Some(id), target)?;

@@ -347,6 +347,8 @@ pub(crate) struct Call {
     /// Keys pressed that no `<Gather>` took yet.
     pub(crate) pressed: VecDeque<char>,
     pub(crate) talked: bool,
+    /// The other half of a call to a number of our own.
+    pub(crate) twin: Option<CallId>,
     /// What the far end answered with, when that was no 200.
     pub(crate) sip_code: Option<u16>,
     pub(crate) options: LegOptions,

@@ -8,6 +8,7 @@ mod limits;
 mod recordings;
 mod rooms;
 mod sequences;
+mod twins;
 mod verbs;
 
 use std::collections::{BTreeMap, VecDeque};

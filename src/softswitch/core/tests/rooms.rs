@@ -207,6 +207,12 @@ fn a_supervisor_can_coach_somebody_in_the_room_only() {
         Request::AddParticipant { room: "WT1".to_owned(), new: Box::new(new) }
     };
     assert_eq!(phone.ask(coach("CA404")).unwrap_err().code, 13240);
+    let Request::AddParticipant { room, mut new } = coach("") else { panic!() };
+    new.entry.coach = None;
+    assert_eq!(phone.ask(Request::AddParticipant { room, new }).unwrap_err().code, 20001, "whom?");
+    let whom = ParticipantUpdate { coaching: Some(true), ..Default::default() };
+    let request = Request::UpdateParticipant { room: "WT1".to_owned(), who: worker.clone(), update: Box::new(whom) };
+    assert_eq!(phone.ask(request).unwrap_err().code, 20001);
     let Reply::Participant(supervisor) = phone.ask(coach(&worker)).unwrap() else { panic!() };
     assert!(supervisor.coaching);
     assert_eq!(supervisor.call_sid_to_coach, Some(worker.clone()));
