@@ -1,6 +1,7 @@
 //! The phone system over its router: authentication, the shape of resources, and real webhooks to a small server.
 
 mod control;
+mod documentation;
 mod recordings;
 
 use std::collections::BTreeMap;

@@ -125,7 +125,7 @@ pub(super) const WORDS: &[Word] = &[
             ],
         )
     },
-    word("Queue", &[&["url", "method", "reservationSid", "postWorkActivitySid"]]),
+    Word { unsupported: &["postWorkActivitySid"], ..word("Queue", &[&["url", "method", "reservationSid"]]) },
     word("Identity", &[]),
     word("Parameter", &[&["name", "value"]]),
 ];
