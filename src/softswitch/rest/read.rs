@@ -88,10 +88,10 @@ pub(super) fn request(method: &str, path: &[&str], form: &Form) -> Result<Reques
             call: owned(call),
             order: Box::new(leg::order(form, "StartCallRecordingAPI", "Recording")?),
         },
-        (method, [of @ ("Calls" | "Conferences"), owner, "Recordings", rest @ ..]) if rest.len() <= 1 => {
+        (method, [of @ ("Calls" | "Conferences"), parent, "Recordings", rest @ ..]) if rest.len() <= 1 => {
             let of = match *of {
-                "Calls" => RecordingsOf::Call(owned(owner)),
-                _ => RecordingsOf::Room(owned(owner)),
+                "Calls" => RecordingsOf::Call(owned(parent)),
+                _ => RecordingsOf::Room(owned(parent)),
             };
             recordings(method, of, rest.first().copied(), form)?
         }

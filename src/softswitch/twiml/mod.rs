@@ -180,7 +180,7 @@ pub(crate) enum DialTo {
     Addresses(Vec<DialAddress>),
     Room {
         name: String,
-        entry: RoomEntry,
+        entry: Box<RoomEntry>,
     },
     Queue {
         name: String,

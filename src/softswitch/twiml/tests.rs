@@ -45,8 +45,8 @@ fn conference_attributes_and_their_defaults() {
     let DialTo::Room { name, entry } = &dial.to else { panic!("{dial:?}") };
     assert_eq!((name.as_str(), dial.timeout_secs, dial.time_limit_secs), ("WT1", 30, 14_400));
     assert_eq!(
-        entry,
-        &RoomEntry {
+        **entry,
+        RoomEntry {
             label: Some("customer".to_owned()),
             end_on_exit: true,
             beep_on_exit: false,
@@ -165,7 +165,7 @@ fn answers_are_read_by_content_type() {
 
 /// A document with `element`, which has `attributes`, where it belongs.
 fn with(element: &str, attributes: &[(&str, &str)]) -> Result<Document, DocumentError> {
-    let attributes: String = attributes.iter().map(|(name, value)| format!(" {name}=\"{value}\"")).collect();
+    let attributes = attributes.iter().fold(String::new(), |all, (name, value)| format!("{all} {name}=\"{value}\""));
     let text = match element {
         "Redirect" => "/next",
         "Enqueue" | "Conference" | "Queue" | "Number" | "Client" | "Sip" | "Identity" | "Say" => "name",

@@ -52,7 +52,7 @@ fn words(line: &str, variables: &BTreeMap<String, String>) -> VecDeque<String> {
             (Some('"'), '\\') => word.extend(rest.next()),
             (None | Some('"'), '$') => {
                 let mut name = String::new();
-                while let Some(letter) = rest.next_if(|letter| letter.is_ascii_alphanumeric()) {
+                while let Some(letter) = rest.next_if(char::is_ascii_alphanumeric) {
                     name.push(letter);
                 }
                 word.push_str(variables.get(&name).unwrap_or_else(|| panic!("${name} in {line}")));
