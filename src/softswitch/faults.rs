@@ -1,5 +1,5 @@
 //! Faults on demand: requests of the REST API that are refused, slow or answered wrongly, and callbacks that get lost,
-//! come twice or come late.
+//! come twice, late, or after those that were sent later.
 //!
 //! Orders are kept here and used up by the HTTP sides, `rest` and `sender`; the core knows nothing of them. Start with
 //! [`Faults::order`].
@@ -30,6 +30,8 @@ pub(super) enum Side {
 pub(super) enum Fate {
     Lost,
     Twice,
+    /// Those that come after it need not wait for it.
+    OutOfOrder,
 }
 
 /// One order.
@@ -50,6 +52,9 @@ pub(super) struct Fault {
     /// Requests it passes over before it begins.
     #[serde(default)]
     pub(super) skip: u32,
+    /// It happens to each so-manieth request only.
+    #[serde(default = "once")]
+    pub(super) every: u32,
     /// How much later than otherwise.
     #[serde(default)]
     pub(super) delay_ms: u32,
@@ -82,8 +87,8 @@ impl Fault {
     /// What is wrong with the order, if anything.
     fn problem(&self) -> Option<&'static str> {
         let answers = self.status.is_some() || self.code.is_some() || self.retry_after.is_some() || self.carried_out;
-        if self.times == 0 {
-            Some("times must be at least 1")
+        if self.times == 0 || self.every == 0 {
+            Some("times and every must be at least 1")
         } else if self.delay_ms > DELAY_MS_MAX {
             Some("delay_ms must be at most 60000")
         } else if self.status.is_some_and(|status| !(400..=599).contains(&status)) {
@@ -92,6 +97,8 @@ impl Fault {
             Some("code, retry_after and carried_out need a status")
         } else if self.of == Side::Callbacks && (answers || self.method.is_some()) {
             Some("callbacks have a fate or a delay_ms, nothing else")
+        } else if self.fate == Some(Fate::OutOfOrder) && self.delay_ms == 0 {
+            Some("out_of_order needs a delay_ms")
         } else if self.of == Side::Api && self.fate.is_some() {
             Some("only callbacks have a fate")
         } else if self.status.is_none() && self.fate.is_none() && self.delay_ms == 0 {
@@ -142,6 +149,7 @@ impl Faults {
             fault.skip -= 1;
             return None;
         }
+        fault.skip = fault.every - 1;
         fault.times -= 1;
         if fault.times == 0 { Some(faults.remove(index)) } else { Some(fault.clone()) }
     }
@@ -172,6 +180,18 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_may_happen_to_every_fifth_request() {
+        let faults = Faults::default();
+        faults.order(read(r#"{"status":500,"times":3,"every":5,"skip":1}"#)).unwrap();
+        let hit = (0..20).filter(|_| faults.next(Side::Api, "GET", "/x").is_some()).count();
+        assert_eq!(hit, 3);
+        faults.order(read(r#"{"status":500,"times":3,"every":5,"skip":1}"#)).unwrap();
+        let hits: Vec<bool> = (0..12).map(|_| faults.next(Side::Api, "GET", "/x").is_some()).collect();
+        let at: Vec<usize> = hits.iter().enumerate().filter_map(|(index, hit)| hit.then_some(index)).collect();
+        assert_eq!(at, [1, 6, 11]);
+    }
+
+    #[test]
     fn an_order_that_makes_no_sense_is_refused() {
         for text in [
             "{}",
@@ -181,6 +201,8 @@ mod tests {
             r#"{"delay_ms":1,"code":1}"#,
             r#"{"of":"callbacks","status":500}"#,
             r#"{"status":500,"fate":"lost"}"#,
+            r#"{"status":500,"every":0}"#,
+            r#"{"of":"callbacks","fate":"out_of_order"}"#,
         ] {
             assert!(Faults::default().order(read(text)).is_err(), "{text}");
         }

@@ -82,14 +82,27 @@ impl Sender {
     /// Delivers a callback; its answer matters only as success or not.
     pub(super) async fn notify(&self, webhook: &Webhook) -> Result<(), FetchFailure> {
         let fault = self.faults.next(Side::Callbacks, "", &webhook.url);
-        if let Some(fault) = &fault {
-            tokio::time::sleep(fault.delay()).await;
+        let (delay, fate) = fault.map_or((Duration::ZERO, None), |fault| (fault.delay(), fault.fate));
+        if fate == Some(Fate::OutOfOrder) {
+            let (sender, webhook) = (self.clone(), webhook.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                if sender.deliver(&webhook).await.is_err() {
+                    tracing::warn!("a status callback that was sent out of order was not delivered");
+                }
+            });
+            return Ok(());
         }
-        match fault.and_then(|fault| fault.fate) {
+        tokio::time::sleep(delay).await;
+        match fate {
             Some(Fate::Lost) => return Err(failure(11205, "lost by an ordered fault")),
-            Some(Fate::Twice) => self.within_time(async { self.send(webhook).await.map(drop) }).await?,
-            None => {}
+            Some(Fate::Twice) => self.deliver(webhook).await?,
+            Some(Fate::OutOfOrder) | None => {}
         }
+        self.deliver(webhook).await
+    }
+
+    async fn deliver(&self, webhook: &Webhook) -> Result<(), FetchFailure> {
         self.within_time(async { self.send(webhook).await.map(drop) }).await
     }
 

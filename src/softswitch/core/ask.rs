@@ -6,7 +6,7 @@ use super::calls::{Cause, Leg};
 use super::request::{
     CallFilter, CallUpdate, Listed, LiveCall, NewCall, Origin, Page, Refusal, Reply, Request, Snapshot,
 };
-use super::state::{Behaviour, Call, CallId, CallStatus, DialPhase, Direction, Place};
+use super::state::{Behaviour, Call, CallId, CallStatus, DialPhase, Direction, Happening, Place};
 use super::{ADDRESSES_MAX, Switch};
 
 const NEXT_BEHAVIOURS_MAX: usize = 1_000;
@@ -94,10 +94,11 @@ impl Switch {
                 Ok(Reply::Live(Listed::cut(calls, page)))
             }
             Request::Snapshot => Ok(self.snapshot()),
-            Request::ListHappenings { after, limit } => {
+            Request::ListHappenings { after, limit, call } => {
                 let first = self.happenings.front().map_or(self.next_happening, |happening| happening.sequence);
                 let skip = usize::try_from((after + 1).saturating_sub(first)).unwrap_or(usize::MAX);
-                Ok(Reply::Happenings(self.happenings.iter().skip(skip).take(limit).cloned().collect()))
+                let of_call = |line: &&Happening| call.is_none() || line.call_sid == call;
+                Ok(Reply::Happenings(self.happenings.iter().skip(skip).filter(of_call).take(limit).cloned().collect()))
             }
         }
     }

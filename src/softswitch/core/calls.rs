@@ -233,6 +233,9 @@ impl Switch {
                 }
             }
             TimerKind::Detect => self.detected(id),
+            TimerKind::Speech => {
+                self.speech(id, "participant-speech-stop");
+            }
             TimerKind::Main => self.step_over(id, Slot::Main),
             TimerKind::Background => self.step_over(id, Slot::Background),
             TimerKind::Dial => self.dial_over(id),

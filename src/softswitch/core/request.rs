@@ -13,45 +13,143 @@ use crate::softswitch::twiml::{Detection, RecordingOrder, RoomEntry, StatusCallb
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
     CreateCall(Box<NewCall>),
-    GetCall { sid: String },
+    GetCall {
+        sid: String,
+    },
     ListCalls(CallFilter, Page),
-    UpdateCall { sid: String, update: Box<CallUpdate> },
-    DeleteCall { sid: String },
-    GetRoom { sid: String },
-    ListRooms { name: Option<String>, status: Option<RoomStatus>, created: Span, updated: Span, page: Page },
-    EndRoom { sid: String },
-    AnnounceInRoom { sid: String, target: Target },
-    AddParticipant { room: String, new: Box<NewParticipant> },
-    GetParticipant { room: String, who: String },
-    ListParticipants { room: String, muted: Option<bool>, hold: Option<bool>, coaching: Option<bool>, page: Page },
-    UpdateParticipant { room: String, who: String, update: Box<ParticipantUpdate> },
-    RemoveParticipant { room: String, who: String },
-    CreateQueue { name: String, size_max: usize },
-    GetQueue { sid: String },
+    UpdateCall {
+        sid: String,
+        update: Box<CallUpdate>,
+    },
+    DeleteCall {
+        sid: String,
+    },
+    GetRoom {
+        sid: String,
+    },
+    ListRooms {
+        name: Option<String>,
+        status: Option<RoomStatus>,
+        created: Span,
+        updated: Span,
+        page: Page,
+    },
+    EndRoom {
+        sid: String,
+    },
+    AnnounceInRoom {
+        sid: String,
+        target: Target,
+    },
+    AddParticipant {
+        room: String,
+        new: Box<NewParticipant>,
+    },
+    GetParticipant {
+        room: String,
+        who: String,
+    },
+    ListParticipants {
+        room: String,
+        muted: Option<bool>,
+        hold: Option<bool>,
+        coaching: Option<bool>,
+        page: Page,
+    },
+    UpdateParticipant {
+        room: String,
+        who: String,
+        update: Box<ParticipantUpdate>,
+    },
+    RemoveParticipant {
+        room: String,
+        who: String,
+    },
+    CreateQueue {
+        name: String,
+        size_max: usize,
+    },
+    GetQueue {
+        sid: String,
+    },
     ListQueues(Page),
-    UpdateQueue { sid: String, name: Option<String>, size_max: Option<usize> },
-    DeleteQueue { sid: String },
-    GetMember { queue: String, who: String },
-    ListMembers { queue: String, page: Page },
-    RedirectMember { queue: String, who: String, to: Target },
-    StartRecording { call: String, order: Box<RecordingOrder> },
-    GetRecording { of: RecordingsOf, sid: String },
-    ListRecordings { of: RecordingsOf, created: Span, page: Page },
-    UpdateRecording { of: RecordingsOf, sid: String, change: RecordingChange },
-    DeleteRecording { of: RecordingsOf, sid: String },
+    UpdateQueue {
+        sid: String,
+        name: Option<String>,
+        size_max: Option<usize>,
+    },
+    DeleteQueue {
+        sid: String,
+    },
+    GetMember {
+        queue: String,
+        who: String,
+    },
+    ListMembers {
+        queue: String,
+        page: Page,
+    },
+    RedirectMember {
+        queue: String,
+        who: String,
+        to: Target,
+    },
+    StartRecording {
+        call: String,
+        order: Box<RecordingOrder>,
+    },
+    GetRecording {
+        of: RecordingsOf,
+        sid: String,
+    },
+    ListRecordings {
+        of: RecordingsOf,
+        created: Span,
+        page: Page,
+    },
+    UpdateRecording {
+        of: RecordingsOf,
+        sid: String,
+        change: RecordingChange,
+    },
+    DeleteRecording {
+        of: RecordingsOf,
+        sid: String,
+    },
     PlaceInbound(Box<PlacedCall>),
-    SetPace { calls_per_second: f64 },
+    SetPace {
+        calls_per_second: f64,
+    },
     GetPace,
-    Say { sid: String, text: String },
+    Say {
+        sid: String,
+        text: String,
+    },
     PutNumber(Number),
     ListNumbers,
-    PutBehaviour { address: String, behaviour: Behaviour, only_next: bool },
-    Answer { sid: String },
-    HangUp { sid: String },
-    Press { sid: String, digits: String },
+    PutBehaviour {
+        address: String,
+        behaviour: Behaviour,
+        only_next: bool,
+    },
+    Answer {
+        sid: String,
+    },
+    HangUp {
+        sid: String,
+    },
+    Press {
+        sid: String,
+        digits: String,
+    },
     ListLive(Page),
     Snapshot,
-    ListHappenings { after: u64, limit: usize },
+    /// Of one call, when it is named.
+    ListHappenings {
+        after: u64,
+        limit: usize,
+        call: Option<String>,
+    },
 }
 
 #[derive(Debug, Clone)]

@@ -8,7 +8,9 @@ use super::Switch;
 use super::calls::Cause;
 use super::recordings::Subject;
 use super::request::Refusal;
-use super::state::{BackgroundKind, CallId, CallStatus, Member, Place, Room, RoomId, RoomRecord, RoomStatus};
+use super::state::{
+    BackgroundKind, CallId, CallStatus, DialPhase, Member, Place, Room, RoomId, RoomRecord, RoomStatus,
+};
 use super::webhooks::parameter;
 use crate::softswitch::twiml::RoomEntry;
 
@@ -178,6 +180,22 @@ impl Switch {
         if waits && member.connected && member.entry.wait.is_some() {
             self.begin_background(member.call, BackgroundKind::RoomWait, member.entry.wait.clone());
         }
+    }
+
+    /// Tells that somebody in a running room begins or ends to speak; false when the call is in none, or is not heard.
+    pub(super) fn speech(&mut self, id: CallId, event: &'static str) -> bool {
+        let room = match self.calls.get(&id).map(|call| &call.place) {
+            Some(&(Place::Added(room) | Place::Dial { phase: DialPhase::InRoom(room), .. })) => room,
+            _ => return false,
+        };
+        let heard = |member: &&Member| member.call == id && member.connected && !member.entry.muted && !member.hold;
+        let Some(room_now) = self.rooms.get(&room).filter(|room| room.record.status == RoomStatus::InProgress) else {
+            return false;
+        };
+        let Some(member) = room_now.members.iter().find(heard).cloned() else { return false };
+        let parameters = self.participant_parameters(&member);
+        self.room_event(room, "speaker", event, parameters);
+        true
     }
 
     fn stop_room_wait(&mut self, id: CallId) {

@@ -11,7 +11,7 @@ use super::state::{
 };
 use super::webhooks::parameter;
 use super::{FetchFailure, Switch};
-use crate::softswitch::twiml::{DialTo, Document, Gather, Media, MediaKind, Target, Verb};
+use crate::softswitch::twiml::{DialTo, Document, Gather, Media, MediaKind, Target, Verb, say_ms};
 
 /// Documents in a row that may lead to the next one without taking any time.
 const IDLE_DOCUMENTS_MAX: u32 = 100;
@@ -225,8 +225,11 @@ impl Switch {
         }
     }
 
-    /// The far end says something; only a `<Gather>` that listens to speech hears it.
+    /// The far end says something: a `<Gather>` that listens to speech hears it, and a room.
     pub(super) fn hear(&mut self, id: CallId, text: String) {
+        if self.speech(id, "participant-speech-start") {
+            return self.arm(id, TimerKind::Speech, say_ms(&text));
+        }
         for slot in [Slot::Background, Slot::Main] {
             let Some(player) = self.calls.get_mut(&id).and_then(|call| call.player(slot)) else { continue };
             let Step::Gathering(Gathering { gather, .. }) = &player.step else { continue };

@@ -234,6 +234,8 @@ pub(crate) enum TimerKind {
     Main,
     /// A verb of the wait or hold document is over.
     Background,
+    /// The far end has said what it says in a room.
+    Speech,
     /// A `<Dial>` is over.
     Dial,
     /// The call is too long.

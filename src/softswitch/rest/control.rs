@@ -117,7 +117,7 @@ pub(super) fn request(method: &str, path: &[&str], query: &Form, body: &[u8]) ->
             let limit = query
                 .number("limit")?
                 .map_or(HAPPENINGS, |limit| usize::try_from(limit.clamp(1, HAPPENINGS_MAX)).unwrap_or(HAPPENINGS));
-            Request::ListHappenings { after, limit }
+            Request::ListHappenings { after, limit, call: query.owned("call_sid") }
         }
         (_, ["calls" | "numbers" | "addresses" | "events" | "pace" | "snapshot", ..]) if path.len() <= 3 => {
             return Err(Refusal::new(405, 20004, "Method not allowed"));

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Request as HttpRequest, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
@@ -71,9 +71,7 @@ async fn authenticate(State(api): State<Arc<Api>>, request: HttpRequest, next: N
     }
     if !is_authentic(&api, request.headers()) {
         let mut response = refuse(&Refusal::new(401, 20003, "Authenticate"));
-        response
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Basic realm=\"Twilio API\""));
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Twilio API\""));
         return response;
     }
     next.run(request).await
@@ -81,7 +79,14 @@ async fn authenticate(State(api): State<Arc<Api>>, request: HttpRequest, next: N
 
 /// Whether a browser sends this for a page of another site: it would add the credentials that it knows by itself.
 fn is_from_elsewhere(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
+    let site = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+    let host = headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    let origin = headers.get(ORIGIN).is_some_and(|origin| {
+        let origin = origin.as_bytes();
+        let named = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+        named.is_none_or(|named| named != host)
+    });
+    site || origin
 }
 
 fn is_authentic(api: &Api, headers: &HeaderMap) -> bool {

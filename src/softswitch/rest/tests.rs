@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::HOST;
 use axum::response::Redirect;
 use serde_json::Value;
 use tower::ServiceExt as _;

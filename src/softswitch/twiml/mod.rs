@@ -307,7 +307,8 @@ pub(crate) fn beeps_on_exit(text: &str) -> Option<bool> {
     }
 }
 
-fn say_ms(text: &str) -> i64 {
+/// How long it takes to say this.
+pub(crate) fn say_ms(text: &str) -> i64 {
     i64::try_from(text.chars().count()).unwrap_or(i64::MAX).saturating_mul(SAY_MS_PER_CHARACTER).min(SAY_MS_MAX)
 }
 

@@ -217,7 +217,8 @@ impl<'a> Reading<'a> {
             match child.name.as_str() {
                 "Number" | "Client" | "Sip" => addresses.push(self.address(child)?),
                 "Conference" => {
-                    elsewhere = Some(DialTo::Room { name: child.text.clone(), entry: Box::new(self.room_entry(child)?) });
+                    elsewhere =
+                        Some(DialTo::Room { name: child.text.clone(), entry: Box::new(self.room_entry(child)?) });
                 }
                 "Queue" => elsewhere = Some(self.queue(child)?),
                 unknown => self.warnings.push(format!("{unknown} inside Dial is skipped")),

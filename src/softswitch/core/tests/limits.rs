@@ -102,7 +102,7 @@ fn what_happened_can_be_read_on_from_a_sequence_number() {
     let mut phone = Phone::new();
     let caller = phone.caller();
     phone.hang_up(&caller);
-    let mut read = |after: u64| match phone.ask(Request::ListHappenings { after, limit: 100 }).unwrap() {
+    let mut read = |after: u64| match phone.ask(Request::ListHappenings { after, limit: 100, call: None }).unwrap() {
         Reply::Happenings(list) => list,
         other => panic!("{other:?}"),
     };

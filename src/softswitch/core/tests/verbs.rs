@@ -5,7 +5,7 @@ use super::*;
 const OUTCOME: &[&str] = &["DialCallStatus", "DialBridged"];
 
 fn warnings(phone: &mut Phone) -> Vec<String> {
-    match phone.ask(Request::ListHappenings { after: 0, limit: 100 }).unwrap() {
+    match phone.ask(Request::ListHappenings { after: 0, limit: 100, call: None }).unwrap() {
         Reply::Happenings(list) => {
             list.into_iter().filter(|line| line.kind == "call.warning").map(|line| line.detail).collect()
         }
@@ -40,10 +40,11 @@ fn a_called_party_hears_its_document_and_is_then_connected() {
     phone.advance(1_100 + 500 + 599);
     let whisper = phone.to("https://r/whisper").remove(0);
     assert_eq!((whisper["ParentCallSid"].as_str(), whisper["To"].as_str()), (caller.as_str(), "+15550001"));
-    let kinds = |phone: &mut Phone| match phone.ask(Request::ListHappenings { after: 0, limit: 100 }).unwrap() {
-        Reply::Happenings(list) => list.into_iter().map(|line| (line.kind, line.detail)).collect::<Vec<_>>(),
-        other => panic!("{other:?}"),
-    };
+    let kinds =
+        |phone: &mut Phone| match phone.ask(Request::ListHappenings { after: 0, limit: 100, call: None }).unwrap() {
+            Reply::Happenings(list) => list.into_iter().map(|line| (line.kind, line.detail)).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
     assert!(kinds(&mut phone).contains(&("call.digits-sent", "wwww1".to_owned())));
     assert!(!kinds(&mut phone).iter().any(|(kind, _)| *kind == "call.connected"), "it still hears");
     phone.advance(1);
@@ -253,7 +254,13 @@ fn what_is_unknown_in_a_document_is_a_warning_in_the_calls_log() {
         "https://r/voice",
         "<Response><Fax/><say>small</say><Say Voice=\"x\" voice=\"alice\">hi</Say><Record transcribe=\"true\" maxLength=\"1\"/></Response>",
     );
-    phone.caller();
+    let call = phone.caller();
+    let log = |phone: &mut Phone, call: &str| {
+        phone.ask(Request::ListHappenings { after: 0, limit: 100, call: Some(call.to_owned()) }).unwrap()
+    };
+    let Reply::Happenings(own) = log(&mut phone, &call) else { panic!() };
+    assert_eq!(own.iter().filter(|line| line.kind == "call.warning").count(), 4);
+    assert!(matches!(log(&mut phone, "CA404"), Reply::Happenings(none) if none.is_empty()));
     assert_eq!(
         warnings(&mut phone),
         [

@@ -56,6 +56,21 @@ async fn callbacks_get_lost_and_come_twice_on_demand() {
 }
 
 #[tokio::test]
+async fn a_callback_comes_after_later_ones_on_demand() {
+    let mut app = App::start(|_| xml("<Response><Pause length=\"1\"/></Response>")).await;
+    let phone =
+        with_number(&app, |number| number.status_callback_events = vec!["answered".to_owned(), "completed".to_owned()]);
+    let late = r#"{"of":"callbacks","contains":"/status","fate":"out_of_order","delay_ms":500}"#;
+    assert_eq!(send(&phone, "POST", "/control/faults", late).await.0, 201);
+    send(&phone, "POST", "/control/calls", PLACE).await;
+    assert_eq!(app.next().await.path, "/voice");
+    let (first, second) = (app.next().await, app.next().await);
+    let told = |received: &Received| (received.params["CallStatus"].clone(), received.params["SequenceNumber"].clone());
+    assert_eq!(told(&first), ("completed".to_owned(), "1".to_owned()));
+    assert_eq!(told(&second), ("in-progress".to_owned(), "0".to_owned()));
+}
+
+#[tokio::test]
 async fn the_pace_is_set_and_shown_and_speech_is_taken() {
     let phone = start(options());
     assert_eq!(send(&phone, "GET", "/control/pace", "").await.1, json!({ "calls_per_second": 0.0 }));
@@ -97,21 +112,26 @@ async fn the_pace_is_set_and_shown_and_speech_is_taken() {
 async fn a_page_of_another_site_changes_nothing() {
     let phone = start(options());
     let credentials = format!("Basic {}", STANDARD.encode(format!("{ACCOUNT}:{TOKEN}")));
-    for (site, method, status) in [
-        ("cross-site", "POST", 403),
-        ("same-site", "POST", 403),
-        ("same-origin", "POST", 201),
-        ("none", "POST", 201),
-        ("cross-site", "GET", 200),
+    for (name, value, method, status) in [
+        ("sec-fetch-site", "cross-site", "POST", 403),
+        ("sec-fetch-site", "same-site", "POST", 403),
+        ("sec-fetch-site", "same-origin", "POST", 201),
+        ("sec-fetch-site", "none", "POST", 201),
+        ("sec-fetch-site", "cross-site", "GET", 200),
+        ("origin", "http://elsewhere:8090", "POST", 403),
+        ("origin", "null", "POST", 403),
+        ("origin", "http://phone:8090", "POST", 201),
+        ("origin", "http://elsewhere:8090", "GET", 200),
     ] {
         let request = HttpRequest::builder()
             .method(method)
             .uri("/control/faults")
             .header(AUTHORIZATION, &credentials)
-            .header("sec-fetch-site", site)
+            .header(HOST, "phone:8090")
+            .header(name, value)
             .body(Body::from(r#"{"status":500}"#))
             .unwrap();
-        assert_eq!(phone.router().oneshot(request).await.unwrap().status().as_u16(), status, "{site} {method}");
+        assert_eq!(phone.router().oneshot(request).await.unwrap().status().as_u16(), status, "{name} {value} {method}");
     }
 }
 
