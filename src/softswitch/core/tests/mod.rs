@@ -5,6 +5,7 @@ mod detection;
 mod dialling;
 mod documents;
 mod limits;
+mod random;
 mod recordings;
 mod rooms;
 mod sequences;
