@@ -12,6 +12,7 @@ mod core;
 mod driver;
 mod faults;
 mod options;
+mod overrides;
 mod rest;
 mod sender;
 mod time;

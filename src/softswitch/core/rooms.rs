@@ -184,9 +184,9 @@ impl Switch {
 
     /// Tells that somebody in a running room begins or ends to speak; false when the call is in none, or is not heard.
     pub(super) fn speech(&mut self, id: CallId, event: &'static str) -> bool {
-        let room = match self.calls.get(&id).map(|call| &call.place) {
-            Some(&(Place::Added(room) | Place::Dial { phase: DialPhase::InRoom(room), .. })) => room,
-            _ => return false,
+        let place = self.calls.get(&id).map(|call| &call.place);
+        let Some(&(Place::Added(room) | Place::Dial { phase: DialPhase::InRoom(room), .. })) = place else {
+            return false;
         };
         let heard = |member: &&Member| member.call == id && member.connected && !member.entry.muted && !member.hold;
         let Some(room_now) = self.rooms.get(&room).filter(|room| room.record.status == RoomStatus::InProgress) else {

@@ -71,6 +71,31 @@ async fn a_callback_comes_after_later_ones_on_demand() {
 }
 
 #[tokio::test]
+async fn a_url_says_when_its_callbacks_are_repeated() {
+    let mut app = App::start(|path| match path {
+        "/voice" => xml("<Response/>"),
+        _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    })
+    .await;
+    let phone = with_number(&app, |number| {
+        number.status_callback = number.status_callback.take().map(|url| format!("{url}#rc=1&rp=5xx"));
+    });
+    send(&phone, "POST", "/control/calls", PLACE).await;
+    assert_eq!(app.next().await.path, "/voice");
+    let (first, again) = (app.next().await, app.next().await);
+    assert_eq!((first.path.as_str(), &first.idempotency_token), ("/status", &again.idempotency_token));
+    assert!(again.is_signed);
+    loop {
+        let (_, events) = send(&phone, "GET", "/control/events", "").await;
+        if events["events"].as_array().unwrap().iter().any(|event| event["kind"] == "webhook.failed") {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(app.received.try_recv().is_err(), "once is enough");
+}
+
+#[tokio::test]
 async fn the_pace_is_set_and_shown_and_speech_is_taken() {
     let phone = start(options());
     assert_eq!(send(&phone, "GET", "/control/pace", "").await.1, json!({ "calls_per_second": 0.0 }));
