@@ -2,11 +2,12 @@
 //!
 //! Start with [`Switch::ask`].
 
+use super::behaviour::Behaviour;
 use super::calls::{Cause, Leg};
 use super::request::{
     CallFilter, CallUpdate, Listed, LiveCall, NewCall, Origin, Page, Refusal, Reply, Request, Snapshot,
 };
-use super::state::{Behaviour, Call, CallId, CallStatus, DialPhase, Direction, Happening, Place};
+use super::state::{Call, CallId, CallStatus, DialPhase, Direction, Happening, Place};
 use super::{ADDRESSES_MAX, Switch};
 
 const NEXT_BEHAVIOURS_MAX: usize = 1_000;

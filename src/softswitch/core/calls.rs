@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::Switch;
+use super::behaviour::Behaviour;
 use super::recordings::Subject;
 use super::request::{LegOptions, Origin, PlacedCall, Refusal};
 use super::rooms::Leave;
 use super::state::{
-    Behaviour, Call, CallId, CallRecord, CallStatus, DialPhase, Direction, Moment, Place, Player, SipRecord, Slot,
-    Source, TimerKind,
+    Call, CallId, CallRecord, CallStatus, DialPhase, Direction, Moment, Place, Player, SipRecord, Slot, Source,
+    TimerKind,
 };
 use super::webhooks::parameter;
 use crate::softswitch::twiml::{Document, StatusCallback, Target};

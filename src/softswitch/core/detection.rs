@@ -3,7 +3,8 @@
 //! A call made over REST waits for the result before its document is asked for, unless the detection is asynchronous;
 //! participants and dialled addresses never wait. Start with [`Switch::detect`].
 
-use super::state::{AnsweredBy, CallId, Slot, Source, TimerKind};
+use super::behaviour::AnsweredBy;
+use super::state::{CallId, Slot, Source, TimerKind};
 use super::webhooks::{Parameter, parameter};
 use super::{Action, Switch};
 

@@ -4,11 +4,12 @@
 //! replies. No I/O, no clock and no randomness in here; all collections are ordered and bounded. A timer that is due
 //! is found by [`Switch::next_deadline`] and fires with [`Input::Tick`].
 //!
-//! Reading order: `state` (records), `calls` (life of a leg), `script` (running documents), `dial`, `queues`, `rooms`,
+//! Reading order: `state` (records), `behaviour` (far ends), `calls` (life of a leg), `script` (running documents), `dial`, `queues`, `rooms`,
 //! `webhooks` (parameters), `ask` (REST and control requests).
 
 mod announcements;
 mod ask;
+mod behaviour;
 mod calls;
 mod detection;
 mod dial;
@@ -29,20 +30,20 @@ use std::fmt;
 use super::options::{Method, Number};
 use super::twiml::Document;
 
+pub(crate) use self::behaviour::Behaviour;
 pub(crate) use self::queues::{SIZE_DEFAULT as QUEUE_SIZE_DEFAULT, SIZE_MAX as QUEUE_SIZE_MAX};
 pub(crate) use self::request::{
     CallFilter, CallUpdate, LegOptions, Listed, LiveCall, NewCall, NewParticipant, Origin, Page, ParticipantUpdate,
     PlacedCall, RecordingChange, RecordingsOf, Refusal, Reply, Request, Snapshot, Span,
 };
 pub(crate) use self::state::{
-    Behaviour, CallRecord, CallStatus, FetchId, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord,
-    RecordingRecord, RecordingStatus, RoomRecord, RoomStatus, Source,
+    CallRecord, CallStatus, FetchId, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord, RecordingRecord,
+    RecordingStatus, RoomRecord, RoomStatus, Source,
 };
 
 use self::announcements::Announcement;
-use self::state::{
-    Call, CallId, Due, Numbers, Plan, Queue, QueueId, Recording, RecordingId, Room, RoomId, Slot, TimerKind,
-};
+use self::behaviour::Plan;
+use self::state::{Call, CallId, Due, Numbers, Queue, QueueId, Recording, RecordingId, Room, RoomId, Slot, TimerKind};
 
 const HAPPENINGS_MAX: usize = 20_000;
 const QUEUES_MAX: usize = 1_000;

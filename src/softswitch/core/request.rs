@@ -3,9 +3,10 @@
 //! Requests are already parsed and their documents read; whether they can be carried out depends on the state of the
 //! calls, and that is decided by the core. Start with [`Request`].
 
+use super::behaviour::Behaviour;
 use super::state::{
-    Behaviour, CallRecord, CallStatus, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord,
-    RecordingRecord, RecordingStatus, RoomRecord, RoomStatus, Source,
+    CallRecord, CallStatus, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord, RecordingRecord,
+    RecordingStatus, RoomRecord, RoomStatus, Source,
 };
 use crate::softswitch::options::Number;
 use crate::softswitch::twiml::{Detection, RecordingOrder, RoomEntry, StatusCallback, Target};

@@ -4,9 +4,10 @@
 //! [`Switch::reach_own_number`].
 
 use super::Switch;
+use super::behaviour::Behaviour;
 use super::calls::Cause;
 use super::request::PlacedCall;
-use super::state::{Behaviour, CallId, CallStatus, Direction};
+use super::state::{CallId, CallStatus, Direction};
 
 impl Switch {
     /// Rings at a number of our own: the call that comes in there decides whether this one is answered. False when the

@@ -1,7 +1,7 @@
 //! Detection of answering machines.
 
 use super::*;
-use crate::softswitch::core::state::AnsweredBy;
+use crate::softswitch::core::behaviour::AnsweredBy;
 use crate::softswitch::twiml::Detection;
 
 const FOUND: &[&str] = &["AnsweredBy", "MachineDetectionDuration"];

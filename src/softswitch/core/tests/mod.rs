@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use url::Url;
 
-use super::state::{Behaviour, CallStatus};
+use super::behaviour::Behaviour;
+use super::state::CallStatus;
 use super::*;
 use crate::softswitch::twiml::{RoomEntry, StatusCallback, Target, event_names};
 

@@ -60,7 +60,7 @@ async fn a_callback_comes_after_later_ones_on_demand() {
     let mut app = App::start(|_| xml("<Response><Pause length=\"1\"/></Response>")).await;
     let phone =
         with_number(&app, |number| number.status_callback_events = vec!["answered".to_owned(), "completed".to_owned()]);
-    let late = r#"{"of":"callbacks","contains":"/status","fate":"out_of_order","delay_ms":500}"#;
+    let late = r#"{"of":"callbacks","contains":"/status","fate":"out_of_order","delay_ms":1500}"#;
     assert_eq!(send(&phone, "POST", "/control/faults", late).await.0, 201);
     send(&phone, "POST", "/control/calls", PLACE).await;
     assert_eq!(app.next().await.path, "/voice");
