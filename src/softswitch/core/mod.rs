@@ -4,8 +4,8 @@
 //! replies. No I/O, no clock and no randomness in here; all collections are ordered and bounded. A timer that is due
 //! is found by [`Switch::next_deadline`] and fires with [`Input::Tick`].
 //!
-//! Reading order: `state` (records), `behaviour` (far ends), `calls` (life of a leg), `script` (running documents), `dial`, `queues`, `rooms`,
-//! `webhooks` (parameters), `ask` (REST and control requests).
+//! Reading order: `state` (records), `behaviour` (far ends), `calls` (life of a leg), `script` (running documents), `dial`,
+//! `queues`, `rooms`, `recordings`, `webhooks` (parameters), `ask` (REST and control requests).
 
 mod announcements;
 mod ask;
