@@ -45,6 +45,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         softswitch::Options {
             account_sid: account_sid.to_string(),
             auth_token: auth_token.clone(),
+            public_url: format!("http://{phone_address}"),
             ..softswitch::Options::default()
         },
         Clock::system(),

@@ -22,16 +22,17 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
     outbound::install_tls();
     let settings = &config.phone_server;
     let (account_sid, auth_token) = account(config)?;
+    let address = settings.listen;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr().context("cannot tell the listener's address")?;
     let options = Options {
         account_sid,
         auth_token,
+        public_url: settings.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         numbers: settings.numbers.iter().map(|(number, url)| number_of(config, number, url)).collect(),
         speed: settings.speed,
         ..Options::default()
     };
-    let address = settings.listen;
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let address = listener.local_addr().context("cannot tell the listener's address")?;
     let phone = Softswitch::start(options, Clock::system(), Entropy);
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(http::serve(listener, phone.router(), Limits::default(), shutdown.clone()));

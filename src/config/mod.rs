@@ -216,6 +216,8 @@ pub struct PhoneServer {
     pub numbers: BTreeMap<String, String>,
     /// Told how calls to the numbers go.
     pub status_callback: Option<String>,
+    /// Where it is reached, for the URLs of recordings; its listener when absent.
+    pub public_url: Option<String>,
     /// How much faster than in life time goes by.
     pub speed: f64,
 }
@@ -316,6 +318,7 @@ impl Config {
             ("public_url", &self.public_url),
             ("phone.url", &phone.url),
             ("phone_server.status_callback", &self.phone_server.status_callback),
+            ("phone_server.public_url", &self.phone_server.public_url),
         ] {
             if let Some(url) = url {
                 check_url(key, url)?;

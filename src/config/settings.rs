@@ -140,6 +140,8 @@ settings! {
         "Numbers of `switchhook phone` and their voice URLs"
     "phone_server.status_callback" "SWITCHHOOK_PHONE_STATUS_CALLBACK" "phone-status-callback" Text "URL"
         "Told how calls to these numbers go"
+    "phone_server.public_url" "SWITCHHOOK_PHONE_PUBLIC_URL" "phone-public-url" Text "URL"
+        "Where `switchhook phone` is reached, for the URLs of recordings; its listener when absent"
     "phone_server.speed" "SWITCHHOOK_PHONE_SPEED" "phone-speed" Number "FACTOR"
         "How much faster than in life rings, prompts and pauses go by"
     "demo.calls" "SWITCHHOOK_DEMO_CALLS" "demo-calls" Count "N"

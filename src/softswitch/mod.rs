@@ -10,7 +10,9 @@
 mod cookies;
 mod core;
 mod driver;
+mod faults;
 mod options;
+mod overrides;
 mod rest;
 mod sender;
 mod time;
@@ -28,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use self::core::{Settings, Switch};
 use self::driver::Driver;
+use self::faults::Faults;
 use self::sender::Sender;
 use crate::clock::{Clock, Entropy};
 
@@ -55,8 +58,10 @@ impl Softswitch {
     /// Must be called inside a tokio runtime. An empty auth token makes every request to its router fail with 401.
     #[must_use]
     pub fn start(options: Options, clock: Clock, entropy: Entropy) -> Self {
+        let public_url = options.public_url.trim_end_matches('/').to_owned();
         let settings = Settings {
             account_sid: options.account_sid.clone(),
+            public_url: public_url.clone(),
             speed: options.speed,
             live_calls_max: options.live_calls_max,
             queue_size: options.queue_size.clamp(1, self::core::QUEUE_SIZE_MAX),
@@ -66,10 +71,12 @@ impl Softswitch {
         let switch = Switch::new(settings, move || entropy.hex_128());
         let (mailbox, messages) = mpsc::channel(driver::MAILBOX);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let sender = Sender::new(options.auth_token.expose_secret().into());
+        let faults = Arc::new(Faults::default());
+        let sender = Sender::new(options.auth_token.expose_secret().into(), Arc::clone(&faults));
         let driver = Driver::new(switch, clock, sender, mailbox.clone(), tasks.clone(), stop.clone());
         tasks.spawn(driver::run(driver, messages));
-        let api = rest::Api { account_sid: options.account_sid, auth_token: Arc::new(options.auth_token), mailbox };
+        let auth_token = Arc::new(options.auth_token);
+        let api = rest::Api { account_sid: options.account_sid, public_url, auth_token, mailbox, faults };
         Self { router: rest::router(api), tasks, stop }
     }
 

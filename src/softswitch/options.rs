@@ -84,6 +84,8 @@ pub struct Options {
     pub account_sid: String,
     /// Password of the REST API and key of the webhook signatures. Empty: every request is refused.
     pub auth_token: SecretString,
+    /// Where it is reached, without a slash at the end; the URLs of recordings begin with it.
+    pub public_url: String,
     /// Numbers known from the start; the control API adds more.
     pub numbers: Vec<Number>,
     /// How much faster than in life speech, music, pauses, ringing and scripted behaviour go by; 1 is life.
@@ -101,6 +103,7 @@ impl Default for Options {
         Self {
             account_sid: format!("AC{}", "0".repeat(32)),
             auth_token: SecretString::from(String::new()),
+            public_url: "http://127.0.0.1:8090".to_owned(),
             numbers: Vec::new(),
             speed: 1.0,
             live_calls_max: 10_000,

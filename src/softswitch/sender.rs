@@ -1,7 +1,7 @@
 //! Makes the phone system's own requests: voice webhooks, whose answer is a document, and status callbacks.
 //!
 //! Each is signed with the account's token. A request has 15 s in all, follows at most 10 redirects (signed anew) and
-//! is repeated once when no connection came about (Twilio: webhooks connection overrides). Must not know calls.
+//! is repeated once when no connection came about, unless its URL says otherwise in `overrides`. Must not know calls.
 //! Start with [`Sender::fetch`].
 
 use std::sync::Arc;
@@ -16,13 +16,15 @@ use url::Url;
 
 use super::cookies::Cookies;
 use super::core::{FetchFailure, Webhook};
+use super::faults::{Fate, Faults, Side};
 use super::options::Method;
+use super::overrides::{Failed, Overrides};
 use super::twiml::{DOCUMENT_BYTES_MAX, Document};
 use crate::signature;
 
 const TOTAL: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(5);
-/// Pause before the one repetition after no connection came about; a receiver that restarts is back by then.
+/// Pause before a repetition; a receiver that restarts is back by then.
 const RECONNECT: Duration = Duration::from_secs(1);
 const REDIRECTS_MAX: usize = 10;
 const AT_ONCE_MAX: usize = 256;
@@ -35,6 +37,7 @@ pub(super) struct Sender {
     token: Arc<SecretString>,
     permits: Arc<Semaphore>,
     cookies: Arc<Cookies>,
+    faults: Arc<Faults>,
 }
 
 /// An answer with the URL it came from in the end.
@@ -44,7 +47,7 @@ struct Answer {
 }
 
 impl Sender {
-    pub(super) fn new(token: SecretString) -> Self {
+    pub(super) fn new(token: SecretString, faults: Arc<Faults>) -> Self {
         // Err means that the process has chosen its provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -55,12 +58,18 @@ impl Sender {
             .user_agent(concat!("switchhook-phone/", env!("CARGO_PKG_VERSION")))
             .build()
             .expect("the client is built from constants");
-        Self { client, token: Arc::new(token), permits: Arc::new(Semaphore::new(AT_ONCE_MAX)), cookies: Arc::default() }
+        Self {
+            client,
+            token: Arc::new(token),
+            permits: Arc::new(Semaphore::new(AT_ONCE_MAX)),
+            cookies: Arc::default(),
+            faults,
+        }
     }
 
     /// Asks for a document.
     pub(super) async fn fetch(&self, webhook: &Webhook) -> Result<Document, FetchFailure> {
-        self.within_time(async {
+        self.within_time(&webhook.url, async {
             let answer = self.send(webhook).await?;
             let kind = content_type(answer.response.headers());
             let text = read_body(answer.response).await?;
@@ -73,25 +82,63 @@ impl Sender {
 
     /// Delivers a callback; its answer matters only as success or not.
     pub(super) async fn notify(&self, webhook: &Webhook) -> Result<(), FetchFailure> {
-        self.within_time(async { self.send(webhook).await.map(drop) }).await
+        let fault = self.faults.next(Side::Callbacks, "", &webhook.url);
+        let (delay, fate) = fault.map_or((Duration::ZERO, None), |fault| (fault.delay(), fault.fate));
+        if fate == Some(Fate::OutOfOrder) {
+            let (sender, webhook) = (self.clone(), webhook.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                if sender.deliver(&webhook).await.is_err() {
+                    tracing::warn!("a status callback that was sent out of order was not delivered");
+                }
+            });
+            return Ok(());
+        }
+        tokio::time::sleep(delay).await;
+        match fate {
+            Some(Fate::Lost) => return Err(failure(11205, "lost by an ordered fault")),
+            Some(Fate::Twice) => self.deliver(webhook).await?,
+            Some(Fate::OutOfOrder) | None => {}
+        }
+        self.deliver(webhook).await
     }
 
-    async fn within_time<T>(&self, work: impl Future<Output = Result<T, FetchFailure>>) -> Result<T, FetchFailure> {
+    async fn deliver(&self, webhook: &Webhook) -> Result<(), FetchFailure> {
+        self.within_time(&webhook.url, async { self.send(webhook).await.map(drop) }).await
+    }
+
+    async fn within_time<T>(
+        &self,
+        url: &str,
+        work: impl Future<Output = Result<T, FetchFailure>>,
+    ) -> Result<T, FetchFailure> {
         let _permit = self.permits.acquire().await.map_err(|_| failure(11205, "shutting down"))?;
-        tokio::time::timeout(TOTAL, work).await.map_err(|_| failure(11205, "no answer within 15 s"))?
+        let total = Overrides::of(url).total;
+        tokio::time::timeout(total, work).await.map_err(|_| failure(11205, "no answer in time"))?
     }
 
     async fn send(&self, webhook: &Webhook) -> Result<Answer, FetchFailure> {
+        let overrides = Overrides::of(&webhook.url);
+        let mut retries = overrides.retries;
         let mut url = as_requested(&webhook.url)?;
         let mut method = webhook.method;
         let mut params = webhook.params.as_slice();
         for _ in 0..=REDIRECTS_MAX {
-            let response = match self.attempt(&url, method, params, webhook).await {
-                Err(error) if error.is_connect() => {
-                    tokio::time::sleep(RECONNECT).await;
-                    self.attempt(&url, method, params, webhook).await
+            let response = loop {
+                let result = self.attempt(&url, method, params, webhook, overrides.attempt).await;
+                let failed = match &result {
+                    Err(error) if error.is_connect() => Some(Failed::Connecting),
+                    Err(_) => Some(Failed::Reading),
+                    Ok(response) if response.status().as_u16() >= 400 => {
+                        Some(Failed::Status(response.status().as_u16()))
+                    }
+                    Ok(_) => None,
+                };
+                if retries == 0 || !failed.is_some_and(|failed| overrides.repeats(failed)) {
+                    break result;
                 }
-                result => result,
+                retries -= 1;
+                tokio::time::sleep(RECONNECT).await;
             }
             .map_err(|error| transport_failure(&error))?;
             self.cookies.keep(call_of(webhook), &url, response.headers());
@@ -117,6 +164,7 @@ impl Sender {
         method: Method,
         params: &[(String, String)],
         webhook: &Webhook,
+        time: Duration,
     ) -> Result<Response, reqwest::Error> {
         let token = self.token.expose_secret();
         let request = match method {
@@ -133,7 +181,7 @@ impl Sender {
             Some(cookies) => request.header(COOKIE, cookies),
             None => request,
         };
-        request.header(IDEMPOTENCY_HEADER, &webhook.idempotency_token).send().await
+        request.header(IDEMPOTENCY_HEADER, &webhook.idempotency_token).timeout(time).send().await
     }
 }
 
@@ -158,7 +206,7 @@ fn transport_failure(error: &reqwest::Error) -> FetchFailure {
     if error.is_builder() {
         failure(11100, "the URL cannot be requested")
     } else if error.is_timeout() {
-        failure(11205, "no answer within 15 s")
+        failure(11205, "no answer in time")
     } else {
         failure(11205, "the connection failed")
     }

@@ -35,7 +35,7 @@ class Office {
       const [port, phonePort] = await freePorts(2);
       office.url = `http://127.0.0.1:${port}`;
       office.phoneUrl = `http://127.0.0.1:${phonePort}`;
-      await office.launch("phone", "the phone system listens on ", ["--phone-listen", `127.0.0.1:${phonePort}`]);
+      await office.startPhone();
       await office.start();
       const key = await office.rest("POST", `/2010-04-01/Accounts/${accountSid}/Keys.json`, { FriendlyName: "agents" });
       if (key.status !== 201) throw new Error(`no API key could be made: ${JSON.stringify(key)}`);
@@ -50,6 +50,12 @@ class Office {
   async close() {
     await Promise.all([this.kill("serve"), this.kill("phone")]);
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** Starts the phone system, after `kill` on the same port; it has forgotten all calls then. */
+  async startPhone() {
+    const listen = this.phoneUrl.replace("http://", "");
+    await this.launch("phone", "the phone system listens on ", ["--phone-listen", listen]);
   }
 
   /** Starts the server, after `kill` on the same port and database as before. */
@@ -104,11 +110,16 @@ class Office {
     return send(method, `${this.url}${path}`, accountSid, authToken, body);
   }
 
-  /** A request to the phone system: its control API, or its REST. */
-  async phone(method, path, json) {
-    const body = json && JSON.stringify(json);
+  /** A request to the phone system: its control API with JSON, or its REST with a form. */
+  async phone(method, path, content) {
+    const body = content && (content instanceof URLSearchParams ? content : JSON.stringify(content));
     const url = `${this.phoneUrl}${path.replace("{account}", phoneAccountSid)}`;
     return send(method, url, phoneAccountSid, phoneAuthToken, body);
+  }
+
+  /** Name and password of the phone system. */
+  phoneCredentials() {
+    return [phoneAccountSid, phoneAuthToken];
   }
 
   /** What `switchhook create-token` prints beside the running server. */

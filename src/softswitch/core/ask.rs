@@ -2,12 +2,17 @@
 //!
 //! Start with [`Switch::ask`].
 
+use super::behaviour::Behaviour;
 use super::calls::{Cause, Leg};
-use super::request::{CallFilter, CallUpdate, Listed, LiveCall, NewCall, Page, Refusal, Reply, Request};
-use super::state::{Behaviour, Call, CallId, CallStatus, DialPhase, Direction, Place};
+use super::request::{
+    CallFilter, CallUpdate, Listed, LiveCall, NewCall, Origin, Page, Refusal, Reply, Request, Snapshot,
+};
+use super::state::{Call, CallId, CallStatus, DialPhase, Direction, Happening, Place};
 use super::{ADDRESSES_MAX, Switch};
 
 const NEXT_BEHAVIOURS_MAX: usize = 1_000;
+/// Calls, rooms and queues that a snapshot holds.
+const SNAPSHOT_SIZE: usize = 200;
 
 impl Switch {
     pub(super) fn ask(&mut self, request: Request) -> Result<Reply, Refusal> {
@@ -22,6 +27,7 @@ impl Switch {
                 Ok(self.list_rooms(name.as_deref(), status, created, updated, page))
             }
             Request::EndRoom { sid } => self.end_room_by_api(&sid),
+            Request::AnnounceInRoom { sid, target } => self.announce_in_room(&sid, target),
             Request::AddParticipant { room, new } => self.add_participant(&room, *new),
             Request::GetParticipant { room, who } => self.get_participant(&room, &who),
             Request::ListParticipants { room, muted, hold, coaching, page } => {
@@ -37,8 +43,23 @@ impl Switch {
             Request::GetMember { queue, who } => self.get_member(&queue, &who),
             Request::ListMembers { queue, page } => self.list_members(&queue, page),
             Request::RedirectMember { queue, who, to } => self.redirect_member(&queue, &who, to),
-            Request::PlaceInbound { from, to, behaviour } => {
-                let id = self.place_inbound(from, to, behaviour)?;
+            Request::StartRecording { call, order } => self.record_call(&call, &order),
+            Request::GetRecording { of, sid } => self.get_recording(&of, &sid),
+            Request::ListRecordings { of, created, page } => self.list_recordings(&of, created, page),
+            Request::UpdateRecording { of, sid, change } => self.update_recording(&of, &sid, change),
+            Request::DeleteRecording { of, sid } => self.delete_recording(&of, &sid),
+            Request::PlaceInbound(placed) => {
+                let id = self.place_inbound(*placed)?;
+                self.show_call(id)
+            }
+            Request::SetPace { calls_per_second } => {
+                self.calls_per_second = calls_per_second;
+                Ok(Reply::Pace(calls_per_second))
+            }
+            Request::GetPace => Ok(Reply::Pace(self.calls_per_second)),
+            Request::Say { sid, text } => {
+                let id = self.live_call_of(&sid)?;
+                self.hear(id, text);
                 self.show_call(id)
             }
             Request::PutNumber(number) => {
@@ -73,15 +94,36 @@ impl Switch {
                 let calls = self.live.iter().rev().filter_map(|id| self.calls.get(id)).map(|call| self.live_call(call));
                 Ok(Reply::Live(Listed::cut(calls, page)))
             }
-            Request::ListHappenings { after, limit } => {
+            Request::Snapshot => Ok(self.snapshot()),
+            Request::ListHappenings { after, limit, call } => {
                 let first = self.happenings.front().map_or(self.next_happening, |happening| happening.sequence);
                 let skip = usize::try_from((after + 1).saturating_sub(first)).unwrap_or(usize::MAX);
-                Ok(Reply::Happenings(self.happenings.iter().skip(skip).take(limit).cloned().collect()))
+                let of_call = |line: &&Happening| call.is_none() || line.call_sid == call;
+                Ok(Reply::Happenings(self.happenings.iter().skip(skip).filter(of_call).take(limit).cloned().collect()))
             }
         }
     }
 
-    fn call_of(&self, sid: &str) -> Result<CallId, Refusal> {
+    /// The newest of everything, as much as a page can show.
+    fn snapshot(&self) -> Reply {
+        let page = Page { number: 0, size: SNAPSHOT_SIZE };
+        let calls = self.live.iter().rev().filter_map(|id| self.calls.get(id)).map(|call| self.live_call(call));
+        let rooms = self.open_rooms.values().filter_map(|id| self.rooms.get(id)).map(|room| {
+            let members = room.members.iter().map(|member| self.participant_record(&room.record.sid, member));
+            (room.record.clone(), members.collect())
+        });
+        let queues = self.queues.values().map(|queue| self.queue_record(queue));
+        Reply::Snapshot(Box::new(Snapshot {
+            at: self.now,
+            calls: Listed::cut(calls, page),
+            rooms: Listed::cut(rooms, page),
+            queues: Listed::cut(queues, page),
+            numbers: self.numbers.keys().take(SNAPSHOT_SIZE).cloned().collect(),
+            last_happening: self.next_happening - 1,
+        }))
+    }
+
+    pub(super) fn call_of(&self, sid: &str) -> Result<CallId, Refusal> {
         self.call_ids.get(sid).copied().ok_or_else(|| Refusal::not_found(sid))
     }
 
@@ -96,6 +138,7 @@ impl Switch {
     }
 
     fn create_call(&mut self, new: NewCall) -> Result<Reply, Refusal> {
+        let behaviour = self.willing(&new.to)?;
         let id = self.add_call(Leg {
             from: new.from,
             to: new.to,
@@ -107,7 +150,9 @@ impl Switch {
             ring_timeout_secs: new.timeout_secs,
             time_limit_secs: new.time_limit_secs,
             place: Place::Document,
-            behaviour: None,
+            behaviour: Some(behaviour),
+            options: new.options,
+            origin: Origin::default(),
         })?;
         self.show_call(id)
     }
@@ -208,8 +253,11 @@ impl Switch {
             Place::Added(room) => ("entering-room", Some(*room), None),
             Place::Dial { phase: DialPhase::InRoom(room), .. } => ("room", Some(*room), None),
             Place::Dial { phase: DialPhase::Ringing { .. }, .. } => ("dialling", None, None),
-            Place::Dial { phase: DialPhase::AtQueue(queue), .. } => ("taking-from-queue", None, Some(*queue)),
+            Place::Dial { phase: DialPhase::AtQueue(queue) | DialPhase::Preparing { queue, .. }, .. } => {
+                ("taking-from-queue", None, Some(*queue))
+            }
             Place::Dial { phase: DialPhase::Connected { .. }, .. } | Place::Taken { .. } => ("connected", None, None),
+            Place::Screened(_) => ("document", None, None),
             Place::Child(_) if call.record.answered.is_some() => ("connected", None, None),
             Place::Child(_) => ("unanswered", None, None),
         };

@@ -6,10 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::Switch;
-use super::request::Refusal;
+use super::behaviour::Behaviour;
+use super::recordings::Subject;
+use super::request::{LegOptions, Origin, PlacedCall, Refusal};
 use super::rooms::Leave;
 use super::state::{
-    Behaviour, Call, CallId, CallRecord, CallStatus, DialPhase, Direction, Place, Player, Slot, Source, TimerKind,
+    Call, CallId, CallRecord, CallStatus, DialPhase, Direction, Moment, Place, Player, SipRecord, Slot, Source,
+    TimerKind,
 };
 use super::webhooks::parameter;
 use crate::softswitch::twiml::{Document, StatusCallback, Target};
@@ -29,6 +32,8 @@ pub(super) struct Leg {
     pub(super) time_limit_secs: u32,
     pub(super) place: Place,
     pub(super) behaviour: Option<Behaviour>,
+    pub(super) options: LegOptions,
+    pub(super) origin: Origin,
 }
 
 /// Why a call ends.
@@ -57,6 +62,12 @@ impl Switch {
         });
         let inbound = leg.direction == Direction::Inbound;
         let parent_sid = leg.parent.and_then(|parent| self.calls.get(&parent)).map(|parent| parent.record.sid.clone());
+        let dialling = if inbound { self.now } else { self.turn_to_dial() };
+        let address = if inbound { &leg.from } else { &leg.to };
+        let sip = is_sip(address).then(|| SipRecord {
+            call_id: format!("{}@switchhook", (self.fresh)()),
+            headers: if inbound { leg.origin.sip_headers } else { headers_of(address) },
+        });
         self.call_ids.insert(sid.clone(), id);
         self.live.insert(id);
         let call = Call {
@@ -71,6 +82,11 @@ impl Switch {
                 updated: self.now,
                 answered: None,
                 ended: None,
+                answered_by: None,
+                queue_ms: dialling.0.saturating_sub(self.now.0),
+                sip,
+                forwarded_from: leg.origin.forwarded_from,
+                caller_name: leg.origin.caller_name,
             },
             first: leg.first,
             fallback: leg.fallback,
@@ -83,6 +99,13 @@ impl Switch {
             behaviour,
             pressed: VecDeque::new(),
             talked: false,
+            twin: None,
+            sip_code: None,
+            options: leg.options,
+            recordings: Vec::new(),
+            dial_recording: None,
+            recorded: None,
+            detection_ms: None,
             ring_timeout_secs: leg.ring_timeout_secs,
             time_limit_secs: leg.time_limit_secs,
             timers: BTreeMap::new(),
@@ -97,18 +120,14 @@ impl Switch {
             }
             self.begin_document(id);
         } else {
-            self.arm(id, TimerKind::Initiate, 0);
+            self.arm_at(id, TimerKind::Initiate, dialling);
         }
         Ok(id)
     }
 
     /// Places a call from outside to one of our numbers.
-    pub(super) fn place_inbound(
-        &mut self,
-        from: String,
-        to: String,
-        behaviour: Option<Behaviour>,
-    ) -> Result<CallId, Refusal> {
+    pub(super) fn place_inbound(&mut self, placed: PlacedCall) -> Result<CallId, Refusal> {
+        let PlacedCall { from, to, behaviour, origin } = placed;
         let number = self.numbers.get(&to).cloned().ok_or_else(|| Refusal::not_found(&to))?;
         let fallback = number.fallback_url.map(|url| Target { url, method: number.fallback_method });
         let status_callback = number.status_callback.map(|url| StatusCallback {
@@ -131,19 +150,44 @@ impl Switch {
             time_limit_secs: TIME_LIMIT_SECS,
             place: Place::Document,
             behaviour,
+            options: LegOptions::default(),
+            origin,
         })
     }
 
     /// The behaviour of the next call of `address`; one set for a single call is used up.
     fn behaviour_of(&mut self, address: &str) -> Behaviour {
         let address = address.split('?').next().unwrap_or(address);
-        let Some(plan) = self.plans.get_mut(address) else { return Behaviour::default() };
+        let Some(plan) = self.plans.get_mut(address) else {
+            return Behaviour { refuse: refused_number(address), ..Behaviour::default() };
+        };
         let next = plan.next.pop_front();
         let behaviour = next.or_else(|| plan.always.clone()).unwrap_or_default();
         if plan.next.is_empty() && plan.always.is_none() {
             self.plans.remove(address);
         }
         behaviour
+    }
+
+    /// The behaviour of the next call of `address`, unless it may not be called.
+    pub(super) fn willing(&mut self, address: &str) -> Result<Behaviour, Refusal> {
+        let behaviour = self.behaviour_of(address);
+        match behaviour.refuse {
+            Some(code) => Err(Refusal::bad(code, format!("{}: {address}", refusal_text(code)))),
+            None => Ok(behaviour),
+        }
+    }
+
+    /// When a leg made now is dialled: at once, or when its turn has come (Twilio: calls per second).
+    fn turn_to_dial(&mut self) -> Moment {
+        if self.calls_per_second <= 0.0 {
+            return self.now;
+        }
+        let turn = self.next_dialling.max(self.now);
+        #[expect(clippy::cast_possible_truncation, reason = "the pace is at least one call in 1000 s")]
+        let gap = (1000.0 / self.calls_per_second) as i64;
+        self.next_dialling = turn.plus_ms(self.scaled(gap));
+        turn
     }
 
     fn begin_document(&mut self, id: CallId) {
@@ -177,8 +221,21 @@ impl Switch {
             TimerKind::HangUp => self.end_call(id, CallStatus::Completed, None, Cause::FarEnd),
             TimerKind::TimeLimit => self.end_call(id, CallStatus::Completed, None, Cause::Other),
             TimerKind::Press => {
-                let digits = self.calls.get_mut(&id).map(|call| std::mem::take(&mut call.behaviour.digits));
-                self.press(id, &digits.unwrap_or_default());
+                let said = self
+                    .calls
+                    .get_mut(&id)
+                    .map(|call| (std::mem::take(&mut call.behaviour.digits), std::mem::take(&mut call.behaviour.says)));
+                let (digits, says) = said.unwrap_or_default();
+                if !digits.is_empty() {
+                    self.press(id, &digits);
+                }
+                if !says.is_empty() {
+                    self.hear(id, says);
+                }
+            }
+            TimerKind::Detect => self.detected(id),
+            TimerKind::Speech => {
+                self.speech(id, "participant-speech-stop");
             }
             TimerKind::Main => self.step_over(id, Slot::Main),
             TimerKind::Background => self.step_over(id, Slot::Background),
@@ -200,6 +257,10 @@ impl Switch {
     fn ring(&mut self, id: CallId) {
         let now = self.now;
         let Some(call) = self.calls.get_mut(&id) else { return };
+        if let Some(code) = call.behaviour.refuse {
+            call.behaviour.error_code.get_or_insert(code);
+            return self.end_call(id, CallStatus::Failed, Some(403), Cause::FarEnd);
+        }
         if call.behaviour.unreachable {
             return self.end_call(id, CallStatus::Failed, Some(404), Cause::FarEnd);
         }
@@ -211,6 +272,10 @@ impl Switch {
         let answer_after = (!call.behaviour.no_answer).then_some(i64::from(call.behaviour.answer_after_ms));
         self.note("call.ringing", Some(id), None, "");
         self.call_event(id, "ringing", "ringing", None);
+        self.record_leg(id, true);
+        if self.reach_own_number(id) {
+            return;
+        }
         if let Some(ms) = answer_after {
             self.arm(id, TimerKind::Answer, ms);
         }
@@ -239,13 +304,37 @@ impl Switch {
             self.arm(id, TimerKind::HangUp, i64::from(ms));
         }
         if !outbound {
-            return;
+            return self.answer_twin(id);
         }
-        match self.calls.get(&id).map(|call| &call.place) {
-            Some(Place::Document) => self.begin_document(id),
-            Some(&Place::Added(room)) => self.joined(room, id),
-            Some(&Place::Child(parent)) => self.connect_child(parent, id),
+        self.record_leg(id, false);
+        let digits = self.calls.get_mut(&id).map(|call| std::mem::take(&mut call.options.send_digits));
+        if let Some(digits) = digits.filter(|digits| !digits.is_empty()) {
+            if let Some(twin) = self.calls.get(&id).and_then(|call| call.twin) {
+                let keys: String = digits.chars().filter(|key| !"wW,".contains(*key)).collect();
+                self.press(twin, &keys);
+            }
+            self.note("call.digits-sent", Some(id), None, digits);
+        }
+        let waits = self.detect(id);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        match call.place {
+            Place::Document if waits => {}
+            Place::Document => self.begin_document(id),
+            Place::Added(room) => self.joined(room, id),
+            Place::Child(parent) if call.first.is_some() => {
+                call.place = Place::Screened(parent);
+                self.begin_document(id);
+            }
+            Place::Child(parent) => self.connect_child(parent, id),
             _ => {}
+        }
+    }
+
+    /// Begins the recording that the leg was made with, where it is to begin now.
+    fn record_leg(&mut self, id: CallId, rings: bool) {
+        let order = self.calls.get(&id).and_then(|call| call.options.recording.clone());
+        if let Some(order) = order.filter(|order| order.from_ringing == rings) {
+            self.start_recording(Subject::Call(id), &order);
         }
     }
 
@@ -261,10 +350,13 @@ impl Switch {
         call.record.status = status;
         call.record.updated = now;
         call.record.ended = Some(now);
+        call.sip_code = sip_code;
         call.background = None;
         self.disarm_all(id);
         self.live.remove(&id);
         self.note("call.ended", Some(id), None, status.text());
+        self.record_ended(id);
+        self.stop_recordings(Subject::Call(id));
         if !answered && !silent {
             self.call_event(id, "completed", status.text(), sip_code);
         }
@@ -276,6 +368,7 @@ impl Switch {
         if answered {
             self.call_event(id, "completed", status.text(), sip_code);
         }
+        self.end_twin(id);
         self.finished_calls.push_back(id);
         while self.finished_calls.len() > self.settings.finished_max {
             if let Some(call) = self.finished_calls.pop_front().and_then(|id| self.calls.remove(&id)) {
@@ -287,8 +380,10 @@ impl Switch {
     /// Takes a call out of its place. A live call is left with no place and nothing to run; `failed` is the final
     /// status of one that was never answered.
     pub(super) fn detach(&mut self, id: CallId, leave: Leave, failed: Option<CallStatus>) {
+        self.end_taking(id);
         self.disarm(id, TimerKind::Dial);
         self.disarm(id, TimerKind::Main);
+        self.disarm(id, TimerKind::Detect);
         self.disarm(id, TimerKind::Background);
         let now = self.now;
         let Some(call) = self.calls.get_mut(&id) else { return };
@@ -306,15 +401,16 @@ impl Switch {
             }
             Place::Dial { dial, phase } => {
                 let outcome = self.abandon_dial(id, phase, leave);
+                let recorded = self.dial_recorded(id);
                 if ended && let Some(action) = &dial.action {
-                    self.tell_action(id, action, outcome.parameters());
+                    self.tell_action(id, action, outcome.parameters().into_iter().chain(recorded).collect());
                 }
             }
             Place::Added(room) => match failed {
                 Some(status) => self.remove_member(room, id, Leave::AddFailed(status)),
                 None => self.remove_member(room, id, leave),
             },
-            Place::Child(parent) => self.child_left(parent, id, final_status),
+            Place::Child(parent) | Place::Screened(parent) => self.child_left(parent, id, final_status),
             Place::Taken { by, queue_sid, waited_secs, enqueue } => {
                 let result = if ended { "bridged" } else { "redirected-from-bridged" };
                 if let Some(action) = &enqueue.action {
@@ -363,5 +459,38 @@ impl Switch {
             Place::Dial { phase, .. } => Some(phase),
             _ => None,
         }
+    }
+}
+
+fn is_sip(address: &str) -> bool {
+    address.starts_with("sip:") || address.starts_with("sips:")
+}
+
+/// The headers that a SIP address carries behind its question mark (Twilio: custom headers, at most 1024 characters).
+fn headers_of(address: &str) -> Vec<(String, String)> {
+    let Some((_, query)) = address.split_once('?').filter(|(_, query)| query.len() <= 1_024) else {
+        return Vec::new();
+    };
+    serde_urlencoded::from_str(query).unwrap_or_default()
+}
+
+/// The numbers that cannot be called for a reason of their own (Twilio: magic numbers of test credentials).
+fn refused_number(address: &str) -> Option<u32> {
+    match address {
+        "+15005550001" => Some(21_217),
+        "+15005550002" => Some(21_214),
+        "+15005550003" => Some(21_215),
+        "+15005550004" => Some(21_216),
+        _ => None,
+    }
+}
+
+const fn refusal_text(code: u32) -> &'static str {
+    match code {
+        13_223 | 21_211 | 21_217 => "The number to call is not valid",
+        21_214 => "The number to call cannot be reached",
+        21_215 => "Calls to this country are not permitted",
+        21_216 => "Calls to this number are not permitted",
+        _ => "The address cannot be called",
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Start with [`Switch::dial`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Switch;
 use super::calls::{Cause, Leg};
+use super::request::{LegOptions, Origin};
 use super::rooms::Leave;
-use super::state::{CallId, CallStatus, DialPhase, Direction, Moment, Place, Slot, TimerKind};
+use super::state::{CallId, CallStatus, DialPhase, Direction, Moment, Place, Slot, Source, TimerKind};
 use super::webhooks::{Parameter, parameter};
 use crate::softswitch::twiml::{Dial, DialAddress, DialTo};
 
@@ -18,15 +20,17 @@ pub(super) struct DialOutcome {
     /// The other leg and how long both were connected; not told for rooms.
     connected: Option<(String, i64)>,
     in_room: bool,
+    /// What the action is told beside that.
+    more: Vec<Parameter>,
 }
 
 impl DialOutcome {
-    pub(super) const fn unanswered(status: &'static str) -> Self {
-        Self { status, connected: None, in_room: false }
+    pub(super) fn unanswered(status: &'static str) -> Self {
+        Self { status, connected: None, in_room: false, more: Vec::new() }
     }
 
-    const fn left_room() -> Self {
-        Self { status: "answered", connected: None, in_room: true }
+    fn left_room() -> Self {
+        Self { status: "answered", connected: None, in_room: true, more: Vec::new() }
     }
 
     pub(super) fn parameters(&self) -> Vec<Parameter> {
@@ -39,6 +43,7 @@ impl DialOutcome {
             parameters.push(parameter("DialCallSid", sid));
             parameters.push(parameter("DialCallDuration", secs.to_string()));
         }
+        parameters.extend(self.more.iter().cloned());
         parameters
     }
 }
@@ -48,59 +53,78 @@ impl Switch {
         match &dial.to {
             DialTo::Addresses(addresses) => self.dial_addresses(id, dial, addresses),
             DialTo::Room { name, entry } => self.dial_room(id, dial, name, entry),
-            DialTo::Queue { name } => self.dial_queue(id, dial, name),
+            DialTo::Queue { name, .. } => self.dial_queue(id, dial, name),
+            DialTo::Nowhere(error) => {
+                self.note("call.error", Some(id), None, format!("{}: {}", error.code, error.message));
+                self.stay(id, dial, DialPhase::nobody());
+                self.after_dial(id, DialOutcome::unanswered("failed"));
+            }
         }
     }
 
     fn dial_addresses(&mut self, id: CallId, dial: &Arc<Dial>, addresses: &[DialAddress]) {
-        let Some(from) = self.calls.get(&id).map(|call| call.record.from.clone()) else { return };
+        let mut waiting: VecDeque<DialAddress> = addresses.iter().cloned().collect();
+        let at_once = if dial.sequential { 1 } else { waiting.len() };
+        self.stay(id, dial, DialPhase::nobody());
+        self.record_dial(id, true);
         let mut children = Vec::new();
-        for address in addresses {
-            let child = self.add_call(Leg {
-                from: dial.caller_id.clone().unwrap_or_else(|| from.clone()),
-                to: address.address.clone(),
-                direction: Direction::OutboundDial,
-                parent: Some(id),
-                first: None,
-                fallback: None,
-                status_callback: address.status_callback.clone(),
-                ring_timeout_secs: dial.timeout_secs,
-                time_limit_secs: dial.time_limit_secs,
-                place: Place::Child(id),
-                behaviour: None,
-            });
-            match child {
-                Ok(child) => children.push(child),
-                Err(refusal) => self.note("call.error", Some(id), None, refusal.message),
-            }
+        while children.len() < at_once
+            && let Some(address) = waiting.pop_front()
+        {
+            children.extend(self.dial_address(id, dial, address));
         }
         let nobody = children.is_empty();
-        self.stay(id, dial, DialPhase::Ringing { children });
+        self.stay(id, dial, DialPhase::Ringing { children, waiting });
         if nobody {
-            self.after_dial(id, &DialOutcome::unanswered("failed"));
+            self.after_dial(id, DialOutcome::unanswered("failed"));
         }
+    }
+
+    fn dial_address(&mut self, id: CallId, dial: &Dial, address: DialAddress) -> Option<CallId> {
+        let from = self.calls.get(&id).map(|call| call.record.from.clone())?;
+        let child = self.add_call(Leg {
+            from: dial.caller_id.clone().unwrap_or(from),
+            to: address.address,
+            direction: Direction::OutboundDial,
+            parent: Some(id),
+            first: address.whisper.map(Source::Ask),
+            fallback: None,
+            status_callback: address.status_callback,
+            ring_timeout_secs: dial.timeout_secs,
+            time_limit_secs: dial.time_limit_secs,
+            place: Place::Child(id),
+            behaviour: None,
+            options: LegOptions {
+                send_digits: address.send_digits,
+                detection: address.detection,
+                ..LegOptions::default()
+            },
+            origin: Origin::default(),
+        });
+        child.map_err(|refusal| self.note("call.error", Some(id), None, refusal.message)).ok()
     }
 
     fn dial_room(&mut self, id: CallId, dial: &Arc<Dial>, name: &str, entry: &crate::softswitch::twiml::RoomEntry) {
         match self.prepare_entry(name, entry) {
             Ok(room) => {
                 self.stay(id, dial, DialPhase::InRoom(room));
+                self.record_dial(id, false);
                 self.arm(id, TimerKind::Dial, i64::from(dial.time_limit_secs) * 1000);
                 self.add_member(room, id, entry.clone(), entry.coach.is_some());
                 self.joined(room, id);
             }
             Err(refusal) => {
                 self.note("call.error", Some(id), None, format!("{}: {}", refusal.code, refusal.message));
-                self.stay(id, dial, DialPhase::Ringing { children: Vec::new() });
-                self.after_dial(id, &DialOutcome::unanswered("failed"));
+                self.stay(id, dial, DialPhase::nobody());
+                self.after_dial(id, DialOutcome::unanswered("failed"));
             }
         }
     }
 
     fn dial_queue(&mut self, id: CallId, dial: &Arc<Dial>, name: &str) {
         let Some(queue) = self.queue_named(name) else {
-            self.stay(id, dial, DialPhase::Ringing { children: Vec::new() });
-            return self.after_dial(id, &DialOutcome::unanswered("failed"));
+            self.stay(id, dial, DialPhase::nobody());
+            return self.after_dial(id, DialOutcome::unanswered("failed"));
         };
         self.stay(id, dial, DialPhase::AtQueue(queue));
         self.arm(id, TimerKind::Dial, i64::from(dial.timeout_secs) * 1000);
@@ -126,29 +150,45 @@ impl Switch {
         self.arm(id, TimerKind::Dial, limit);
         let peer_sid = self.calls.get(&peer).map(|call| call.record.sid.clone()).unwrap_or_default();
         self.note("call.connected", Some(id), None, peer_sid);
+        // A call that was to ring until now (answerOnBridge).
+        self.answer(id);
+        self.record_dial(id, false);
         self.talking(id);
         self.talking(peer);
     }
 
-    /// A dialled leg answered: it is connected, the others stop ringing.
+    /// A dialled leg answered, and has heard its document: it is connected, the others stop ringing.
     pub(super) fn connect_child(&mut self, parent: CallId, child: CallId) {
         let others = match self.dial_phase(parent) {
-            Some(DialPhase::Ringing { children }) => std::mem::take(children),
+            Some(DialPhase::Ringing { children, .. }) => std::mem::take(children),
             _ => return self.end_call(child, CallStatus::Completed, None, Cause::Other),
         };
+        if let Some(call) = self.calls.get_mut(&child) {
+            call.place = Place::Child(parent);
+        }
         self.connect(parent, child);
         for other in others.into_iter().filter(|other| *other != child) {
-            self.end_call(other, CallStatus::Canceled, Some(487), Cause::Other);
+            self.drop_child(other);
+        }
+    }
+
+    /// Ends a dialled leg that is not wanted any more: one that rings is canceled.
+    fn drop_child(&mut self, child: CallId) {
+        let answered = self.calls.get(&child).is_some_and(|call| call.record.answered.is_some());
+        if answered {
+            self.end_call(child, CallStatus::Completed, None, Cause::Other);
+        } else {
+            self.end_call(child, CallStatus::Canceled, Some(487), Cause::Other);
         }
     }
 
     /// A dialled leg ended, or was redirected away.
     pub(super) fn child_left(&mut self, parent: CallId, child: CallId, status: CallStatus) {
         match self.dial_phase(parent) {
-            Some(DialPhase::Ringing { children }) => {
+            Some(DialPhase::Ringing { children, .. }) => {
                 children.retain(|other| *other != child);
                 if children.is_empty() {
-                    self.after_dial(parent, &DialOutcome::unanswered(status.text()));
+                    self.next_address(parent, child, status);
                 }
             }
             Some(&mut DialPhase::Connected { peer, .. }) if peer == child => {
@@ -158,27 +198,77 @@ impl Switch {
         }
     }
 
+    /// Nobody rings any more: the next address is dialled, or the `<Dial>` is over.
+    fn next_address(&mut self, id: CallId, last: CallId, status: CallStatus) {
+        loop {
+            let next = match self.calls.get_mut(&id).map(|call| &mut call.place) {
+                Some(Place::Dial { dial, phase: DialPhase::Ringing { waiting, .. } }) => {
+                    waiting.pop_front().map(|address| (Arc::clone(dial), address))
+                }
+                _ => None,
+            };
+            let Some((dial, address)) = next else {
+                let mut outcome = DialOutcome::unanswered(status.text());
+                outcome.more = self.sip_outcome(last);
+                return self.after_dial(id, outcome);
+            };
+            if let Some(child) = self.dial_address(id, &dial, address) {
+                if let Some(DialPhase::Ringing { children, .. }) = self.dial_phase(id) {
+                    children.push(child);
+                }
+                return;
+            }
+        }
+    }
+
+    /// What the action of a `<Dial>` to a SIP address is told of the far end's answer.
+    fn sip_outcome(&self, child: CallId) -> Vec<Parameter> {
+        let Some(call) = self.calls.get(&child) else { return Vec::new() };
+        let Some(sip) = &call.record.sip else { return Vec::new() };
+        let code = call.sip_code.unwrap_or(200);
+        let mut parameters =
+            vec![parameter("DialSipCallId", &sip.call_id), parameter("DialSipResponseCode", code.to_string())];
+        let headers = call.behaviour.sip_headers.iter();
+        parameters.extend(headers.map(|(name, value)| (format!("DialSipHeader_{name}"), value.clone())));
+        parameters
+    }
+
     /// The other leg of a connection is gone; the dialling leg goes on.
     pub(super) fn peer_left(&mut self, id: CallId, peer: CallId, now: Moment) {
-        let Some(&mut DialPhase::Connected { peer: current, since }) = self.dial_phase(id) else { return };
-        if current == peer {
-            let sid = self.calls.get(&peer).map(|call| call.record.sid.clone()).unwrap_or_default();
-            let connected = Some((sid, now.secs_since(since)));
-            self.after_dial(id, &DialOutcome { status: "completed", connected, in_room: false });
+        match self.dial_phase(id) {
+            Some(&mut DialPhase::Connected { peer: current, since }) if current == peer => {
+                let outcome = self.connected_outcome(peer, now.secs_since(since));
+                self.after_dial(id, outcome);
+            }
+            // Whoever was to be taken from the queue is gone: the next one is.
+            Some(phase @ &mut DialPhase::Preparing { .. }) => {
+                let DialPhase::Preparing { queue, head } = *phase else { return };
+                if head == peer {
+                    *phase = DialPhase::AtQueue(queue);
+                    self.add_taker(queue, id);
+                }
+            }
+            _ => {}
         }
+    }
+
+    fn connected_outcome(&self, peer: CallId, secs: i64) -> DialOutcome {
+        let sid = self.calls.get(&peer).map(|call| call.record.sid.clone()).unwrap_or_default();
+        let more = self.sip_outcome(peer);
+        DialOutcome { status: "completed", connected: Some((sid, secs)), in_room: false, more }
     }
 
     /// The leg's stay in a room is over for reasons of the room.
     pub(super) fn released_from_room(&mut self, id: CallId) {
-        self.after_dial(id, &DialOutcome::left_room());
+        self.after_dial(id, DialOutcome::left_room());
     }
 
     /// Takes apart what a leg that goes away was dialling.
     pub(super) fn abandon_dial(&mut self, id: CallId, phase: DialPhase, leave: Leave) -> DialOutcome {
         match phase {
-            DialPhase::Ringing { children } => {
+            DialPhase::Ringing { children, .. } => {
                 for child in children {
-                    self.end_call(child, CallStatus::Canceled, Some(487), Cause::Other);
+                    self.drop_child(child);
                 }
                 DialOutcome::unanswered("canceled")
             }
@@ -186,11 +276,14 @@ impl Switch {
                 self.remove_taker(queue, id);
                 DialOutcome::unanswered("canceled")
             }
+            DialPhase::Preparing { head, .. } => {
+                self.let_peer_go(head);
+                DialOutcome::unanswered("canceled")
+            }
             DialPhase::Connected { peer, since } => {
-                let sid = self.calls.get(&peer).map(|call| call.record.sid.clone()).unwrap_or_default();
                 let secs = self.now.secs_since(since);
                 self.let_peer_go(peer);
-                DialOutcome { status: "completed", connected: Some((sid, secs)), in_room: false }
+                self.connected_outcome(peer, secs)
             }
             DialPhase::InRoom(room) => {
                 self.remove_member(room, id, leave);
@@ -219,14 +312,15 @@ impl Switch {
             }
             phase => self.abandon_dial(id, phase, Leave::HungUp),
         };
-        self.stay(id, &dial, DialPhase::Ringing { children: Vec::new() });
-        self.after_dial(id, &outcome);
+        self.stay(id, &dial, DialPhase::nobody());
+        self.after_dial(id, outcome);
     }
 
     /// The leg goes on at the `<Dial>`'s action, or at the next verb.
-    fn after_dial(&mut self, id: CallId, outcome: &DialOutcome) {
+    fn after_dial(&mut self, id: CallId, mut outcome: DialOutcome) {
         self.disarm(id, TimerKind::Dial);
         self.end_background(id);
+        outcome.more.extend(self.dial_recorded(id));
         let live = self.call_is_live(id);
         let Some(call) = self.calls.get_mut(&id) else { return };
         if !live {

@@ -4,18 +4,24 @@
 //! replies. No I/O, no clock and no randomness in here; all collections are ordered and bounded. A timer that is due
 //! is found by [`Switch::next_deadline`] and fires with [`Input::Tick`].
 //!
-//! Reading order: `state` (records), `calls` (life of a leg), `script` (running documents), `dial`, `queues`, `rooms`,
-//! `webhooks` (parameters), `ask` (REST and control requests).
+//! Reading order: `state` (records), `behaviour` (far ends), `calls` (life of a leg), `script` (running documents), `dial`,
+//! `queues`, `rooms`, `recordings`, `webhooks` (parameters), `ask` (REST and control requests).
 
+mod announcements;
 mod ask;
+mod behaviour;
 mod calls;
+mod detection;
 mod dial;
 mod participants;
 mod queues;
+mod record_verb;
+mod recordings;
 mod request;
 mod rooms;
 mod script;
 mod state;
+mod twins;
 mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,17 +30,20 @@ use std::fmt;
 use super::options::{Method, Number};
 use super::twiml::Document;
 
+pub(crate) use self::behaviour::Behaviour;
 pub(crate) use self::queues::{SIZE_DEFAULT as QUEUE_SIZE_DEFAULT, SIZE_MAX as QUEUE_SIZE_MAX};
 pub(crate) use self::request::{
-    CallFilter, CallUpdate, Listed, LiveCall, NewCall, NewParticipant, Page, ParticipantUpdate, Refusal, Reply,
-    Request, Span,
+    CallFilter, CallUpdate, LegOptions, Listed, LiveCall, NewCall, NewParticipant, Origin, Page, ParticipantUpdate,
+    PlacedCall, RecordingChange, RecordingsOf, Refusal, Reply, Request, Snapshot, Span,
 };
 pub(crate) use self::state::{
-    Behaviour, CallRecord, CallStatus, FetchId, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord,
-    RoomRecord, RoomStatus, Source,
+    CallRecord, CallStatus, FetchId, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord, RecordingRecord,
+    RecordingStatus, RoomRecord, RoomStatus, Source,
 };
 
-use self::state::{Call, CallId, Numbers, Plan, Queue, QueueId, Room, RoomId, Slot, TimerKind};
+use self::announcements::Announcement;
+use self::behaviour::Plan;
+use self::state::{Call, CallId, Due, Numbers, Queue, QueueId, Recording, RecordingId, Room, RoomId, Slot, TimerKind};
 
 const HAPPENINGS_MAX: usize = 20_000;
 const QUEUES_MAX: usize = 1_000;
@@ -93,6 +102,8 @@ pub(crate) enum Action {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) account_sid: String,
+    /// Where this phone system is reached, for the URLs of recordings.
+    pub(crate) public_url: String,
     pub(crate) speed: f64,
     pub(crate) live_calls_max: usize,
     pub(crate) queue_size: usize,
@@ -126,10 +137,19 @@ pub(crate) struct Switch {
     open_rooms: BTreeMap<String, RoomId>,
     finished_rooms: VecDeque<RoomId>,
     queues: BTreeMap<QueueId, Queue>,
+    recordings: BTreeMap<RecordingId, Recording>,
+    recording_ids: BTreeMap<String, RecordingId>,
+    finished_recordings: VecDeque<RecordingId>,
+    /// Calls that may be dialled in a second; 0 is no limit.
+    calls_per_second: f64,
+    /// When the next call may be dialled.
+    next_dialling: Moment,
     numbers: Numbers,
     plans: BTreeMap<String, Plan>,
-    timers: BTreeSet<(Moment, u64, CallId, TimerKind)>,
+    timers: BTreeSet<(Moment, u64, Due)>,
     fetches: BTreeMap<FetchId, Fetch>,
+    /// Announcements whose document is asked for, or that play.
+    announcements: BTreeMap<FetchId, Announcement>,
     /// Calls whose main document may go on.
     ready: VecDeque<CallId>,
     actions: Vec<Action>,
@@ -161,10 +181,16 @@ impl Switch {
             open_rooms: BTreeMap::new(),
             finished_rooms: VecDeque::new(),
             queues: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            recording_ids: BTreeMap::new(),
+            finished_recordings: VecDeque::new(),
+            calls_per_second: 0.0,
+            next_dialling: Moment::default(),
             numbers,
             plans: BTreeMap::new(),
             timers: BTreeSet::new(),
             fetches: BTreeMap::new(),
+            announcements: BTreeMap::new(),
             ready: VecDeque::new(),
             actions: Vec::new(),
             happenings: VecDeque::new(),
@@ -197,19 +223,23 @@ impl Switch {
 
     /// Fires what is due now; timers armed meanwhile wait for the next tick, so that this ends.
     fn fire_timers(&mut self) {
-        let due: Vec<(Moment, u64, CallId, TimerKind)> =
-            self.timers.iter().take_while(|(at, ..)| *at <= self.now).copied().collect();
+        let due: Vec<(Moment, u64, Due)> = self.timers.iter().take_while(|(at, ..)| *at <= self.now).copied().collect();
         for timer in due {
-            let (at, order, call, kind) = timer;
+            let (at, order, what) = timer;
             if !self.timers.remove(&timer) {
                 continue;
             }
-            if let Some(call) = self.calls.get_mut(&call)
-                && call.timers.get(&kind) == Some(&(at, order))
-            {
-                call.timers.remove(&kind);
+            match what {
+                Due::Call(call, kind) => {
+                    if let Some(call) = self.calls.get_mut(&call)
+                        && call.timers.get(&kind) == Some(&(at, order))
+                    {
+                        call.timers.remove(&kind);
+                    }
+                    self.timer_fired(call, kind);
+                }
+                Due::Announcement(id) => self.announced(id),
             }
-            self.timer_fired(call, kind);
             self.run_ready();
         }
     }
@@ -222,25 +252,28 @@ impl Switch {
 
     /// Sets the call's timer of this kind, replacing an earlier one; `ms` is divided by the speed factor.
     fn arm(&mut self, id: CallId, kind: TimerKind, ms: i64) {
+        self.arm_at(id, kind, self.now.plus_ms(self.scaled(ms)));
+    }
+
+    fn arm_at(&mut self, id: CallId, kind: TimerKind, at: Moment) {
         self.disarm(id, kind);
-        let at = self.now.plus_ms(self.scaled(ms));
         let order = self.next_number();
         if let Some(call) = self.calls.get_mut(&id) {
             call.timers.insert(kind, (at, order));
-            self.timers.insert((at, order, id, kind));
+            self.timers.insert((at, order, Due::Call(id, kind)));
         }
     }
 
     fn disarm(&mut self, id: CallId, kind: TimerKind) {
         if let Some((at, order)) = self.calls.get_mut(&id).and_then(|call| call.timers.remove(&kind)) {
-            self.timers.remove(&(at, order, id, kind));
+            self.timers.remove(&(at, order, Due::Call(id, kind)));
         }
     }
 
     fn disarm_all(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         for (kind, (at, order)) in std::mem::take(&mut call.timers) {
-            self.timers.remove(&(at, order, id, kind));
+            self.timers.remove(&(at, order, Due::Call(id, kind)));
         }
     }
 

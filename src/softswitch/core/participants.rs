@@ -5,11 +5,12 @@
 
 use super::Switch;
 use super::calls::{Cause, Leg};
-use super::request::{Listed, NewParticipant, Page, ParticipantUpdate, Refusal, Reply, Span};
+use super::request::{Listed, NewParticipant, Origin, Page, ParticipantUpdate, Refusal, Reply, Span};
 use super::rooms::{Leave, looks_like_sid};
 use super::state::{
     BackgroundKind, CallId, CallStatus, Direction, Member, ParticipantRecord, Place, Room, RoomId, RoomStatus,
 };
+use crate::softswitch::twiml::Target;
 
 impl Switch {
     fn room_of(&self, key: &str) -> Result<RoomId, Refusal> {
@@ -59,6 +60,13 @@ impl Switch {
         self.get_room(sid)
     }
 
+    /// Plays a document to everybody in the room.
+    pub(super) fn announce_in_room(&mut self, sid: &str, target: Target) -> Result<Reply, Refusal> {
+        let id = self.room_ids.get(sid).copied().ok_or_else(|| Refusal::not_found(sid))?;
+        self.announce(id, None, target)?;
+        self.get_room(sid)
+    }
+
     /// Dials a leg and puts it into the room, which is made on demand when it is named by a friendly name.
     pub(super) fn add_participant(&mut self, key: &str, new: NewParticipant) -> Result<Reply, Refusal> {
         if self.live.len() >= self.settings.live_calls_max {
@@ -70,6 +78,10 @@ impl Switch {
             None if looks_like_sid(key, "CF") => return Err(Refusal::not_found(key)),
             None => key.to_owned(),
         };
+        if new.coaching && new.entry.coach.is_none() {
+            return Err(Refusal::bad(20001, "Coaching needs a CallSidToCoach"));
+        }
+        let behaviour = self.willing(&new.to)?;
         let room = self.prepare_entry(&name, &new.entry)?;
         let id = self.add_call(Leg {
             from: new.from,
@@ -82,7 +94,9 @@ impl Switch {
             ring_timeout_secs: new.timeout_secs,
             time_limit_secs: new.time_limit_secs,
             place: Place::Added(room),
-            behaviour: None,
+            behaviour: Some(behaviour),
+            options: new.options,
+            origin: Origin::default(),
         })?;
         self.add_member(room, id, new.entry, new.coaching);
         self.show_member(room, id)
@@ -95,7 +109,7 @@ impl Switch {
         Ok(Reply::Participant(Box::new(self.participant_record(&shown_in, &member))))
     }
 
-    fn participant_record(&self, room_sid: &str, member: &Member) -> ParticipantRecord {
+    pub(super) fn participant_record(&self, room_sid: &str, member: &Member) -> ParticipantRecord {
         let call = self.calls.get(&member.call);
         let status = match call.map(|call| (call.record.status, call.initiated)) {
             Some((CallStatus::Queued, false)) => "queued",
@@ -156,6 +170,14 @@ impl Switch {
             self.member_in(room, coach)
                 .map_err(|_| Refusal::bad(13240, "The call to coach is not in the conference"))?;
         }
+        let coach =
+            self.rooms.get_mut(&room_id).and_then(|room| room.member(id)).and_then(|member| member.entry.coach.clone());
+        if update.coaching == Some(true) && update.call_sid_to_coach.is_none() && coach.is_none() {
+            return Err(Refusal::bad(20001, "Coaching needs a CallSidToCoach"));
+        }
+        if let Some(target) = update.announce {
+            self.announce(room_id, Some(id), target)?;
+        }
         let now = self.now;
         let Some(member) = self.rooms.get_mut(&room_id).and_then(|room| room.member(id)) else {
             return Err(Refusal::not_found(who));
@@ -179,6 +201,9 @@ impl Switch {
             self.begin_background(id, BackgroundKind::Hold, update.hold_document);
         } else if before.hold && !after.hold {
             self.end_background(id);
+            self.begin_room_wait(room_id, &after);
+        } else if !after.hold && before.entry.wait != after.entry.wait {
+            self.begin_room_wait(room_id, &after);
         }
         self.show_member(room_id, id)
     }

@@ -6,10 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::request::{Listed, Page, Refusal, Reply};
-use super::state::{BackgroundKind, CallId, MemberRecord, Moment, Place, Queue, QueueId, QueueRecord, Slot, Source};
+use super::state::{
+    BackgroundKind, CallId, DialPhase, MemberRecord, Moment, Place, Queue, QueueId, QueueRecord, Slot, Source,
+};
 use super::webhooks::{Parameter, parameter};
 use super::{QUEUES_MAX, Switch};
-use crate::softswitch::twiml::{Enqueue, Target};
+use crate::softswitch::twiml::{DialTo, Enqueue, Target};
 
 /// Calls that fit into a queue made over REST unless it says otherwise (Twilio: Queue resource, `MaxSize`).
 pub(crate) const SIZE_DEFAULT: usize = 1_000;
@@ -134,7 +136,44 @@ impl Switch {
             call.place = Place::Taken { by: taker, queue_sid, waited_secs, enqueue };
         }
         self.note("queue.left", Some(head), None, "bridged");
-        self.connect(taker, head);
+        let whisper = self.whisper_of(taker);
+        if whisper.is_none() {
+            return self.connect(taker, head);
+        }
+        if let Some(phase) = self.dial_phase(taker) {
+            *phase = DialPhase::Preparing { queue: line, head };
+        }
+        self.begin_background(head, BackgroundKind::Whisper, whisper);
+    }
+
+    /// What a waiting call hears before `taker` is connected with it.
+    fn whisper_of(&self, taker: CallId) -> Option<Target> {
+        let Some(Place::Dial { dial, .. }) = self.calls.get(&taker).map(|call| &call.place) else { return None };
+        match &dial.to {
+            DialTo::Queue { whisper, .. } => whisper.clone(),
+            _ => None,
+        }
+    }
+
+    /// What the whisper document is told (Twilio: `<Queue>`, url; the parameter's spelling is Twilio's).
+    pub(super) fn whisper_parameters(&self, id: CallId) -> Vec<Parameter> {
+        let Some(Place::Taken { by, queue_sid, waited_secs, .. }) = self.calls.get(&id).map(|call| &call.place) else {
+            return Vec::new();
+        };
+        let by = self.calls.get(by).map(|call| call.record.sid.clone()).unwrap_or_default();
+        vec![
+            parameter("QueueSid", queue_sid),
+            parameter("QueueTime", waited_secs.to_string()),
+            parameter("DequeingCallSid", by),
+        ]
+    }
+
+    /// The whisper document is over: both are connected.
+    pub(super) fn whispered(&mut self, head: CallId) {
+        self.end_background(head);
+        if let Some(&Place::Taken { by, .. }) = self.calls.get(&head).map(|call| &call.place) {
+            self.connect(by, head);
+        }
     }
 
     /// The bridge of a call that was taken out of a queue is over (Twilio: the action is requested then).
@@ -175,7 +214,7 @@ impl Switch {
         self.queues.iter().find(|(_, queue)| queue.sid == sid).map(|(id, _)| *id).ok_or_else(|| Refusal::not_found(sid))
     }
 
-    fn queue_record(&self, queue: &Queue) -> QueueRecord {
+    pub(super) fn queue_record(&self, queue: &Queue) -> QueueRecord {
         QueueRecord {
             sid: queue.sid.clone(),
             name: queue.name.clone(),

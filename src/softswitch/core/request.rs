@@ -3,45 +3,154 @@
 //! Requests are already parsed and their documents read; whether they can be carried out depends on the state of the
 //! calls, and that is decided by the core. Start with [`Request`].
 
+use super::behaviour::Behaviour;
 use super::state::{
-    Behaviour, CallRecord, CallStatus, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord, RoomRecord,
-    RoomStatus, Source,
+    CallRecord, CallStatus, Happening, MemberRecord, Moment, ParticipantRecord, QueueRecord, RecordingRecord,
+    RecordingStatus, RoomRecord, RoomStatus, Source,
 };
 use crate::softswitch::options::Number;
-use crate::softswitch::twiml::{RoomEntry, StatusCallback, Target};
+use crate::softswitch::twiml::{Detection, RecordingOrder, RoomEntry, StatusCallback, Target};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
     CreateCall(Box<NewCall>),
-    GetCall { sid: String },
+    GetCall {
+        sid: String,
+    },
     ListCalls(CallFilter, Page),
-    UpdateCall { sid: String, update: Box<CallUpdate> },
-    DeleteCall { sid: String },
-    GetRoom { sid: String },
-    ListRooms { name: Option<String>, status: Option<RoomStatus>, created: Span, updated: Span, page: Page },
-    EndRoom { sid: String },
-    AddParticipant { room: String, new: Box<NewParticipant> },
-    GetParticipant { room: String, who: String },
-    ListParticipants { room: String, muted: Option<bool>, hold: Option<bool>, coaching: Option<bool>, page: Page },
-    UpdateParticipant { room: String, who: String, update: Box<ParticipantUpdate> },
-    RemoveParticipant { room: String, who: String },
-    CreateQueue { name: String, size_max: usize },
-    GetQueue { sid: String },
+    UpdateCall {
+        sid: String,
+        update: Box<CallUpdate>,
+    },
+    DeleteCall {
+        sid: String,
+    },
+    GetRoom {
+        sid: String,
+    },
+    ListRooms {
+        name: Option<String>,
+        status: Option<RoomStatus>,
+        created: Span,
+        updated: Span,
+        page: Page,
+    },
+    EndRoom {
+        sid: String,
+    },
+    AnnounceInRoom {
+        sid: String,
+        target: Target,
+    },
+    AddParticipant {
+        room: String,
+        new: Box<NewParticipant>,
+    },
+    GetParticipant {
+        room: String,
+        who: String,
+    },
+    ListParticipants {
+        room: String,
+        muted: Option<bool>,
+        hold: Option<bool>,
+        coaching: Option<bool>,
+        page: Page,
+    },
+    UpdateParticipant {
+        room: String,
+        who: String,
+        update: Box<ParticipantUpdate>,
+    },
+    RemoveParticipant {
+        room: String,
+        who: String,
+    },
+    CreateQueue {
+        name: String,
+        size_max: usize,
+    },
+    GetQueue {
+        sid: String,
+    },
     ListQueues(Page),
-    UpdateQueue { sid: String, name: Option<String>, size_max: Option<usize> },
-    DeleteQueue { sid: String },
-    GetMember { queue: String, who: String },
-    ListMembers { queue: String, page: Page },
-    RedirectMember { queue: String, who: String, to: Target },
-    PlaceInbound { from: String, to: String, behaviour: Option<Behaviour> },
+    UpdateQueue {
+        sid: String,
+        name: Option<String>,
+        size_max: Option<usize>,
+    },
+    DeleteQueue {
+        sid: String,
+    },
+    GetMember {
+        queue: String,
+        who: String,
+    },
+    ListMembers {
+        queue: String,
+        page: Page,
+    },
+    RedirectMember {
+        queue: String,
+        who: String,
+        to: Target,
+    },
+    StartRecording {
+        call: String,
+        order: Box<RecordingOrder>,
+    },
+    GetRecording {
+        of: RecordingsOf,
+        sid: String,
+    },
+    ListRecordings {
+        of: RecordingsOf,
+        created: Span,
+        page: Page,
+    },
+    UpdateRecording {
+        of: RecordingsOf,
+        sid: String,
+        change: RecordingChange,
+    },
+    DeleteRecording {
+        of: RecordingsOf,
+        sid: String,
+    },
+    PlaceInbound(Box<PlacedCall>),
+    SetPace {
+        calls_per_second: f64,
+    },
+    GetPace,
+    Say {
+        sid: String,
+        text: String,
+    },
     PutNumber(Number),
     ListNumbers,
-    PutBehaviour { address: String, behaviour: Behaviour, only_next: bool },
-    Answer { sid: String },
-    HangUp { sid: String },
-    Press { sid: String, digits: String },
+    PutBehaviour {
+        address: String,
+        behaviour: Behaviour,
+        only_next: bool,
+    },
+    Answer {
+        sid: String,
+    },
+    HangUp {
+        sid: String,
+    },
+    Press {
+        sid: String,
+        digits: String,
+    },
     ListLive(Page),
-    ListHappenings { after: u64, limit: usize },
+    Snapshot,
+    /// Of one call, when it is named.
+    ListHappenings {
+        after: u64,
+        limit: usize,
+        call: Option<String>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +162,50 @@ pub(crate) struct NewCall {
     pub(crate) status_callback: Option<StatusCallback>,
     pub(crate) timeout_secs: u32,
     pub(crate) time_limit_secs: u32,
+    pub(crate) options: LegOptions,
+}
+
+/// What a leg is made with beside who is called: the same for calls, participants and dialled addresses.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LegOptions {
+    /// Sent to the far end when it answers.
+    pub(crate) send_digits: String,
+    pub(crate) recording: Option<RecordingOrder>,
+    pub(crate) detection: Option<Detection>,
+}
+
+/// A call from outside.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PlacedCall {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) behaviour: Option<Behaviour>,
+    pub(crate) origin: Origin,
+}
+
+/// What a call from outside brings along beside its number.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// Of the INVITE of a SIP caller.
+    pub(crate) sip_headers: Vec<(String, String)>,
+    pub(crate) forwarded_from: Option<String>,
+    pub(crate) caller_name: Option<String>,
+}
+
+/// Whose recordings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RecordingsOf {
+    Anything { call: Option<String>, room: Option<String> },
+    Call(String),
+    Room(String),
+}
+
+/// What happens to a running recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordingChange {
+    /// `Completed` stops it.
+    pub(crate) to: RecordingStatus,
+    pub(crate) pause_is_silence: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -74,6 +227,7 @@ pub(crate) struct NewParticipant {
     pub(crate) status_callback: Option<StatusCallback>,
     pub(crate) timeout_secs: u32,
     pub(crate) time_limit_secs: u32,
+    pub(crate) options: LegOptions,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -81,6 +235,7 @@ pub(crate) struct ParticipantUpdate {
     pub(crate) muted: Option<bool>,
     pub(crate) hold: Option<bool>,
     pub(crate) hold_document: Option<Target>,
+    pub(crate) announce: Option<Target>,
     pub(crate) wait: Option<Target>,
     pub(crate) beep_on_exit: Option<bool>,
     pub(crate) end_on_exit: Option<bool>,
@@ -163,8 +318,12 @@ pub(crate) enum Reply {
     Queues(Listed<QueueRecord>),
     Member(Box<MemberRecord>),
     Members(Listed<MemberRecord>),
+    Recording(Box<RecordingRecord>),
+    Recordings(Listed<RecordingRecord>),
+    Pace(f64),
     Numbers(Vec<Number>),
     Live(Listed<LiveCall>),
+    Snapshot(Box<Snapshot>),
     Happenings(Vec<Happening>),
     Done,
 }
@@ -176,6 +335,18 @@ pub(crate) struct LiveCall {
     pub(crate) place: &'static str,
     pub(crate) room_sid: Option<String>,
     pub(crate) queue_sid: Option<String>,
+}
+
+/// Everything that is going on at one moment, for the page.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) at: Moment,
+    pub(crate) calls: Listed<LiveCall>,
+    pub(crate) rooms: Listed<(RoomRecord, Vec<ParticipantRecord>)>,
+    pub(crate) queues: Listed<QueueRecord>,
+    pub(crate) numbers: Vec<String>,
+    /// The last line of what happened.
+    pub(crate) last_happening: u64,
 }
 
 /// A request that is not carried out, as Twilio words it to the client.

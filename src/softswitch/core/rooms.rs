@@ -6,10 +6,13 @@
 
 use super::Switch;
 use super::calls::Cause;
+use super::recordings::Subject;
 use super::request::Refusal;
-use super::state::{BackgroundKind, CallId, CallStatus, Member, Place, Room, RoomId, RoomRecord, RoomStatus};
+use super::state::{
+    BackgroundKind, CallId, CallStatus, DialPhase, Member, Place, Room, RoomId, RoomRecord, RoomStatus,
+};
 use super::webhooks::parameter;
-use crate::softswitch::twiml::{RoomEntry, StatusCallback};
+use crate::softswitch::twiml::RoomEntry;
 
 /// Why a participant is out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +78,7 @@ impl Switch {
         {
             return Err(Refusal::bad(13240, "The call to coach is not in the conference"));
         }
-        Ok(self.open_room(name, entry.status_callback.as_ref()))
+        Ok(self.open_room(name, entry))
     }
 
     fn is_in_room(&self, name: &str, call_sid: &str) -> bool {
@@ -84,8 +87,8 @@ impl Switch {
         room.is_some_and(|room| room.members.iter().any(|member| Some(&member.call) == call))
     }
 
-    /// The open room of this name; the first participant's callback becomes the room's.
-    fn open_room(&mut self, name: &str, status_callback: Option<&StatusCallback>) -> RoomId {
+    /// The open room of this name; the first participant's callback and recording become the room's.
+    fn open_room(&mut self, name: &str, entry: &RoomEntry) -> RoomId {
         if let Some(&id) = self.open_rooms.get(name) {
             return id;
         }
@@ -102,8 +105,15 @@ impl Switch {
             reason_ended: None,
             ended_by: None,
         };
-        let status_callback = status_callback.cloned();
-        self.rooms.insert(id, Room { record, status_callback, next_sequence: 1, members: Vec::new() });
+        let room = Room {
+            record,
+            status_callback: entry.status_callback.clone(),
+            next_sequence: 1,
+            recording_order: entry.recording.clone(),
+            recordings: Vec::new(),
+            members: Vec::new(),
+        };
+        self.rooms.insert(id, room);
         self.note("room.created", None, Some(id), name);
         id
     }
@@ -151,14 +161,41 @@ impl Switch {
             for call in &present {
                 self.stop_room_wait(*call);
             }
-        } else if waits && member.entry.wait.is_some() {
-            self.begin_background(id, BackgroundKind::RoomWait, member.entry.wait);
+            if let Some(order) = self.rooms.get(&room_id).and_then(|room| room.recording_order.clone()) {
+                self.start_recording(Subject::Room(room_id), &order);
+            }
+        } else {
+            self.begin_room_wait(room_id, &member);
         }
         if running {
             for call in present {
                 self.talking(call);
             }
         }
+    }
+
+    /// The participant hears its wait document as long as the room has not started.
+    pub(super) fn begin_room_wait(&mut self, room: RoomId, member: &Member) {
+        let waits = self.rooms.get(&room).is_some_and(|room| room.record.status == RoomStatus::Init);
+        if waits && member.connected && member.entry.wait.is_some() {
+            self.begin_background(member.call, BackgroundKind::RoomWait, member.entry.wait.clone());
+        }
+    }
+
+    /// Tells that somebody in a running room begins or ends to speak; false when the call is in none, or is not heard.
+    pub(super) fn speech(&mut self, id: CallId, event: &'static str) -> bool {
+        let place = self.calls.get(&id).map(|call| &call.place);
+        let Some(&(Place::Added(room) | Place::Dial { phase: DialPhase::InRoom(room), .. })) = place else {
+            return false;
+        };
+        let heard = |member: &&Member| member.call == id && member.connected && !member.entry.muted && !member.hold;
+        let Some(room_now) = self.rooms.get(&room).filter(|room| room.record.status == RoomStatus::InProgress) else {
+            return false;
+        };
+        let Some(member) = room_now.members.iter().find(heard).cloned() else { return false };
+        let parameters = self.participant_parameters(&member);
+        self.room_event(room, "speaker", event, parameters);
+        true
     }
 
     fn stop_room_wait(&mut self, id: CallId) {
@@ -233,6 +270,7 @@ impl Switch {
             parameters.push(parameter("ParticipantLabelEndingConference", label));
         }
         self.room_event(room_id, "end", "conference-end", parameters);
+        self.stop_recordings(Subject::Room(room_id));
         for member in members {
             if member.connected {
                 self.member_left(room_id, &member, leave);

@@ -11,7 +11,7 @@ use super::state::{
 };
 use super::webhooks::parameter;
 use super::{FetchFailure, Switch};
-use crate::softswitch::twiml::{Document, Gather, Media, MediaKind, Target, Verb};
+use crate::softswitch::twiml::{DialTo, Document, Gather, Media, MediaKind, Target, Verb, say_ms};
 
 /// Documents in a row that may lead to the next one without taking any time.
 const IDLE_DOCUMENTS_MAX: u32 = 100;
@@ -41,7 +41,7 @@ impl Switch {
     pub(super) fn run(&mut self, id: CallId, slot: Slot) {
         loop {
             let Some(call) = self.calls.get_mut(&id).filter(|call| call.record.status.is_live()) else { return };
-            if slot == Slot::Main && !matches!(call.place, Place::Document) {
+            if slot == Slot::Main && !matches!(call.place, Place::Document | Place::Screened(_)) {
                 return;
             }
             let Some(player) = call.player(slot) else { return };
@@ -63,16 +63,21 @@ impl Switch {
             self.note("call.warning", Some(id), None, "13238: a verb is not allowed in this document and skipped");
             return Flow::Next;
         }
-        let answers = !matches!(
-            &verb,
-            Verb::Media(Media { kind: MediaKind::Pause, .. }) | Verb::Redirect(_) | Verb::Reject { .. }
-        );
+        let answers = match &verb {
+            Verb::Media(Media { kind: MediaKind::Pause, .. }) | Verb::Redirect(_) | Verb::Reject { .. } => false,
+            Verb::Dial(dial) => !(dial.answer_on_bridge && matches!(dial.to, DialTo::Addresses(_))),
+            _ => true,
+        };
         if slot == Slot::Main && answers && self.is_ringing_in(id) {
             self.answer(id);
         }
         match verb {
             Verb::Media(media) => self.media(id, slot, &media),
             Verb::Gather(gather) => self.gather(id, slot, gather),
+            Verb::Record(record) => {
+                self.record(id, record);
+                Flow::Stop
+            }
             Verb::Enqueue(enqueue) => {
                 self.enqueue(id, &enqueue);
                 Flow::Stop
@@ -107,11 +112,15 @@ impl Switch {
 
     /// Which verbs may stand in which document (Twilio: `<Enqueue>` waitUrl, `<Conference>` waitUrl).
     fn is_allowed(&self, id: CallId, slot: Slot, verb: &Verb) -> bool {
-        let kind = self.calls.get(&id).and_then(|call| call.background.as_ref()).map(|background| background.kind);
+        let Some(call) = self.calls.get(&id) else { return false };
+        let kind = call.background.as_ref().map(|background| background.kind);
         match (slot, kind) {
+            (Slot::Main, _) if matches!(call.place, Place::Screened(_)) => {
+                matches!(verb, Verb::Media(_) | Verb::Gather(_) | Verb::Redirect(_) | Verb::Hangup)
+            }
             (Slot::Main, _) => !matches!(verb, Verb::Leave),
             (Slot::Background, Some(BackgroundKind::QueueWait)) => {
-                !matches!(verb, Verb::Enqueue(_) | Verb::Dial(_) | Verb::Reject { .. })
+                !matches!(verb, Verb::Enqueue(_) | Verb::Dial(_) | Verb::Record(_) | Verb::Reject { .. })
             }
             (Slot::Background, _) => matches!(verb, Verb::Media(_) | Verb::Redirect(_)),
         }
@@ -138,7 +147,9 @@ impl Switch {
     fn gather(&mut self, id: CallId, slot: Slot, gather: Arc<Gather>) -> Flow {
         let ms = gather.prompt_ms.saturating_add(gather.timeout_ms).max(1);
         let Some(call) = self.calls.get_mut(&id) else { return Flow::Stop };
-        let press_after = (!call.behaviour.digits.is_empty()).then_some(i64::from(call.behaviour.digits_after_ms));
+        let wants =
+            (gather.keys && !call.behaviour.digits.is_empty()) || (gather.speech && !call.behaviour.says.is_empty());
+        let press_after = wants.then_some(i64::from(call.behaviour.digits_after_ms));
         if let Some(player) = call.player(slot) {
             player.idle_documents = 0;
             player.step = Step::Gathering(Gathering { gather, digits: String::new() });
@@ -153,6 +164,9 @@ impl Switch {
 
     /// Keys are pressed at the far end; those that no `<Gather>` waits for are kept for the next one.
     pub(super) fn press(&mut self, id: CallId, digits: &str) {
+        if self.recorded_by_key(id, digits) || (digits.contains('*') && self.leave_by_star(id)) {
+            return;
+        }
         if let Some(call) = self.calls.get_mut(&id) {
             let room = 64_usize.saturating_sub(call.pressed.len());
             call.pressed.extend(digits.chars().take(room));
@@ -171,7 +185,9 @@ impl Switch {
         let mut pressed = std::mem::take(&mut call.pressed);
         let mut finished = None;
         let mut timeout_ms = None;
-        if let Some(Step::Gathering(gathering)) = call.player(slot).map(|player| &mut player.step) {
+        if let Some(Step::Gathering(gathering)) = call.player(slot).map(|player| &mut player.step)
+            && gathering.gather.keys
+        {
             timeout_ms = Some(gathering.gather.timeout_ms);
             while finished.is_none()
                 && let Some(key) = pressed.pop_front()
@@ -209,6 +225,31 @@ impl Switch {
         }
     }
 
+    /// The far end says something: a `<Gather>` that listens to speech hears it, and a room.
+    pub(super) fn hear(&mut self, id: CallId, text: String) {
+        if self.speech(id, "participant-speech-start") {
+            return self.arm(id, TimerKind::Speech, say_ms(&text));
+        }
+        for slot in [Slot::Background, Slot::Main] {
+            let Some(player) = self.calls.get_mut(&id).and_then(|call| call.player(slot)) else { continue };
+            let Step::Gathering(Gathering { gather, .. }) = &player.step else { continue };
+            if !gather.speech {
+                continue;
+            }
+            let action = gather.action.clone();
+            player.step = Step::Idle;
+            self.disarm(id, slot.timer());
+            self.disarm(id, TimerKind::Press);
+            return match action {
+                Some(action) => {
+                    let extra = vec![parameter("SpeechResult", text), parameter("Confidence", "0.9")];
+                    self.fetch(id, slot, &action, extra);
+                }
+                None => self.go_on(id, slot),
+            };
+        }
+    }
+
     /// What took time is over.
     pub(super) fn step_over(&mut self, id: CallId, slot: Slot) {
         let Some(player) = self.calls.get_mut(&id).and_then(|call| call.player(slot)) else { return };
@@ -218,6 +259,7 @@ impl Switch {
                 self.go_on(id, slot);
             }
             Step::Gathering(_) => self.gathered(id, slot, ""),
+            Step::Recording(_) => self.recorded(id, None),
             Step::Again => self.ask_background(id),
             Step::Idle | Step::Fetching(_) => {}
         }
@@ -235,11 +277,16 @@ impl Switch {
             if self.is_ringing_in(id) {
                 self.answer(id);
             }
-            return self.end_call(id, CallStatus::Completed, None, Cause::Script);
+            return match self.calls.get(&id).map(|call| &call.place) {
+                Some(&Place::Screened(parent)) => self.connect_child(parent, id),
+                _ => self.end_call(id, CallStatus::Completed, None, Cause::Script),
+            };
         }
         let Some(background) = self.calls.get_mut(&id).and_then(|call| call.background.as_mut()) else { return };
-        if background.kind != BackgroundKind::QueueWait {
-            return;
+        match background.kind {
+            BackgroundKind::QueueWait => {}
+            BackgroundKind::Whisper => return self.whispered(id),
+            BackgroundKind::RoomWait | BackgroundKind::Hold => return,
         }
         if background.player.idle_documents == 0 {
             self.ask_background(id);
@@ -268,12 +315,19 @@ impl Switch {
     fn ask_background(&mut self, id: CallId) {
         let Some(background) = self.calls.get(&id).and_then(|call| call.background.as_ref()) else { return };
         let (kind, source) = (background.kind, background.source.clone());
-        let extra = if kind == BackgroundKind::QueueWait { self.wait_parameters(id) } else { Vec::new() };
+        let extra = match kind {
+            BackgroundKind::QueueWait => self.wait_parameters(id),
+            BackgroundKind::Whisper => self.whisper_parameters(id),
+            BackgroundKind::RoomWait | BackgroundKind::Hold => Vec::new(),
+        };
         self.fetch(id, Slot::Background, &source, extra);
     }
 
     /// A document arrived, or failed to; it counts only if the call still waits for it.
     pub(super) fn fetched(&mut self, id: FetchId, outcome: Result<Document, FetchFailure>) {
+        if self.announcements.contains_key(&id) {
+            return self.announcement_fetched(id, outcome);
+        }
         let Some(fetch) = self.fetches.remove(&id) else { return };
         let Some(call) = self.calls.get_mut(&fetch.call).filter(|call| call.record.status.is_live()) else { return };
         let Some(player) = call.player(fetch.slot) else { return };
@@ -314,8 +368,10 @@ impl Switch {
             return self.end_call(id, status, None, Cause::Script);
         }
         let Some(background) = call.background.as_mut() else { return };
-        if background.kind != BackgroundKind::QueueWait {
-            return self.end_background(id);
+        match background.kind {
+            BackgroundKind::QueueWait => {}
+            BackgroundKind::Whisper => return self.whispered(id),
+            BackgroundKind::RoomWait | BackgroundKind::Hold => return self.end_background(id),
         }
         // A server that restarts must not lose the callers that wait: only a bad document ends the wait.
         if matches!(failure.code, 11200 | 11205 | 11210) {

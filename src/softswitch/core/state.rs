@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::behaviour::Behaviour;
+use super::request::LegOptions;
 use crate::softswitch::options::Number;
-use crate::softswitch::twiml::{Dial, Document, Enqueue, Gather, RoomEntry, StatusCallback, Target, Verb};
+use crate::softswitch::twiml::{
+    Dial, DialAddress, Document, Enqueue, Gather, Record, RecordingOrder, RoomEntry, StatusCallback, Target, Verb,
+};
 
 /// Milliseconds since the Unix epoch, as the clock told the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -35,6 +37,9 @@ pub(crate) struct RoomId(pub(crate) u64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct QueueId(pub(crate) u64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RecordingId(pub(crate) u64);
 
 /// One outstanding request for a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,58 +106,21 @@ pub(crate) struct CallRecord {
     pub(crate) updated: Moment,
     pub(crate) answered: Option<Moment>,
     pub(crate) ended: Option<Moment>,
+    /// Who answered, when that was to be found out.
+    pub(crate) answered_by: Option<&'static str>,
+    /// How long it waited for its turn to be dialled.
+    pub(crate) queue_ms: i64,
+    pub(crate) sip: Option<SipRecord>,
+    pub(crate) forwarded_from: Option<String>,
+    pub(crate) caller_name: Option<String>,
 }
 
-/// How the far end of a leg behaves; times are milliseconds before the speed factor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Behaviour {
-    /// How long dialling takes before it rings.
-    pub(crate) ring_after_ms: u32,
-    /// How long it rings before somebody answers.
-    pub(crate) answer_after_ms: u32,
-    /// Busy instead of ringing.
-    pub(crate) busy: bool,
-    /// Rings until the caller's side gives up (or the control API answers).
-    pub(crate) no_answer: bool,
-    /// Declines while it rings, after `answer_after_ms`.
-    pub(crate) reject: bool,
-    /// Cannot be reached at all.
-    pub(crate) unreachable: bool,
-    /// Hangs up so long after the answer; a leg that calls in, after it was placed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hang_up_after_ms: Option<u32>,
-    /// Hangs up so long after it was first connected with somebody.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hang_up_after_talking_ms: Option<u32>,
-    /// Pressed, one after the other, at the `<Gather>`s that the leg comes to.
-    pub(crate) digits: String,
-    /// How long after the beginning of a `<Gather>` the keys are pressed.
-    pub(crate) digits_after_ms: u32,
-}
-
-impl Default for Behaviour {
-    fn default() -> Self {
-        Self {
-            ring_after_ms: 100,
-            answer_after_ms: 1_000,
-            busy: false,
-            no_answer: false,
-            reject: false,
-            unreachable: false,
-            hang_up_after_ms: None,
-            hang_up_after_talking_ms: None,
-            digits: String::new(),
-            digits_after_ms: 500,
-        }
-    }
-}
-
-/// Behaviour of an address: of its next calls one by one, then of all others.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Plan {
-    pub(crate) next: VecDeque<Behaviour>,
-    pub(crate) always: Option<Behaviour>,
+/// What a SIP leg has that others have not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SipRecord {
+    pub(crate) call_id: String,
+    /// Of the INVITE: as dialled with the address, or as the far end sent them.
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,14 +137,26 @@ pub(crate) enum TimerKind {
     HangUp,
     /// The far end presses keys.
     Press,
+    /// It is known who answered.
+    Detect,
     /// A verb of the main document is over.
     Main,
     /// A verb of the wait or hold document is over.
     Background,
+    /// The far end has said what it says in a room.
+    Speech,
     /// A `<Dial>` is over.
     Dial,
     /// The call is too long.
     TimeLimit,
+}
+
+/// What a timer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    Call(CallId, TimerKind),
+    /// What an announcement says has been said.
+    Announcement(FetchId),
 }
 
 /// Where a document is being run.
@@ -218,6 +198,7 @@ pub(crate) enum Step {
     Fetching(FetchId),
     Media,
     Gathering(Gathering),
+    Recording(Taking),
     /// The wait document came to its end without taking time and is asked for again in a moment.
     Again,
 }
@@ -226,6 +207,14 @@ pub(crate) enum Step {
 pub(crate) struct Gathering {
     pub(crate) gather: Arc<Gather>,
     pub(crate) digits: String,
+}
+
+/// A `<Record>` that is going on.
+#[derive(Debug)]
+pub(crate) struct Taking {
+    pub(crate) record: Arc<Record>,
+    pub(crate) recording: RecordingId,
+    pub(crate) since: Moment,
 }
 
 #[derive(Debug)]
@@ -240,6 +229,8 @@ pub(crate) enum BackgroundKind {
     QueueWait,
     RoomWait,
     Hold,
+    /// `<Queue url>`: heard by a waiting call before it is connected.
+    Whisper,
 }
 
 /// The document a leg begins with.
@@ -267,6 +258,19 @@ pub(crate) struct Call {
     /// Keys pressed that no `<Gather>` took yet.
     pub(crate) pressed: VecDeque<char>,
     pub(crate) talked: bool,
+    /// The other half of a call to a number of our own.
+    pub(crate) twin: Option<CallId>,
+    /// What the far end answered with, when that was no 200.
+    pub(crate) sip_code: Option<u16>,
+    pub(crate) options: LegOptions,
+    /// Those that run.
+    pub(crate) recordings: Vec<RecordingId>,
+    /// The one that the `<Dial>` asked for.
+    pub(crate) dial_recording: Option<RecordingId>,
+    /// The last one, for the status callback of the end.
+    pub(crate) recorded: Option<RecordingId>,
+    /// How long the detection took.
+    pub(crate) detection_ms: Option<i64>,
     pub(crate) ring_timeout_secs: u32,
     pub(crate) time_limit_secs: u32,
     pub(crate) timers: BTreeMap<TimerKind, (Moment, u64)>,
@@ -300,6 +304,8 @@ pub(crate) enum Place {
     Added(RoomId),
     /// Dialled by another leg; connected to it once answered.
     Child(CallId),
+    /// Dialled by another leg and answered; hears a document of its own before it is connected.
+    Screened(CallId),
     /// Taken out of a queue by another leg and connected to it.
     Taken {
         by: CallId,
@@ -311,10 +317,29 @@ pub(crate) enum Place {
 
 #[derive(Debug)]
 pub(crate) enum DialPhase {
-    Ringing { children: Vec<CallId> },
+    /// `waiting` are dialled when nobody of `children` has answered.
+    Ringing {
+        children: Vec<CallId>,
+        waiting: VecDeque<DialAddress>,
+    },
     AtQueue(QueueId),
-    Connected { peer: CallId, since: Moment },
+    /// The head of the queue hears a document before it is connected.
+    Preparing {
+        queue: QueueId,
+        head: CallId,
+    },
+    Connected {
+        peer: CallId,
+        since: Moment,
+    },
     InRoom(RoomId),
+}
+
+impl DialPhase {
+    /// Nobody is being dialled.
+    pub(crate) const fn nobody() -> Self {
+        Self::Ringing { children: Vec::new(), waiting: VecDeque::new() }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -352,6 +377,9 @@ pub(crate) struct Room {
     /// Set by whoever came first (Twilio: `<Conference>`, statusCallback).
     pub(crate) status_callback: Option<StatusCallback>,
     pub(crate) next_sequence: u64,
+    /// Set by whoever came first, too.
+    pub(crate) recording_order: Option<RecordingOrder>,
+    pub(crate) recordings: Vec<RecordingId>,
     pub(crate) members: Vec<Member>,
 }
 
@@ -422,6 +450,59 @@ pub(crate) struct MemberRecord {
     pub(crate) enqueued: Moment,
     pub(crate) position: usize,
     pub(crate) wait_secs: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordingStatus {
+    InProgress,
+    Paused,
+    Completed,
+    /// Nothing was there to be recorded.
+    Absent,
+}
+
+impl RecordingStatus {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::InProgress => "in-progress",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::Absent => "absent",
+        }
+    }
+
+    pub(crate) const fn is_running(self) -> bool {
+        matches!(self, Self::InProgress | Self::Paused)
+    }
+}
+
+/// What REST shows of a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordingRecord {
+    pub(crate) sid: String,
+    pub(crate) call_sid: Option<String>,
+    pub(crate) room_sid: Option<String>,
+    pub(crate) channels: u8,
+    pub(crate) source: &'static str,
+    pub(crate) track: &'static str,
+    pub(crate) status: RecordingStatus,
+    pub(crate) started: Moment,
+    /// Known when it is over.
+    pub(crate) secs: Option<i64>,
+    pub(crate) updated: Moment,
+}
+
+/// A recording, running or over.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) record: RecordingRecord,
+    pub(crate) status_callback: Option<StatusCallback>,
+    /// Recorded before the last pause.
+    pub(crate) recorded_ms: i64,
+    /// Absent while paused and when over.
+    pub(crate) running_since: Option<Moment>,
+    /// A pause is recorded as silence, not left out.
+    pub(crate) pause_is_silence: bool,
 }
 
 /// One line of what happened, for timelines.

@@ -3,7 +3,7 @@
 //! Builds [`Webhook`]s and puts them into the actions; decides nothing about calls. Start with
 //! [`Switch::call_parameters`].
 
-use super::state::{Call, CallId, FetchId, Member, RoomId, Slot, Step};
+use super::state::{Call, CallId, CallStatus, Direction, FetchId, Member, RoomId, Slot, Step};
 use super::{Action, Fetch, Moment, Switch, Webhook};
 use crate::softswitch::time::rfc2822;
 use crate::softswitch::twiml::Target;
@@ -39,8 +39,14 @@ impl Switch {
                 parameters.push((format!("{party}{part}"), String::new()));
             }
         }
-        if let Some(parent) = &record.parent_sid {
-            parameters.push(parameter("ParentCallSid", parent));
+        parameters.extend(record.parent_sid.as_ref().map(|parent| parameter("ParentCallSid", parent)));
+        parameters.extend(record.forwarded_from.as_ref().map(|from| parameter("ForwardedFrom", from)));
+        parameters.extend(record.caller_name.as_ref().map(|name| parameter("CallerName", name)));
+        if let Some(sip) = record.sip.as_ref().filter(|_| record.direction == Direction::Inbound) {
+            let domain = record.to.split('@').nth(1).unwrap_or_default();
+            let domain = domain.split([':', ';', '?']).next().unwrap_or_default();
+            parameters.extend([parameter("SipCallId", &sip.call_id), parameter("SipDomain", domain)]);
+            parameters.extend(sip.headers.iter().map(|(name, value)| (format!("SipHeader_{name}"), value.clone())));
         }
         parameters
     }
@@ -60,6 +66,7 @@ impl Switch {
     ) {
         let Some(call) = self.calls.get(&id) else { return };
         let mut params = self.call_parameters(call);
+        params.extend(self.detection_parameters(id));
         params.extend(extra);
         let fetch = FetchId(self.next_number());
         let webhook = self.webhook(target, params);
@@ -107,6 +114,15 @@ impl Switch {
         }
         if let Some(code) = sip_code {
             params.push(parameter("SipResponseCode", code.to_string()));
+        }
+        params.extend(self.detection_parameters(id));
+        if event == "completed" {
+            if let Some(code) = call.behaviour.error_code.filter(|_| call.record.status == CallStatus::Failed) {
+                params.push(parameter("ErrorCode", code.to_string()));
+            }
+            if let Some(recording) = call.recorded {
+                params.extend(self.recording_parameters(recording));
+            }
         }
         let lane = call.record.sid.clone();
         if let Some(call) = self.calls.get_mut(&id) {
@@ -156,7 +172,7 @@ impl Switch {
         parameters
     }
 
-    fn webhook(&mut self, target: &Target, params: Vec<Parameter>) -> Webhook {
+    pub(super) fn webhook(&mut self, target: &Target, params: Vec<Parameter>) -> Webhook {
         Webhook { method: target.method, url: target.url.clone(), params, idempotency_token: (self.fresh)() }
     }
 }

@@ -2,15 +2,23 @@
 //!
 //! Our own, JSON in and out, described in `docs/phone.md`. Start with [`request`].
 
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::form::Form;
-use crate::softswitch::core::{Behaviour, Page, Refusal, Reply, Request};
+use super::respond;
+use crate::softswitch::core::{Behaviour, Origin, Page, PlacedCall, Refusal, Reply, Request};
+use crate::softswitch::faults::{Fault, Faults};
 use crate::softswitch::options::Number;
 use crate::softswitch::twiml::resolve;
 
+const SPEECH_BYTES_MAX: usize = 1_000;
+const SIP_HEADERS_MAX: usize = 32;
 const HAPPENINGS: usize = 500;
 const HAPPENINGS_MAX: u32 = 5_000;
 
@@ -21,6 +29,24 @@ struct Placed {
     to: String,
     #[serde(default)]
     behaviour: Option<Behaviour>,
+    #[serde(default)]
+    sip_headers: BTreeMap<String, String>,
+    #[serde(default)]
+    forwarded_from: Option<String>,
+    #[serde(default)]
+    caller_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spoken {
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pace {
+    calls_per_second: f64,
 }
 
 /// Fields of [`Behaviour`] beside `calls`; the two cannot be one struct because unknown fields are refused.
@@ -48,10 +74,7 @@ struct Pressed {
 pub(super) fn request(method: &str, path: &[&str], query: &Form, body: &[u8]) -> Result<Request, Refusal> {
     let sid = |sid: &&str| (*sid).to_owned();
     Ok(match (method, path) {
-        ("POST", ["calls"]) => {
-            let Placed { from, to, behaviour } = read(body)?;
-            Request::PlaceInbound { from, to, behaviour }
-        }
+        ("POST", ["calls"]) => Request::PlaceInbound(Box::new(placed(read(body)?)?)),
         ("GET", ["calls"]) => Request::ListLive(Page { size: 1_000, ..query.page()? }),
         ("POST", ["calls", call, "answer"]) => Request::Answer { sid: sid(call) },
         ("POST", ["calls", call, "hangup"]) => Request::HangUp { sid: sid(call) },
@@ -62,6 +85,22 @@ pub(super) fn request(method: &str, path: &[&str], query: &Form, body: &[u8]) ->
             }
             Request::Press { sid: sid(call), digits }
         }
+        ("POST", ["calls", call, "speech"]) => {
+            let Spoken { text } = read(body)?;
+            if text.trim().is_empty() || text.len() > SPEECH_BYTES_MAX {
+                return Err(Refusal::bad(20001, "text must have 1 to 1000 bytes"));
+            }
+            Request::Say { sid: sid(call), text }
+        }
+        ("GET", ["pace"]) => Request::GetPace,
+        ("PUT", ["pace"]) => {
+            let Pace { calls_per_second } = read(body)?;
+            if calls_per_second != 0.0 && !(0.001..=10_000.0).contains(&calls_per_second) {
+                return Err(Refusal::bad(20001, "calls_per_second must be 0 (no limit) or from 0.001 to 10000"));
+            }
+            Request::SetPace { calls_per_second }
+        }
+        ("GET", ["snapshot"]) => Request::Snapshot,
         ("GET", ["numbers"]) => Request::ListNumbers,
         ("PUT", ["numbers", number]) => Request::PutNumber(read_number(number, body)?),
         ("PUT", ["addresses", address]) => {
@@ -78,13 +117,30 @@ pub(super) fn request(method: &str, path: &[&str], query: &Form, body: &[u8]) ->
             let limit = query
                 .number("limit")?
                 .map_or(HAPPENINGS, |limit| usize::try_from(limit.clamp(1, HAPPENINGS_MAX)).unwrap_or(HAPPENINGS));
-            Request::ListHappenings { after, limit }
+            Request::ListHappenings { after, limit, call: query.owned("call_sid") }
         }
-        (_, ["calls" | "numbers" | "addresses" | "events", ..]) if path.len() <= 3 => {
+        (_, ["calls" | "numbers" | "addresses" | "events" | "pace" | "snapshot", ..]) if path.len() <= 3 => {
             return Err(Refusal::new(405, 20004, "Method not allowed"));
         }
         _ => return Err(Refusal::not_found(&path.join("/"))),
     })
+}
+
+/// Faults: ordered, listed and called off.
+pub(super) fn faults(faults: &Faults, method: &str, body: &[u8]) -> Result<Response, Refusal> {
+    match method {
+        "POST" => {
+            let fault: Fault = read(body)?;
+            faults.order(fault.clone()).map_err(|problem| Refusal::bad(20001, problem))?;
+            Ok(respond(StatusCode::CREATED, Some(json!(fault))))
+        }
+        "GET" => Ok(respond(StatusCode::OK, Some(json!({ "faults": faults.waiting() })))),
+        "DELETE" => {
+            faults.clear();
+            Ok(respond(StatusCode::NO_CONTENT, None))
+        }
+        _ => Err(Refusal::new(405, 20004, "Method not allowed")),
+    }
 }
 
 /// The replies that the control API words differently from the REST API.
@@ -93,6 +149,18 @@ pub(super) fn reply(reply: &Reply) -> Option<Value> {
         Reply::Call(call) => Some(json!({ "call_sid": call.sid, "status": call.status.text() })),
         _ => None,
     }
+}
+
+fn placed(placed: Placed) -> Result<PlacedCall, Refusal> {
+    let Placed { from, to, behaviour, sip_headers, forwarded_from, caller_name } = placed;
+    let is_token = |name: &str| {
+        !name.is_empty() && name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    if sip_headers.len() > SIP_HEADERS_MAX || !sip_headers.keys().all(|name| is_token(name)) {
+        return Err(Refusal::bad(20001, "sip_headers must be at most 32 with names of letters, digits and hyphens"));
+    }
+    let origin = Origin { sip_headers: sip_headers.into_iter().collect(), forwarded_from, caller_name };
+    Ok(PlacedCall { from, to, behaviour, origin })
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {

@@ -2,17 +2,21 @@
 //!
 //! Start with [`Shape::reply`].
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::form::Form;
 use crate::softswitch::core::{
-    CallRecord, Happening, Listed, LiveCall, MemberRecord, Moment, ParticipantRecord, QueueRecord, Reply, RoomRecord,
+    CallRecord, Happening, Listed, LiveCall, MemberRecord, Moment, ParticipantRecord, QueueRecord, RecordingRecord,
+    Reply, RoomRecord, Snapshot,
 };
 use crate::softswitch::time::{rfc2822, rfc3339};
 
 /// What a reply's JSON depends on beside the reply: the account, and for lists the request.
 pub(super) struct Shape<'a> {
     pub(super) account_sid: &'a str,
+    pub(super) public_url: &'a str,
     pub(super) form: &'a Form,
     /// The request's path, for the links of a list.
     pub(super) path: &'a str,
@@ -33,10 +37,14 @@ impl Shape<'_> {
             Reply::Queues(list) => self.list("queues", list, |queue| self.queue(queue)),
             Reply::Member(member) => self.member(member),
             Reply::Members(list) => self.list("queue_members", list, |member| self.member(member)),
+            Reply::Recording(recording) => self.recording(recording),
+            Reply::Recordings(list) => self.list("recordings", list, |recording| self.recording(recording)),
+            Reply::Pace(calls_per_second) => json!({ "calls_per_second": calls_per_second }),
             Reply::Numbers(numbers) => json!({ "numbers": numbers }),
             Reply::Live(list) => {
                 json!({ "calls": list.items.iter().map(live_call).collect::<Vec<_>>(), "more": list.more })
             }
+            Reply::Snapshot(snapshot) => self.snapshot(snapshot),
             Reply::Happenings(happenings) => json!({ "events": happenings.iter().map(happening).collect::<Vec<_>>() }),
         })
     }
@@ -65,12 +73,12 @@ impl Shape<'_> {
             "duration": duration.map(|secs| secs.to_string()),
             "price": null,
             "price_unit": "USD",
-            "answered_by": null,
+            "answered_by": call.answered_by,
             "api_version": "2010-04-01",
-            "forwarded_from": null,
+            "forwarded_from": call.forwarded_from,
             "group_sid": null,
-            "caller_name": null,
-            "queue_time": "0",
+            "caller_name": call.caller_name,
+            "queue_time": call.queue_ms.to_string(),
             "trunk_sid": null,
             "date_created": date(Some(call.created)),
             "date_updated": date(Some(call.updated)),
@@ -128,6 +136,35 @@ impl Shape<'_> {
         })
     }
 
+    fn recording(&self, recording: &RecordingRecord) -> Value {
+        let own = |sub: &str| self.uri(&format!("Recordings/{}{sub}.json", recording.sid));
+        json!({
+            "sid": recording.sid,
+            "account_sid": self.account_sid,
+            "api_version": "2010-04-01",
+            "call_sid": recording.call_sid,
+            "conference_sid": recording.room_sid,
+            "channels": recording.channels,
+            "source": recording.source,
+            "track": recording.track,
+            "status": recording.status.text(),
+            "start_time": date(Some(recording.started)),
+            "duration": recording.secs.map_or_else(|| "-1".to_owned(), |secs| secs.to_string()),
+            "date_created": date(Some(recording.started)),
+            "date_updated": date(Some(recording.updated)),
+            "price": null,
+            "price_unit": "USD",
+            "error_code": null,
+            "encryption_details": null,
+            "uri": own(""),
+            "media_url": format!("{}{}", self.public_url, self.uri(&format!("Recordings/{}", recording.sid))),
+            "subresource_uris": {
+                "add_on_results": own("/AddOnResults"),
+                "transcriptions": own("/Transcriptions"),
+            },
+        })
+    }
+
     fn queue(&self, queue: &QueueRecord) -> Value {
         let own = |sub: &str| self.uri(&format!("Queues/{}{sub}.json", queue.sid));
         json!({
@@ -152,6 +189,30 @@ impl Shape<'_> {
             "position": member.position,
             "wait_time": member.wait_secs,
             "uri": self.uri(&format!("Queues/{}/Members/{}.json", member.queue_sid, member.call_sid)),
+        })
+    }
+
+    fn snapshot(&self, snapshot: &Snapshot) -> Value {
+        let rooms = snapshot.rooms.items.iter().map(|(room, members)| {
+            json!({
+                "conference_sid": room.sid,
+                "name": room.name,
+                "status": room.status.text(),
+                "participants": members.iter().map(|member| self.participant(member)).collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "at": rfc3339(snapshot.at),
+            "calls": snapshot.calls.items.iter().map(live_call).collect::<Vec<_>>(),
+            "conferences": rooms.collect::<Vec<_>>(),
+            "queues": snapshot.queues.items.iter().map(|queue| self.queue(queue)).collect::<Vec<_>>(),
+            "numbers": snapshot.numbers,
+            "more": {
+                "calls": snapshot.calls.more,
+                "conferences": snapshot.rooms.more,
+                "queues": snapshot.queues.more,
+            },
+            "last_event": snapshot.last_happening,
         })
     }
 
@@ -210,6 +271,8 @@ fn live_call(live: &LiveCall) -> Value {
         "place": live.place,
         "conference_sid": live.room_sid,
         "queue_sid": live.queue_sid,
+        "sip_headers": live.call.sip.as_ref().map(|sip| sip.headers.iter().cloned().collect::<BTreeMap<_, _>>()),
+        "answered_by": live.call.answered_by,
         "created": rfc3339(live.call.created),
         "answered": live.call.answered.map(rfc3339),
     })

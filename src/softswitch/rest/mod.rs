@@ -5,6 +5,9 @@
 mod control;
 mod form;
 mod json;
+mod leg;
+mod media;
+mod page;
 mod read;
 
 #[cfg(test)]
@@ -15,8 +18,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Request as HttpRequest, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
@@ -29,24 +32,32 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::form::Form;
 use self::json::Shape;
-use super::core::{Refusal, Reply, Request};
+use self::media::Format;
+use super::core::{RecordingsOf, Refusal, Reply, Request};
 use super::driver::Message;
+use super::faults::{Faults, Side};
 
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// What the handlers need.
 pub(super) struct Api {
     pub(super) account_sid: String,
+    pub(super) public_url: String,
     pub(super) auth_token: Arc<SecretString>,
     pub(super) mailbox: mpsc::Sender<Message>,
+    pub(super) faults: Arc<Faults>,
 }
 
 /// Twilio's REST below `/2010-04-01`, the control API below `/control`.
 pub(super) fn router(api: Api) -> Router {
     let api = Arc::new(api);
     Router::new()
-        .route("/2010-04-01/{*path}", any(serve_rest))
+        .route(
+            "/2010-04-01/{*path}",
+            any(serve_rest).layer(middleware::from_fn_with_state(Arc::clone(&api), be_faulty)),
+        )
         .route("/control/{*path}", any(serve_control))
+        .merge(page::routes())
         .fallback(async || refuse(&Refusal::not_found("path")))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))
@@ -55,14 +66,27 @@ pub(super) fn router(api: Api) -> Router {
 
 /// HTTP Basic with account SID and auth token (Twilio: requests to the REST API).
 async fn authenticate(State(api): State<Arc<Api>>, request: HttpRequest, next: Next) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && is_from_elsewhere(request.headers()) {
+        return refuse(&Refusal::new(403, 20403, "A page of another site must not change anything here"));
+    }
     if !is_authentic(&api, request.headers()) {
         let mut response = refuse(&Refusal::new(401, 20003, "Authenticate"));
-        response
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Basic realm=\"Twilio API\""));
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Twilio API\""));
         return response;
     }
     next.run(request).await
+}
+
+/// Whether a browser sends this for a page of another site: it would add the credentials that it knows by itself.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+    let host = headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    let origin = headers.get(ORIGIN).is_some_and(|origin| {
+        let origin = origin.as_bytes();
+        let named = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+        named.is_none_or(|named| named != host)
+    });
+    site || origin
 }
 
 fn is_authentic(api: &Api, headers: &HeaderMap) -> bool {
@@ -78,6 +102,29 @@ fn is_authentic(api: &Api, headers: &HeaderMap) -> bool {
         .and_then(|(_, credentials)| STANDARD.decode(credentials.trim()).ok());
     let expected = format!("{}:{token}", api.account_sid);
     given.is_some_and(|given| subtle::ConstantTimeEq::ct_eq(given.as_slice(), expected.as_bytes()).into())
+}
+
+/// Carries an ordered fault out.
+async fn be_faulty(State(api): State<Arc<Api>>, request: HttpRequest, next: Next) -> Response {
+    let Some(fault) = api.faults.next(Side::Api, request.method().as_str(), request.uri().path()) else {
+        return next.run(request).await;
+    };
+    tokio::time::sleep(fault.delay()).await;
+    let Some(status) = fault.status else { return next.run(request).await };
+    if fault.carried_out {
+        next.run(request).await;
+    }
+    let code = fault.code.unwrap_or(match status {
+        429 => 20429,
+        500 => 20500,
+        503 => 20503,
+        _ => 20001,
+    });
+    let mut response = refuse(&Refusal::new(status, code, "This fault was ordered"));
+    if let Some(secs) = fault.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, secs.into());
+    }
+    response
 }
 
 async fn serve_rest(
@@ -96,10 +143,15 @@ async fn serve_rest(
             ["2010-04-01", "Accounts", account, path @ ..] if *account == api.account_sid => path,
             _ => return Err(Refusal::not_found(uri.path())),
         };
+        if method == Method::GET
+            && let Some((sid, format)) = media::wanted(uri.path())
+        {
+            return api.media(sid, format).await;
+        }
         let request = read::request(method.as_str(), path, &form)?;
         let status = success(&request);
         let reply = api.ask(request).await?;
-        let shape = Shape { account_sid: &api.account_sid, form: &form, path: uri.path() };
+        let shape = Shape { account_sid: &api.account_sid, public_url: &api.public_url, form: &form, path: uri.path() };
         Ok(respond(status, shape.reply(&reply)))
     };
     result.await.unwrap_or_else(|refusal| refuse(&refusal))
@@ -114,17 +166,32 @@ async fn serve_control(
     let segments = segments(uri.path());
     let segments: Vec<&str> = segments.iter().map(String::as_str).skip(1).collect();
     let result = async {
+        if let ["faults"] = segments.as_slice() {
+            return control::faults(&api.faults, method.as_str(), &body);
+        }
         let form = Form::read(uri.query().unwrap_or_default().as_bytes())?;
         let request = control::request(method.as_str(), &segments, &form, &body)?;
         let status = success(&request);
         let reply = api.ask(request).await?;
-        let shape = Shape { account_sid: &api.account_sid, form: &form, path: uri.path() };
+        let shape = Shape { account_sid: &api.account_sid, public_url: &api.public_url, form: &form, path: uri.path() };
         Ok(respond(status, control::reply(&reply).or_else(|| shape.reply(&reply))))
     };
     result.await.unwrap_or_else(|refusal| refuse(&refusal))
 }
 
 impl Api {
+    /// The media of a recording; one that still runs has none yet.
+    async fn media(&self, sid: &str, format: Format) -> Result<Response, Refusal> {
+        let of = RecordingsOf::Anything { call: None, room: None };
+        match self.ask(Request::GetRecording { of, sid: sid.to_owned() }).await? {
+            Reply::Recording(recording) => {
+                let secs = recording.secs.ok_or_else(|| Refusal::not_found(sid))?;
+                Ok(media::media(format, recording.channels, u32::try_from(secs).unwrap_or(0)))
+            }
+            _ => Err(Refusal::not_found(sid)),
+        }
+    }
+
     async fn ask(&self, request: Request) -> Result<Reply, Refusal> {
         let gone = || Refusal::new(503, 20503, "The phone system is shutting down");
         let (reply, answer) = oneshot::channel();
@@ -147,10 +214,12 @@ const fn success(request: &Request) -> StatusCode {
         Request::CreateCall(_)
         | Request::AddParticipant { .. }
         | Request::CreateQueue { .. }
-        | Request::PlaceInbound { .. } => StatusCode::CREATED,
+        | Request::StartRecording { .. }
+        | Request::PlaceInbound(_) => StatusCode::CREATED,
         Request::DeleteCall { .. }
         | Request::RemoveParticipant { .. }
         | Request::DeleteQueue { .. }
+        | Request::DeleteRecording { .. }
         | Request::PutBehaviour { .. } => StatusCode::NO_CONTENT,
         _ => StatusCode::OK,
     }

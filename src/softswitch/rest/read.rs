@@ -1,20 +1,23 @@
 //! From method, path and parameters to a [`Request`]: the Calls, Conferences, Participants and Queues of Twilio's REST.
 //!
-//! Parameters that the phone system has no use for (recording, answering machine detection, caller ID lookups) are
-//! accepted and ignored. Start with [`request`].
+//! Parameters that the phone system has no use for (codecs, regions, caller ID lookups) are accepted and ignored. Start
+//! with [`request`].
 
 use std::sync::Arc;
 
 use super::form::Form;
+use super::leg::{self, Made};
 use crate::softswitch::core::{
     CallFilter, CallStatus, CallUpdate, NewCall, NewParticipant, ParticipantUpdate, QUEUE_SIZE_DEFAULT, QUEUE_SIZE_MAX,
-    Refusal, Request, RoomStatus, Source,
+    RecordingsOf, Refusal, Request, RoomStatus, Source,
 };
 use crate::softswitch::options::Method;
-use crate::softswitch::twiml::{Document, RoomEntry};
+use crate::softswitch::twiml::{Document, RoomEntry, beeps_on_exit};
 
 const TWIML_CHARS_MAX: usize = 4_000;
 const TIME_LIMIT_SECS: u32 = 14_400;
+/// A caller ID that is never accepted (Twilio: magic numbers of test credentials).
+const NUMBER_NOT_OURS: &str = "+15005550001";
 
 /// Reads a request below `/2010-04-01/Accounts/{sid}/`; `path` is already split and decoded, without `.json`.
 pub(super) fn request(method: &str, path: &[&str], form: &Form) -> Result<Request, Refusal> {
@@ -37,10 +40,10 @@ pub(super) fn request(method: &str, path: &[&str], form: &Form) -> Result<Reques
             let ends = form.parsed("Status", |text| (text == "completed").then_some(()), "completed")?;
             match ends {
                 Some(()) => Request::EndRoom { sid: owned(sid) },
-                None if form.text("AnnounceUrl").is_some() => {
-                    return Err(Refusal::new(501, 20001, "Announcements are not supported by this phone system"));
-                }
-                None => Request::GetRoom { sid: owned(sid) },
+                None => match form.target("AnnounceUrl", "AnnounceMethod", Method::Post)? {
+                    Some(target) => Request::AnnounceInRoom { sid: owned(sid), target },
+                    None => Request::GetRoom { sid: owned(sid) },
+                },
             }
         }
         ("POST", ["Conferences", room, "Participants"]) => {
@@ -81,16 +84,50 @@ pub(super) fn request(method: &str, path: &[&str], form: &Form) -> Result<Reques
             let to = to.ok_or_else(|| Refusal::bad(21205, "Missing required parameter Url"))?;
             Request::RedirectMember { queue: owned(queue), who: owned(who), to }
         }
-        (_, ["Calls" | "Conferences" | "Queues", ..]) if path.len() <= 4 => {
+        ("POST", ["Calls", call, "Recordings"]) => Request::StartRecording {
+            call: owned(call),
+            order: Box::new(leg::order(form, "StartCallRecordingAPI", "Recording")?),
+        },
+        (method, [of @ ("Calls" | "Conferences"), parent, "Recordings", rest @ ..]) if rest.len() <= 1 => {
+            let of = match *of {
+                "Calls" => RecordingsOf::Call(owned(parent)),
+                _ => RecordingsOf::Room(owned(parent)),
+            };
+            recordings(method, of, rest.first().copied(), form)?
+        }
+        (method, ["Recordings", rest @ ..]) if rest.len() <= 1 && (method != "POST" || rest.is_empty()) => {
+            let of = RecordingsOf::Anything { call: form.owned("CallSid"), room: form.owned("ConferenceSid") };
+            recordings(method, of, rest.first().copied(), form)?
+        }
+        (_, ["Calls" | "Conferences" | "Queues" | "Recordings", ..]) if path.len() <= 4 => {
             return Err(Refusal::new(405, 20004, "Method not allowed"));
         }
         _ => return Err(Refusal::not_found(&path.join("/"))),
     })
 }
 
+fn recordings(method: &str, of: RecordingsOf, sid: Option<&str>, form: &Form) -> Result<Request, Refusal> {
+    Ok(match (method, sid.map(str::to_owned)) {
+        ("GET", None) => Request::ListRecordings { of, created: form.span("DateCreated")?, page: form.page()? },
+        ("GET", Some(sid)) => Request::GetRecording { of, sid },
+        ("POST", Some(sid)) => Request::UpdateRecording { of, sid, change: leg::recording_change(form)? },
+        ("DELETE", Some(sid)) => Request::DeleteRecording { of, sid },
+        _ => return Err(Refusal::new(405, 20004, "Method not allowed")),
+    })
+}
+
+/// The far end sees `CallerId` where there is one.
+fn caller(form: &Form) -> Result<String, Refusal> {
+    let from = form.required("From", 21213)?;
+    if from == NUMBER_NOT_OURS {
+        return Err(Refusal::bad(21212, format!("The From phone number {from} is not a valid caller ID")));
+    }
+    Ok(form.owned("CallerId").unwrap_or(from))
+}
+
 fn new_call(form: &Form) -> Result<NewCall, Refusal> {
     let to = address(form.required("To", 21201)?, 21211, "To")?;
-    let from = form.required("From", 21213)?;
+    let from = caller(form)?;
     let document = source(form)?.ok_or_else(|| Refusal::bad(21205, "Url or Twiml is required"))?;
     Ok(NewCall {
         from,
@@ -100,6 +137,7 @@ fn new_call(form: &Form) -> Result<NewCall, Refusal> {
         status_callback: form.status_callback("StatusCallback", &["completed"])?,
         timeout_secs: ring_timeout(form)?,
         time_limit_secs: form.number("TimeLimit")?.unwrap_or(TIME_LIMIT_SECS),
+        options: leg::options(form, Made::Call)?,
     })
 }
 
@@ -181,19 +219,20 @@ fn call_filter(form: &Form) -> Result<CallFilter, Refusal> {
 
 fn new_participant(form: &Form) -> Result<NewParticipant, Refusal> {
     let to = address(form.required("To", 21201)?, 21211, "To")?;
-    let from = form.required("From", 21213)?;
+    let from = caller(form)?;
     let entry = RoomEntry {
         label: form.owned("Label"),
         muted: form.flag("Muted")?.unwrap_or(false),
         start_on_enter: form.flag("StartConferenceOnEnter")?.unwrap_or(true),
         end_on_exit: form.flag("EndConferenceOnExit")?.unwrap_or(false),
-        beep_on_exit: matches!(form.text("Beep"), None | Some("true" | "onExit")),
+        beep_on_exit: form.parsed("Beep", beeps_on_exit, "true, false, onEnter or onExit")?.unwrap_or(true),
         wait: form.target("WaitUrl", "WaitMethod", Method::Post)?,
         participants_max: form
             .number("MaxParticipants")?
             .map_or(250, |count| usize::try_from(count.clamp(2, 250)).unwrap_or(250)),
         coach: form.owned("CallSidToCoach"),
         status_callback: form.status_callback("ConferenceStatusCallback", &["start", "end"])?,
+        recording: leg::room_recording(form)?,
     };
     Ok(NewParticipant {
         from,
@@ -203,17 +242,16 @@ fn new_participant(form: &Form) -> Result<NewParticipant, Refusal> {
         status_callback: form.status_callback("StatusCallback", &["completed"])?,
         timeout_secs: ring_timeout(form)?,
         time_limit_secs: form.number("TimeLimit")?.unwrap_or(TIME_LIMIT_SECS),
+        options: leg::options(form, Made::Participant)?,
     })
 }
 
 fn participant_update(form: &Form) -> Result<ParticipantUpdate, Refusal> {
-    if form.text("AnnounceUrl").is_some() {
-        return Err(Refusal::new(501, 20001, "Announcements are not supported by this phone system"));
-    }
     Ok(ParticipantUpdate {
         muted: form.flag("Muted")?,
         hold: form.flag("Hold")?,
         hold_document: form.target("HoldUrl", "HoldMethod", Method::Get)?,
+        announce: form.target("AnnounceUrl", "AnnounceMethod", Method::Post)?,
         wait: form.target("WaitUrl", "WaitMethod", Method::Post)?,
         beep_on_exit: form.flag("BeepOnExit")?,
         end_on_exit: form.flag("EndConferenceOnExit")?,

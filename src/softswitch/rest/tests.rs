@@ -1,10 +1,13 @@
 //! The phone system over its router: authentication, the shape of resources, and real webhooks to a small server.
 
+mod control;
+mod documentation;
+mod recordings;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::HOST;
 use axum::response::Redirect;
 use serde_json::Value;
 use tower::ServiceExt as _;

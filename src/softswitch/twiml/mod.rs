@@ -3,14 +3,17 @@
 //! Reading resolves URLs against the document's own URL and puts defaults in, so that nothing later needs the text.
 //! Unknown verbs, nouns and attributes are warnings, not errors (Twilio: error 12200). Start with [`Document::parse`].
 
+mod reading;
 mod tree;
+mod vocabulary;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use url::Url;
 
-use self::tree::Element;
+pub(crate) use self::reading::DETECTION_SECS;
+use self::reading::Reading;
 use super::options::Method;
 
 pub(crate) use self::tree::DOCUMENT_BYTES_MAX;
@@ -80,6 +83,7 @@ pub(crate) enum Verb {
     Redirect(Target),
     Hangup,
     Reject { busy: bool },
+    Record(Arc<Record>),
     Leave,
 }
 
@@ -107,6 +111,44 @@ pub(crate) struct Gather {
     pub(crate) digits_max: Option<usize>,
     pub(crate) finish_on_key: Option<char>,
     pub(crate) action_on_empty: bool,
+    /// Keys are listened to, and speech is.
+    pub(crate) keys: bool,
+    pub(crate) speech: bool,
+}
+
+/// `<Record>`: what the far end says, until it is silent, presses a key or has said enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) action: Option<Target>,
+    /// Silence that ends it.
+    pub(crate) timeout_ms: i64,
+    pub(crate) length_ms_max: i64,
+    pub(crate) finish_on_keys: String,
+    pub(crate) order: RecordingOrder,
+}
+
+/// How something is recorded, whoever asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordingOrder {
+    pub(crate) source: &'static str,
+    pub(crate) is_dual: bool,
+    /// From the ringing on, not from the answer.
+    pub(crate) from_ringing: bool,
+    pub(crate) track: &'static str,
+    /// Silence at both ends is cut away.
+    pub(crate) trims: bool,
+    pub(crate) status_callback: Option<StatusCallback>,
+}
+
+/// Whether a person or a machine answered is found out, and how that is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Detection {
+    /// Waits for the end of a machine's message.
+    pub(crate) until_message_end: bool,
+    /// The document does not wait for the result.
+    pub(crate) is_async: bool,
+    pub(crate) timeout_ms: i64,
+    pub(crate) callback: Option<Target>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +164,13 @@ pub(crate) struct Dial {
     pub(crate) timeout_secs: u32,
     pub(crate) time_limit_secs: u32,
     pub(crate) caller_id: Option<String>,
+    /// The dialling leg ends the connection with the star key.
+    pub(crate) hangup_on_star: bool,
+    /// A call that comes in rings until the dialled leg answers.
+    pub(crate) answer_on_bridge: bool,
+    /// One address after the other, not all at once.
+    pub(crate) sequential: bool,
+    pub(crate) recording: Option<RecordingOrder>,
     pub(crate) to: DialTo,
 }
 
@@ -131,17 +180,37 @@ pub(crate) enum DialTo {
     Addresses(Vec<DialAddress>),
     Room {
         name: String,
-        entry: RoomEntry,
+        entry: Box<RoomEntry>,
     },
     Queue {
         name: String,
+        /// Run for the waiting call before both are connected.
+        whisper: Option<Target>,
     },
+    /// Cannot be carried out, with Twilio's error code.
+    Nowhere(DocumentError),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DialAddress {
     pub(crate) address: String,
     pub(crate) status_callback: Option<StatusCallback>,
+    /// Run for the called party before both are connected.
+    pub(crate) whisper: Option<Target>,
+    pub(crate) send_digits: String,
+    pub(crate) detection: Option<Detection>,
+}
+
+impl DialAddress {
+    fn new(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            status_callback: None,
+            whisper: None,
+            send_digits: String::new(),
+            detection: None,
+        }
+    }
 }
 
 /// How a leg enters a room (Twilio: `<Conference>`; the same settings come from the Participants API).
@@ -156,6 +225,8 @@ pub(crate) struct RoomEntry {
     pub(crate) participants_max: usize,
     pub(crate) coach: Option<String>,
     pub(crate) status_callback: Option<StatusCallback>,
+    /// Of the room, set by whoever comes first.
+    pub(crate) recording: Option<RecordingOrder>,
 }
 
 impl Default for RoomEntry {
@@ -170,6 +241,7 @@ impl Default for RoomEntry {
             participants_max: 250,
             coach: None,
             status_callback: None,
+            recording: None,
         }
     }
 }
@@ -181,14 +253,7 @@ impl Document {
         if root.name != "Response" {
             return Err(DocumentError::new(12102, "the root element must be Response"));
         }
-        let mut reading = Reading { base, warnings: Vec::new() };
-        let mut verbs = Vec::new();
-        for child in &root.children {
-            if let Some(verb) = reading.verb(child)? {
-                verbs.push(verb);
-            }
-        }
-        Ok(Self { verbs, warnings: reading.warnings })
+        Reading::new(base).document(&root)
     }
 
     /// Reads an answer by its content type: TwiML, text to speak, or audio to play.
@@ -210,7 +275,40 @@ impl Document {
     }
 }
 
-fn say_ms(text: &str) -> i64 {
+/// `trim-silence` or `do-not-trim`; `true` and `false` are its older words.
+pub(crate) fn trims(text: &str) -> Option<bool> {
+    match text {
+        "trim-silence" | "true" => Some(true),
+        "do-not-trim" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// Which side of a call is recorded.
+pub(crate) fn track(text: &str) -> Option<&'static str> {
+    ["inbound", "outbound", "both"].into_iter().find(|track| *track == text)
+}
+
+/// Whether the detection of machines waits for the end of the message.
+pub(crate) fn detection_mode(text: &str) -> Option<bool> {
+    match text {
+        "Enable" => Some(false),
+        "DetectMessageEnd" => Some(true),
+        _ => None,
+    }
+}
+
+/// What a `beep` means for the exit.
+pub(crate) fn beeps_on_exit(text: &str) -> Option<bool> {
+    match text {
+        "true" | "onExit" => Some(true),
+        "false" | "onEnter" => Some(false),
+        _ => None,
+    }
+}
+
+/// How long it takes to say this.
+pub(crate) fn say_ms(text: &str) -> i64 {
     i64::try_from(text.chars().count()).unwrap_or(i64::MAX).saturating_mul(SAY_MS_PER_CHARACTER).min(SAY_MS_MAX)
 }
 
@@ -224,203 +322,6 @@ pub(crate) fn resolve(base: Option<&Url>, text: &str) -> Result<String, Document
             base.and_then(|base| base.join(text).ok()).map(String::from).ok_or_else(bad)
         }
         _ => Err(bad()),
-    }
-}
-
-struct Reading<'a> {
-    base: Option<&'a Url>,
-    warnings: Vec<String>,
-}
-
-impl Reading<'_> {
-    fn verb(&mut self, element: &Element) -> Result<Option<Verb>, DocumentError> {
-        Ok(Some(match element.name.as_str() {
-            "Say" | "Play" | "Pause" => Verb::Media(self.media(element)),
-            "Gather" => Verb::Gather(Arc::new(self.gather(element)?)),
-            "Enqueue" => Verb::Enqueue(Arc::new(self.enqueue(element)?)),
-            "Dial" => Verb::Dial(Arc::new(self.dial(element)?)),
-            "Redirect" => Verb::Redirect(Target {
-                url: self.url_or_own(&element.text)?.ok_or_else(|| DocumentError::new(11100, "nowhere to redirect"))?,
-                method: self.method(element, "method", Method::Post),
-            }),
-            "Hangup" => Verb::Hangup,
-            "Reject" => Verb::Reject { busy: element.attribute("reason") == Some("busy") },
-            "Leave" => Verb::Leave,
-            unknown => {
-                self.warnings.push(format!("verb {unknown} is skipped"));
-                return Ok(None);
-            }
-        }))
-    }
-
-    fn media(&mut self, element: &Element) -> Media {
-        let times = self.number(element, "loop", 1);
-        let (kind, ms) = match element.name.as_str() {
-            "Say" => (MediaKind::Say, say_ms(&element.text)),
-            "Play" => match element.attribute("digits") {
-                Some(digits) => (MediaKind::Play, i64::try_from(digits.len()).unwrap_or(i64::MAX).saturating_mul(500)),
-                None => (MediaKind::Play, PLAY_MS),
-            },
-            _ => (MediaKind::Pause, i64::from(self.number(element, "length", 1)) * 1000),
-        };
-        let ms = if times == 0 { FOREVER_MS } else { ms.saturating_mul(i64::from(times)) };
-        Media { kind, ms: ms.min(FOREVER_MS) }
-    }
-
-    fn gather(&mut self, element: &Element) -> Result<Gather, DocumentError> {
-        let mut prompt_ms = 0_i64;
-        for child in &element.children {
-            match child.name.as_str() {
-                "Say" | "Play" | "Pause" => prompt_ms = prompt_ms.saturating_add(self.media(child).ms).min(FOREVER_MS),
-                unknown => self.warnings.push(format!("{unknown} inside Gather is skipped")),
-            }
-        }
-        let method = self.method(element, "method", Method::Post);
-        let action = self.url_or_own(element.attribute("action").unwrap_or_default())?;
-        let digits_max = match self.number(element, "numDigits", 0) {
-            0 => None,
-            count => usize::try_from(count).ok(),
-        };
-        Ok(Gather {
-            action: action.map(|url| Target { url, method }),
-            prompt_ms,
-            timeout_ms: i64::from(self.number(element, "timeout", 5)) * 1000,
-            digits_max,
-            finish_on_key: element.attribute("finishOnKey").unwrap_or("#").chars().next(),
-            action_on_empty: self.flag(element, "actionOnEmptyResult", false),
-        })
-    }
-
-    fn enqueue(&mut self, element: &Element) -> Result<Enqueue, DocumentError> {
-        if element.attribute("workflowSid").is_some() {
-            return Err(DocumentError::new(14220, "this phone system has no workflows, only named queues"));
-        }
-        let name = element.text.clone();
-        match name.chars().count() {
-            0 => return Err(DocumentError::new(14204, "the queue's name is empty")),
-            1..=64 => {}
-            _ => return Err(DocumentError::new(14205, "the queue's name has more than 64 characters")),
-        }
-        Ok(Enqueue {
-            name,
-            action: self.target(element, "action", "method")?,
-            wait: self.target(element, "waitUrl", "waitUrlMethod")?,
-        })
-    }
-
-    fn dial(&mut self, element: &Element) -> Result<Dial, DocumentError> {
-        let mut addresses = Vec::new();
-        let mut elsewhere = None;
-        for child in &element.children {
-            match child.name.as_str() {
-                "Number" | "Client" | "Sip" => addresses.push(self.address(child)?),
-                "Conference" => {
-                    elsewhere = Some(DialTo::Room { name: child.text.clone(), entry: self.room_entry(child)? });
-                }
-                "Queue" => elsewhere = Some(DialTo::Queue { name: child.text.clone() }),
-                unknown => self.warnings.push(format!("{unknown} inside Dial is skipped")),
-            }
-        }
-        if addresses.is_empty() && !element.text.is_empty() {
-            addresses.push(DialAddress { address: element.text.clone(), status_callback: None });
-        }
-        if let Some(DialTo::Room { name, .. } | DialTo::Queue { name }) = &elsewhere
-            && name.is_empty()
-        {
-            return Err(DocumentError::new(13237, "the conference or queue to dial has no name"));
-        }
-        Ok(Dial {
-            action: self.target(element, "action", "method")?,
-            timeout_secs: self.number(element, "timeout", 30).clamp(1, 600),
-            time_limit_secs: self.number(element, "timeLimit", 14_400).clamp(1, 86_400),
-            caller_id: element.attribute("callerId").map(str::to_owned),
-            to: elsewhere.unwrap_or(DialTo::Addresses(addresses)),
-        })
-    }
-
-    fn address(&mut self, element: &Element) -> Result<DialAddress, DocumentError> {
-        let text = match (element.name.as_str(), element.children.iter().find(|child| child.name == "Identity")) {
-            ("Client", Some(identity)) => identity.text.as_str(),
-            _ => element.text.as_str(),
-        };
-        let prefix = match element.name.as_str() {
-            "Client" if !text.starts_with("client:") => "client:",
-            "Sip" if !text.starts_with("sip:") && !text.starts_with("sips:") => "sip:",
-            _ => "",
-        };
-        if element.attribute("url").is_some() {
-            self.warnings.push("a document for the called party is not supported and skipped".to_owned());
-        }
-        Ok(DialAddress {
-            address: format!("{prefix}{text}"),
-            status_callback: self.status_callback(element, &["completed"])?,
-        })
-    }
-
-    fn room_entry(&mut self, element: &Element) -> Result<RoomEntry, DocumentError> {
-        Ok(RoomEntry {
-            label: element.attribute("participantLabel").filter(|label| !label.is_empty()).map(str::to_owned),
-            muted: self.flag(element, "muted", false),
-            start_on_enter: self.flag(element, "startConferenceOnEnter", true),
-            end_on_exit: self.flag(element, "endConferenceOnExit", false),
-            beep_on_exit: matches!(element.attribute("beep"), None | Some("true" | "onExit")),
-            wait: self.target(element, "waitUrl", "waitMethod")?,
-            participants_max: usize::try_from(self.number(element, "maxParticipants", 250).clamp(2, 250))
-                .unwrap_or(250),
-            coach: element.attribute("coach").map(str::to_owned),
-            status_callback: self.status_callback(element, &[])?,
-        })
-    }
-
-    fn status_callback(
-        &mut self,
-        element: &Element,
-        default: &[&str],
-    ) -> Result<Option<StatusCallback>, DocumentError> {
-        let Some(target) = self.target(element, "statusCallback", "statusCallbackMethod")? else { return Ok(None) };
-        let mut events = event_names(element.attribute("statusCallbackEvent"));
-        if events.is_empty() {
-            events = event_names(default.iter().copied());
-        }
-        Ok(Some(StatusCallback { target, events }))
-    }
-
-    /// The URL in attribute `url`; an absent or empty one is none.
-    fn target(&mut self, element: &Element, url: &str, method: &str) -> Result<Option<Target>, DocumentError> {
-        let method = self.method(element, method, Method::Post);
-        match element.attribute(url) {
-            None | Some("") => Ok(None),
-            Some(text) => Ok(Some(Target { url: resolve(self.base, text)?, method })),
-        }
-    }
-
-    /// An empty URL means the document's own, where it has one.
-    fn url_or_own(&self, text: &str) -> Result<Option<String>, DocumentError> {
-        if text.trim().is_empty() {
-            Ok(self.base.map(|base| base.as_str().to_owned()))
-        } else {
-            resolve(self.base, text).map(Some)
-        }
-    }
-
-    fn method(&mut self, element: &Element, name: &str, default: Method) -> Method {
-        self.attribute(element, name, default, Method::parse)
-    }
-
-    fn flag(&mut self, element: &Element, name: &str, default: bool) -> bool {
-        self.attribute(element, name, default, |text| text.to_ascii_lowercase().parse().ok())
-    }
-
-    fn number(&mut self, element: &Element, name: &str, default: u32) -> u32 {
-        self.attribute(element, name, default, |text| text.parse().ok())
-    }
-
-    fn attribute<T>(&mut self, element: &Element, name: &str, default: T, parse: impl Fn(&str) -> Option<T>) -> T {
-        let Some(text) = element.attribute(name) else { return default };
-        parse(text.trim()).unwrap_or_else(|| {
-            self.warnings.push(format!("attribute {name} of {} is not understood and takes its default", element.name));
-            default
-        })
     }
 }
 

@@ -45,8 +45,8 @@ fn conference_attributes_and_their_defaults() {
     let DialTo::Room { name, entry } = &dial.to else { panic!("{dial:?}") };
     assert_eq!((name.as_str(), dial.timeout_secs, dial.time_limit_secs), ("WT1", 30, 14_400));
     assert_eq!(
-        entry,
-        &RoomEntry {
+        **entry,
+        RoomEntry {
             label: Some("customer".to_owned()),
             end_on_exit: true,
             beep_on_exit: false,
@@ -161,4 +161,102 @@ fn answers_are_read_by_content_type() {
     assert_eq!(read("text/plain", "<Response/>"), Ok(Document::default()));
     assert_eq!(read("application/json", "{}"), Err(12300));
     assert_eq!(read("text/xml", "  "), Err(11770));
+}
+
+/// A document with `element`, which has `attributes`, where it belongs.
+fn with(element: &str, attributes: &[(&str, &str)]) -> Result<Document, DocumentError> {
+    let attributes = attributes.iter().fold(String::new(), |all, (name, value)| format!("{all} {name}=\"{value}\""));
+    let text = match element {
+        "Redirect" => "/next",
+        "Enqueue" | "Conference" | "Queue" | "Number" | "Client" | "Sip" | "Identity" | "Say" => "name",
+        "Dial" => "<Number>+1</Number>",
+        _ => "",
+    };
+    let inner = format!("<{element}{attributes}>{text}</{element}>");
+    parse(&match element {
+        "Number" | "Client" | "Sip" | "Conference" | "Queue" => format!("<Response><Dial>{inner}</Dial></Response>"),
+        "Identity" | "Parameter" => format!("<Response><Dial><Client>{inner}</Client></Dial></Response>"),
+        _ => format!("<Response>{inner}</Response>"),
+    })
+}
+
+/// A value of `attribute` that is not its default, and what else the element needs for it to have a meaning.
+fn sample(element: &str, attribute: &str) -> (&'static str, Vec<(&'static str, &'static str)>) {
+    let recorded = if matches!(element, "Dial" | "Conference") { vec![("record", "true")] } else { Vec::new() };
+    let detected = vec![("machineDetection", "Enable")];
+    match attribute {
+        "action" | "url" | "waitUrl" | "statusCallback" => ("/other", vec![]),
+        "recordingStatusCallback" | "eventCallbackUrl" => ("/other", recorded),
+        "recordingStatusCallbackMethod" => ("GET", [&recorded[..], &[("recordingStatusCallback", "/x")]].concat()),
+        "recordingStatusCallbackEvent" => ("absent", [&recorded[..], &[("recordingStatusCallback", "/x")]].concat()),
+        "recordingTrack" => ("inbound", recorded),
+        "trim" => ("do-not-trim", recorded),
+        "method" if matches!(element, "Number" | "Client" | "Sip" | "Queue") => ("GET", vec![("url", "/x")]),
+        "method" if element == "Redirect" => ("GET", vec![]),
+        "method" => ("GET", vec![("action", "/x")]),
+        "waitUrlMethod" | "waitMethod" => ("GET", vec![("waitUrl", "/x")]),
+        "statusCallbackMethod" => ("GET", vec![("statusCallback", "/x")]),
+        "statusCallbackEvent" => ("answered", vec![("statusCallback", "/x")]),
+        "machineDetection" => ("DetectMessageEnd", vec![]),
+        "machineDetectionTimeout" => ("7", detected),
+        "amdStatusCallback" => ("/other", detected),
+        "amdStatusCallbackMethod" => ("GET", [&detected[..], &[("amdStatusCallback", "/x")]].concat()),
+        "record" if element == "Dial" => ("record-from-ringing-dual", vec![]),
+        "record" => ("record-from-start", vec![]),
+        "input" => ("speech", vec![]),
+        "beep" => ("onEnter", vec![]),
+        "reason" => ("busy", vec![]),
+        "startConferenceOnEnter" => ("false", vec![]),
+        "actionOnEmptyResult" | "hangupOnStar" | "answerOnBridge" | "sequential" | "muted" | "endConferenceOnExit" => {
+            ("true", vec![])
+        }
+        "name" => ("n", vec![("value", "v")]),
+        "value" => ("v", vec![("name", "n")]),
+        _ => ("7", vec![]),
+    }
+}
+
+#[test]
+fn every_attribute_that_is_said_to_be_followed_changes_what_is_done_and_no_other_does() {
+    for word in vocabulary::WORDS {
+        let document = |attributes: &[(&str, &str)]| with(word.element, attributes);
+        for &attribute in word.followed.iter().copied().flatten() {
+            let (value, needs) = sample(word.element, attribute);
+            let without = document(&needs);
+            let given = document(&[&needs[..], &[(attribute, value)]].concat());
+            let told = |read: &Result<Document, DocumentError>| read.clone().map(|document| document.verbs);
+            assert_ne!(told(&given), told(&without), "{attribute} of {}", word.element);
+            if let Ok(given) = given {
+                assert!(given.warnings.is_empty(), "{attribute} of {}: {:?}", word.element, given.warnings);
+            }
+        }
+        for &attribute in word.accepted.iter().copied().flatten() {
+            assert_eq!(document(&[(attribute, "x")]), document(&[]), "{attribute} of {}", word.element);
+        }
+        let doubtful = word.unsupported.iter().map(|attribute| (*attribute, "is not supported"));
+        for (attribute, why) in doubtful.chain([("nonsense", "is unknown")]) {
+            let (given, without) = (document(&[(attribute, "x")]).unwrap(), document(&[]).unwrap());
+            assert_eq!(given.verbs, without.verbs, "{attribute} of {}", word.element);
+            assert!(given.warnings.iter().any(|warning| warning.contains(why)), "{attribute} of {}", word.element);
+        }
+    }
+}
+
+#[test]
+fn the_documentation_lists_every_element_with_its_attributes() {
+    let documentation = include_str!("../../../docs/phone.md");
+    for word in vocabulary::WORDS {
+        let list = |names: &[&str]| match names {
+            [] => "–".to_owned(),
+            names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" "),
+        };
+        let row = format!(
+            "| `<{}>` | {} | {} | {} |",
+            word.element,
+            list(&word.followed.concat()),
+            list(&word.accepted.concat()),
+            list(word.unsupported)
+        );
+        assert!(documentation.contains(&row), "docs/phone.md lacks the row:\n{row}");
+    }
 }

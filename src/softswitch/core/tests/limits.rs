@@ -42,7 +42,8 @@ fn finished_rooms_are_forgotten_in_the_end() {
 #[test]
 fn calls_to_unknown_numbers_and_of_unknown_sids_are_not_found() {
     let mut phone = Phone::new();
-    let request = Request::PlaceInbound { from: CALLER.to_owned(), to: "+1999".to_owned(), behaviour: None };
+    let placed = PlacedCall { from: CALLER.to_owned(), to: "+1999".to_owned(), ..PlacedCall::default() };
+    let request = Request::PlaceInbound(Box::new(placed));
     assert_eq!(phone.ask(request).unwrap_err().status, 404);
     assert_eq!(phone.ask(Request::GetCall { sid: "CA1".to_owned() }).unwrap_err().code, 20404);
     assert_eq!(phone.set_status("CA1", CallStatus::Completed).unwrap_err().code, 20404);
@@ -101,7 +102,7 @@ fn what_happened_can_be_read_on_from_a_sequence_number() {
     let mut phone = Phone::new();
     let caller = phone.caller();
     phone.hang_up(&caller);
-    let mut read = |after: u64| match phone.ask(Request::ListHappenings { after, limit: 100 }).unwrap() {
+    let mut read = |after: u64| match phone.ask(Request::ListHappenings { after, limit: 100, call: None }).unwrap() {
         Reply::Happenings(list) => list,
         other => panic!("{other:?}"),
     };

@@ -1,16 +1,23 @@
 //! Scenario tests of the core: a virtual clock, scripted documents, and a log of everything the phone system says.
 
+mod announcements;
+mod detection;
 mod dialling;
 mod documents;
 mod limits;
+mod random;
+mod recordings;
 mod rooms;
 mod sequences;
+mod twins;
+mod verbs;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use url::Url;
 
-use super::state::{Behaviour, CallStatus};
+use super::behaviour::Behaviour;
+use super::state::CallStatus;
 use super::*;
 use crate::softswitch::twiml::{RoomEntry, StatusCallback, Target, event_names};
 
@@ -45,6 +52,7 @@ impl Phone {
     pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             account_sid: format!("AC{}", "a".repeat(32)),
+            public_url: "https://phone".to_owned(),
             speed: 1.0,
             live_calls_max: 10_000,
             queue_size: 1_000,
@@ -145,9 +153,13 @@ impl Phone {
     }
 
     pub(super) fn caller_who(&mut self, behaviour: Behaviour) -> String {
-        let request =
-            Request::PlaceInbound { from: CALLER.to_owned(), to: NUMBER.to_owned(), behaviour: Some(behaviour) };
-        sid(self.ask(request).unwrap())
+        let placed = PlacedCall {
+            from: CALLER.to_owned(),
+            to: NUMBER.to_owned(),
+            behaviour: Some(behaviour),
+            ..PlacedCall::default()
+        };
+        sid(self.ask(Request::PlaceInbound(Box::new(placed))).unwrap())
     }
 
     /// Adds client:a to room WT1 the way the server does for reservation WR1; returns its `CallSid`.
@@ -239,6 +251,7 @@ pub(super) fn participant(to: &str, label: &str) -> NewParticipant {
         status_callback: Some(callback("https://r/call", &["initiated", "ringing", "answered", "completed"])),
         timeout_secs: 20,
         time_limit_secs: 14_400,
+        options: LegOptions::default(),
     }
 }
 
@@ -255,5 +268,6 @@ pub(super) fn new_call(to: &str, twiml: &str) -> Request {
         status_callback: Some(callback("https://r/call", &["initiated", "ringing", "answered", "completed"])),
         timeout_secs: 30,
         time_limit_secs: 14_400,
+        options: LegOptions::default(),
     }))
 }

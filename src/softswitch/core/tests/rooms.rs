@@ -207,10 +207,46 @@ fn a_supervisor_can_coach_somebody_in_the_room_only() {
         Request::AddParticipant { room: "WT1".to_owned(), new: Box::new(new) }
     };
     assert_eq!(phone.ask(coach("CA404")).unwrap_err().code, 13240);
+    let Request::AddParticipant { room, mut new } = coach("") else { panic!() };
+    new.entry.coach = None;
+    assert_eq!(phone.ask(Request::AddParticipant { room, new }).unwrap_err().code, 20001, "whom?");
+    let whom = ParticipantUpdate { coaching: Some(true), ..Default::default() };
+    let request = Request::UpdateParticipant { room: "WT1".to_owned(), who: worker.clone(), update: Box::new(whom) };
+    assert_eq!(phone.ask(request).unwrap_err().code, 20001);
     let Reply::Participant(supervisor) = phone.ask(coach(&worker)).unwrap() else { panic!() };
     assert!(supervisor.coaching);
     assert_eq!(supervisor.call_sid_to_coach, Some(worker.clone()));
     phone.advance(2_000);
     let joined = phone.to("https://r/room").pop().unwrap();
     assert_eq!((joined["Coaching"].as_str(), &joined["CallSidToCoach"]), ("true", &worker));
+}
+
+#[test]
+fn who_speaks_in_a_room_is_told_to_those_who_ask_for_it() {
+    let mut phone = Phone::new();
+    let mut calls = Vec::new();
+    for (to, label) in [("client:a", "WR1"), ("client:b", "WR2")] {
+        let mut new = participant(to, label);
+        new.entry.status_callback = Some(callback("https://r/room", &["speaker"]));
+        match phone.ask(Request::AddParticipant { room: "WT1".to_owned(), new: Box::new(new) }).unwrap() {
+            Reply::Participant(participant) => calls.push(participant.call_sid),
+            other => panic!("{other:?}"),
+        }
+    }
+    phone.advance(2_000);
+    let text = "0123456789".to_owned();
+    phone.ask(Request::Say { sid: calls[0].clone(), text: text.clone() }).unwrap();
+    phone.advance(599);
+    assert_eq!(
+        phone.told("https://r/room", &["StatusCallbackEvent", "ParticipantLabel"]),
+        ["participant-speech-start WR1"]
+    );
+    phone.advance(1);
+    update(&mut phone, "WR2", ParticipantUpdate { muted: Some(true), ..Default::default() });
+    phone.ask(Request::Say { sid: calls[1].clone(), text }).unwrap();
+    phone.advance(1_000);
+    assert_eq!(
+        phone.told("https://r/room", &["StatusCallbackEvent"]),
+        ["participant-speech-start", "participant-speech-stop"]
+    );
 }
