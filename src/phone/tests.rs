@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::*;
 use crate::calls::ConferenceOptions;
-use crate::routing::{ReservationSid, Timestamp};
+use crate::routing::Timestamp;
 
 const ROOM: &str = "WT00000000000000000000000000000001";
 const LABEL: &str = "WR00000000000000000000000000000002";
