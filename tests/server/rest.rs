@@ -348,7 +348,6 @@ async fn reservations_are_told_that_some_instructions_are_not_there_yet() {
     for (form, instruction) in [
         ("Instruction=call&CallFrom=x&CallAccept=perhaps", "call"),
         ("Instruction=redirect&RedirectUrl=nowhere", "redirect"),
-        ("Instruction=supervise&Supervisor=WK1&SupervisorMode=x", "supervise"),
     ] {
         let message = format!("Instruction {instruction} is not supported by this version of the server");
         check_error(&server.post(&path, form).await, 400, 20001, &message);

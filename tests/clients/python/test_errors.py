@@ -72,7 +72,7 @@ def test_reservations_are_guarded_by_their_version(workspace, worker):
         ("dequeue", "the task has no call_sid"),
         ("call", "call"),
         ("redirect", "redirect"),
-        ("supervise", "supervise"),
+        ("supervise", "Supervisor"),
         ("fly", "fly"),
     ],
 )
