@@ -130,9 +130,8 @@ impl Leg {
     pub fn is_done(&self) -> bool {
         match self.role {
             Role::Worker => self.state == LegState::Ended || (self.own && self.state == LegState::Left),
-            Role::Customer => self.state >= LegState::Left,
+            Role::Customer | Role::Supervisor => self.state >= LegState::Left,
             Role::External => self.abort.is_none() || self.state >= LegState::Left,
-            Role::Supervisor => self.state >= LegState::Left,
         }
     }
 }
