@@ -97,7 +97,7 @@ routes! {
     "/voice/reservations/{reservation}" => reservations::answer,
     "/voice/hold/{task}" => join::hold,
     "/voice/cb/call/inbound" => callbacks::inbound_call,
-    "/voice/cb/call/{task}/{label}/{role}" => callbacks::leg,
+    "/voice/cb/call/{task}/{reservation}/{role}" => callbacks::leg,
     "/voice/cb/room/{task}" => callbacks::room,
 }
 

@@ -100,6 +100,13 @@ const WEBHOOKS: &[Webhook] = &[
         twiml: true,
     },
     Webhook {
+        path: "/voice/hold/{task}",
+        ids: ["HoldByGet", "Hold"],
+        summary: "What a leg on hold hears",
+        parameters: &["CallSid", "CallStatus"],
+        twiml: true,
+    },
+    Webhook {
         path: "/voice/cb/call/inbound",
         ids: ["InboundCallChangedByGet", "InboundCallChanged"],
         summary: "Status of a caller's leg",
