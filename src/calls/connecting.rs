@@ -59,9 +59,8 @@ impl Machine<'_> {
         let label = leg.label.clone();
         self.task.legs.push(leg);
         self.set_ring_guard();
-        let room = if self.task.is_accepted() { self.room_handle() } else { self.task.room.clone() };
         let command = PhoneCommand::AddParticipant {
-            room,
+            room: self.room_handle(),
             label: label.clone(),
             role: Role::Worker,
             coach: None,

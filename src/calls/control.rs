@@ -38,14 +38,15 @@ impl VoiceTask {
 }
 
 impl SuperviseMode {
-    /// What makes a leg that is in the room take part in this way; `worker` is the leg that a whisper is for.
+    /// What makes a leg that is in the room take part in this way; `worker` is the leg that a whisper is for, without
+    /// which there is none: nobody else may hear it.
     #[must_use]
-    pub fn update(self, worker: Option<CallSid>) -> LegUpdate {
-        let heard_by = match (self, worker) {
-            (Self::Whisper, Some(worker)) => HeardBy::Only(worker),
-            _ => HeardBy::Everybody,
+    pub fn update(self, worker: Option<CallSid>) -> Option<LegUpdate> {
+        let heard_by = match self {
+            Self::Whisper => HeardBy::Only(worker?),
+            Self::Monitor | Self::Barge => HeardBy::Everybody,
         };
-        LegUpdate { muted: Some(self == Self::Monitor), heard_by: Some(heard_by), ..LegUpdate::default() }
+        Some(LegUpdate { muted: Some(self == Self::Monitor), heard_by: Some(heard_by), ..LegUpdate::default() })
     }
 }
 
@@ -100,7 +101,7 @@ impl Machine<'_> {
         label: &str,
         (to, from): (&str, &str),
         options: &ConferenceOptions,
-        coach: Option<ReservationSid>,
+        coach: Option<&CallSid>,
     ) {
         if self.task.state != VoiceState::Bridged || self.task.live_leg(label).is_some() {
             return;
@@ -109,13 +110,12 @@ impl Machine<'_> {
         if self.task.legs.len() >= MOST_LEGS {
             return;
         }
-        let coach = coach.and_then(|reservation| self.task.worker_leg(reservation)?.call.clone());
         self.task.legs.push(Leg::requested(role, label.to_owned(), self.now));
         let command = PhoneCommand::AddParticipant {
             room: self.room_handle(),
             label: label.to_owned(),
             role,
-            coach,
+            coach: coach.cloned(),
             to: to.to_owned(),
             from: from.to_owned(),
             options: options.clone(),

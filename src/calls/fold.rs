@@ -44,13 +44,11 @@ impl Machine<'_> {
                 self.instruct(*reservation, contact_uri.as_deref(), options);
             }
             Input::WorkerCalled { reservation, call, options, .. } => self.worker_called(*reservation, call, options),
-            Input::LegChanged { role, reservation, label, call, status, sequence, code } => {
-                let index = match role {
-                    Role::Customer => return self.caller_changed(call, *status, *code),
-                    Role::Worker => reservation.and_then(|reservation| self.worker_index(reservation)),
-                    Role::External | Role::Supervisor => label.as_deref().and_then(|label| self.leg_index(label)),
-                };
-                if let Some(index) = index {
+            Input::LegChanged { role: Role::Customer, call, status, code, .. } => {
+                self.caller_changed(call, *status, *code);
+            }
+            Input::LegChanged { label, call, status, sequence, code, .. } => {
+                if let Some(index) = self.leg_index(label) {
                     self.leg_changed(index, call, *status, *sequence, *code);
                 }
             }
@@ -69,7 +67,7 @@ impl Machine<'_> {
             Input::UpdateLeg { target, update } => self.update_leg(target, update),
             Input::KickLeg { target } => self.kick_leg(target),
             Input::Invite { role, label, to, from, options, coach } => {
-                self.invite(*role, label, (to, from), options, *coach);
+                self.invite(*role, label, (to, from), options, coach.as_ref());
             }
             Input::EndConversation => self.end_conversation(),
         }

@@ -393,10 +393,8 @@ pub enum Input {
     LegChanged {
         /// Whose leg.
         role: Role,
-        /// The reservation of a worker's leg.
-        reservation: Option<ReservationSid>,
-        /// Label of a leg that belongs to no reservation.
-        label: Option<String>,
+        /// Its label in the room: a worker's is the reservation.
+        label: String,
         /// The leg.
         call: CallSid,
         /// `CallStatus`
@@ -469,8 +467,8 @@ pub enum Input {
         from: String,
         /// Options of the leg.
         options: Box<ConferenceOptions>,
-        /// The reservation whose worker alone hears it.
-        coach: Option<ReservationSid>,
+        /// The leg that alone hears it.
+        coach: Option<CallSid>,
     },
     /// The room is to end for all.
     EndConversation,

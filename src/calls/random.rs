@@ -88,8 +88,7 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32
         8 => Input::WorkerCalled { reservation, worker, call: worker_call, options },
         9..=11 => Input::LegChanged {
             role: Role::Worker,
-            reservation: Some(reservation),
-            label: None,
+            label: reservation.to_string(),
             call: worker_call,
             status: dice.one(&STATUSES),
             sequence,
@@ -120,7 +119,7 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32
             to: "client:s".to_owned(),
             from: "+1".to_owned(),
             options: Box::new(options),
-            coach: (dice.roll(2) == 0).then_some(reservation),
+            coach: (dice.roll(2) == 0).then_some(worker_call),
         },
         23 => {
             let target = dice.one(&[

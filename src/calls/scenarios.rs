@@ -213,7 +213,7 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
             to: "client:s".to_owned(),
             from: "+15551110000".to_owned(),
             options: Box::new(words.options()),
-            coach: words.key("coach").map(|worker| reservation(&worker)),
+            coach: words.key("coach").map(CallSid),
         },
         "end-conversation" => Input::EndConversation,
         "wait" => Input::WaitRequested,
@@ -240,11 +240,10 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
             options: words.options(),
         },
         "leg" => {
-            let (role, reservation) = who();
+            let (role, _) = who();
             Input::LegChanged {
                 role,
-                reservation,
-                label: Some(label(word(1))),
+                label: label(word(1)),
                 call: call_sid(),
                 status: CallStatus::from_text(word(2)).unwrap(),
                 sequence: words.number("seq"),

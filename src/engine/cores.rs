@@ -354,33 +354,6 @@ impl Cores {
             let outputs = self.calls.handle(task, &input, self.now);
             self.note_in_voice_queue(task);
             self.carry_out_outputs(task, outputs, &mut inputs, sids);
-            self.end_what_nobody_waits_for(task, &mut inputs, sids);
-        }
-    }
-
-    /// A task that is handed on, or that nobody holds after it was, ends when its conversation is over: there is no
-    /// caller any more whom somebody could take (routing.md section 8: customer gone; D50).
-    fn end_what_nobody_waits_for(
-        &mut self,
-        task: TaskSid,
-        inputs: &mut VecDeque<(TaskSid, Input)>,
-        sids: &mut dyn SidSource,
-    ) {
-        let Some(row) = self.workspace.task(task) else { return };
-        let unheld =
-            row.status == TaskStatus::Assigned && self.workspace.open_reservations_of_task(task).next().is_none();
-        if row.transfer.is_none() && !unheld {
-            return;
-        }
-        let Some(record) = self.calls.task(task) else { return };
-        let over = record.is_accepted()
-            && !record.caller().is_live()
-            && record.legs.iter().all(|leg| leg.wrapped || !leg.accepted);
-        if over {
-            let command = Command::EndCaller { task, reason: "hangup".to_owned() };
-            if let Ok(done) = self.workspace.handle(&command, self.now, sids) {
-                inputs.append(&mut self.absorb(done, Some(&command)));
-            }
         }
     }
 

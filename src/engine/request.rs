@@ -84,10 +84,6 @@ pub enum LegWish {
     Worker(WorkerSid, LegUpdate),
     /// Another worker is to be taken out of the room.
     Kick(WorkerSid),
-    /// The leg with this label, of a supervisor or a third party, is to be changed.
-    Labeled(String, LegUpdate),
-    /// The leg with this label is to be taken out of the room.
-    KickLabeled(String),
     /// A third party is to be dialled into the room.
     Add {
         /// Its label in the room.

@@ -22,6 +22,10 @@ use crate::store::lists::EventFilter;
 use crate::store::pages::{Seek, Span};
 use crate::store::statistics::Question;
 
+mod assignments;
+mod calls;
+mod legs;
+
 const START: Timestamp = Timestamp(1_790_000_000_000);
 
 /// A server's inner half in a directory of its own.
@@ -359,167 +363,6 @@ async fn a_refusal_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_repeated_voice_webhook_finds_its_task() {
-    let bench = Bench::start().await;
-    let (workflow, _) = bench.furnish().await;
-    let first = bench.enqueue(workflow, "CA1").await;
-    assert_eq!(bench.enqueue(workflow, "CA1").await, first);
-    assert_ne!(bench.enqueue(workflow, "CA2").await, first);
-}
-
-/// Sequence 8.1 of the voice specification through both cores, without a phone system: its answers are given by hand.
-#[tokio::test]
-async fn a_conference_instruction_bridges_and_the_end_of_the_call_wraps_up() {
-    let mut bench = Bench::start_with_silent_phone().await;
-    let (workflow, worker) = bench.furnish().await;
-    let task = bench.enqueue(workflow, "CA1").await;
-    bench.call(task, Input::WaitRequested).await;
-    let reservation = bench.reservation_of(task).await;
-    assert_eq!(reservation.worker, worker);
-    bench.instruct(reservation.sid).await.unwrap();
-    let connecting = bench.reservation_of(task).await;
-    assert_eq!(connecting.status, ReservationStatus::Pending);
-    assert!(connecting.connecting && connecting.deadline.is_none(), "the timer is paused");
-    // The same instruction again changes nothing (V29).
-    bench.instruct(reservation.sid).await.unwrap();
-    assert_eq!(bench.reservation_of(task).await, connecting);
-    bench.assert_agrees().await;
-    bench.restart().await;
-    bench.assert_agrees().await;
-    let joined = |call: &str, label: &str, sequence| Input::RoomChanged {
-        conference: "CF1".to_owned(),
-        event: RoomEvent::Joined,
-        call: Some(CallSid(call.to_owned())),
-        label: Some(label.to_owned()),
-        sequence: Some(sequence),
-    };
-    bench.call(task, joined("CA9", &reservation.sid.to_string(), 1)).await;
-    // Whether the caller is still there is asked, unless it was heard of just now.
-    for row in bench.loaded().await.voice_tasks {
-        assert_eq!(row.conference.as_deref(), Some("CF1"));
-    }
-    bench.call(task, joined("CA1", "customer", 2)).await;
-    assert_eq!(bench.reservation_of(task).await.status, ReservationStatus::Accepted);
-    let row = bench.task(task).await;
-    assert_eq!(row.status, TaskStatus::Assigned);
-    let attributes: serde_json::Value = serde_json::from_str(&row.attributes).unwrap();
-    assert_eq!(attributes["conference"]["participants"]["customer"], "CA1");
-    assert_eq!(attributes["conference"]["participants"]["worker"], "CA9");
-    let left = |call: &str, label: &str, sequence| Input::RoomChanged {
-        conference: "CF1".to_owned(),
-        event: RoomEvent::Left { reason: Some("participant_hung_up".to_owned()), call_status: None },
-        call: Some(CallSid(call.to_owned())),
-        label: Some(label.to_owned()),
-        sequence: Some(sequence),
-    };
-    bench.call(task, left("CA1", "customer", 3)).await;
-    bench.call(task, left("CA9", &reservation.sid.to_string(), 4)).await;
-    assert_eq!(bench.task(task).await.status, TaskStatus::Wrapping);
-    let change = Command::UpdateReservation {
-        parent: ReservationParent::Worker(worker),
-        reservation: reservation.sid,
-        change: ReservationChange::Complete,
-        if_match: None,
-    };
-    bench.routing(change).await;
-    assert_eq!(bench.task(task).await.status, TaskStatus::Completed);
-    let channels = bench.loaded().await.rows.worker_channels;
-    assert!(channels.iter().all(|channel| channel.used == 0 && channel.assigned_tasks == 0));
-    bench.assert_agrees().await;
-}
-
-#[tokio::test]
-async fn a_task_that_is_handed_on_ends_with_its_conversation() {
-    let bench = Bench::start_with_silent_phone().await;
-    let (workflow, worker) = bench.furnish().await;
-    let task = bench.enqueue(workflow, "CA1").await;
-    bench.call(task, Input::WaitRequested).await;
-    let reservation = bench.reservation_of(task).await.sid;
-    bench.instruct(reservation).await.unwrap();
-    let moved = |call: &str, label: &str, event, sequence| Input::RoomChanged {
-        conference: "CF1".to_owned(),
-        event,
-        call: Some(CallSid(call.to_owned())),
-        label: Some(label.to_owned()),
-        sequence: Some(sequence),
-    };
-    let left = || RoomEvent::Left { reason: Some("participant_hung_up".to_owned()), call_status: None };
-    let label = reservation.to_string();
-    bench.call(task, moved("CA9", &label, RoomEvent::Joined, 1)).await;
-    bench.call(task, moved("CA1", "customer", RoomEvent::Joined, 2)).await;
-    let queue = bench.task(task).await.queue.unwrap();
-    let transfer = NewTransfer {
-        worker,
-        task,
-        reservation,
-        to: TransferTarget::TaskQueue(queue),
-        mode: TransferMode::Cold,
-        attributes: None,
-        priority: None,
-    };
-    bench.routing(Command::CreateTransfer(transfer)).await;
-    let change = ReservationChange::Complete;
-    let parent = ReservationParent::Worker(worker);
-    bench.routing(Command::UpdateReservation { parent, reservation, change, if_match: None }).await;
-    bench.call(task, moved("CA9", &label, left(), 3)).await;
-    assert!(!bench.task(task).await.status.is_final(), "the caller still waits for somebody");
-    bench.call(task, moved("CA1", "customer", left(), 4)).await;
-    assert!(bench.task(task).await.status.is_final(), "nobody is left to talk to");
-    let rows = bench.loaded().await.rows;
-    assert!(rows.reservations.iter().all(|row| !row.status.is_open()));
-    assert!(rows.transfers.iter().all(|row| row.status == TransferStatus::Failed));
-    bench.assert_agrees().await;
-}
-
-#[tokio::test]
-async fn a_caller_who_hangs_up_cancels_task_and_offer() {
-    let bench = Bench::start().await;
-    let (workflow, _) = bench.furnish().await;
-    let task = bench.enqueue(workflow, "CA1").await;
-    let left = Input::Left { result: QueueResult::Hangup, call_ended: true, queue_time_secs: Some(3) };
-    bench.call(task, left.clone()).await;
-    bench.call(task, left).await;
-    let row = bench.task(task).await;
-    assert_eq!((row.status, row.reason.as_deref()), (TaskStatus::Canceled, Some("hangup")));
-    assert_eq!(bench.reservation_of(task).await.status, ReservationStatus::Canceled);
-    bench.assert_agrees().await;
-}
-
-#[tokio::test]
-async fn a_phone_system_that_refuses_puts_the_task_back() {
-    let bench = Bench::start().await;
-    let (workflow, _) = bench.furnish().await;
-    let task = bench.enqueue(workflow, "CA1").await;
-    bench.call(task, Input::WaitRequested).await;
-    let reservation = bench.reservation_of(task).await.sid;
-    bench.instruct(reservation).await.unwrap();
-    // Without a phone system the outbox refuses each command; the outcome comes back by itself.
-    let mut canceled = bench.reservation_of(task).await;
-    while canceled.status == ReservationStatus::Pending {
-        tokio::task::yield_now().await;
-        canceled = bench.reservation_of(task).await;
-    }
-    assert_eq!(canceled.status, ReservationStatus::Canceled);
-    assert_eq!(bench.task(task).await.status, TaskStatus::Pending);
-    while !bench.loaded().await.outbox.is_empty() {
-        tokio::task::yield_now().await;
-    }
-    bench.assert_agrees().await;
-}
-
-#[tokio::test]
-async fn outcomes_of_unknown_commands_and_tasks_change_nothing() {
-    let bench = Bench::start().await;
-    bench.furnish().await;
-    let before = bench.loaded().await;
-    let outcome = PhoneOutcome::Gone;
-    bench.call(TaskSid::from_bits(7), Input::CommandDone { number: 3, outcome }).await;
-    let ended = Input::RoomLeft { role: Role::Customer, reservation: None, call: None, call_ended: true };
-    bench.call(TaskSid::from_bits(7), ended).await;
-    assert_eq!(bench.loaded().await.rows, before.rows);
-}
-
-#[tokio::test]
 async fn a_caller_who_goes_away_leaves_no_workspace_without_an_actor() {
     let bench = Bench::start().await;
     let account = AccountSid::from_bits(1);
@@ -551,49 +394,6 @@ async fn a_caller_who_goes_away_leaves_no_workspace_without_an_actor() {
         };
         tokio::time::timeout(Duration::from_secs(10), answered).await.expect("each workspace on disk has its actor");
     }
-}
-
-#[tokio::test]
-async fn a_deleted_task_keeps_its_call_until_the_caller_is_let_go() {
-    let mut bench = Bench::start_with_silent_phone().await;
-    let (workflow, _) = bench.furnish().await;
-    let task = bench.enqueue(workflow, "CA1").await;
-    bench.call(task, Input::WaitRequested).await;
-    bench.routing(Command::DeleteTask { task, if_match: None }).await;
-    let loaded = bench.loaded().await;
-    assert!(loaded.rows.tasks.is_empty());
-    assert_eq!(loaded.voice_tasks.len(), 1, "the caller is still at the phone system");
-    let left = Input::Left { result: QueueResult::Hangup, call_ended: true, queue_time_secs: Some(3) };
-    bench.call(task, left).await;
-    // The release that was asked for is answered before the call is closed for good.
-    let number = bench.loaded().await.outbox.first().map(|row| row.number);
-    if let Some(number) = number {
-        bench.call(task, Input::CommandDone { number, outcome: PhoneOutcome::Gone }).await;
-    }
-    bench.restart().await;
-    assert_eq!(bench.loaded().await.voice_tasks.len(), 1, "the phone system may still ask");
-    bench.clock.advance(Duration::from_mins(5));
-    bench.routing(Command::Tick).await;
-    assert!(bench.loaded().await.voice_tasks.is_empty(), "nothing is kept for ever");
-    bench.assert_agrees().await;
-}
-
-#[tokio::test]
-async fn another_leg_does_not_take_over_a_reservation_that_is_being_connected() {
-    let bench = Bench::start_with_silent_phone().await;
-    let (workflow, _) = bench.furnish().await;
-    let task = bench.enqueue(workflow, "CA1").await;
-    bench.call(task, Input::WaitRequested).await;
-    let reservation = bench.reservation_of(task).await.sid;
-    let own_phone = |call: &str| Request::WorkerCall {
-        reservation,
-        call: CallSid(call.to_owned()),
-        options: ConferenceOptions::default(),
-    };
-    bench.engine.send(bench.workspace, own_phone("CA5")).await.unwrap();
-    bench.engine.send(bench.workspace, own_phone("CA5")).await.unwrap();
-    let other = bench.engine.send(bench.workspace, own_phone("CA6")).await;
-    assert!(matches!(other, Err(Error::Refused(_))), "{other:?}");
 }
 
 #[tokio::test]
@@ -681,85 +481,6 @@ async fn alerts_are_kept_for_thirty_days() {
     bench.clock.advance(Duration::from_secs(3_601));
     sweep().await;
     assert_eq!(kept().await, 2);
-}
-
-/// A workflow that asks an application, and the assignments that are handed over.
-async fn asking(bench: &Bench) -> (WorkflowSid, tokio::sync::mpsc::UnboundedReceiver<Assignment>) {
-    let (workflow, _) = bench.furnish().await;
-    let update = crate::routing::command::WorkflowUpdate {
-        assignment_callback_url: Some(Some("https://app.example/assignment".to_owned())),
-        ..crate::routing::command::WorkflowUpdate::default()
-    };
-    bench.routing(Command::UpdateWorkflow(workflow, update)).await;
-    (workflow, bench.engine.take_assignments().expect("nobody has taken them"))
-}
-
-#[tokio::test]
-async fn an_assignment_is_open_until_its_answer_and_answered_once() {
-    let mut bench = Bench::start().await;
-    let (workflow, mut assignments) = asking(&bench).await;
-    let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
-    let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
-    let reservation = bench.reservation_of(task).await.sid;
-    let handed = assignments.try_recv().expect("it is handed over after the commit");
-    assert_eq!((handed.reservation, handed.opened_at), (reservation, START));
-    let open = async |bench: &Bench| -> Vec<ReservationSid> {
-        bench.loaded().await.open_callbacks.iter().map(|callback| callback.reservation).collect()
-    };
-    assert_eq!(open(&bench).await, [reservation]);
-    // The server ends before the answer: the next one hands the same assignment over.
-    bench.restart().await;
-    let mut assignments = bench.engine.take_assignments().unwrap();
-    assert_eq!(assignments.try_recv().unwrap(), handed);
-    let answer = |consequence| Request::AssignmentAnswered {
-        reservation,
-        answer: AssignmentAnswer { complaints: Vec::new(), consequence },
-    };
-    bench.engine.send(bench.workspace, answer(Consequence::Nothing)).await.unwrap();
-    assert_eq!(open(&bench).await, []);
-    // A second answer to the same question, as after a restart at the wrong moment, has no effect.
-    bench.engine.send(bench.workspace, answer(Consequence::Cancel)).await.unwrap();
-    assert_eq!(bench.reservation_of(task).await.status, ReservationStatus::Pending);
-    bench.restart().await;
-    assert!(bench.engine.take_assignments().unwrap().try_recv().is_err(), "nothing is open");
-    bench.assert_agrees().await;
-}
-
-#[tokio::test]
-async fn answers_that_cannot_be_carried_out_leave_their_alert() {
-    let bench = Bench::start().await;
-    let (workflow, mut assignments) = asking(&bench).await;
-    let instruction = |change| Consequence::Instruction(ReservationInstruction::Change(change));
-    let conference = Consequence::Instruction(ReservationInstruction::Conference(Box::default()));
-    let unknown = ReservationChange::Reject { activity: Some(ActivitySid::from_bits(77)) };
-    for (consequence, status, code) in
-        [(conference, ReservationStatus::Canceled, 40_142), (instruction(unknown), ReservationStatus::Rejected, 40_100)]
-    {
-        let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
-        let Reply::Task(task) = bench.routing(Command::CreateTask(new)).await else { panic!("a task") };
-        let reservation = assignments.try_recv().unwrap().reservation;
-        let answer = AssignmentAnswer { complaints: Vec::new(), consequence };
-        let request = Request::AssignmentAnswered { reservation, answer };
-        bench.engine.send(bench.workspace, request).await.unwrap();
-        assert_eq!(bench.reservation_of(task).await.status, status);
-        let alerts = bench.engine.0.around.store.alerts(AccountSid::from_bits(1), 1).await.unwrap();
-        let alert = &alerts[0];
-        assert_eq!((alert.code, alert.task, alert.reservation), (code, Some(task), Some(reservation)));
-        assert!(alert.worker.is_some());
-        let canceled = TaskUpdate { status: Some(TaskStatus::Canceled), ..TaskUpdate::default() };
-        bench.routing(Command::UpdateTask(task, canceled)).await;
-    }
-    bench.assert_agrees().await;
-}
-
-#[tokio::test]
-async fn without_a_callback_url_nothing_is_open() {
-    let bench = Bench::start().await;
-    let (workflow, _) = bench.furnish().await;
-    let mut assignments = bench.engine.take_assignments().unwrap();
-    bench.routing(Command::CreateTask(NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") })).await;
-    assert!(assignments.try_recv().is_err());
-    assert_eq!(bench.loaded().await.open_callbacks, []);
 }
 
 #[tokio::test]

@@ -57,7 +57,6 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
     form.extend(CALL_EVENTS.iter().map(|event| ("StatusCallbackEvent".to_owned(), (*event).to_owned())));
     form.extend(ROOM_EVENTS.iter().map(|event| ("ConferenceStatusCallbackEvent".to_owned(), (*event).to_owned())));
     let max_participants = options.max_participants.map(|count| count.to_string());
-    let yes = flag(true).to_owned();
     let is_sip = to.starts_with("sip:") || to.starts_with("sips:");
     let optional = [
         ("WaitUrl", options.wait_url.as_ref()),
@@ -71,10 +70,11 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
         ("SipAuthUsername", options.sip_auth_username.as_ref().filter(|_| is_sip)),
         ("SipAuthPassword", options.sip_auth_password.as_ref().filter(|_| is_sip)),
         ("JitterBufferSize", options.jitter_buffer_size.as_ref()),
-        ("CallSidToCoach", coach.as_ref().map(|call| &call.0)),
-        ("Coaching", coach.as_ref().map(|_| &yes)),
     ];
     form.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
+    if let Some(call) = coach {
+        form.extend(pairs(&[("Coaching", flag(true)), ("CallSidToCoach", &call.0)]));
+    }
     form
 }
 

@@ -149,11 +149,14 @@ impl PhoneSystem {
             PhoneCommand::HangUpLabel { room, label, call } => {
                 self.hang_up_label(room, label, call.as_ref(), last_error).await
             }
-            PhoneCommand::Kick { room, leg } => self.kick(room, leg, last_error).await,
-            PhoneCommand::EndRoom { room } => self.end_room(room, last_error).await,
+            PhoneCommand::Kick { room, leg } => self.in_rooms(room, Some(leg), (Method::DELETE, &[]), last_error).await,
+            PhoneCommand::EndRoom { room } => {
+                let pairs = form::pairs(&[("Status", "completed")]);
+                self.in_rooms(room, None, (Method::POST, &pairs), last_error).await
+            }
             PhoneCommand::UpdateParticipant { room, leg, update } => {
                 let pairs = form::update(&self.public_url, id.task, update);
-                self.update_participant(room, leg, &pairs, last_error).await
+                self.in_rooms(room, Some(leg), (Method::POST, &pairs), last_error).await
             }
         };
         done.unwrap_or_else(outcome_of)
@@ -236,50 +239,19 @@ impl PhoneSystem {
         }
     }
 
-    async fn kick(&self, room: &str, leg: &str, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
-        let mut outcome = PhoneOutcome::Gone;
-        for conference in self.live_rooms(room, last_error).await? {
-            let path = format!(
-                "Conferences/{}/Participants/{}.json",
-                transport::segment(&conference),
-                transport::segment(leg)
-            );
-            match self.transport.repeat(Method::DELETE, &path, &[], last_error).await {
-                Ok(_) => outcome = PhoneOutcome::Done { call: None, conference: Some(conference), status: None },
-                Err(failure) if failure.is_gone() => {}
-                Err(failure) => return Err(failure),
-            }
-        }
-        Ok(outcome)
-    }
-
-    /// Changes a leg; the same again changes nothing, so it may be repeated.
-    async fn update_participant(
+    /// Sends one request to each live room of that name, or to a leg in it; a room or leg that is not there is no failure.
+    async fn in_rooms(
         &self,
         room: &str,
-        leg: &str,
-        pairs: &[(String, String)],
+        leg: Option<&str>,
+        (method, pairs): (Method, &[(String, String)]),
         last_error: &mut String,
     ) -> Result<PhoneOutcome, Failure> {
         let mut outcome = PhoneOutcome::Gone;
         for conference in self.live_rooms(room, last_error).await? {
-            let (conference_segment, leg) = (transport::segment(&conference), transport::segment(leg));
-            let path = format!("Conferences/{conference_segment}/Participants/{leg}.json");
-            match self.transport.repeat(Method::POST, &path, pairs, last_error).await {
-                Ok(_) => outcome = PhoneOutcome::Done { call: None, conference: Some(conference), status: None },
-                Err(failure) if failure.is_gone() => {}
-                Err(failure) => return Err(failure),
-            }
-        }
-        Ok(outcome)
-    }
-
-    async fn end_room(&self, room: &str, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
-        let mut outcome = PhoneOutcome::Gone;
-        for conference in self.live_rooms(room, last_error).await? {
-            let path = format!("Conferences/{}.json", transport::segment(&conference));
-            let pairs = form::pairs(&[("Status", "completed")]);
-            match self.transport.repeat(Method::POST, &path, &pairs, last_error).await {
+            let within = leg.map(|leg| format!("/Participants/{}", transport::segment(leg))).unwrap_or_default();
+            let path = format!("Conferences/{}{within}.json", transport::segment(&conference));
+            match self.transport.repeat(method.clone(), &path, pairs, last_error).await {
                 Ok(_) => outcome = PhoneOutcome::Done { call: None, conference: Some(conference), status: None },
                 Err(failure) if failure.is_gone() => {}
                 Err(failure) => return Err(failure),

@@ -35,8 +35,7 @@ pub(super) async fn leg(
     };
     let input = Input::LegChanged {
         role,
-        reservation: label.parse().ok(),
-        label: Some(label),
+        label,
         call,
         status,
         sequence: webhook.number("SequenceNumber"),

@@ -12,7 +12,6 @@ use axum::extract::{Path, State as Extract};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
@@ -37,19 +36,6 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Rest(pub(in crate::api) Router);
 
-/// What the SDK sends, whatever its `Content-Type` says: beacons are plain text.
-#[derive(Debug, Deserialize)]
-struct Envelope {
-    url: String,
-    #[serde(default)]
-    method: Option<String>,
-    #[serde(default)]
-    params: Option<Map<String, Value>>,
-    token: String,
-    #[serde(default)]
-    event_type: Option<String>,
-}
-
 /// `POST /v1/wschannels/{AccountSid}/{Channel}`
 pub(in crate::api) async fn ask(
     Extract(state): Extract<State>,
@@ -58,7 +44,7 @@ pub(in crate::api) async fn ask(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let envelope: Envelope = read_envelope(body).await?;
+    let envelope = read_envelope(body).await?;
     let grant = verified(&state, &envelope.token).await?;
     let channel = channel(&grant, path)?;
     if !rights::may_use(&grant, Method::Post, channel) {

@@ -20,7 +20,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::State;
@@ -47,6 +46,9 @@ struct Envelope {
     #[serde(default)]
     params: Option<Map<String, Value>>,
     token: String,
+    /// The first SDK wants it back with the answer.
+    #[serde(default)]
+    event_type: Option<String>,
 }
 
 /// The methods that TaskRouter's paths have.
@@ -71,7 +73,7 @@ pub(super) async fn ask(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let envelope: Envelope = read_envelope(body).await?;
+    let envelope = read_envelope(body).await?;
     let grant = verified(&state, &envelope.token).await?;
     let path = relative(&envelope.url);
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
@@ -98,7 +100,7 @@ pub(super) async fn ask(
 }
 
 /// Reads a body that is JSON whatever its `Content-Type` says.
-async fn read_envelope<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+async fn read_envelope(body: Body) -> Result<Envelope, ApiError> {
     let bytes = to_bytes(body, REQUEST_BYTES_MAX).await.map_err(|_| ApiError::too_large(REQUEST_BYTES_MAX))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| ApiError::invalid(format!("Invalid request: expected a JSON object: {error}")))
@@ -230,10 +232,10 @@ impl Asked {
     }
 
     /// Looks at the workspace in memory; not found when there is nothing to show.
-    async fn see(
+    async fn see<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Workspace, Timestamp) -> Option<Value> + Send + 'static,
-    ) -> Result<Value, ApiError> {
+        look: impl FnOnce(&Workspace, Timestamp) -> Option<T> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let engine = &self.scope.state.engine;
         let seen = engine.look(self.scope.sid(), look).await;
         let seen = seen.map_err(|error| ApiError::of_engine(error, Some(&self.scope.place), self.scope.path()))?;

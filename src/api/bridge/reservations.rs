@@ -68,11 +68,9 @@ impl Asked {
         };
         let task = self
             .see(move |workspace, _| {
-                let row = workspace.reservation(reservation).filter(|row| row.worker == worker)?;
-                Some(Value::from(row.task.to_string()))
+                workspace.reservation(reservation).filter(|row| row.worker == worker).map(|row| row.task)
             })
             .await?;
-        let task = task.as_str().and_then(|task| task.parse().ok()).ok_or_else(|| self.scope.not_found())?;
         self.scope.send(Request::Leg { task, by: Some(worker), wish }).await?;
         self.see(move |workspace, _| {
             workspace.reservation(reservation).map(|row| shapes::reservation_answer(workspace, row))

@@ -46,9 +46,8 @@ impl Asked {
 
     pub(super) async fn update_task(&self, task: TaskSid) -> Result<Value, ApiError> {
         let grant = self.grant.clone();
-        let may = self
-            .see(move |workspace, _| workspace.task(task).map(|_| Value::Bool(rights::holds(&grant, workspace, task))));
-        if may.await? != Value::Bool(true) {
+        let may = self.see(move |workspace, _| workspace.task(task).map(|_| rights::holds(&grant, workspace, task)));
+        if !may.await? {
             return Err(ApiError::forbidden("The token's worker does not hold this task"));
         }
         let update = tasks::wanted_changes(&self.scope, &self.parameters)?;

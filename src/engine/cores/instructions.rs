@@ -102,7 +102,8 @@ impl Cores {
             self.alert(NOT_FOR_TRANSFERS, reason.clone(), refs);
             return Err(Refusal::Invalid { parameter: "Instruction", reason });
         }
-        let outbound = self.outbound(task);
+        let unknown = self.calls.task(task).is_none();
+        let outbound = if unknown && !handed_on { self.outbound(task) } else { None };
         match self.calls.can_instruct(task, reservation) {
             Instructable::NoCall if outbound.is_some() && !options.dequeue && call.is_none() => {}
             Instructable::Yes => {}
@@ -145,7 +146,7 @@ impl Cores {
             Some(call) => Input::WorkerCalled { reservation, worker, call: call.clone(), options },
         };
         let mut inputs = VecDeque::from([(task, input)]);
-        if let Some(outbound) = outbound.filter(|_| self.calls.task(task).is_none()) {
+        if let Some(outbound) = outbound {
             inputs.push_front((task, outbound));
         }
         self.run(inputs, sids);

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::calls::{HeardBy, Input, LegTarget, LegUpdate, Role};
+use crate::calls::{ConferenceOptions, HeardBy, Input, LegTarget, LegUpdate, Role};
 use crate::routing::command::ReservationParent;
 use crate::routing::{Refusal, Reply, ReservationSid, ReservationStatus, SidSource, TaskSid, WorkerSid};
 
@@ -49,12 +49,6 @@ impl Cores {
             LegWish::Worker(worker, changes) => update(LegTarget::Worker(self.accepted(task, *worker)?), changes)?,
             LegWish::Kick(worker) => {
                 let target = LegTarget::Worker(self.accepted(task, *worker)?);
-                in_room(&target)?;
-                Input::KickLeg { target }
-            }
-            LegWish::Labeled(label, changes) => update(LegTarget::Label(label.clone()), changes)?,
-            LegWish::KickLabeled(label) => {
-                let target = LegTarget::Label(label.clone());
                 in_room(&target)?;
                 Input::KickLeg { target }
             }
@@ -109,10 +103,11 @@ impl Cores {
             cores.alert(code, format!("supervise: {reason}"), refs);
             Err(Refusal::Invalid { parameter, reason: reason.to_owned() })
         };
-        let talks = |label: LegTarget| self.calls.task(task).and_then(|record| record.leg_in_room(&label)).cloned();
-        let worker_leg = talks(LegTarget::Worker(reservation));
-        let customer_leg = talks(LegTarget::Customer);
-        if !held || (worker_leg.is_none() && customer_leg.is_none()) {
+        let label = format!("supervisor-{}", supervision.supervisor);
+        let in_room = |target: LegTarget| self.calls.task(task).and_then(|record| record.leg_in_room(&target)).cloned();
+        let worker_leg = in_room(LegTarget::Worker(reservation));
+        let joined = in_room(LegTarget::Label(label.clone())).is_some();
+        if !held || (worker_leg.is_none() && in_room(LegTarget::Customer).is_none()) {
             return refuse(self, SUPERVISE_STATE, "Instruction", "the reservation is not accepted");
         }
         if self.workspace.worker(supervision.supervisor).is_none() {
@@ -127,33 +122,26 @@ impl Cores {
         let Some(from) = supervision.options.from.clone().or_else(|| text_of(&attributes, "from")) else {
             return refuse(self, SUPERVISE_FROM, "Instruction", "the task has no attribute from");
         };
-        let label = format!("supervisor-{}", supervision.supervisor);
-        let update = supervision.mode.update(worker_leg.and_then(|leg| leg.call));
-        let joined = talks_to(&self.calls, task, &label);
+        let Some(update) = supervision.mode.update(worker_leg.and_then(|leg| leg.call)) else {
+            return refuse(self, SUPERVISE_STATE, "SupervisorMode", "the worker is not in the conference");
+        };
         let input = if joined {
             Input::UpdateLeg { target: LegTarget::Label(label), update }
         } else {
-            let whispers = matches!(update.heard_by, Some(HeardBy::Only(_)));
-            let mut options = supervision.options.clone();
-            options.muted = update.muted.unwrap_or(options.muted);
-            "false".clone_into(&mut options.beep);
-            options.start_conference_on_enter = false;
-            options.end_conference_on_exit = false;
-            Input::Invite {
-                role: Role::Supervisor,
-                label,
-                to,
-                from,
-                options: Box::new(options),
-                coach: whispers.then_some(reservation),
-            }
+            let coach = match update.heard_by {
+                Some(HeardBy::Only(worker)) => Some(worker),
+                _ => None,
+            };
+            let options = ConferenceOptions {
+                muted: update.muted.unwrap_or_default(),
+                beep: "false".to_owned(),
+                start_conference_on_enter: false,
+                end_conference_on_exit: false,
+                ..supervision.options.clone()
+            };
+            Input::Invite { role: Role::Supervisor, label, to, from, options: Box::new(options), coach }
         };
         self.run(VecDeque::from([(task, input)]), sids);
         Ok(Reply::Task(task))
     }
-}
-
-fn talks_to(calls: &crate::calls::Calls, task: TaskSid, label: &str) -> bool {
-    let target = LegTarget::Label(label.to_owned());
-    calls.task(task).is_some_and(|record| record.leg_in_room(&target).is_some())
 }

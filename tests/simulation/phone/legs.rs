@@ -98,8 +98,7 @@ impl Phone {
         let code = (call.status == CallStatus::Failed).then_some(31_404);
         let input = Input::LegChanged {
             role: call.role,
-            reservation: call.reservation,
-            label: Some(call.label.clone()),
+            label: call.label.clone(),
             call: sid.clone(),
             status: call.status,
             sequence: Some(call.sequence),
