@@ -4,12 +4,11 @@
 //! A wish about a leg that is not in the room has no effect; who may wish what is decided elsewhere. Who leaves by it is
 //! noticed like any other departure. Start with `update_leg` and `begin_transfer`.
 
-use super::interface::{
-    CallSid, ConferenceOptions, HeardBy, LegTarget, LegUpdate, Output, PhoneCommand, PhoneOutcome, Role, SuperviseMode,
-};
+use super::interface::{CallSid, ConferenceOptions, Output, PhoneCommand, PhoneOutcome, Role};
 use super::machine::Machine;
 use super::policy::{ALERT_PHONE_SYSTEM, MOST_LEGS};
 use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Handing, Leg, LegState, VoiceState, VoiceTask};
+use super::wishes::{LegTarget, LegUpdate};
 use crate::routing::ReservationSid;
 
 impl VoiceTask {
@@ -34,19 +33,6 @@ impl VoiceTask {
     #[must_use]
     pub fn live_leg(&self, label: &str) -> Option<&Leg> {
         self.legs.iter().find(|leg| leg.label == label && leg.is_live() && leg.abort.is_none())
-    }
-}
-
-impl SuperviseMode {
-    /// What makes a leg that is in the room take part in this way; `worker` is the leg that a whisper is for, without
-    /// which there is none: nobody else may hear it.
-    #[must_use]
-    pub fn update(self, worker: Option<CallSid>) -> Option<LegUpdate> {
-        let heard_by = match self {
-            Self::Whisper => HeardBy::Only(worker?),
-            Self::Monitor | Self::Barge => HeardBy::Everybody,
-        };
-        Some(LegUpdate { muted: Some(self == Self::Monitor), heard_by: Some(heard_by), ..LegUpdate::default() })
     }
 }
 

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::wishes::{LegTarget, LegUpdate};
 use crate::routing::{ReservationSid, TaskSid, Timestamp, WorkerSid};
 
 /// Identifies a call at the phone system: opaque text of at most 128 bytes (`CA…` at Twilio, other forms elsewhere).
@@ -256,58 +257,6 @@ pub struct Park {
     pub wait_method: Option<String>,
     /// TwiML verbs that stood after `<Enqueue>`, as they were sent.
     pub after_enqueue: Option<String>,
-}
-
-/// How a supervisor takes part (`spec/voice.md` 3.10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SuperviseMode {
-    /// Hears everybody, is heard by nobody.
-    Monitor,
-    /// Hears everybody, is heard by the worker alone.
-    Whisper,
-    /// Takes part.
-    Barge,
-}
-
-/// Whose leg in the room is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LegTarget {
-    /// The customer's.
-    Customer,
-    /// The leg of a reservation's worker.
-    Worker(ReservationSid),
-    /// The leg with this label: a supervisor's, or somebody's who was dialled by a number.
-    Label(String),
-}
-
-/// What is to change about a leg in the room; what is absent stays (`spec/voice.md` 5.3: Update participant).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct LegUpdate {
-    /// On hold, or back.
-    pub hold: Option<bool>,
-    /// What is played on hold; our own hold document when absent.
-    pub hold_url: Option<String>,
-    /// `GET` or `POST`.
-    pub hold_method: Option<String>,
-    /// Not heard by the others.
-    pub muted: Option<bool>,
-    /// The room ends when this leg leaves.
-    pub end_conference_on_exit: Option<bool>,
-    /// A beep tells that this leg has left.
-    pub beep_on_exit: Option<bool>,
-    /// Who hears this leg.
-    pub heard_by: Option<HeardBy>,
-}
-
-/// Who hears a leg in the room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HeardBy {
-    /// Everybody.
-    Everybody,
-    /// The leg with this SID alone: this one whispers to it.
-    Only(CallSid),
 }
 
 /// Names one command to the phone system: the task and a number that counts up within it.

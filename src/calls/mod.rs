@@ -19,17 +19,19 @@ mod random;
 #[cfg(test)]
 mod scenarios;
 pub mod voice_task;
+pub mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use documents::{NextDocument, RoomSettings};
 pub use interface::{
-    CallSid, CallStatus, CommandId, ConferenceOptions, HeardBy, Input, LegTarget, LegUpdate, Output, Park,
-    PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent, SuperviseMode,
+    CallSid, CallStatus, CommandId, ConferenceOptions, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult,
+    Role, RoomEvent,
 };
 pub use policy::Policy;
 pub use voice_task::{Leg, LegState, VoiceState, VoiceTask};
+pub use wishes::{HeardBy, LegTarget, LegUpdate, SuperviseMode};
 
 use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, TaskSid, Timestamp};

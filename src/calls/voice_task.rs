@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::interface::{CallSid, CallStatus, ConferenceOptions, Input, LegUpdate, Park, QueueResult, Role};
+use super::interface::{CallSid, CallStatus, ConferenceOptions, Input, Park, QueueResult, Role};
 use super::policy::Policy;
+use super::wishes::LegUpdate;
 use crate::routing::{ReservationSid, TaskSid, Timestamp};
 
 /// Label of the caller's leg in the room.
