@@ -1,6 +1,6 @@
 //! The words of TwiML: which attributes each element has, and which of them have no effect here.
 //!
-//! Data only; `docs/phone.md` shows the same as a table, and a test compares both. Start with [`attributes`].
+//! Data only; `docs/phone.md` shows the same as a table, and a test compares both. Start with [`WORDS`].
 
 /// Attributes of the callback that tells how a leg goes.
 const STATUS_CALLBACK: &[&str] = &["statusCallback", "statusCallbackMethod", "statusCallbackEvent"];
