@@ -17,6 +17,7 @@ pub(super) const CONFERENCE_EVENTS: [&str; 9] =
     ["start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"];
 pub(super) const DEQUEUE_RECORD: [&str; 2] = ["record-from-answer", "do-not-record"];
 pub(super) const SUPERVISOR_MODES: [&str; 3] = ["monitor", "whisper", "barge"];
+pub(super) const BEEPS: [&str; 4] = ["true", "false", "onEnter", "onExit"];
 pub(super) const METHODS: [&str; 2] = ["GET", "POST"];
 
 /// Codes of the alert log (`spec/rest.md` 6.3).
@@ -195,7 +196,7 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
         from: filled("From"),
         timeout_secs: form.integer("Timeout", 1..=600)?.unwrap_or(defaults.timeout_secs),
         muted: form.boolean("Muted")?.unwrap_or(defaults.muted),
-        beep: word("Beep", &["true", "false", "onEnter", "onExit"])?.unwrap_or(defaults.beep),
+        beep: word("Beep", &BEEPS)?.unwrap_or(defaults.beep),
         start_conference_on_enter: form
             .boolean("StartConferenceOnEnter")?
             .unwrap_or(defaults.start_conference_on_enter),
@@ -220,6 +221,23 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
         sip_auth_password: filled("SipAuthPassword"),
         jitter_buffer_size: word("JitterBufferSize", &["small", "medium", "large", "off"])?,
         dequeue: false,
+    })
+}
+
+/// Options of a third party's leg: those of the conference instruction that are about one leg alone.
+pub(super) fn leg_options(form: &Parameters) -> Result<ConferenceOptions, ApiError> {
+    let defaults = ConferenceOptions::default();
+    let filled = |name| form.filled(name).map(str::to_owned);
+    Ok(ConferenceOptions {
+        from: filled("From"),
+        timeout_secs: form.integer("Timeout", 1..=600)?.unwrap_or(defaults.timeout_secs),
+        muted: form.boolean("Muted")?.unwrap_or(defaults.muted),
+        beep: form.word("Beep", &BEEPS)?.map_or(defaults.beep, str::to_owned),
+        end_conference_on_exit: form.boolean("EndConferenceOnExit")?.unwrap_or(defaults.end_conference_on_exit),
+        early_media: form.boolean("EarlyMedia")?.unwrap_or(defaults.early_media),
+        sip_auth_username: filled("SipAuthUsername"),
+        sip_auth_password: filled("SipAuthPassword"),
+        ..ConferenceOptions::default()
     })
 }
 

@@ -23,6 +23,7 @@ mod json;
 pub mod links;
 pub mod openapi;
 mod page;
+mod participants;
 mod position;
 mod presence;
 mod reservations;
@@ -172,6 +173,13 @@ routes! {
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::fetch,
     POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}" => reservations::update,
     GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Reservations/{Sid}/Conference" => conference::fetch,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Conference" => conference::of_task,
+    POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Conference" => conference::end,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Participants" => participants::list,
+    POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Participants" => participants::create,
+    GET "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Participants/{Sid}" => participants::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Participants/{Sid}" => participants::update,
+    DELETE "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Participants/{Sid}" => participants::delete,
     GET "/Workspaces/{WorkspaceSid}/Presence" => presence::fetch,
     POST "/Workspaces/{WorkspaceSid}/Presence" => presence::update,
     GET "/Workspaces/{WorkspaceSid}/Events" => events::list,

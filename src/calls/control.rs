@@ -1,7 +1,7 @@
 //! What agents and supervisors do to the legs in a room: hold, mute, kick, taking part, handing the task on
 //! (`spec/voice.md` 3.10 and 3.12).
 //!
-//! A wish about a leg that is not in the room has no effect; who may wish what is decided elsewhere. Who leaves by it is
+//! A wish about a leg that is neither in the room nor, without a reservation, on its way has no effect; who may wish what is decided elsewhere. Who leaves by it is
 //! noticed like any other departure. Start with `update_leg` and `begin_transfer`.
 
 use super::interface::{CallSid, ConferenceOptions, Output, PhoneCommand, PhoneOutcome, Role};
@@ -29,6 +29,20 @@ impl VoiceTask {
         })
     }
 
+    /// The leg of somebody without a reservation who is meant, in the room or on the way there.
+    fn index_of_guest(&self, target: &LegTarget) -> Option<usize> {
+        let LegTarget::Label(label) = target else { return None };
+        self.legs
+            .iter()
+            .position(|leg| leg.label == *label && leg.reservation.is_none() && leg.is_live() && leg.abort.is_none())
+    }
+
+    /// The leg that a wish can be about: in the room, or a supervisor's or third party's that is still being dialled.
+    #[must_use]
+    pub fn reachable_leg(&self, target: &LegTarget) -> Option<&Leg> {
+        self.leg_in_room(target).or_else(|| self.legs.get(self.index_of_guest(target)?))
+    }
+
     /// The leg with this label that was asked for and has not ended.
     #[must_use]
     pub fn live_leg(&self, label: &str) -> Option<&Leg> {
@@ -38,8 +52,24 @@ impl VoiceTask {
 
 impl Machine<'_> {
     pub(super) fn update_leg(&mut self, target: &LegTarget, update: &LegUpdate) {
-        let Some(index) = self.task.index_in_room(target) else { return };
-        self.send_update(index, update.clone());
+        if let Some(index) = self.task.index_in_room(target) {
+            self.send_update(index, update.clone());
+        } else if let Some(index) = self.task.index_of_guest(target) {
+            self.task.legs[index].wished = Some(update.clone());
+        }
+    }
+
+    /// Whoever was still being dialled when something was wished of the leg is in the room now.
+    pub(super) fn settle_wished(&mut self) {
+        for index in 0..self.task.legs.len() {
+            let leg = &mut self.task.legs[index];
+            if leg.state == LegState::InRoom
+                && leg.abort.is_none()
+                && let Some(update) = leg.wished.take()
+            {
+                self.send_update(index, update);
+            }
+        }
     }
 
     fn send_update(&mut self, index: usize, update: LegUpdate) {
@@ -75,7 +105,8 @@ impl Machine<'_> {
     }
 
     pub(super) fn kick_leg(&mut self, target: &LegTarget) {
-        if let Some(index) = self.task.index_in_room(target).filter(|index| *index > 0) {
+        let index = self.task.index_in_room(target).or_else(|| self.task.index_of_guest(target));
+        if let Some(index) = index.filter(|index| *index > 0) {
             self.give_up_leg(index);
         }
     }

@@ -55,6 +55,7 @@ impl Machine<'_> {
         self.settle_caller_end();
         self.settle_work();
         self.settle_wish();
+        self.settle_wished();
         self.settle_aborts();
         self.settle_state();
     }

@@ -30,7 +30,7 @@ pub use interface::{
     Role, RoomEvent,
 };
 pub use policy::Policy;
-pub use voice_task::{Leg, LegState, VoiceState, VoiceTask};
+pub use voice_task::{CUSTOMER_LABEL, Leg, LegState, VoiceState, VoiceTask};
 pub use wishes::{HeardBy, LegTarget, LegUpdate, SuperviseMode};
 
 use crate::routing::defect::defect;

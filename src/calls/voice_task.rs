@@ -117,6 +117,9 @@ pub struct Leg {
     /// The room ends when it leaves.
     #[serde(default)]
     pub ends_room: bool,
+    /// What is to change about it as soon as it is in the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wished: Option<LegUpdate>,
 }
 
 impl Leg {
@@ -379,6 +382,7 @@ impl Leg {
             check_at: None,
             tries: 0,
             ends_room: false,
+            wished: None,
         }
     }
 }

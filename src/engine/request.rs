@@ -1,6 +1,6 @@
 //! What the outer layers ask of a workspace, and the errors they can get.
 
-use crate::calls::{CallSid, ConferenceOptions, Input, LegUpdate, Park, SuperviseMode};
+use crate::calls::{CallSid, ConferenceOptions, Input, LegTarget, LegUpdate, Park, SuperviseMode};
 use crate::routing::command::{ReservationChange, ReservationParent};
 use crate::routing::{Command, Refusal, ReservationSid, TaskSid, WorkerSid, WorkflowSid};
 
@@ -76,14 +76,14 @@ pub enum Request {
 /// Something that is to be done to a leg in a room (`spec/voice.md` 3.12).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LegWish {
-    /// The customer's leg is to be changed.
-    Customer(LegUpdate),
-    /// The leg of a reservation that the worker has accepted is to be changed.
-    Own(ReservationSid, LegUpdate),
+    /// A leg is to be changed.
+    Change(LegTarget, LegUpdate),
     /// Another worker's leg, or one's own, is to be changed.
     Worker(WorkerSid, LegUpdate),
     /// Another worker is to be taken out of the room.
     Kick(WorkerSid),
+    /// A leg is to be taken out of the room; the customer leaves by the end of the conversation only.
+    Remove(LegTarget),
     /// A third party is to be dialled into the room.
     Add {
         /// Its label in the room.

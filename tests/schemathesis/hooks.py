@@ -188,6 +188,8 @@ OF_STATE = [
         r"^The account has no API key ",
         r"^At most [0-9]+ ",
         r"^Invalid TaskChannel: can be changed only while the task is pending$",
+        r"^Invalid Participant: ",
+        r"^Invalid Label: ",
         r"^Invalid Instruction: the task has (no call_sid|neither call_sid nor outbound_to)$",
     ]
 ]

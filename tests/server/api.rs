@@ -15,6 +15,7 @@ use switchhook::clock::{Clock, Entropy};
 use switchhook::engine::Engine;
 use switchhook::notify::event_callbacks::{self, EventCallbacks};
 use switchhook::outbound::{self, Outbound};
+use switchhook::phone::PhoneSystem;
 use switchhook::routing::{AccountSid, Timestamp};
 use switchhook::store::{Account, Store};
 use tower::ServiceExt as _;
@@ -46,6 +47,26 @@ impl Server {
 
     /// On the database of `url`, which may have been used before.
     pub(crate) async fn start_on(url: &str, clock: Clock) -> Self {
+        Self::start_with(url, clock, None).await
+    }
+
+    /// With a phone system that takes requests and never answers; what it would tell is told by the test.
+    pub(crate) async fn start_with_silent_phone() -> Self {
+        switchhook::outbound::install_tls();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let settings = switchhook::phone::PhoneSettings {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            account_sid: "AC1".to_owned(),
+            auth_token: TOKEN.into(),
+            public_url: "http://127.0.0.1:1".to_owned(),
+        };
+        // Until the test's process ends.
+        std::mem::forget(listener);
+        let phone = PhoneSystem::new(settings, switchhook::phone::Patience::default(), Entropy).unwrap();
+        Self::start_with("sqlite::memory:", Clock::fixed(NOW), Some(phone)).await
+    }
+
+    async fn start_with(url: &str, clock: Clock, phone: Option<PhoneSystem>) -> Self {
         let store = Store::open(url).await.unwrap();
         for sid in [ACCOUNT, STRANGER] {
             let account = Account {
@@ -56,7 +77,7 @@ impl Server {
             };
             store.create_account(account).await.unwrap();
         }
-        let engine = Engine::start(store.clone(), None, clock.clone(), Entropy).await.unwrap();
+        let engine = Engine::start(store.clone(), phone, clock.clone(), Entropy).await.unwrap();
         let outbound = Outbound::new(outbound::Rules::default(), Duration::from_secs(1)).unwrap();
         let rules = event_callbacks::Rules::default();
         let router = api::router(State {
@@ -171,6 +192,29 @@ impl Server {
         };
         let sid = workspace.rsplit('/').next().unwrap().parse().unwrap();
         self.engine.send(sid, request).await.unwrap();
+    }
+
+    /// Has the legs of that call meet: the worker of the reservation accepts with a conference.
+    pub(crate) async fn join_call(&self, workspace: &str, reservation: &Value) {
+        use switchhook::calls::{CallSid, Input, interface::RoomEvent};
+        let sid = workspace.rsplit('/').next().unwrap().parse().unwrap();
+        let task = text(&reservation["task_sid"]).parse().unwrap();
+        let joined = |call: &str, label: &str, sequence| Input::RoomChanged {
+            conference: "CF1".to_owned(),
+            event: RoomEvent::Joined,
+            call: Some(CallSid(call.to_owned())),
+            label: Some(label.to_owned()),
+            sequence: Some(sequence),
+        };
+        let call = |input| self.engine.send(sid, switchhook::engine::Request::Call { task, input });
+        call(Input::WaitRequested).await.unwrap();
+        let path =
+            format!("{workspace}/Tasks/{}/Reservations/{}", text(&reservation["task_sid"]), text(&reservation["sid"]));
+        let form = "Instruction=conference&To=client%3Adana";
+        assert_eq!(self.call(ACCOUNT, Method::POST, &path, form, None).await.status, StatusCode::OK);
+        for input in [joined("CA2", text(&reservation["sid"]), 1), joined("CA1", "customer", 2)] {
+            call(input).await.unwrap();
+        }
     }
 }
 

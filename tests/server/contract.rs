@@ -270,7 +270,7 @@ fn a_missing_key_is_found() {
 /// A story in which every operation that is served succeeds once.
 #[tokio::test]
 async fn every_operation_succeeds_as_described() {
-    let server = Server::start().await;
+    let server = Server::start_with_silent_phone().await;
     let mut story = Story { server: &server, told: BTreeSet::new() };
     let made = story.post("/Workspaces", "FriendlyName=Story&Template=FIFO").await;
     let workspace = format!("/Workspaces/{}", text(&made["sid"]));
@@ -330,6 +330,16 @@ async fn every_operation_succeeds_as_described() {
     let row = story.get(&format!("{of_worker}?ReservationStatus=pending")).await["reservations"][0].clone();
     story.get(&at(&format!("Tasks/{}/Reservations/{}/Conference", text(&row["task_sid"]), text(&row["sid"])))).await;
     story.get(&format!("{of_worker}/{}/Conference", text(&row["sid"]))).await;
+
+    server.join_call(&workspace, &row).await;
+    let of_call = at(&format!("Tasks/{}", text(&row["task_sid"])));
+    story.get(&format!("{of_call}/Conference")).await;
+    let third = text_of(&story.post(&format!("{of_call}/Participants"), "To=client%3Aeve").await["label"]);
+    story.get(&format!("{of_call}/Participants")).await;
+    story.get(&format!("{of_call}/Participants/{third}")).await;
+    story.post(&format!("{of_call}/Participants/customer"), "Hold=true").await;
+    story.delete(&format!("{of_call}/Participants/{third}")).await;
+    story.post(&format!("{of_call}/Conference"), "Status=completed").await;
 
     story.get(&at("Presence")).await;
     story.post(&at("Presence"), "DisconnectGraceSeconds=30").await;

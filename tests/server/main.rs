@@ -15,6 +15,8 @@ mod command_line;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod conversation;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod event_callbacks;

@@ -4,9 +4,8 @@ use serde_json::Value;
 
 use super::Asked;
 use crate::api::error::ApiError;
-use crate::api::instruction::METHODS;
-use crate::api::reservations;
-use crate::calls::LegUpdate;
+use crate::api::{participants, reservations};
+use crate::calls::LegTarget;
 use crate::engine::{LegWish, Request};
 use crate::notify::shapes;
 use crate::routing::command::ReservationParent;
@@ -40,24 +39,16 @@ impl Asked {
     /// reservation's where that was named.
     pub(super) async fn participant(&self, worker: WorkerSid, operation: &str) -> Result<Value, ApiError> {
         let form = &self.parameters;
-        let changes = LegUpdate {
-            hold: form.boolean("Hold")?,
-            hold_url: form.url("HoldUrl")?.filter(|url| !url.is_empty()),
-            hold_method: form.word("HoldMethod", &METHODS)?.map(ToOwned::to_owned),
-            muted: form.boolean("Mute")?.or(form.boolean("Muted")?),
-            end_conference_on_exit: form.boolean("EndConferenceOnExit")?,
-            beep_on_exit: form.boolean("BeepOnExit")?,
-            heard_by: None,
-        };
+        let changes = participants::changes(form)?;
         let target = || form.sid("TargetWorkerSid")?.ok_or_else(|| ApiError::missing("TargetWorkerSid"));
         let mut own = None;
         let wish = match operation {
             "WorkerParticipant" => {
                 let reservation = form.sid("ReservationSid")?.ok_or_else(|| ApiError::missing("ReservationSid"))?;
                 own = Some(reservation);
-                LegWish::Own(reservation, changes)
+                LegWish::Change(LegTarget::Worker(reservation), changes)
             }
-            "CustomerParticipant" => LegWish::Customer(changes),
+            "CustomerParticipant" => LegWish::Change(LegTarget::Customer, changes),
             "HoldWorkerParticipant" => LegWish::Worker(target()?, changes),
             _ => LegWish::Kick(target()?),
         };

@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod health;
 mod operation;
+mod participants;
 mod presence;
 mod reservations;
 mod schema;
@@ -128,6 +129,7 @@ fn operations() -> Vec<Operation> {
         workers::operations(),
         tasks::operations(),
         reservations::operations(),
+        participants::operations(),
         transfers::operations(),
         events::operations(),
         alerts::operations(),
@@ -158,6 +160,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             workers::schemas(),
             tasks::schemas(),
             reservations::schemas(),
+            participants::schemas(),
             transfers::schemas(),
             events::schemas(),
             alerts::schemas(),

@@ -5,12 +5,12 @@
 
 use serde_json::Value;
 
-use super::WORKSPACE_PATH;
 use super::operation::{Operation, Resource};
 use super::schema::{
     address, array, constant, date, flag, integer, links, nullable, object, own_sid, sid, text, url, word_list, words,
 };
-use crate::api::instruction::{CALL_EVENTS, CONFERENCE_EVENTS, DEQUEUE_RECORD, METHODS};
+use super::{WORKSPACE_PATH, participants};
+use crate::api::instruction::{BEEPS, CALL_EVENTS, CONFERENCE_EVENTS, DEQUEUE_RECORD, METHODS};
 use crate::api::reservations::STATUSES;
 
 const RESERVATION: Resource = Resource { name: "Reservation", sid: || sid("WR"), versioned: true };
@@ -32,13 +32,6 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("url", address()),
         ("links", links(&["workspace", "task", "worker"], &[])),
     ]);
-    let leg = object([
-        ("role", constant(&["customer", "worker", "external"])),
-        ("label", text()),
-        ("call_sid", nullable(text())),
-        ("reservation_sid", nullable(own_sid("WR"))),
-        ("state", constant(&["requested", "queued", "ringing", "answered", "in_room", "left", "ended"])),
-    ]);
     let conference = object([
         ("account_sid", own_sid("AC")),
         ("workspace_sid", own_sid("WS")),
@@ -47,7 +40,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("room_name", text()),
         ("conference_sid", nullable(text())),
         ("state", text()),
-        ("legs", array(leg)),
+        ("legs", array(object(participants::leg()))),
         ("url", address()),
         ("links", links(&["reservation"], &[])),
     ]);
@@ -101,7 +94,7 @@ fn conference(operation: Operation) -> Operation {
         .field("From", text())
         .field("Timeout", integer(1..=600))
         .field("Muted", flag())
-        .field("Beep", words(&["true", "false", "onEnter", "onExit"]))
+        .field("Beep", words(&BEEPS))
         .field("StartConferenceOnEnter", flag())
         .field("EndConferenceOnExit", flag())
         .field("EndConferenceOnCustomerExit", flag())

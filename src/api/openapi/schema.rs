@@ -153,10 +153,9 @@ pub(super) fn links(always: &[&str], sometimes: &[&str]) -> Value {
 }
 
 /// An object that has exactly these keys, each time.
-pub(super) fn object<const N: usize>(keys: [(&str, Value); N]) -> Value {
-    let required: Vec<_> = keys.iter().map(|(name, _)| *name).collect();
-    let required = json!(required);
+pub(super) fn object<'a>(keys: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let properties: Map<_, _> = keys.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+    let required: Vec<_> = properties.keys().cloned().collect();
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 

@@ -36,7 +36,7 @@ impl Cores {
             self.accepted(task, worker)?;
         }
         let record = self.calls.task(task).ok_or_else(|| not_possible("the task has no conference"))?;
-        let in_room = |target: &LegTarget| match record.leg_in_room(target) {
+        let in_room = |target: &LegTarget| match record.reachable_leg(target) {
             Some(_) => Ok(()),
             None => Err(not_possible("the leg is not in the task's conference")),
         };
@@ -44,13 +44,19 @@ impl Cores {
             in_room(&target).map(|()| Input::UpdateLeg { target, update: update.clone() })
         };
         let input = match wish {
-            LegWish::Customer(changes) => update(LegTarget::Customer, changes)?,
-            LegWish::Own(reservation, changes) => update(LegTarget::Worker(*reservation), changes)?,
+            LegWish::Change(target, changes) => update(target.clone(), changes)?,
             LegWish::Worker(worker, changes) => update(LegTarget::Worker(self.accepted(task, *worker)?), changes)?,
             LegWish::Kick(worker) => {
                 let target = LegTarget::Worker(self.accepted(task, *worker)?);
                 in_room(&target)?;
                 Input::KickLeg { target }
+            }
+            LegWish::Remove(LegTarget::Customer) => {
+                return Err(not_possible("the customer leaves when the conference ends"));
+            }
+            LegWish::Remove(target) => {
+                in_room(target)?;
+                Input::KickLeg { target: target.clone() }
             }
             LegWish::Add { label, to, from, options } => {
                 in_room(&LegTarget::Customer)?;
@@ -106,7 +112,7 @@ impl Cores {
         let label = format!("supervisor-{}", supervision.supervisor);
         let in_room = |target: LegTarget| self.calls.task(task).and_then(|record| record.leg_in_room(&target)).cloned();
         let worker_leg = in_room(LegTarget::Worker(reservation));
-        let joined = in_room(LegTarget::Label(label.clone())).is_some();
+        let takes_part = self.calls.task(task).is_some_and(|record| record.live_leg(&label).is_some());
         if !held || (worker_leg.is_none() && in_room(LegTarget::Customer).is_none()) {
             return refuse(self, SUPERVISE_STATE, "Instruction", "the reservation is not accepted");
         }
@@ -125,7 +131,7 @@ impl Cores {
         let Some(update) = supervision.mode.update(worker_leg.and_then(|leg| leg.call)) else {
             return refuse(self, SUPERVISE_STATE, "SupervisorMode", "the worker is not in the conference");
         };
-        let input = if joined {
+        let input = if takes_part {
             Input::UpdateLeg { target: LegTarget::Label(label), update }
         } else {
             let coach = match update.heard_by {

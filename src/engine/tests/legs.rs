@@ -1,7 +1,7 @@
 //! Wishes about the legs of a conversation: who may have them, and which commands to the phone system follow.
 
 use super::*;
-use crate::calls::{HeardBy, LegUpdate, PhoneCommand, SuperviseMode};
+use crate::calls::{HeardBy, LegTarget, LegUpdate, PhoneCommand, SuperviseMode};
 
 /// A conversation of alice with a caller, in room CF1: the task, alice, and her reservation.
 async fn conversation(bench: &Bench) -> (TaskSid, WorkerSid, ReservationSid) {
@@ -70,8 +70,8 @@ async fn whoever_is_in_the_conversation_may_change_its_legs() {
     let (task, alice, reservation) = conversation(&bench).await;
     let bob = bob(&bench, "{}").await;
     for (asked, label) in [
-        (LegWish::Customer(held()), "customer".to_owned()),
-        (LegWish::Own(reservation, held()), reservation.to_string()),
+        (LegWish::Change(LegTarget::Customer, held()), "customer".to_owned()),
+        (LegWish::Change(LegTarget::Worker(reservation), held()), reservation.to_string()),
     ] {
         wish(&bench, task, alice, asked).await.unwrap();
         let PhoneCommand::UpdateParticipant { room, leg, update } = newest_command(&bench).await else { panic!() };
@@ -80,9 +80,12 @@ async fn whoever_is_in_the_conversation_may_change_its_legs() {
     wish(&bench, task, alice, LegWish::Kick(alice)).await.unwrap();
     assert!(matches!(newest_command(&bench).await, PhoneCommand::Kick { leg, .. } if leg == reservation.to_string()));
     let commands = bench.loaded().await.outbox.len();
-    refused(wish(&bench, task, bob, LegWish::Customer(held())).await, "no accepted reservation");
+    refused(wish(&bench, task, bob, LegWish::Change(LegTarget::Customer, held())).await, "no accepted reservation");
     refused(wish(&bench, task, alice, LegWish::Worker(bob, held())).await, "no accepted reservation");
-    refused(wish(&bench, task, alice, LegWish::Own(reservation, held())).await, "not in the task's conference");
+    refused(
+        wish(&bench, task, alice, LegWish::Change(LegTarget::Worker(reservation), held())).await,
+        "not in the task's conference",
+    );
     assert_eq!(bench.loaded().await.outbox.len(), commands, "what is refused sends nothing");
     bench.assert_agrees().await;
 }
@@ -96,7 +99,7 @@ async fn a_task_without_a_conference_has_no_legs_to_change() {
     let reservation = bench.reservation_of(task).await.sid;
     let (parent, change) = (ReservationParent::Any, ReservationChange::Accept);
     bench.routing(Command::UpdateReservation { parent, reservation, change, if_match: None }).await;
-    refused(wish(&bench, task, alice, LegWish::Customer(held())).await, "no conference");
+    refused(wish(&bench, task, alice, LegWish::Change(LegTarget::Customer, held())).await, "no conference");
     refused(supervise(&bench, reservation, alice, SuperviseMode::Monitor).await, "not accepted");
 }
 

@@ -261,8 +261,10 @@ impl World {
     ) -> Result<(), String> {
         let hold = LegUpdate { hold: Some(dice.one_in(2)), ..LegUpdate::default() };
         let wish = match dice.below(8) {
-            0 | 1 => LegWish::Customer(hold),
-            2 => LegWish::Own(reservation, LegUpdate { muted: Some(true), ..LegUpdate::default() }),
+            0 | 1 => LegWish::Change(LegTarget::Customer, hold),
+            2 => {
+                LegWish::Change(LegTarget::Worker(reservation), LegUpdate { muted: Some(true), ..LegUpdate::default() })
+            }
             3 => LegWish::Worker(worker, hold),
             4 => LegWish::Kick(worker),
             5 => LegWish::Add {

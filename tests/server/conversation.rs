@@ -1,0 +1,342 @@
+//! Conversations over real HTTP: hold, mute, third parties, transfers, supervisors and outbound tasks, with `serve` and
+//! `phone` as two processes. What is asserted of legs is what the phone system tells of them.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::programs::{Floor, NUMBER, Programs, text};
+
+/// A floor on which callers are talking to workers.
+struct Office {
+    programs: Programs,
+    floor: Floor,
+}
+
+impl Office {
+    async fn open() -> Self {
+        let programs = Programs::start(1.0).await;
+        let floor = programs.furnish().await;
+        for name in ["alice", "bob", "sue"] {
+            programs.control(Method::PUT, &format!("/addresses/client:{name}"), quick()).await;
+        }
+        Self { programs, floor }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.floor.base)
+    }
+
+    /// Another worker, who is reached at `client:<name>`.
+    async fn hire(&self, name: &str, available: bool) -> String {
+        let attributes = json!({ "contact_uri": format!("client:{name}") }).to_string();
+        let mut form = vec![("FriendlyName", name), ("Attributes", attributes.as_str())];
+        if available {
+            form.push(("ActivitySid", &self.floor.available));
+        }
+        text(&self.programs.post(&self.at("/Workers"), &form).await, "sid")
+    }
+
+    async fn make_available(&self, worker: &str) {
+        let form = [("ActivitySid", self.floor.available.as_str())];
+        self.programs.post(&self.at(&format!("/Workers/{worker}")), &form).await;
+    }
+
+    /// What the worker was offered: task and reservation.
+    async fn offered(&self, worker: &str) -> (String, String) {
+        let path = self.at(&format!("/Workers/{worker}/Reservations?ReservationStatus=pending"));
+        let row = self
+            .programs
+            .until("the worker gets a reservation", async |programs: &Programs| {
+                programs.get(&path).await["reservations"].as_array().and_then(|rows| rows.first().cloned())
+            })
+            .await;
+        (text(&row, "task_sid"), text(&row, "sid"))
+    }
+
+    async fn instruct(&self, task: &str, reservation: &str, form: &[(&str, &str)]) -> Value {
+        self.programs.post(&self.at(&format!("/Tasks/{task}/Reservations/{reservation}")), form).await
+    }
+
+    async fn until_reservation(&self, task: &str, reservation: &str, status: &str) -> Value {
+        let path = self.at(&format!("/Tasks/{task}/Reservations/{reservation}"));
+        self.until(&path, &format!("the reservation is {status}"), |row| row["reservation_status"] == status).await
+    }
+
+    async fn until_task(&self, task: &str, status: &str) -> Value {
+        let path = self.at(&format!("/Tasks/{task}"));
+        self.until(&path, &format!("the task is {status}"), |row| row["assignment_status"] == status).await
+    }
+
+    async fn until(&self, path: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        self.programs
+            .until(what, async |programs: &Programs| Some(programs.get(path).await).filter(|row| is(row)))
+            .await
+    }
+
+    /// A caller talks to alice: caller's call, task, alice's reservation.
+    async fn talk(&self, form: &[(&str, &str)]) -> (String, String, String) {
+        let (programs, alice) = (&self.programs, &self.floor.worker);
+        let call = programs.control(Method::POST, "/calls", json!({ "from": "+15551110000", "to": NUMBER })).await;
+        self.make_available(alice).await;
+        let (task, reservation) = self.offered(alice).await;
+        let form: Vec<_> = [("Instruction", "conference")].into_iter().chain(form.iter().copied()).collect();
+        self.instruct(&task, &reservation, &form).await;
+        self.until_task(&task, "assigned").await;
+        (text(&call, "call_sid"), task, reservation)
+    }
+
+    /// The legs of the task's room at the phone system, by label; empty when there is no room in progress.
+    async fn legs(&self, task: &str) -> Vec<(String, Value)> {
+        let rooms = self.programs.phone_get(&format!("/Conferences.json?FriendlyName={task}&Status=in-progress")).await;
+        let Some(room) = rooms["conferences"].as_array().and_then(|rooms| rooms.first()) else { return Vec::new() };
+        let path = format!("/Conferences/{}/Participants.json", text(room, "sid"));
+        let list = self.programs.phone_get(&path).await;
+        let mut legs: Vec<_> =
+            list["participants"].as_array().unwrap().iter().map(|leg| (text(leg, "label"), leg.clone())).collect();
+        legs.sort_by(|one, other| one.0.cmp(&other.0));
+        legs
+    }
+
+    /// Waits until the room has exactly these legs and the phone system says this of each: words out of `hold`, `muted`
+    /// and `coaching`.
+    async fn until_legs(&self, task: &str, expected: &[(&str, &[&str])]) -> Vec<(String, Value)> {
+        let mut wanted: Vec<_> = expected.iter().map(|(label, marks)| ((*label).to_owned(), marks.to_vec())).collect();
+        wanted.sort();
+        self.programs
+            .until(&format!("the room of {task} has {wanted:?}"), async |_: &Programs| {
+                let legs = self.legs(task).await;
+                let marks =
+                    |leg: &Value| ["hold", "muted", "coaching"].into_iter().filter(|mark| leg[mark] == true).collect();
+                let seen: Vec<(String, Vec<&str>)> =
+                    legs.iter().map(|(label, leg)| (label.clone(), marks(leg))).collect();
+                (seen == wanted).then_some(legs)
+            })
+            .await
+    }
+
+    /// A request that is refused; its message.
+    async fn refused(&self, method: Method, path: &str, form: &[(&str, &str)]) -> String {
+        let (status, body) = self.programs.try_api(method, &self.at(path), form).await.unwrap();
+        assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!(20001)), "{path}: {body}");
+        text(&body, "message")
+    }
+}
+
+fn quick() -> Value {
+    json!({ "ring_after_ms": 10, "answer_after_ms": 50 })
+}
+
+fn call_of(legs: &[(String, Value)], label: &str) -> String {
+    let leg = legs.iter().find(|(found, _)| found == label).unwrap_or_else(|| panic!("no leg {label}: {legs:?}"));
+    text(&leg.1, "call_sid")
+}
+
+#[tokio::test]
+async fn an_application_holds_mutes_adds_and_removes_and_ends_for_all() {
+    let office = Office::open().await;
+    let programs = &office.programs;
+    let (caller, task, reservation) = office.talk(&[]).await;
+    let participants = office.at(&format!("/Tasks/{task}/Participants"));
+    let customer = format!("{participants}/customer");
+
+    programs.post(&customer, &[("Hold", "true")]).await;
+    office.until_legs(&task, &[("customer", &["hold"]), (&reservation, &[])]).await;
+    programs.post(&customer, &[("Hold", "false")]).await;
+    office.until_legs(&task, &[("customer", &[]), (&reservation, &[])]).await;
+    programs.post(&format!("{participants}/{reservation}"), &[("Muted", "true")]).await;
+    office.until_legs(&task, &[("customer", &[]), (&reservation, &["muted"])]).await;
+    let own = office.until(&format!("{participants}/{reservation}"), "it is known", |row| row["muted"] == true).await;
+    assert_eq!((&own["role"], &own["reservation_sid"]), (&json!("worker"), &json!(reservation)));
+    assert_eq!(programs.get(&format!("{participants}/{caller}")).await["label"], "customer", "by the call's SID");
+
+    programs.control(Method::PUT, "/addresses/+15557770000", quick()).await;
+    let third = programs.post(&participants, &[("To", "+15557770000")]).await;
+    assert_eq!((&third["label"], &third["role"]), (&json!("external-1"), &json!("external")));
+    let labels: [(&str, &[&str]); 3] = [("customer", &[]), ("external-1", &[]), (&reservation, &["muted"])];
+    let legs = office.until_legs(&task, &labels).await;
+    let dialled = programs.phone_get(&format!("/Calls/{}.json", call_of(&legs, "external-1"))).await;
+    assert_eq!((&dialled["to"], &dialled["from"]), (&json!("+15557770000"), &json!(NUMBER)));
+    let list = programs.get(&participants).await;
+    assert_eq!(list["participants"].as_array().unwrap().len(), 3, "{list}");
+    let of_task = format!("/Tasks/{task}/Participants");
+    let taken = office.refused(Method::POST, &of_task, &[("To", "client:bob"), ("Label", "external-1")]).await;
+    assert!(taken.contains("label is taken"), "{taken}");
+    let ours = office.refused(Method::POST, &of_task, &[("To", "client:bob"), ("Label", "customer")]).await;
+    assert!(ours.contains("Invalid Label"), "{ours}");
+    let customer = office.refused(Method::DELETE, &format!("{of_task}/customer"), &[]).await;
+    assert!(customer.contains("the customer leaves when the conference ends"), "{customer}");
+
+    let third = format!("{participants}/external-1");
+    let (status, _) = programs.try_api(Method::DELETE, &third, &[]).await.unwrap();
+    assert_eq!(status, StatusCode::NO_CONTENT, "{}", programs.logs());
+    office.until_legs(&task, &[("customer", &[]), (&reservation, &["muted"])]).await;
+    assert_eq!(programs.try_api(Method::GET, &third, &[]).await.unwrap().0, StatusCode::NOT_FOUND);
+
+    let room = office.at(&format!("/Tasks/{task}/Conference"));
+    assert_eq!(programs.get(&room).await["state"], "bridged");
+    programs.post(&room, &[("Status", "completed")]).await;
+    office.until_reservation(&task, &reservation, "wrapping").await;
+    office.until_task(&task, "wrapping").await;
+    assert_eq!(office.legs(&task).await, []);
+    let late = office.refused(Method::POST, &of_task, &[("To", "client:bob")]).await;
+    assert!(late.contains("not in the task's conference"), "{late}");
+}
+
+#[tokio::test]
+async fn a_warm_transfer_keeps_everybody_in_the_room_until_they_leave() {
+    let office = Office::open().await;
+    let (alice, bob) = (office.floor.worker.clone(), office.hire("bob", true).await);
+    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "0")]).await;
+    let (caller, task, first) = office.talk(&[("EndConferenceOnExit", "true")]).await;
+    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "1")]).await;
+
+    let form = [("TaskSid", task.as_str()), ("ReservationSid", &first), ("To", &bob), ("Mode", "WARM")];
+    let transfer = office.programs.post(&office.at(&format!("/Workers/{alice}/Transfers")), &form).await;
+    office.until_legs(&task, &[("customer", &["hold"]), (&first, &[])]).await;
+    let (same, second) = office.offered(&bob).await;
+    assert_eq!(same, task);
+    office.instruct(&task, &second, &[("Instruction", "conference"), ("EndConferenceOnExit", "true")]).await;
+    office.until_reservation(&task, &second, "accepted").await;
+    let three = office.until_legs(&task, &[("customer", &["hold"]), (&first, &[]), (&second, &[])]).await;
+    let row = office.programs.get(&office.at(&format!("/Workers/{alice}/Transfers/{}", text(&transfer, "sid")))).await;
+    assert_eq!(row["transfer_status"], "complete");
+    let customer = office.at(&format!("/Tasks/{task}/Participants/customer"));
+    office.programs.post(&customer, &[("Hold", "false")]).await;
+    office.until_legs(&task, &[("customer", &[]), (&first, &[]), (&second, &[])]).await;
+
+    office.programs.hang_up(&call_of(&three, &first)).await;
+    office.until_reservation(&task, &first, "wrapping").await;
+    office.until_legs(&task, &[("customer", &[]), (&second, &[])]).await;
+    assert_eq!(office.programs.get(&office.at(&format!("/Tasks/{task}"))).await["assignment_status"], "assigned");
+    office.programs.hang_up(&caller).await;
+    office.until_reservation(&task, &second, "wrapping").await;
+    office.until_task(&task, "wrapping").await;
+}
+
+#[tokio::test]
+async fn a_cold_transfer_leaves_the_customer_on_hold_until_somebody_takes_over() {
+    let office = Office::open().await;
+    let (alice, bob) = (office.floor.worker.clone(), office.hire("bob", true).await);
+    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "0")]).await;
+    let (caller, task, first) = office.talk(&[("EndConferenceOnExit", "true")]).await;
+    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "1")]).await;
+
+    let form = [("TaskSid", task.as_str()), ("ReservationSid", &first), ("To", &bob), ("Mode", "COLD")];
+    office.programs.post(&office.at(&format!("/Workers/{alice}/Transfers")), &form).await;
+    office.until_reservation(&task, &first, "wrapping").await;
+    office.until_legs(&task, &[("customer", &["hold"])]).await;
+    let (_, second) = office.offered(&bob).await;
+    office.instruct(&task, &second, &[("Instruction", "conference")]).await;
+    office.until_reservation(&task, &second, "accepted").await;
+    office.until_legs(&task, &[("customer", &["hold"]), (&second, &[])]).await;
+    let customer = office.at(&format!("/Tasks/{task}/Participants/customer"));
+    office.programs.post(&customer, &[("Hold", "false")]).await;
+    office.until_legs(&task, &[("customer", &[]), (&second, &[])]).await;
+    office.programs.hang_up(&caller).await;
+    office.until_task(&task, "wrapping").await;
+}
+
+#[tokio::test]
+async fn a_transferee_who_cannot_be_reached_fails_the_transfer_and_the_customer_stays_on_hold() {
+    let office = Office::open().await;
+    let (alice, bob) = (office.floor.worker.clone(), office.hire("bob", true).await);
+    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "0")]).await;
+    let (_, task, first) = office.talk(&[]).await;
+    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "1")]).await;
+    let form = [("TaskSid", task.as_str()), ("ReservationSid", &first), ("To", &bob), ("Mode", "WARM")];
+    let transfer = office.programs.post(&office.at(&format!("/Workers/{alice}/Transfers")), &form).await;
+    let (_, second) = office.offered(&bob).await;
+    office.programs.control(Method::PUT, "/addresses/+1999", json!({ "refuse": 13223 })).await;
+    office.instruct(&task, &second, &[("Instruction", "conference"), ("To", "+1999")]).await;
+    office.until_reservation(&task, &second, "canceled").await;
+    let path = office.at(&format!("/Workers/{alice}/Transfers/{}", text(&transfer, "sid")));
+    office.until(&path, "the transfer failed", |row| row["transfer_status"] == "failed").await;
+    office.until_legs(&task, &[("customer", &["hold"]), (&first, &[])]).await;
+    let events = office
+        .programs
+        .get(&office.at(&format!("/Events?ReservationSid={second}&EventType=reservation.canceled")))
+        .await;
+    assert_eq!(events["events"][0]["event_data"]["reservation_reason_code"], "13223", "{events}");
+}
+
+#[tokio::test]
+async fn a_supervisor_listens_then_whispers_then_takes_part_and_leaves_unnoticed() {
+    let office = Office::open().await;
+    let sue = office.hire("sue", false).await;
+    let (_, task, reservation) = office.talk(&[]).await;
+    let label = format!("supervisor-{sue}");
+    let supervise = async |mode: &str| {
+        let form = [("Instruction", "supervise"), ("Supervisor", sue.as_str()), ("SupervisorMode", mode)];
+        office.instruct(&task, &reservation, &form).await
+    };
+    supervise("monitor").await;
+    office.until_legs(&task, &[("customer", &[]), (&reservation, &[]), (&label, &["muted"])]).await;
+    supervise("whisper").await;
+    let legs = office.until_legs(&task, &[("customer", &[]), (&reservation, &[]), (&label, &["coaching"])]).await;
+    let coached = legs.iter().find(|(found, _)| *found == label).map(|(_, leg)| text(leg, "call_sid_to_coach"));
+    assert_eq!(coached, Some(call_of(&legs, &reservation)));
+    supervise("barge").await;
+    office.until_legs(&task, &[("customer", &[]), (&reservation, &[]), (&label, &[])]).await;
+    office.programs.hang_up(&call_of(&legs, &label)).await;
+    office.until_legs(&task, &[("customer", &[]), (&reservation, &[])]).await;
+    assert_eq!(office.programs.get(&office.at(&format!("/Tasks/{task}"))).await["assignment_status"], "assigned");
+}
+
+#[tokio::test]
+async fn an_outbound_task_dials_the_worker_first_and_then_the_customer() {
+    let office = Office::open().await;
+    let alice = office.floor.worker.clone();
+    office.programs.control(Method::PUT, "/addresses/+15558880000", quick()).await;
+    let attributes = json!({ "outbound_to": "+15558880000", "from": NUMBER }).to_string();
+    let form = [
+        ("WorkflowSid", office.floor.workflow.as_str()),
+        ("RoutingTarget", &alice),
+        ("TaskChannel", "voice"),
+        ("Attributes", &attributes),
+    ];
+    // The worker is offline and gets it all the same.
+    office.programs.post(&office.at("/Tasks"), &form).await;
+    let (task, reservation) = office.offered(&alice).await;
+    office.instruct(&task, &reservation, &[("Instruction", "conference"), ("EndConferenceOnExit", "true")]).await;
+    office.until_reservation(&task, &reservation, "accepted").await;
+    let legs = office.until_legs(&task, &[("customer", &[]), (&reservation, &[])]).await;
+    let (worker, customer) = (call_of(&legs, &reservation), call_of(&legs, "customer"));
+    let began = async |call: &str| {
+        let events = office.programs.control(Method::GET, &format!("/events?call_sid={call}"), Value::Null).await;
+        events["events"][0]["sequence"].as_u64().unwrap_or_else(|| panic!("no events of {call}: {events}"))
+    };
+    assert!(began(&worker).await < began(&customer).await, "the worker's phone rings first");
+    let dialled = office.programs.phone_get(&format!("/Calls/{customer}.json")).await;
+    assert_eq!((&dialled["to"], &dialled["from"]), (&json!("+15558880000"), &json!(NUMBER)));
+    office.programs.hang_up(&worker).await;
+    office.until_reservation(&task, &reservation, "wrapping").await;
+    office.until_task(&task, "wrapping").await;
+    assert_eq!(office.legs(&task).await, []);
+}
+
+#[tokio::test]
+async fn a_customer_who_cannot_be_dialled_cancels_an_outbound_task_with_the_phone_systems_code() {
+    let office = Office::open().await;
+    let alice = office.floor.worker.clone();
+    for (number, code) in [("+15558880001", 13223), ("+15558880002", 21215)] {
+        office.programs.control(Method::PUT, &format!("/addresses/{number}"), json!({ "refuse": code })).await;
+        let attributes = json!({ "outbound_to": number, "from": NUMBER }).to_string();
+        let form = [
+            ("WorkflowSid", office.floor.workflow.as_str()),
+            ("RoutingTarget", &alice),
+            ("TaskChannel", "voice"),
+            ("Attributes", &attributes),
+        ];
+        office.programs.post(&office.at("/Tasks"), &form).await;
+        let (task, reservation) = office.offered(&alice).await;
+        office.instruct(&task, &reservation, &[("Instruction", "conference")]).await;
+        office.until_reservation(&task, &reservation, "canceled").await;
+        let path = office.at(&format!("/Events?ReservationSid={reservation}&EventType=reservation.canceled"));
+        let events = office.programs.get(&path).await;
+        assert_eq!(events["events"][0]["event_data"]["reservation_reason_code"], code.to_string(), "{events}");
+        let row = office.until_task(&task, "canceled").await;
+        let expected = format!("RoutingTarget not available for Reservation acceptance: {alice}");
+        assert_eq!(row["reason"], expected.as_str());
+        assert_eq!(office.legs(&task).await, [], "nobody is left in a room");
+    }
+}
