@@ -61,6 +61,7 @@ pub(super) fn wanted(worker: WorkerSid, form: &Parameters) -> Result<NewTransfer
         },
         attributes: form.attributes("Attributes")?,
         priority: form.integer("Priority", 0..=i32::MAX)?,
+        in_room: false,
     })
 }
 

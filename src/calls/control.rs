@@ -101,6 +101,7 @@ impl Machine<'_> {
         }
         if label == CUSTOMER_LABEL && update.hold == Some(true) {
             self.let_initiator_go();
+            self.task.handing.take_if(|handing| handing.over);
         }
     }
 
@@ -151,7 +152,7 @@ impl Machine<'_> {
     /// The worker hands the task on: the customer is put on hold, and the worker may leave without ending the call. In a
     /// cold transfer the worker leaves as soon as the customer is on hold.
     pub(super) fn begin_transfer(&mut self, reservation: ReservationSid, cold: bool) {
-        let handing = Some(Handing { reservation, cold });
+        let handing = Some(Handing { reservation, cold, over: false });
         if self.task.handing == handing {
             return;
         }
@@ -166,8 +167,17 @@ impl Machine<'_> {
         }
     }
 
+    /// However the transfer ended: a worker who began a cold one leaves all the same, once the customer is on hold.
+    pub(super) fn transfer_over(&mut self) {
+        let holding = self.task.outstanding.values().any(
+            |errand| matches!(errand, Errand::UpdateLeg(label, update) if label == CUSTOMER_LABEL && update.hold == Some(true)),
+        );
+        let stays = |handing: &Handing| handing.cold && holding;
+        self.task.handing = self.task.handing.filter(stays).map(|handing| Handing { over: true, ..handing });
+    }
+
     fn let_initiator_go(&mut self) {
-        let Some(Handing { reservation, cold: true }) = self.task.handing else { return };
+        let Some(Handing { reservation, cold: true, .. }) = self.task.handing else { return };
         if let Some(index) = self.worker_index(reservation)
             && self.task.legs[index].abort.is_none()
         {

@@ -187,6 +187,9 @@ pub struct Handing {
     pub reservation: ReservationSid,
     /// That worker leaves as soon as the customer is on hold.
     pub cold: bool,
+    /// The transfer is over, and only that departure is still to come.
+    #[serde(default)]
+    pub over: bool,
 }
 
 /// How the caller was lost to this task.

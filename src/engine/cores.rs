@@ -15,8 +15,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::calls::voice_task::VoiceTask;
-use crate::calls::{Calls, Input, Output, PhoneCommand, VoiceChange, VoiceState};
-use crate::routing::command::{ChannelName, Instruction, NewTask, NewWorkspace, ReservationParent};
+use crate::calls::{Calls, Input, LegTarget, Output, PhoneCommand, VoiceChange, VoiceState};
+use crate::routing::command::{ChannelName, Instruction, NewTask, NewTransfer, NewWorkspace, ReservationParent};
 use crate::routing::defect::defect;
 use crate::routing::{
     AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, Reservation,
@@ -243,13 +243,13 @@ impl Cores {
                 self.tick(now, sids);
                 Ok(Reply::Done)
             }
-            Request::Routing(command) => {
-                let done = self.workspace.handle(command, now, sids)?;
-                let reply = done.reply;
-                let inputs = self.absorb(done, None);
-                self.run(inputs, sids);
-                Ok(reply)
+            Request::Routing(Command::CreateTransfer(new)) => {
+                // Whoever is in the room has handed the task on when the leg has left it, not before.
+                let target = LegTarget::Worker(new.reservation);
+                let in_room = self.calls.task(new.task).is_some_and(|record| record.leg_in_room(&target).is_some());
+                self.route(&Command::CreateTransfer(NewTransfer { in_room, ..new.clone() }), sids)
             }
+            Request::Routing(command) => self.route(command, sids),
             Request::EnqueueCall { .. } => self.enqueue_call(request, sids),
             Request::Instruct { parent, reservation, instruction, if_match } => {
                 self.instruct(*parent, *reservation, instruction, *if_match, sids)
@@ -269,6 +269,14 @@ impl Cores {
                 Ok(Reply::Done)
             }
         }
+    }
+
+    fn route(&mut self, command: &Command, sids: &mut dyn SidSource) -> Result<Reply, Refusal> {
+        let done = self.workspace.handle(command, self.now, sids)?;
+        let reply = done.reply;
+        let inputs = self.absorb(done, None);
+        self.run(inputs, sids);
+        Ok(reply)
     }
 
     /// Lets both cores do what has become due.

@@ -291,6 +291,9 @@ pub struct NewTransfer {
     pub attributes: Option<String>,
     /// Replaces the task's: 0 to 2,147,483,647.
     pub priority: Option<i32>,
+    /// The worker is in a conference with the customer: in a cold transfer the reservation wraps when the worker has
+    /// left it, which is reported like any other departure.
+    pub in_room: bool,
 }
 
 /// Whether a worker has an open socket.

@@ -54,7 +54,7 @@ impl Turn<'_> {
             }
             TransferTarget::TaskQueue(_) => {}
         }
-        let leaves = new.mode == TransferMode::Cold && from.status == ReservationStatus::Accepted;
+        let leaves = new.mode == TransferMode::Cold && from.status == ReservationStatus::Accepted && !new.in_room;
         let transfer = self.initiate(new);
         match new.to {
             TransferTarget::Worker(worker) => self.reserve(new.task, &[worker]),

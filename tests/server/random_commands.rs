@@ -150,7 +150,16 @@ impl Commands {
         let mode = if self.one_in(2) { TransferMode::Warm } else { TransferMode::Cold };
         let attributes = if self.one_in(3) { Some(self.attributes(rows)) } else { None };
         let priority = if self.one_in(3) { Some(7) } else { None };
-        Command::CreateTransfer(NewTransfer { worker, task, reservation, to, mode, attributes, priority })
+        Command::CreateTransfer(NewTransfer {
+            worker,
+            task,
+            reservation,
+            to,
+            mode,
+            attributes,
+            priority,
+            in_room: false,
+        })
     }
 
     fn worker_command(&mut self, rows: &WorkspaceRows) -> Command {

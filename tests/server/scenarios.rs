@@ -532,7 +532,16 @@ impl Stage {
         };
         let newest = self.workspace.reservations_of_task(task).filter(|row| row.worker == worker).last();
         let reservation = newest.map_or(ReservationSid::from_bits(u128::MAX), |row| row.sid);
-        Ok(Command::CreateTransfer(NewTransfer { worker, task, reservation, to, mode, attributes, priority }))
+        Ok(Command::CreateTransfer(NewTransfer {
+            worker,
+            task,
+            reservation,
+            to,
+            mode,
+            attributes,
+            priority,
+            in_room: false,
+        }))
     }
 
     fn named(&self, name: &str) -> Result<Named, String> {

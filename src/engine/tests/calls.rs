@@ -100,6 +100,7 @@ async fn a_task_that_is_handed_on_ends_with_its_conversation() {
         mode: TransferMode::Cold,
         attributes: None,
         priority: None,
+        in_room: false,
     };
     bench.routing(Command::CreateTransfer(transfer)).await;
     let change = ReservationChange::Complete;

@@ -156,6 +156,7 @@ fn a_refused_transfer_is_told_in_the_order_that_the_sdk_expects() {
         mode: TransferMode::Warm,
         attributes: None,
         priority: None,
+        in_room: false,
     };
     let (_, told) = floor.commit(&Command::CreateTransfer(transfer));
     assert_eq!(names(&told), [(bob, "reservation.created"), (ann, "task.transfer-initiated")]);
@@ -198,6 +199,7 @@ fn the_first_sdk_is_told_of_no_transfer_and_of_no_reservation_that_failed() {
         mode: TransferMode::Warm,
         attributes: None,
         priority: None,
+        in_room: false,
     };
     let (_, told) = floor.commit_told_in(Dialect::First, &Command::CreateTransfer(transfer));
     assert_eq!(names(&told), [(bob, "reservation.created")]);

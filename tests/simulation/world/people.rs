@@ -247,7 +247,7 @@ impl World {
         let mode = dice.one([TransferMode::Warm, TransferMode::Cold]);
         let attributes = if dice.one_in(3) { Some(self.attributes(dice)) } else { None };
         let priority = if dice.one_in(3) { Some(7) } else { None };
-        let new = NewTransfer { worker, task, reservation, to, mode, attributes, priority };
+        let new = NewTransfer { worker, task, reservation, to, mode, attributes, priority, in_room: false };
         self.command(Command::CreateTransfer(new), dice).map(|_| ())
     }
 
