@@ -111,6 +111,8 @@
     const legs = await untilLegs(floor, task, { customer: [], [second.sid]: [] });
     await floor.after(() => hangUp(floor, legs[second.sid].call_sid), [second, "wrapup"], [second.task, "wrapup"]);
     check.equal((await room(floor, task)).status, "completed", "the room");
+    await floor.after(() => second.complete(), [second, "completed"], [second.task, "completed"]);
+    check.equal(second.task.status, "completed", "the task");
     check.ok(call, "a caller");
   });
 
@@ -120,12 +122,12 @@
     const [, first] = await talk(floor, line, alice, { endConferenceOnExit: true });
     const bob = await agent(floor, "bob");
     const { task } = first;
-    const [, , second] = await floor.after(
+    const [, outgoing, second] = await floor.after(
       () => task.transfer(bob.sid, { mode: "WARM" }),
       [task, "transferInitiated"],
       [bob, "reservationCreated"],
     );
-    await floor.after(() => second.conference(), [second, "accepted"], [task, "transferCompleted"]);
+    await floor.after(() => second.conference(), [second, "accepted"], [outgoing, "completed"]);
     await untilLegs(floor, task, { customer: ["hold"], [first.sid]: [], [second.sid]: [] });
     await task.updateParticipant({ hold: false });
     await task.hold(bob.sid, true);
@@ -144,14 +146,14 @@
     const bob = await agent(floor, "bob");
     const { task } = first;
     const hand = () => task.transfer(bob.sid, { mode: "WARM" });
-    const [, , second] = await floor.after(hand, [task, "transferInitiated"], [bob, "reservationCreated"]);
-    await floor.after(() => second.reject(), [second, "rejected"], [task, "transferFailed"]);
+    const [, outgoing, second] = await floor.after(hand, [task, "transferInitiated"], [bob, "reservationCreated"]);
+    await floor.after(() => second.reject(), [second, "rejected"], [outgoing, "failed"]);
     await untilLegs(floor, task, { customer: ["hold"], [first.sid]: [] });
     await task.updateParticipant({ hold: false });
     await untilLegs(floor, task, { customer: [], [first.sid]: [] });
-    const [, , third] = await floor.after(hand, [task, "transferInitiated"], [bob, "reservationCreated"]);
+    const [, again, third] = await floor.after(hand, [task, "transferInitiated"], [bob, "reservationCreated"]);
     const dial = () => third.conference({ to: "+1234567891011" });
-    await floor.after(dial, [third, "canceled"], [task, "transferFailed"]);
+    await floor.after(dial, [third, "canceled"], [again, "failed"]);
     check.equal(third.canceledReasonCode, 13223, "why");
     await untilLegs(floor, task, { customer: ["hold"], [first.sid]: [] });
   });
