@@ -2,18 +2,27 @@
 //!
 //! Whoever may write such a URL must not be able to make this server talk to its own network (server-side request
 //! forgery), so every request passes four gates: scheme and port, address of a literal, address after the one look-up
-//! (the connection goes to exactly the addresses that were checked), and no redirects or proxies. Answers are bounded
-//! in size and time. This module must not know what the answer means. Start with [`Outbound::send`].
+//! (the connection goes to exactly the addresses that were checked), and no redirects or proxies. No URL leads back to
+//! this server either. Answers are bounded in size and time; the fragment of a URL may say how long and how often
+//! (`overrides`). This module must not know what the answer means. Start with [`Outbound::send`].
+
+mod connecting;
+mod overrides;
+mod retry_after;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Method, Url, redirect};
 use tokio::sync::Semaphore;
+
+use connecting::{Connecting, ConnectingLayer, not_own};
+pub use overrides::{Failed, Overrides, RetriedOn};
+pub(crate) use retry_after::retry_after;
 
 /// Largest answer that is read, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -161,6 +170,14 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     None
 }
 
+/// An address without its disguise: the IPv4 address that one of IPv6 stands for.
+fn plain(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => embedded_v4(v6).map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}
+
 /// Which addresses may be reached.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
@@ -182,6 +199,9 @@ pub enum Denied {
          SWITCHHOOK_OUTBOUND_ALLOW_CIDRS allows requests to it"
     )]
     Special(IpAddr),
+    /// This server listens there.
+    #[error("{0} is this server itself, which no URL may lead back to")]
+    Own(SocketAddr),
     /// The name has no address.
     #[error("{0} has no address")]
     NoAddress(String),
@@ -190,10 +210,7 @@ pub enum Denied {
 impl Rules {
     /// Whether `address` may be reached.
     pub fn check(&self, address: IpAddr) -> Result<(), Denied> {
-        let real = match address {
-            IpAddr::V6(v6) => embedded_v4(v6).map_or(address, IpAddr::V4),
-            IpAddr::V4(_) => address,
-        };
+        let real = plain(address);
         if self.allow_cidrs.iter().any(|block| block.contains(address) || block.contains(real)) {
             return Ok(());
         }
@@ -249,7 +266,7 @@ fn allowed_addresses(rules: &Rules, name: &str, found: &[SocketAddr]) -> Result<
     let mut denied = None;
     let mut allowed = Vec::with_capacity(found.len());
     for address in found {
-        match rules.check(address.ip()) {
+        match rules.check(address.ip()).and_then(|()| Connecting::check_present(address.ip())) {
             Ok(()) => allowed.push(*address),
             Err(reason) => denied = Some(reason),
         }
@@ -288,7 +305,7 @@ pub enum Error {
 pub struct Request<'a> {
     /// GET or POST.
     pub method: Method,
-    /// The URL, with everything that belongs into its query.
+    /// The URL, with everything that belongs into its query; its fragment is read as [`Overrides`] and not sent.
     pub url: &'a str,
     /// Form pairs of a POST.
     pub form: &'a [(String, String)],
@@ -305,7 +322,7 @@ pub struct Answer {
     pub content_type: String,
     /// Values of `Set-Cookie`, which are for whom the answer is passed on to; we keep none.
     pub set_cookie: Vec<String>,
-    /// `Retry-After`, where it is a number of seconds.
+    /// How long `Retry-After` asks to wait.
     pub retry_after: Option<Duration>,
     /// At most [`BODY_LIMIT`] bytes; sound is not read.
     pub body: Vec<u8>,
@@ -315,57 +332,119 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Outbound {
     client: reqwest::Client,
+    /// For URLs that ask for more time to connect than most; made when there is one.
+    slow_client: Arc<OnceLock<reqwest::Client>>,
     rules: Arc<Rules>,
+    own: Arc<[SocketAddr]>,
     timeout: Duration,
     in_flight: Arc<Semaphore>,
 }
 
 impl Outbound {
-    /// Makes a client that connects within 5 seconds and ends each request within `timeout`.
+    /// Makes a client that connects within 5 seconds, unless the URL says otherwise, and ends each request within
+    /// `timeout`.
     pub fn new(rules: Rules, timeout: Duration) -> Result<Self, Error> {
         let rules = Arc::new(rules);
-        let client = client_builder()
-            .dns_resolver(CheckedResolver(Arc::clone(&rules)))
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(timeout)
-            .build()
-            .map_err(|error| Error::Unreachable(error.to_string()))?;
-        Ok(Self { client, rules, timeout, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_LIMIT)) })
+        Ok(Self {
+            client: client(&rules, Overrides::CONNECT, timeout)?,
+            slow_client: Arc::default(),
+            rules,
+            own: Arc::default(),
+            timeout,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_LIMIT)),
+        })
     }
 
-    /// Sends one request; a connection that could not be made is tried once more.
+    /// The same client, which does not reach the listener `own` of this server, whatever the rules allow.
+    #[must_use]
+    pub fn apart_from(self, own: SocketAddr) -> Self {
+        Self { own: self.own.iter().copied().chain([own]).collect(), ..self }
+    }
+
+    /// Sends one request; one that failed is repeated at once as its URL says, or once if no connection came about.
     pub async fn send(&self, request: &Request<'_>) -> Result<Answer, Error> {
-        let url = self.rules.check_url(request.url)?;
-        let both = async {
+        let url = self.check_url(request.url)?;
+        let overrides = Overrides::of(request.url).unwrap_or_default();
+        let total = overrides.total.map_or(self.timeout, |total| total.min(self.timeout));
+        let each = overrides.answer.map_or(total, |answer| answer.min(total));
+        let all = async {
             let _permit = self.in_flight.acquire().await.map_err(|error| Error::Unreachable(error.to_string()))?;
-            match self.attempt(request, url.clone(), false).await {
-                Err(Attempt::NotConnected(_)) => self.attempt(request, url, false).await,
-                other => other,
+            let mut retries = overrides.retries;
+            loop {
+                let attempt = self.attempt(request, url.clone(), overrides.connect, false);
+                let attempt = tokio::time::timeout(each, attempt).await;
+                let outcome = attempt.unwrap_or(Err(Attempt::Failed(Error::Timeout(each))));
+                let failed = match &outcome {
+                    Ok(answer) => Some(Failed::Status(answer.status)),
+                    Err(Attempt::NotConnected(_)) => Some(Failed::NoConnection),
+                    Err(Attempt::Failed(Error::Timeout(_))) => Some(Failed::NoAnswer),
+                    Err(Attempt::Failed(_)) => None,
+                };
+                if retries == 0 || !failed.is_some_and(|failed| overrides.on.covers(failed)) {
+                    return outcome.map_err(Attempt::into_error);
+                }
+                retries -= 1;
             }
-            .map_err(Attempt::into_error)
         };
-        tokio::time::timeout(self.timeout, both).await.unwrap_or(Err(Error::Timeout(self.timeout)))
+        tokio::time::timeout(total, all).await.unwrap_or(Err(Error::Timeout(total)))
     }
 
     /// Sends one request, once, whose answer matters only by its status: a longer one is cut, not refused. Waits for its
     /// turn as long as it takes, and then `patience` for the answer, at most as long as this client waits for any.
     pub async fn deliver(&self, request: &Request<'_>, patience: Duration) -> Result<Answer, Error> {
-        let url = self.rules.check_url(request.url)?;
+        let url = self.check_url(request.url)?;
+        let connect = Overrides::of(request.url).unwrap_or_default().connect;
         let _permit = self.in_flight.acquire().await.map_err(|error| Error::Unreachable(error.to_string()))?;
         let patience = patience.min(self.timeout);
-        let attempt = tokio::time::timeout(patience, self.attempt(request, url, true)).await;
+        let attempt = tokio::time::timeout(patience, self.attempt(request, url, connect, true)).await;
         attempt.map_err(|_| Error::Timeout(patience))?.map_err(Attempt::into_error)
     }
 
-    async fn attempt(&self, request: &Request<'_>, url: Url, is_cut: bool) -> Result<Answer, Attempt> {
-        let mut builder = self.client.request(request.method.clone(), url);
+    /// Checks all of a URL that can be checked before a name is looked up.
+    fn check_url(&self, text: &str) -> Result<Url, Error> {
+        let mut url = self.rules.check_url(text)?;
+        url.set_fragment(None);
+        let address = match url.host() {
+            Some(url::Host::Ipv4(address)) => Some(IpAddr::from(address)),
+            Some(url::Host::Ipv6(address)) => Some(address.into()),
+            _ => None,
+        };
+        if let Some(address) = address {
+            not_own(&self.own, address, url.port_or_known_default().unwrap_or(0))?;
+        }
+        Ok(url)
+    }
+
+    /// The client that waits long enough for a connection.
+    fn client_for(&self, connect: Duration) -> Result<&reqwest::Client, Error> {
+        if connect <= Overrides::CONNECT {
+            return Ok(&self.client);
+        }
+        if let Some(client) = self.slow_client.get() {
+            return Ok(client);
+        }
+        let client = client(&self.rules, Overrides::CONNECT_MAX, self.timeout)?;
+        Ok(self.slow_client.get_or_init(|| client))
+    }
+
+    async fn attempt(
+        &self,
+        request: &Request<'_>,
+        url: Url,
+        connect: Duration,
+        is_cut: bool,
+    ) -> Result<Answer, Attempt> {
+        let wishes =
+            Connecting { within: connect, port: url.port_or_known_default().unwrap_or(0), own: Arc::clone(&self.own) };
+        let client = self.client_for(connect).map_err(Attempt::Failed)?;
+        let mut builder = client.request(request.method.clone(), url);
         for (name, value) in request.headers {
             builder = builder.header(*name, value);
         }
         if request.method == Method::POST {
             builder = builder.form(request.form);
         }
-        let mut response = builder.send().await.map_err(|error| self.failure(&error))?;
+        let mut response = wishes.run(builder.send()).await.map_err(|error| self.failure(&error))?;
         let content_type = response
             .headers()
             .get(reqwest::header::CONTENT_TYPE)
@@ -374,8 +453,7 @@ impl Outbound {
             .unwrap_or_default();
         let set_cookie = response.headers().get_all(reqwest::header::SET_COOKIE).iter();
         let set_cookie = set_cookie.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
-        let retry_after = response.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let retry_after = retry_after(response.headers());
         let status = response.status().as_u16();
         let mut body = Vec::new();
         if content_type.starts_with("audio/") {
@@ -397,12 +475,26 @@ impl Outbound {
         if let Some(denied) = denied_within(error) {
             return Attempt::Failed(Error::Denied(denied));
         }
+        // First, because a connection that takes too long is none.
+        if error.is_connect() {
+            return Attempt::NotConnected(Error::Unreachable(innermost(error)));
+        }
         if error.is_timeout() {
             return Attempt::Failed(Error::Timeout(self.timeout));
         }
-        let unreachable = Error::Unreachable(innermost(error));
-        if error.is_connect() { Attempt::NotConnected(unreachable) } else { Attempt::Failed(unreachable) }
+        Attempt::Failed(Error::Unreachable(innermost(error)))
     }
+}
+
+/// A client that looks names up by `rules`, and waits `connect` for a connection at most.
+fn client(rules: &Arc<Rules>, connect: Duration, timeout: Duration) -> Result<reqwest::Client, Error> {
+    client_builder()
+        .dns_resolver(CheckedResolver(Arc::clone(rules)))
+        .connector_layer(ConnectingLayer)
+        .connect_timeout(connect)
+        .timeout(timeout)
+        .build()
+        .map_err(|error| Error::Unreachable(error.to_string()))
 }
 
 /// Whether a failed attempt may be made again without asking.

@@ -162,9 +162,10 @@ impl Server {
         let address = listener.local_addr().map_err(listen_error)?;
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let templates = Templates::load(settings.templates_dir.as_deref())?;
-        let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?;
-        let applications = Outbound::new(settings.outbound.clone(), assignment::ANSWER_LIMIT)?;
-        let receivers = Outbound::new(settings.outbound.clone(), settings.event_callbacks.patience)?;
+        let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?.apart_from(address);
+        let applications = Outbound::new(settings.outbound.clone(), assignment::ANSWER_LIMIT)?.apart_from(address);
+        let receivers =
+            Outbound::new(settings.outbound.clone(), settings.event_callbacks.patience)?.apart_from(address);
         let store = Store::open_with(&settings.database, settings.keys.clone()).await?;
         let phone = match &settings.phone {
             None => None,

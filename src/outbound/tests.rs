@@ -199,6 +199,7 @@ async fn sink() -> (SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
                 "/redirect" => (axum::http::StatusCode::FOUND, [("location", "/landed")]).into_response(),
                 "/large" => "x".repeat(BODY_LIMIT + 1).into_response(),
                 "/never" => std::future::pending().await,
+                "/busy" => axum::http::StatusCode::SERVICE_UNAVAILABLE.into_response(),
                 _ => ([("content-type", "Text/XML; charset=utf-8")], "<Response/>").into_response(),
             }
         }
@@ -245,4 +246,68 @@ async fn a_closed_port_is_unreachable() {
     let rules = Rules { allow_private: true, allow_cidrs: Vec::new() };
     let outbound = Outbound::new(rules, Duration::from_secs(5)).unwrap();
     assert!(matches!(get(&outbound, &format!("http://{address}/")).await, Err(Error::Unreachable(_))));
+}
+
+#[tokio::test]
+async fn a_fragment_says_how_often_a_request_is_repeated_and_how_long_it_takes() {
+    use std::sync::atomic::Ordering;
+    let (address, hits) = sink().await;
+    let rules = Rules { allow_private: true, allow_cidrs: Vec::new() };
+    let outbound = Outbound::new(rules, Duration::from_secs(5)).unwrap();
+    for (path, expected) in [
+        ("/busy", 1),
+        ("/busy#rc=3", 1),
+        ("/busy#rc=3&rp=4xx", 1),
+        ("/busy#rc=3&rp=5xx", 4),
+        ("/busy#rc=5&rp=all", 6),
+        ("/busy#rc=0&rp=all", 1),
+        ("/redirect#rc=5&rp=all", 1),
+        ("/never#rt=100&rc=2&rp=rt", 3),
+        ("/never#rt=100&rc=2", 1),
+        // All attempts together.
+        ("/never#tt=150&rt=100&rc=5&rp=rt", 2),
+    ] {
+        let before = hits.load(Ordering::SeqCst);
+        let outcome = get(&outbound, &format!("http://{address}{path}")).await;
+        assert_eq!(hits.load(Ordering::SeqCst) - before, expected, "{path}: {outcome:?}");
+        assert_eq!(matches!(outcome, Err(Error::Timeout(_))), path.starts_with("/never"), "{path}: {outcome:?}");
+    }
+}
+
+/// A listener whose queue is full, so that further connections hang.
+#[cfg(target_os = "linux")]
+async fn clogged() -> (tokio::net::TcpListener, Vec<tokio::net::TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut streams = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(address)).await
+    {
+        streams.push(stream);
+        assert!(streams.len() < 1_000, "the queue has no end");
+    }
+    (listener, streams)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_fragment_says_how_long_a_connection_may_take() {
+    let (listener, _streams) = clogged().await;
+    let address = listener.local_addr().unwrap();
+    let rules = Rules { allow_private: true, allow_cidrs: Vec::new() };
+    let outbound = Outbound::new(rules, Duration::from_secs(30)).unwrap();
+    for (fragment, least, most) in [("#ct=200&rc=0", 200, 4_000), ("#ct=200&rc=2", 600, 4_000)] {
+        let began = crate::clock::Clock::system().instant();
+        let outcome = get(&outbound, &format!("http://{address}/{fragment}")).await;
+        let Err(Error::Unreachable(message)) = outcome else { panic!("{fragment}: {outcome:?}") };
+        assert!(message.contains("200ms"), "{message}");
+        let took = began.elapsed().as_millis();
+        assert!((least..most).contains(&took), "{fragment}: {took} ms");
+    }
+    let url = format!("http://{address}/#ct=300");
+    let request = Request { method: Method::POST, url: &url, form: &[], headers: &[] };
+    let delivered = outbound.deliver(&request, Duration::from_secs(20)).await;
+    assert!(matches!(&delivered, Err(Error::Unreachable(message)) if message.contains("300ms")), "{delivered:?}");
 }

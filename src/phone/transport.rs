@@ -105,11 +105,7 @@ impl Transport {
         let request = if method == Method::POST { request.form(pairs) } else { request.query(pairs) };
         let mut response = request.send().await.map_err(|error| failure_of(&error))?;
         let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+        let retry_after = outbound::retry_after(response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failure_of(&error))? {
             if body.len() + chunk.len() > ANSWER_LIMIT {

@@ -90,8 +90,12 @@ impl State {
         let is_get = question.method.eq_ignore_ascii_case("GET");
         let (url, form) =
             if is_get { (with_query(question.url, &pairs), Vec::new()) } else { (question.url.to_owned(), pairs) };
-        let url = outbound::as_requested(&url);
+        let mut url = outbound::as_requested(&url);
         let mut headers = vec![(signature::HEADER, signature::sign_form(token.expose_secret(), &url, &form))];
+        // How to ask, which is neither sent nor signed.
+        if let Some((_, overrides)) = question.url.split_once('#') {
+            url = format!("{url}#{overrides}");
+        }
         headers.extend(question.webhook.cookie.clone().map(|cookie| ("cookie", cookie)));
         let method = if is_get { Method::GET } else { Method::POST };
         let request = outbound::Request { method, url: &url, form: &form, headers: &headers };

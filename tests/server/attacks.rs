@@ -71,6 +71,42 @@ async fn no_url_leads_into_ones_own_network() {
     assert!(sink.connections.load(Ordering::SeqCst) > 0);
 }
 
+/// Where private networks are allowed, and this machine's own even by name, the server itself is out of reach all the
+/// same: a URL cannot make it talk to its own API or metrics.
+#[tokio::test]
+async fn no_url_leads_back_to_the_server() {
+    let sink = Sink::open().await;
+    let rules = || Rules { allow_private: true, allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()] };
+    let outbound = Outbound::new(rules(), Duration::from_secs(2)).unwrap();
+    let listener = format!("0.0.0.0:{}", sink.port).parse().unwrap();
+    let outbound = outbound.apart_from(listener);
+    let text = include_str!("../fixtures/attack-urls.txt");
+    let with_port = text.lines().filter(|line| line.contains("{port}"));
+    let names = ["http://localhost:{port}/", "http://localhost.:{port}/", "http://LOCALHOST:{port}/#ct=9000"];
+    let urls = with_port.chain(names).map(|line| line.replace("{port}", &sink.port.to_string()));
+    let mut attempts = tokio::task::JoinSet::new();
+    for url in urls {
+        let outbound = outbound.clone();
+        attempts.spawn(async move {
+            let sent = outbound.send(&request(&url)).await;
+            let delivered = outbound.deliver(&request(&url), Duration::from_secs(2)).await;
+            (url, sent.is_ok(), delivered.is_ok())
+        });
+    }
+    assert!(attempts.len() > 20, "{}", attempts.len());
+    while let Some(attempt) = attempts.join_next().await {
+        let (url, sent, delivered) = attempt.unwrap();
+        assert!(!sent && !delivered, "{url:?} got an answer");
+    }
+    assert_eq!(sink.connections.load(Ordering::SeqCst), 0, "somebody came back");
+    let refusal = outbound.send(&request(&format!("http://localhost:{}/", sink.port))).await.unwrap_err();
+    assert!(refusal.to_string().contains("this server itself"), "{refusal}");
+    // Another port of the same machine is not the server.
+    let other = Sink::open().await;
+    let _ = outbound.send(&request(&format!("http://localhost:{}/", other.port))).await;
+    assert!(other.connections.load(Ordering::SeqCst) > 0);
+}
+
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let sink = Sink::open().await;

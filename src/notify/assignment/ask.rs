@@ -34,11 +34,11 @@ impl Ask for Applications {
     async fn ask(&self, assignment: &Assignment, url: &str) -> Result<Answer, String> {
         let account = self.store.account(assignment.account).await.map_err(|error| error.to_string())?;
         let account = account.ok_or_else(|| "there is no account whose token signs the request".to_owned())?;
-        let url = &outbound::as_requested(url);
+        let requested = outbound::as_requested(url);
         let form: Vec<(String, String)> =
             assignment.parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let headers = [
-            (signature::HEADER, signature::sign_form(account.auth_token.expose_secret(), url, &form)),
+            (signature::HEADER, signature::sign_form(account.auth_token.expose_secret(), &requested, &form)),
             (IDEMPOTENCY_HEADER, assignment.reservation.to_string()),
         ];
         let request = outbound::Request { method: Method::POST, url, form: &form, headers: &headers };

@@ -522,7 +522,7 @@ async fn attempt(around: &Around, target: &EventTarget, manner: &Manner, event: 
         (signature::HEADER, signature::sign_form(account.auth_token.expose_secret(), &manner.url, &form)),
         (IDEMPOTENCY_HEADER, event.sid.clone()),
     ];
-    let request = Request { method: Method::POST, url: &manner.url, form: &form, headers: &headers };
+    let request = Request { method: Method::POST, url: &target.url, form: &form, headers: &headers };
     match around.outbound.deliver(&request, manner.patience).await {
         Ok(answer) if (200..300).contains(&answer.status) => Outcome::Taken,
         Ok(answer) => Outcome::Refused {

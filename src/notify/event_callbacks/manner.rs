@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::outbound::as_requested;
+use crate::outbound::{Failed, Overrides, RetriedOn, as_requested};
 use crate::routing::Timestamp;
 
 /// When a failed event is tried again where the URL does not say.
@@ -18,8 +18,6 @@ pub enum Schedule {
     Twilio,
 }
 
-/// How long the longest attempt lasts, in milliseconds; also the most that a fragment may ask for.
-const LONGEST_MS: u64 = 15_000;
 /// Longest pause that a receiver may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
@@ -66,15 +64,6 @@ impl Outcome {
     }
 }
 
-/// What a fragment's `rp` names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct RetriedOn {
-    client_errors: bool,
-    server_errors: bool,
-    no_connection: bool,
-    no_answer: bool,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Retries {
     Patient,
@@ -99,7 +88,6 @@ impl Manner {
     /// Reads the fragment of `url`; without one `schedule` and `patience` count. What cannot be understood in it counts
     /// as not said.
     pub(super) fn of(url: &str, schedule: Schedule, patience: Duration) -> Self {
-        let fragment = url.split_once('#').map(|(_, fragment)| fragment);
         let mut manner = Self {
             url: as_requested(url),
             patience,
@@ -108,17 +96,10 @@ impl Manner {
                 Schedule::Twilio => Retries::AtOnce { times: 1, on: RetriedOn::NO_CONNECTION },
             },
         };
-        let Some(fragment) = fragment else { return manner };
-        let said = |name: &str| {
-            let mut parts = fragment.split('&').filter_map(|part| part.split_once('='));
-            parts.find(|(given, _)| *given == name).map(|(_, value)| value)
-        };
-        let whole = |name: &str| said(name).and_then(|value| value.parse::<u64>().ok());
-        let times = whole("rc").filter(|times| *times <= 5).and_then(|times| u32::try_from(times).ok()).unwrap_or(1);
-        manner.retries = Retries::AtOnce { times, on: said("rp").map_or(RetriedOn::NO_CONNECTION, RetriedOn::read) };
-        let shortest = whole("tt").into_iter().chain(whole("rt")).filter(|ms| (100..=LONGEST_MS).contains(ms)).min();
-        if let Some(ms) = shortest {
-            manner.patience = Duration::from_millis(ms);
+        let Some(overrides) = Overrides::of(url) else { return manner };
+        manner.retries = Retries::AtOnce { times: overrides.retries, on: overrides.on };
+        if let Some(shortest) = overrides.answer.into_iter().chain(overrides.total).min() {
+            manner.patience = shortest;
         }
         manner
     }
@@ -133,7 +114,9 @@ impl Manner {
         dice: u64,
     ) -> Option<Timestamp> {
         let pause = match &self.retries {
-            Retries::AtOnce { times, on } => (attempts <= *times && on.covers(outcome)).then_some(Duration::ZERO)?,
+            Retries::AtOnce { times, on } => {
+                (attempts <= *times && is_covered(*on, outcome)).then_some(Duration::ZERO)?
+            }
             Retries::Patient => {
                 let pause = *PATIENT.get(usize::try_from(attempts.checked_sub(1)?).ok()?)?;
                 // A fifth less to a fifth more.
@@ -150,32 +133,14 @@ impl Manner {
     }
 }
 
-impl RetriedOn {
-    const NO_CONNECTION: Self =
-        Self { client_errors: false, server_errors: false, no_connection: true, no_answer: false };
-
-    fn read(policy: &str) -> Self {
-        let names = |name: &str| policy.split(',').any(|given| given.trim() == name || given.trim() == "all");
-        Self {
-            client_errors: names("4xx"),
-            server_errors: names("5xx"),
-            no_connection: names("ct"),
-            no_answer: names("rt"),
-        }
-    }
-
-    const fn covers(self, outcome: &Outcome) -> bool {
-        match outcome {
-            Outcome::Taken | Outcome::Impossible(_) => false,
-            Outcome::Refused { status, .. } => match *status {
-                400..=499 => self.client_errors,
-                500..=599 => self.server_errors,
-                _ => false,
-            },
-            Outcome::NotConnected(_) => self.no_connection,
-            Outcome::TooLate(_) => self.no_answer,
-        }
-    }
+fn is_covered(on: RetriedOn, outcome: &Outcome) -> bool {
+    let failed = match outcome {
+        Outcome::Taken | Outcome::Impossible(_) => return false,
+        Outcome::Refused { status, .. } => Failed::Status(*status),
+        Outcome::NotConnected(_) => Failed::NoConnection,
+        Outcome::TooLate(_) => Failed::NoAnswer,
+    };
+    on.covers(failed)
 }
 
 #[cfg(test)]
