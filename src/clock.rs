@@ -3,8 +3,8 @@
 //! Everything else takes a [`Clock`] or an [`Entropy`] as argument, so tests can hold time still and seed identifiers;
 //! `clippy.toml` bans the standard functions elsewhere. Start with [`Clock`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rand::TryRng as _;
@@ -55,6 +55,21 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         if let Source::Fixed { now_ms } = &self.0 {
             now_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::AcqRel);
+        }
+    }
+
+    /// By how many milliseconds the machine's clock was set forward since this was first asked, less those it was set
+    /// back: the difference to an even passing of time. A machine that slept counts as one that was set forward.
+    #[must_use]
+    pub fn step_ms(&self) -> i64 {
+        static ORIGIN: OnceLock<(i64, std::time::Instant)> = OnceLock::new();
+        match &self.0 {
+            Source::Fixed { .. } => 0,
+            Source::System { .. } => {
+                let (then_ms, instant) = ORIGIN.get_or_init(|| (system_now_ms(), self.instant()));
+                let elapsed_ms = i64::try_from(instant.elapsed().as_millis()).unwrap_or(i64::MAX);
+                system_now_ms().saturating_sub(*then_ms).saturating_sub(elapsed_ms)
+            }
         }
     }
 
@@ -161,6 +176,15 @@ mod tests {
         let different: std::collections::BTreeSet<char> = secrets.iter().flat_map(|secret| secret.chars()).collect();
         assert!(secrets.iter().all(|secret| secret.len() == 32 && secret.bytes().all(|b| b.is_ascii_alphanumeric())));
         assert_eq!(different.len(), 62);
+    }
+
+    #[test]
+    fn a_clock_that_nobody_sets_makes_no_steps() {
+        let clock = Clock::system();
+        assert!(clock.step_ms().abs() <= 1_000, "{}", clock.step_ms());
+        let fixed = Clock::fixed(Timestamp(0));
+        fixed.advance(Duration::from_secs(60));
+        assert_eq!(fixed.step_ms(), 0);
     }
 
     #[test]

@@ -67,6 +67,12 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Bytes of a request body, for extractors that have no limit of their own.
     pub body_bytes: usize,
+    /// Requests a second of one account's applications, on average; for two seconds at once.
+    pub requests_per_sec: u32,
+    /// Of these, lists filtered by an expression.
+    pub expression_lists_per_sec: u32,
+    /// Requests a second of one agent's browser.
+    pub agent_requests_per_sec: u32,
     /// From the connection or the first byte of a request to the end of its head.
     pub head_time: Duration,
     /// From the end of the head to the end of the body.
@@ -88,6 +94,9 @@ impl Default for Limits {
             headers: 64,
             target_bytes: 16 * 1024,
             body_bytes: 4 * 1024 * 1024,
+            requests_per_sec: 5_000,
+            expression_lists_per_sec: 100,
+            agent_requests_per_sec: 200,
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(15),
             idle_time: Duration::from_secs(75),

@@ -328,6 +328,20 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// What came of a request, for the figures: the class of its answer, or what was wrong.
+pub const fn outcome_code(sent: &Result<Answer, Error>) -> &'static str {
+    match sent {
+        Ok(Answer { status: 200..=299, .. }) => "2xx",
+        Ok(Answer { status: 300..=399, .. }) => "3xx",
+        Ok(Answer { status: 400..=499, .. }) => "4xx",
+        Ok(Answer { status: 500..=599, .. }) => "5xx",
+        Ok(_) => "other",
+        Err(Error::Unreachable(_)) => "no_connection",
+        Err(Error::Timeout(_)) => "timeout",
+        Err(Error::InvalidUrl(_) | Error::PortDenied(_) | Error::Denied(_) | Error::TooLarge) => "impossible",
+    }
+}
+
 /// Client for URLs that users gave; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Outbound {

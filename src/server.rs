@@ -157,6 +157,8 @@ impl Server {
         entropy: Entropy,
     ) -> Result<Self, StartError> {
         outbound::install_tls();
+        // From here on it tells how far the machine's clock was set.
+        let _ = clock.step_ms();
         let listen_error = |error| StartError::Listen { address: settings.listen, error };
         let listener = http::listen(settings.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
@@ -212,6 +214,7 @@ impl Server {
             public_url: public_url.clone(),
             event_callbacks: event_callbacks.clone(),
             event_streams: event_streams.clone(),
+            rates: api::Rates::of(&settings.limits),
         };
         let ask = Applications { store: store.clone(), outbound: applications };
         let callbacks = Callbacks::new(ask, clock.clone(), api::instruction::of_answer);
@@ -338,9 +341,25 @@ async fn show_metrics(
         Some(metrics) => {
             health.engine.publish_gauges().await;
             publish_deliveries(&health).await;
+            publish_capacity(&health).await;
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a clock that was set")]
+            metrics::gauge!("taskrouter_clock_step_seconds").set(health.clock.step_ms() as f64 / 1_000.0);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
         }
         None => (StatusCode::NOT_FOUND, "metrics are not recorded\n").into_response(),
+    }
+}
+
+/// Units of the workers' capacity, read from the disk: the workspaces are not held up.
+async fn publish_capacity(health: &Health) {
+    let Ok(channels) = health.store.capacity_units().await else { return };
+    for of in channels {
+        for (state, units) in [("used", of.used), ("free", of.free), ("unavailable", of.unavailable)] {
+            let labels =
+                [("workspace", of.workspace.clone()), ("channel", of.channel.clone()), ("state", state.to_owned())];
+            #[expect(clippy::cast_precision_loss, reason = "units are far fewer than 2^52")]
+            metrics::gauge!("taskrouter_worker_capacity_units", &labels).set(units as f64);
+        }
     }
 }
 

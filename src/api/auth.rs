@@ -2,13 +2,14 @@
 //!
 //! Start with [`Caller`], the extractor that every handler takes first, so that nothing is told to a stranger.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::Method;
 use axum::http::request::Parts;
 
 use super::State;
 use super::error::ApiError;
 use super::page::is_by_number;
+use super::rates::Payer;
 use crate::clock::Entropy;
 use crate::credentials;
 use crate::routing::{AccountSid, AlertSid, ApiKeySid};
@@ -33,15 +34,33 @@ impl FromRequestParts<State> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let account = match parts.extensions.get::<Bridged>() {
-            Some(bridged) => bridged.account,
-            None => credentials::check(&state.store, &parts.headers).await?.ok_or_else(ApiError::unauthorized)?.account,
+        let account = if let Some(bridged) = parts.extensions.get::<Bridged>() {
+            // The bridge has charged the agent.
+            bridged.account
+        } else {
+            let login = credentials::check(&state.store, &parts.headers).await?;
+            let account = login.ok_or_else(ApiError::unauthorized)?.account;
+            charge(state, Payer::Account(account), route_of(parts))?;
+            account
         };
         if parts.method == Method::GET && is_by_number(parts.uri.query().unwrap_or_default()) {
             note_page_number(state, account, parts.uri.path()).await;
         }
         Ok(Self { account, base: format!("{}/v1", state.public_url.base(&parts.headers)) })
     }
+}
+
+/// Refuses a request of somebody who asks too often; `route` is for the figures.
+pub(super) fn charge(state: &State, payer: Payer, route: &str) -> Result<(), ApiError> {
+    if state.rates.charge(payer, state.clock.now()) {
+        return Ok(());
+    }
+    metrics::counter!("taskrouter_rate_limited_total", "route" => route.to_owned()).increment(1);
+    Err(ApiError::too_many("Too Many Requests"))
+}
+
+fn route_of(parts: &Parts) -> &str {
+    parts.extensions.get::<MatchedPath>().map_or("none", MatchedPath::as_str)
 }
 
 /// Adds a line to the alert log: pages by number alone are served, but Twilio gave them up.
@@ -94,6 +113,7 @@ impl FromRequestParts<State> for Owner {
         if login.api_key.is_some() {
             return Err(ApiError::needs_auth_token());
         }
+        charge(state, Payer::Account(login.account), route_of(parts))?;
         Ok(Self { account: login.account })
     }
 }

@@ -3,7 +3,7 @@
 //! Some clients match on the messages, so those that real answers are known to have are kept word for word. Internal
 //! failures are logged here and answered without detail. Start with [`ApiError::refused`].
 
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -180,6 +180,10 @@ impl IntoResponse for ApiError {
             "status": self.status.as_u16(),
         });
         let mut response = answer(self.status, &body);
+        // Both pass: every bucket gets something within a second, and workspaces are loaded again at once.
+        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         // Not where a token has expired: browsers would ask their user for a password.
         if self.status == StatusCode::UNAUTHORIZED && self.code == AUTHENTICATE {
             let challenge = HeaderValue::from_static("Basic realm=\"Twilio API\"");

@@ -26,6 +26,7 @@ mod page;
 mod participants;
 mod position;
 mod presence;
+mod rates;
 mod reservations;
 mod scope;
 mod search;
@@ -62,6 +63,7 @@ use crate::store::Store;
 
 pub use crate::http::PublicUrl;
 pub use api_keys::API_KEY_NAME_LIMIT;
+pub use rates::Rates;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -82,6 +84,8 @@ pub struct State {
     pub event_callbacks: EventCallbacks,
     /// Those who read the log as it grows.
     pub event_streams: EventStreams,
+    /// How often clients may ask.
+    pub rates: Rates,
 }
 
 /// Makes the list of routes and the router that serves them from one table.

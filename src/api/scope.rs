@@ -9,9 +9,10 @@ use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 
 use super::State;
-use super::auth::Caller;
+use super::auth::{Caller, charge};
 use super::error::ApiError;
 use super::links::Place;
+use super::rates::Payer;
 use crate::clock::Entropy;
 use crate::engine::{self, Request};
 use crate::routing::command::ChannelName;
@@ -109,6 +110,11 @@ impl Scope {
     /// The version in `If-Match`: `3`, `"3"` or `W/"3"`; none for `*`, which any version satisfies.
     pub(super) fn if_match(&self) -> Result<Option<u64>, ApiError> {
         self.if_match.as_deref().map_or(Ok(None), version)
+    }
+
+    /// Refuses a list filtered by an expression to somebody who asks for too many of them.
+    pub(super) fn charge_expression_list(&self, route: &str) -> Result<(), ApiError> {
+        charge(&self.state, Payer::ExpressionLists(self.place.account), route)
     }
 
     /// Adds a line about a reservation to the alert log, under one of Twilio's debugger codes.

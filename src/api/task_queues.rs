@@ -36,7 +36,10 @@ pub(super) async fn find(scope: &Scope, query: &Parameters, span: Span) -> Resul
         by_date_updated: ordering(query, &["DateUpdated"])?.first().map(|(_, direction)| *direction),
         worker,
         attributes: match query.filled("EvaluateWorkerAttributes") {
-            Some(_) => query.attributes("EvaluateWorkerAttributes")?,
+            Some(_) => {
+                scope.charge_expression_list("/v1/Workspaces/{WorkspaceSid}/TaskQueues")?;
+                query.attributes("EvaluateWorkerAttributes")?
+            }
             None => None,
         },
     };

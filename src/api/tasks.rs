@@ -26,6 +26,9 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
     let keys = task_keys(&query)?;
     let paging = Paging::read(&query, keys.len())?;
     let expression = query.filled("EvaluateTaskAttributes");
+    if expression.is_some() {
+        scope.charge_expression_list("/v1/Workspaces/{WorkspaceSid}/Tasks")?;
+    }
     let now = scope.state.clock.now();
     let compiled = |text| TaskExpression::compile("EvaluateTaskAttributes", text, now);
     let expression = expression.map(compiled).transpose()?;

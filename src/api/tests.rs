@@ -420,3 +420,13 @@ async fn an_error_body_has_four_keys() {
     });
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
 }
+
+#[tokio::test]
+async fn who_asks_too_much_is_told_when_to_come_back() {
+    use axum::response::IntoResponse as _;
+    for (error, code) in [(engine::Error::Overloaded, 429), (engine::Error::Unavailable, 503)] {
+        let response = ApiError::of_engine(error, Some(&place()), "/x").into_response();
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (code, &"1".parse().unwrap()));
+    }
+    assert!(!ApiError::internal().into_response().headers().contains_key("retry-after"));
+}

@@ -52,6 +52,7 @@ async fn wanted(scope: &Scope, query: &Parameters) -> Result<Option<WorkerQuery>
         expression: None,
     };
     if let Some(text) = query.filled("TargetWorkersExpression") {
+        scope.charge_expression_list("/v1/Workspaces/{WorkspaceSid}/Workers")?;
         wanted.expression = Some(WorkerExpression::compile("TargetWorkersExpression", text)?);
     }
     if let Some(sid) = query.sid("TaskQueueSid")? {

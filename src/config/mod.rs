@@ -178,6 +178,12 @@ pub struct Limits {
     pub connections: usize,
     /// Open connections of one address.
     pub connections_per_address: usize,
+    /// Requests a second of one account.
+    pub requests_per_sec: u32,
+    /// Of these, lists filtered by an expression.
+    pub expression_lists_per_sec: u32,
+    /// Requests a second of one agent's browser.
+    pub agent_requests_per_sec: u32,
     /// Seconds for a request head.
     pub head_secs: u64,
     /// Seconds for a request body.
@@ -193,6 +199,9 @@ impl Limits {
         http::Limits {
             connections: self.connections,
             connections_per_address: self.connections_per_address,
+            requests_per_sec: self.requests_per_sec,
+            expression_lists_per_sec: self.expression_lists_per_sec,
+            agent_requests_per_sec: self.agent_requests_per_sec,
             head_time: Duration::from_secs(self.head_secs),
             body_time: Duration::from_secs(self.body_secs),
             idle_time: Duration::from_secs(self.idle_secs),
@@ -342,6 +351,9 @@ impl Config {
         for (key, value) in [
             ("limits.connections", limits.connections as u64),
             ("limits.connections_per_address", limits.connections_per_address as u64),
+            ("limits.requests_per_sec", limits.requests_per_sec.into()),
+            ("limits.expression_lists_per_sec", limits.expression_lists_per_sec.into()),
+            ("limits.agent_requests_per_sec", limits.agent_requests_per_sec.into()),
             ("limits.head_secs", limits.head_secs),
             ("limits.body_secs", limits.body_secs),
             ("limits.idle_secs", limits.idle_secs),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use metrics::histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span, debug};
 
 use crate::clock::{Clock, Entropy};
 use crate::routing::{MeasuredWait, Reply, Timestamp};
@@ -19,6 +20,7 @@ use super::cores::{Assignment, Cores};
 use super::figures::Figures;
 use super::outbox::Outbox;
 use super::request::{Error, Request};
+use super::steps::{Steps, commit_span};
 use super::witness::Witnesses;
 
 /// Requests decided in one batch.
@@ -31,7 +33,14 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) enum Call {
     /// Carry this out and answer when it is on disk.
-    Change { request: Box<Request>, reply: oneshot::Sender<Result<Reply, Error>> },
+    Change {
+        /// What to do.
+        request: Box<Request>,
+        /// Who waits for it.
+        reply: oneshot::Sender<Result<Reply, Error>>,
+        /// Where the one who asks is, for the log.
+        span: Span,
+    },
     /// Look at the state in memory, once all before it is on disk.
     Look(Look),
     /// Fail as a broken invariant would.
@@ -101,11 +110,14 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         let started = around.clock.instant();
         let now = cores.moment(around.clock.now());
         let mut replies = Vec::with_capacity(waiting.len());
+        let mut asked = Vec::with_capacity(waiting.len());
         let mut looks = Vec::new();
         for call in waiting.drain(..) {
             match call {
-                Call::Change { request, reply } => {
-                    replies.push((reply, cores.carry_out(&request, now, &mut entropy).map_err(Error::Refused)));
+                Call::Change { request, reply, span } => {
+                    let outcome = span.in_scope(|| cores.carry_out(&request, now, &mut entropy));
+                    replies.push((reply, outcome.map_err(Error::Refused)));
+                    asked.push(span);
                 }
                 Call::Look(look) => looks.push(look),
                 #[cfg(test)]
@@ -117,15 +129,23 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         }
         if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
             let counted = figures.of(&batch.events);
+            let steps = Steps::of(&batch.events);
+            let events = batch.events.len();
+            let span = commit_span(cores.sid(), &asked);
             let advances = !batch.events.is_empty();
             let witnessed = if around.witnesses.want(cores.sid()) { batch.events.clone() } else { Vec::new() };
-            if let Err(error) = around.store.append(batch).await {
+            if let Err(error) = around.store.append(batch).instrument(span.clone()).await {
                 for (reply, _) in replies {
                     // The one who asked may be gone; nobody else needs to know.
                     let _ = reply.send(Err(Error::Unavailable));
                 }
                 return Ended::Store(error);
             }
+            span.in_scope(|| {
+                steps.tell();
+                let duration_us = started.elapsed().as_micros();
+                debug!(workspace.sid = %cores.sid(), events, phone_commands = errands.len(), duration_us, "committed");
+            });
             cores.take_waits().iter().for_each(measure);
             around.outbox.add(cores.sid(), errands);
             around.hand_over(cores.take_assignments());

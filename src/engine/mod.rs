@@ -12,6 +12,7 @@ mod moment;
 mod outbox;
 pub mod request;
 mod retention;
+mod steps;
 mod voice_queue;
 mod witness;
 
@@ -160,7 +161,7 @@ impl Engine {
     pub async fn send(&self, workspace: WorkspaceSid, request: Request) -> Result<Reply, Error> {
         let sender = self.sender(workspace)?;
         let (reply, outcome) = oneshot::channel();
-        hand_over(&sender, Call::Change { request: Box::new(request), reply })?;
+        hand_over(&sender, Call::Change { request: Box::new(request), reply, span: tracing::Span::current() })?;
         // A dropped reply means that the actor failed before the commit.
         outcome.await.unwrap_or(Err(Error::Unavailable))
     }

@@ -11,8 +11,9 @@ use metrics::gauge;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, info_span};
 
-use crate::calls::{CommandId, Input, PhoneOutcome};
+use crate::calls::{CommandId, Input, PhoneCommand, PhoneOutcome};
 use crate::phone::PhoneSystem;
 use crate::routing::{TaskSid, WorkspaceSid};
 
@@ -96,10 +97,20 @@ pub(super) async fn run(
                     let permit = permits.acquire().await;
                     // In a task of its own: a failure of the client must not keep the task's other commands waiting.
                     let attempt = errand.clone();
-                    let attempt = tokio::spawn(async move { carry_out(phone.as_ref(), &attempt).await }).await;
+                    let span = info_span!(
+                        "phone_command",
+                        workspace.sid = %workspace,
+                        task.sid = %errand.task,
+                        command.number = errand.number,
+                        command.kind = kind_of(&errand.command),
+                        command.repeated = errand.repeated,
+                    );
+                    let attempt = async move { carry_out(phone.as_ref(), &attempt).await }.instrument(span.clone());
+                    let attempt = tokio::spawn(attempt).await;
                     let outcome =
                         attempt.unwrap_or_else(|error| PhoneOutcome::Unavailable { message: error.to_string() });
                     drop(permit);
+                    span.in_scope(|| debug!(outcome = word_of(&outcome), "phone command attempted"));
                     report(&engine, workspace, &errand, outcome).await;
                     done
                 });
@@ -110,6 +121,21 @@ pub(super) async fn run(
         }
         gauge!("taskrouter_outbox_rows", "state" => "open")
             .set(f64::from(u32::try_from(lanes.known.len()).unwrap_or(u32::MAX)));
+    }
+}
+
+/// The name of a command without what is in it, which nobody needs to read in a log.
+fn kind_of(command: &PhoneCommand) -> String {
+    let text = format!("{command:?}");
+    text.split(|letter: char| !letter.is_ascii_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+const fn word_of(outcome: &PhoneOutcome) -> &'static str {
+    match outcome {
+        PhoneOutcome::Done { .. } => "done",
+        PhoneOutcome::Gone => "gone",
+        PhoneOutcome::Refused { .. } => "refused",
+        PhoneOutcome::Unavailable { .. } => "unavailable",
     }
 }
 

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, info_span};
 
 use crate::clock::Clock;
 use crate::engine::{self, Assignment, AssignmentAnswer, Complaint, Consequence, Engine, Request};
@@ -144,7 +145,21 @@ impl<A: Ask> Callbacks<A> {
         let Ok(_place) = tokio::time::timeout(ANSWER_LIMIT, place).await else {
             return no_answer("too many requests wait for an answer of this host".to_owned());
         };
-        match tokio::time::timeout(ANSWER_LIMIT, self.ask.ask(assignment, url)).await {
+        let began = self.clock.now();
+        let span = info_span!(
+            "assignment_callback",
+            workspace.sid = %assignment.workspace,
+            reservation.sid = %assignment.reservation,
+        );
+        let asked = tokio::time::timeout(ANSWER_LIMIT, self.ask.ask(assignment, url)).instrument(span.clone()).await;
+        span.in_scope(|| {
+            let code = match &asked {
+                Ok(Ok(answer)) => answer.status,
+                Ok(Err(_)) | Err(_) => 0,
+            };
+            debug!(code, duration_ms = self.clock.now().ms_since(began), "assignment callback attempted");
+        });
+        match asked {
             Ok(Ok(answer)) => self.verdict(&answer, assignment.multi_task),
             Ok(Err(failure)) => no_answer(failure),
             Err(_) => no_answer(format!("no complete answer within {ANSWER_LIMIT:?}")),

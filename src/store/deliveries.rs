@@ -6,11 +6,14 @@ use sqlx::Row as _;
 
 use super::pages::{Direction, List, Select, Span};
 use super::rows::Change;
-use super::statements::{EVENT_DELIVERIES, EVENT_ENDPOINTS, Value};
+use super::statements::{DEPARTED_WORKSPACES, EVENT_CURSORS, EVENT_DELIVERIES, EVENT_ENDPOINTS, EVENTS, Value};
 use super::views::{DeliveryView, EventView};
 use super::work::{Update, Work};
 use super::{Error, Store};
 use crate::routing::{AccountSid, EventSid, Timestamp, WorkspaceSid};
+
+/// Events of a deleted workspace that are removed in one commit.
+const EVENTS_PER_COMMIT: u32 = 500;
 
 /// A workspace whose events are sent, and how far that has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct EventTarget {
     pub last_sequence: u64,
     /// Since when the receiver takes nothing, if it does not.
     pub failing: Option<FailingEndpoint>,
+    /// The workspace was deleted; it is forgotten once its last event is dealt with.
+    pub departed: bool,
 }
 
 /// A receiver that takes nothing at present.
@@ -113,8 +118,12 @@ macro_rules! targets {
     ($condition:literal) => {
         concat!(
             "SELECT c.workspace_sid, w.account_sid, w.friendly_name, w.event_callback_url, w.events_filter, \
-             c.next_sequence, w.last_sequence, p.failing_since, p.disabled_at, p.disabled_reason \
-             FROM event_cursors c JOIN workspaces w ON w.sid = c.workspace_sid \
+             c.next_sequence, w.last_sequence, p.failing_since, p.disabled_at, p.disabled_reason, w.departed \
+             FROM event_cursors c JOIN (\
+             SELECT sid, account_sid, friendly_name, event_callback_url, events_filter, last_sequence, 0 AS departed \
+             FROM workspaces UNION ALL \
+             SELECT sid, account_sid, friendly_name, event_callback_url, events_filter, last_sequence, 1 AS departed \
+             FROM departed_workspaces) w ON w.sid = c.workspace_sid \
              LEFT JOIN event_endpoints p ON p.workspace_sid = c.workspace_sid",
             $condition
         )
@@ -140,6 +149,7 @@ fn target_of(row: &sqlx::sqlite::SqliteRow) -> Result<EventTarget, Error> {
         next_sequence: sequence(5)?,
         last_sequence: sequence(6)?,
         failing,
+        departed: row.try_get::<i64, _>(10)? != 0,
     })
 }
 
@@ -308,6 +318,26 @@ impl Store {
         };
         let deliveries = events.into_iter().map(again).collect();
         self.note_progress(workspace, Progress { deliveries, ..Progress::default() }).await
+    }
+
+    /// Forgets a workspace that was deleted, and the events it had kept to be sent, a few in each commit.
+    pub async fn forget_departed(&self, workspace: WorkspaceSid) -> Result<(), Error> {
+        loop {
+            let events = self.events_from(workspace, 0, EVENTS_PER_COMMIT).await?;
+            let numbers = events.iter().map(|event| Value::from(event.sequence));
+            let key = |number| Change::delete(&EVENTS, vec![Value::of(workspace), number]);
+            let changes: Vec<Change> = numbers.map(key).collect();
+            if changes.is_empty() {
+                break;
+            }
+            self.write(Work::of_removals(changes)).await?;
+        }
+        // The place in the log last: without it nobody would look again.
+        let key = || vec![Value::of(workspace)];
+        let changes =
+            [&EVENT_ENDPOINTS, &EVENT_CURSORS, &DEPARTED_WORKSPACES].map(|table| Change::delete(table, key()));
+        let update = Update { sql: "DELETE FROM event_deliveries WHERE workspace_sid = $1", values: key() };
+        self.write(Work::of_changes(changes.into(), Some(update))).await
     }
 
     /// Forgets what waits for another attempt, and that the receiver failed: there is none any more.

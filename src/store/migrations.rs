@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0007_assignment_callbacks"),
     migration!("0008_event_callbacks"),
     migration!("0009_presence"),
+    migration!("0010_departed_workspaces"),
 ];
 
 fn checksum(migration: &Migration) -> String {

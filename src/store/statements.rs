@@ -137,6 +137,8 @@ tables! {
     EVENT_DELIVERIES = "event_deliveries", key 2, kept [], append_only false,
         ["workspace_sid", "sequence", "event_sid", "event_type", "state", "attempts", "next_attempt_at",
          "last_attempt_at", "last_status", "last_error", "last_answer"];
+    DEPARTED_WORKSPACES = "departed_workspaces", key 1, kept [], append_only false,
+        ["sid", "account_sid", "friendly_name", "event_callback_url", "events_filter", "last_sequence"];
     VOICE_TASKS = "voice_tasks", key 1, kept [], append_only false,
         ["task_sid", "workspace_sid", "call_sid", "closed", "conference_sid", "state", "updated_at"];
     ALERTS = "alerts", key 1, kept [], append_only false,

@@ -63,7 +63,47 @@ pub enum StaysOf {
     Workers(Vec<FiguresOf>),
 }
 
+/// Units of the workers' capacity in one channel of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapacityUnits {
+    /// The workspace.
+    pub workspace: String,
+    /// Unique name of the channel.
+    pub channel: String,
+    /// Taken by tasks.
+    pub used: u64,
+    /// Free, of workers who are available and whose channel is.
+    pub free: u64,
+    /// Not taken, and not to be had.
+    pub unavailable: u64,
+}
+
 impl Store {
+    /// Capacity of all workers by workspace and channel.
+    pub async fn capacity_units(&self) -> Result<Vec<CapacityUnits>, Error> {
+        let sql = "SELECT c.workspace_sid, t.unique_name, SUM(c.used), \
+                   SUM(CASE WHEN a.available AND c.available AND c.used < c.configured_capacity \
+                   THEN c.configured_capacity - c.used ELSE 0 END), \
+                   SUM(CASE WHEN NOT (a.available AND c.available) AND c.used < c.configured_capacity \
+                   THEN c.configured_capacity - c.used ELSE 0 END) \
+                   FROM worker_channels c JOIN task_channels t ON t.sid = c.task_channel_sid \
+                   JOIN workers w ON w.sid = c.worker_sid JOIN activities a ON a.sid = w.activity_sid \
+                   GROUP BY c.workspace_sid, t.unique_name";
+        let rows = sqlx::query(sql).fetch_all(self.read_pool()).await?;
+        let read = |row: &sqlx::sqlite::SqliteRow| -> Result<CapacityUnits, Error> {
+            let units =
+                |index: usize| -> Result<u64, Error> { Ok(u64::try_from(row.try_get::<i64, _>(index)?).unwrap_or(0)) };
+            Ok(CapacityUnits {
+                workspace: row.try_get(0)?,
+                channel: row.try_get(1)?,
+                used: units(2)?,
+                free: units(3)?,
+                unavailable: units(4)?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
     /// What happened in a window, for each scope that was asked for.
     pub async fn cumulative(&self, question: &Question) -> Result<BTreeMap<FiguresOf, Cumulative>, Error> {
         let mut answers: BTreeMap<FiguresOf, Cumulative> =

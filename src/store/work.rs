@@ -12,7 +12,8 @@ use super::rows::{
 };
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    API_KEYS, ASSIGNMENT_CALLBACKS, EVENT_CURSORS, OUTBOX, TABLES, Table, VOICE_TASKS, Value, WORKSPACES,
+    API_KEYS, ASSIGNMENT_CALLBACKS, EVENT_CURSORS, EVENT_DELIVERIES, EVENT_ENDPOINTS, EVENTS, OUTBOX, TABLES, Table,
+    VOICE_TASKS, Value, WORKSPACES,
 };
 use super::{Alert, Batch, Error, OpenCallback};
 use crate::routing::rollup::Rollup;
@@ -209,9 +210,13 @@ impl<'a> Merged<'a> {
     }
 }
 
-/// Tables and columns to empty when a workspace is removed, the workspace itself last.
-pub(super) fn tables_of_workspace() -> impl Iterator<Item = &'static Table> {
-    TABLES.iter().copied().filter(|table| {
-        table.columns.contains(&"workspace_sid") && table.name != WORKSPACES.name && table.name != "alerts"
+/// Tables to empty when a workspace is removed; those of its events only if nobody is to be told of them any more.
+pub(super) fn tables_of_workspace(with_events: bool) -> impl Iterator<Item = &'static Table> {
+    let of_events = [&EVENTS, &EVENT_CURSORS, &EVENT_ENDPOINTS, &EVENT_DELIVERIES].map(|table| table.name);
+    TABLES.iter().copied().filter(move |table| {
+        table.columns.contains(&"workspace_sid")
+            && table.name != WORKSPACES.name
+            && table.name != "alerts"
+            && (with_events || !of_events.contains(&table.name))
     })
 }

@@ -19,7 +19,7 @@ use super::Error;
 use super::checkpoint::{self, Checkpointer};
 use super::error::{Severity, severity};
 use super::files::{ProcessLock, Temporary};
-use super::statements::{Statements, Table, Value, Verb, chunk_of};
+use super::statements::{EVENTS, Statements, Table, Value, Verb, chunk_of};
 use super::work::{Fence, Merged, Work, tables_of_workspace};
 use crate::clock::Clock;
 
@@ -31,6 +31,18 @@ const MAX_ROWS: usize = 2_000;
 const CHECKPOINT_ROWS: usize = 2_000;
 /// What callers are told once the store has failed.
 const FAILED: &str = "a write to disk failed";
+
+/// Keeps what is needed to tell the receiver of a workspace's events of the last ones; none when it has no receiver, or one
+/// that is switched off.
+const DEPART: &str = "INSERT INTO departed_workspaces (sid, account_sid, friendly_name, event_callback_url, \
+                      events_filter, last_sequence) SELECT w.sid, w.account_sid, w.friendly_name, \
+                      w.event_callback_url, w.events_filter, w.last_sequence FROM workspaces w \
+                      JOIN event_cursors c ON c.workspace_sid = w.sid WHERE w.sid = $1 AND NOT EXISTS \
+                      (SELECT 1 FROM event_endpoints e WHERE e.workspace_sid = w.sid AND e.disabled_at IS NOT NULL)";
+/// Removes the events that are not to be sent any more.
+const FORGET_WHAT_IS_DONE: &str = "DELETE FROM events WHERE workspace_sid = $1 \
+     AND sequence < (SELECT next_sequence FROM event_cursors WHERE workspace_sid = $1) \
+     AND sequence NOT IN (SELECT sequence FROM event_deliveries WHERE workspace_sid = $1 AND state = 'waiting')";
 
 /// Whether the store takes writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,8 +265,9 @@ impl Commits {
             self.run(update.sql, &update.values)?;
             self.rows_in_log += 1;
         }
-        for fence in admitted().filter(|work| work.removes_workspace).filter_map(|work| work.fence.as_ref()) {
-            self.remove_workspace(&fence.workspace)?;
+        let removals: Vec<&Work> = admitted().filter(|work| work.removes_workspace).collect();
+        for work in removals {
+            self.remove_workspace(work)?;
         }
         Ok(outcomes)
     }
@@ -295,14 +308,23 @@ impl Commits {
         Ok(())
     }
 
-    /// One statement for each table, whatever the number of rows.
-    fn remove_workspace(&mut self, workspace: &str) -> rusqlite::Result<()> {
+    /// One statement for each table, whatever the number of rows. Events that a receiver is still to be told of stay,
+    /// the last ones of this work among them.
+    fn remove_workspace(&mut self, work: &Work) -> rusqlite::Result<()> {
+        let Some(Fence { workspace, .. }) = &work.fence else { return Ok(()) };
         // Alerts are found through their account, for which there is an index.
         let alerts = "DELETE FROM alerts WHERE workspace_sid = $1 \
                       AND account_sid = (SELECT account_sid FROM workspaces WHERE sid = $1)";
-        let workspace = [Value::from(workspace.to_owned())];
+        let workspace = [Value::from(workspace.clone())];
         self.run(alerts, &workspace)?;
-        for table in tables_of_workspace() {
+        let departs = self.run(DEPART, &workspace)? == 1;
+        if departs {
+            let events = work.changes.iter().filter(|change| change.table.name == EVENTS.name);
+            let rows: Vec<&[Value]> = events.filter_map(|change| change.row.as_deref()).collect();
+            self.run_in_chunks(&EVENTS, Verb::Write, &rows)?;
+            self.run(FORGET_WHAT_IS_DONE, &workspace)?;
+        }
+        for table in tables_of_workspace(!departs) {
             let sql = format!("DELETE FROM {} WHERE workspace_sid = $1", table.name);
             self.run(&sql, &workspace)?;
         }

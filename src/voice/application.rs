@@ -99,7 +99,10 @@ impl State {
         headers.extend(question.webhook.cookie.clone().map(|cookie| ("cookie", cookie)));
         let method = if is_get { Method::GET } else { Method::POST };
         let request = outbound::Request { method, url: &url, form: &form, headers: &headers };
-        Ok(self.outbound.send(&request).await?)
+        let sent = self.outbound.send(&request).await;
+        let code = outbound::outcome_code(&sent);
+        metrics::counter!("taskrouter_callback_attempts_total", "class" => "document", "code" => code).increment(1);
+        Ok(sent?)
     }
 
     async fn signer(&self, question: &Question<'_>) -> Option<(AccountSid, SecretString)> {

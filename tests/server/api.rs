@@ -1,5 +1,6 @@
 //! The REST API over a real engine and a real database: statuses, bodies, paging, versions, refusals.
 
+mod rates;
 mod transfers;
 
 use std::time::Duration;
@@ -10,7 +11,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine as _;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use switchhook::api::{self, PublicUrl, ROUTES, State};
+use switchhook::api::{self, PublicUrl, ROUTES, Rates, State};
 use switchhook::clock::{Clock, Entropy};
 use switchhook::engine::Engine;
 use switchhook::notify::event_callbacks::{self, EventCallbacks};
@@ -47,7 +48,7 @@ impl Server {
 
     /// On the database of `url`, which may have been used before.
     pub(crate) async fn start_on(url: &str, clock: Clock) -> Self {
-        Self::start_with(url, clock, None).await
+        Self::start_with(url, clock, None, Rates::unlimited()).await
     }
 
     /// With a phone system that takes requests and never answers; what it would tell is told by the test.
@@ -63,10 +64,15 @@ impl Server {
         // Until the test's process ends.
         std::mem::forget(listener);
         let phone = PhoneSystem::new(settings, switchhook::phone::Patience::default(), Entropy).unwrap();
-        Self::start_with("sqlite::memory:", Clock::fixed(NOW), Some(phone)).await
+        Self::start_with("sqlite::memory:", Clock::fixed(NOW), Some(phone), Rates::unlimited()).await
     }
 
-    async fn start_with(url: &str, clock: Clock, phone: Option<PhoneSystem>) -> Self {
+    /// Where clients may ask only so often.
+    pub(crate) async fn start_within(rates: Rates) -> Self {
+        Self::start_with("sqlite::memory:", Clock::fixed(NOW), None, rates).await
+    }
+
+    async fn start_with(url: &str, clock: Clock, phone: Option<PhoneSystem>, rates: Rates) -> Self {
         let store = Store::open(url).await.unwrap();
         for sid in [ACCOUNT, STRANGER] {
             let account = Account {
@@ -83,6 +89,7 @@ impl Server {
         let router = api::router(State {
             event_callbacks: EventCallbacks::new(rules, store.clone(), outbound, clock.clone(), Entropy),
             event_streams: switchhook::notify::streams::EventStreams::default(),
+            rates,
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),

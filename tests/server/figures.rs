@@ -44,7 +44,11 @@ async fn the_figures_tell_what_happened() {
     assert_ne!(other, task);
     programs.post(&format!("{tasks}/{other}"), &[("AssignmentStatus", "canceled"), ("Reason", "hangup")]).await;
 
+    let capacity = |state: &str| {
+        format!("taskrouter_worker_capacity_units{{workspace=\"{workspace}\",channel=\"default\",state=\"{state}\"}}")
+    };
     let metrics = metrics(&programs).await;
+    assert!(value(&metrics, "taskrouter_clock_step_seconds").abs() < 60.0);
     for (series, expected) in [
         (format!("taskrouter_tasks_canceled_total{{workspace=\"{workspace}\",reason=\"hangup\"}}"), 1.0),
         (format!("taskrouter_tasks_completed_total{{workspace=\"{workspace}\"}}"), 1.0),
@@ -60,6 +64,10 @@ async fn the_figures_tell_what_happened() {
         ("taskrouter_reservation_response_seconds_count".to_owned(), 1.0),
         (format!("taskrouter_workers{{workspace=\"{workspace}\",activity=\"{}\"}}", floor.available), 1.0),
         ("taskrouter_outbox_rows{state=\"dead_events\"}".to_owned(), 0.0),
+        // The worker was offered the third task.
+        (capacity("used"), 1.0),
+        (capacity("free"), 0.0),
+        (capacity("unavailable"), 0.0),
     ] {
         let found = value(&metrics, &series);
         assert!((found - expected).abs() < 0.1, "{series}: {found}");

@@ -18,10 +18,11 @@ use url::{Url, form_urlencoded};
 
 use super::{Method, pairs, read_envelope, read_method, rights, verified};
 use crate::api::State;
-use crate::api::auth::Bridged;
+use crate::api::auth::{Bridged, charge};
 use crate::api::error::ApiError;
 use crate::api::form::Parameters;
 use crate::api::json;
+use crate::api::rates::Payer;
 use crate::notify::channel::{Channel, Dialect};
 use crate::notify::token::Grant;
 use crate::routing::{ReservationSid, WorkerSid};
@@ -46,6 +47,7 @@ pub(in crate::api) async fn ask(
 ) -> Result<Response, ApiError> {
     let envelope = read_envelope(body).await?;
     let grant = verified(&state, &envelope.token).await?;
+    charge(&state, Payer::Agent(grant.workspace, grant.worker), "/v1/wschannels/{AccountSid}/{Channel}")?;
     let channel = channel(&grant, path)?;
     if !rights::may_use(&grant, Method::Post, channel) {
         return Err(ApiError::forbidden("The token does not permit requests"));

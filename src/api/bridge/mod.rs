@@ -23,10 +23,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::State;
+use super::auth::charge;
 use super::error::ApiError;
 use super::form::Parameters;
 use super::json::answer;
 use super::links::Place;
+use super::rates::Payer;
 use super::scope::Scope;
 use crate::notify::token::{self, Grant, Unverified};
 use crate::routing::{AccountSid, ApiKeySid, Timestamp, WorkerSid, Workspace};
@@ -75,6 +77,7 @@ pub(super) async fn ask(
 ) -> Result<Response, ApiError> {
     let envelope = read_envelope(body).await?;
     let grant = verified(&state, &envelope.token).await?;
+    charge(&state, Payer::Agent(grant.workspace, grant.worker), "/v1/wschannels")?;
     let path = relative(&envelope.url);
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let method = read_method(envelope.method.as_deref())?;

@@ -79,7 +79,9 @@ impl Floor {
         let event_callbacks = EventCallbacks::new(rules, store.clone(), outbound, clock.clone(), Entropy);
         let event_streams = EventStreams::default();
         let socket_addresses = crate::http::Addresses::default();
-        let state = State { engine, store, clock, public_url, hub, socket_addresses, event_callbacks, event_streams };
+        let rates = crate::api::Rates::unlimited();
+        let state =
+            State { engine, store, clock, public_url, hub, socket_addresses, event_callbacks, event_streams, rates };
         let scope = Scope::of_workspace(state, account, workspace).await;
         let mut floor = Self { scope, dice: Dice(88_172_645_463_325_252), queues: Vec::new() };
         for target_workers in

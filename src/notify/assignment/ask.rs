@@ -5,6 +5,7 @@
 use std::future::Future;
 
 use axum::http::Method;
+use metrics::counter;
 use secrecy::ExposeSecret as _;
 
 use crate::engine::Assignment;
@@ -42,6 +43,9 @@ impl Ask for Applications {
             (IDEMPOTENCY_HEADER, assignment.reservation.to_string()),
         ];
         let request = outbound::Request { method: Method::POST, url, form: &form, headers: &headers };
-        self.outbound.send(&request).await.map_err(|error| error.to_string())
+        let sent = self.outbound.send(&request).await;
+        let code = outbound::outcome_code(&sent);
+        counter!("taskrouter_callback_attempts_total", "class" => "assignment", "code" => code).increment(1);
+        sent.map_err(|error| error.to_string())
     }
 }

@@ -10,24 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::http::Method;
 use metrics::{counter, gauge, histogram};
-use secrecy::ExposeSecret as _;
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, debug, info_span};
 
-use super::form::form;
+use super::attempt::{attempt, described};
 use super::manner::{Manner, Outcome};
 use super::window::Window;
 use super::{Around, Wake};
-use crate::outbound::{self, Request};
-use crate::routing::{AlertSid, Timestamp, WorkspaceSid};
-use crate::signature;
+use crate::routing::{AccountSid, AlertSid, Timestamp, WorkspaceSid};
 use crate::store::deliveries::{Delivery, DeliveryState, EventTarget, FailingEndpoint, Progress};
 use crate::store::views::{DeliveryView, EventView};
 use crate::store::{Alert, Error as StoreError};
 
-/// The same for every attempt of one event, so that a receiver recognises a repetition.
-const IDEMPOTENCY_HEADER: &str = "I-Twilio-Idempotency-Token";
 /// Events that become dead letters in one write.
 const DEAD_PORTION: u32 = 500;
 /// How often the age of what waits is looked at.
@@ -36,8 +31,6 @@ const AGE_CHECKED_EVERY: Duration = Duration::from_mins(10);
 const ALERTED_EVERY: Duration = Duration::from_hours(1);
 /// Pause after the store did not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// Longest beginning of an answer that is kept, in bytes.
-const EXCERPT_MAX: usize = 1_024;
 /// Twilio's code for a URL that does not answer as it should.
 const RETRIEVAL_FAILURE: u32 = 11_200;
 
@@ -62,6 +55,8 @@ enum Due {
 /// One receiver.
 pub(super) struct Endpoint {
     workspace: WorkspaceSid,
+    /// Whose it is, or was; known from the first look on.
+    account: Option<AccountSid>,
     around: Arc<Around>,
     wake: Arc<Wake>,
     /// As it was when something was last heard of it.
@@ -93,6 +88,7 @@ impl Endpoint {
     pub(super) fn new(workspace: WorkspaceSid, around: Arc<Around>, wake: Arc<Wake>) -> Self {
         Self {
             workspace,
+            account: None,
             around,
             wake,
             target: None,
@@ -151,6 +147,11 @@ impl Endpoint {
             self.launch(&target, &manner).await?;
         }
         self.bury_what_is_too_old(&target).await?;
+        if target.departed && self.is_over(&target).await? {
+            self.around.store.forget_departed(self.workspace).await?;
+            self.close_breaker();
+            return Ok(false);
+        }
         let has_news = !self.progress.is_empty();
         self.target = Some(target);
         self.write(false).await?;
@@ -161,6 +162,7 @@ impl Endpoint {
     }
 
     fn take_note_of(&mut self, target: &EventTarget) {
+        self.account = Some(target.account);
         if self.window.is_none() {
             self.window = Some(Window::starting_at(target.next_sequence));
             self.written = target.next_sequence;
@@ -172,6 +174,22 @@ impl Endpoint {
             self.failures = 0;
             self.close_breaker();
         }
+    }
+
+    /// Whether there is nothing left to tell the receiver of a deleted workspace, or nobody to be told.
+    async fn is_over(&mut self, target: &EventTarget) -> Result<bool, StoreError> {
+        if self.is_disabled() {
+            return Ok(true);
+        }
+        let Some(window) = &self.window else { return Ok(false) };
+        let (unread, _) = window.wanted();
+        if window.done_before() < unread || !self.attempts.is_empty() || !self.progress.is_empty() {
+            return Ok(false);
+        }
+        // Once forgetting has begun there are no events any more to bring the place to the end.
+        let is_read =
+            unread > target.last_sequence || self.around.store.events_from(self.workspace, unread, 1).await?.is_empty();
+        Ok(is_read && self.due_at().await?.is_none())
     }
 
     fn is_disabled(&self) -> bool {
@@ -262,13 +280,24 @@ impl Endpoint {
         let around = Arc::clone(&self.around);
         let (target, manner) = (target.clone(), manner.clone());
         let is_suspect = self.failures > 0;
-        self.attempts.spawn(async move {
+        let span = info_span!(
+            "event_callback",
+            workspace.sid = %self.workspace,
+            event.sid = event.sid,
+            event.kind = event.event_type,
+            task.sid = event.task_sid.as_deref().unwrap_or_default(),
+            attempt = before.saturating_add(1),
+        );
+        let attempt = async move {
             let _permit = if is_suspect { around.suspects.acquire().await.ok() } else { None };
             let began = around.clock.now();
             let outcome = attempt(&around, &target, &manner, &event).await;
             counter!("taskrouter_callback_attempts_total", "class" => "event", "code" => outcome.code()).increment(1);
+            let duration_ms = around.clock.now().ms_since(began);
+            debug!(event.sid = event.sid, code = outcome.code(), duration_ms, "event callback attempted");
             Attempt { event, before, began, outcome }
-        });
+        };
+        self.attempts.spawn(attempt.instrument(span));
     }
 
     /// Waits for an attempt to end, for news, or for something to be due.
@@ -491,7 +520,7 @@ impl Endpoint {
 
     async fn alert(&self, message: String) {
         tracing::warn!(workspace.sid = %self.workspace, code = RETRIEVAL_FAILURE, message, "event callback alert");
-        let Ok(Some(account)) = self.around.store.account_of_workspace(self.workspace).await else { return };
+        let Some(account) = self.account else { return };
         let at = self.around.clock.now();
         let alert = Alert {
             sid: AlertSid::fresh(&mut self.around.entropy.clone(), at),
@@ -510,48 +539,10 @@ impl Endpoint {
     }
 }
 
-/// One attempt.
-async fn attempt(around: &Around, target: &EventTarget, manner: &Manner, event: &EventView) -> Outcome {
-    let account = match around.store.account(target.account).await {
-        Ok(Some(account)) => account,
-        Ok(None) => return Outcome::Impossible("there is no account whose token signs the request".to_owned()),
-        Err(error) => return Outcome::Impossible(error.to_string()),
-    };
-    let form = form(target.account, target.workspace, &target.name, event);
-    let headers = [
-        (signature::HEADER, signature::sign_form(account.auth_token.expose_secret(), &manner.url, &form)),
-        (IDEMPOTENCY_HEADER, event.sid.clone()),
-    ];
-    let request = Request { method: Method::POST, url: &target.url, form: &form, headers: &headers };
-    match around.outbound.deliver(&request, manner.patience).await {
-        Ok(answer) if (200..300).contains(&answer.status) => Outcome::Taken,
-        Ok(answer) => Outcome::Refused {
-            status: answer.status,
-            answer: String::from_utf8_lossy(&answer.body[..answer.body.len().min(EXCERPT_MAX)]).into_owned(),
-            retry_after: answer.retry_after,
-        },
-        Err(error @ outbound::Error::Unreachable(_)) => Outcome::NotConnected(error.to_string()),
-        Err(error @ outbound::Error::Timeout(_)) => Outcome::TooLate(error.to_string()),
-        Err(error) => Outcome::Impossible(error.to_string()),
-    }
-}
-
 /// Whether the filter lets an event type through (TaskRouter: Workspace, `EventsFilter`).
 fn wants(filter: Option<&str>, event_type: &str) -> bool {
     let mut names = filter.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()).peekable();
     names.peek().is_none() || names.any(|name| name == event_type)
-}
-
-fn described(outcome: &Outcome) -> (Option<u16>, String, Option<String>) {
-    match outcome {
-        Outcome::Taken => (None, String::new(), None),
-        Outcome::Refused { status, answer, .. } => {
-            (Some(*status), format!("expected a status from 200 to 299, found {status}"), Some(answer.clone()))
-        }
-        Outcome::NotConnected(error) | Outcome::TooLate(error) | Outcome::Impossible(error) => {
-            (None, error.clone(), None)
-        }
-    }
 }
 
 fn buried(event: &EventView, now: Timestamp) -> Delivery {

@@ -3,8 +3,9 @@
 //! The event log is the outbox. Each workspace with a URL has a task that reads the log from its place on, sends, and
 //! puts on disk how far it has come; what fails has a row of its own and is tried again. A receiver that fails or hangs
 //! holds up nobody else. Must not decide what an event says, nor change workspaces. Start with [`EventCallbacks`], then
-//! `endpoint` (the task), `window` (order), `manner` (when again), `form` (what is sent).
+//! `endpoint` (the task), `attempt` (one request), `window` (order), `manner` (when again), `form` (what is sent).
 
+mod attempt;
 mod endpoint;
 mod form;
 mod manner;

@@ -497,3 +497,80 @@ async fn what_waits_for_a_week_is_dead() {
     let dead = rows.iter().filter(|row| row.state == DeliveryState::Dead.as_str()).count();
     assert_eq!(dead, rows.len() - 1, "the first one waits for its next attempt: {rows:#?}");
 }
+
+impl Bench {
+    async fn delete(&self, workspace: WorkspaceSid) {
+        self.engine.send(workspace, Request::Routing(Command::DeleteWorkspace)).await.unwrap();
+    }
+
+    async fn until_forgotten(&self, workspace: WorkspaceSid) {
+        for _ in 0..2_000 {
+            if self.store.event_target(workspace).await.unwrap().is_none() {
+                assert_eq!(self.log(workspace).await, []);
+                assert!(self.rows(workspace).await.is_empty());
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{:?}", self.store.event_target(workspace).await);
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_learns_that_its_workspace_is_gone_even_after_a_restart() {
+    let (url, receiver) = Receiver::start().await;
+    let bench = Bench::start().await;
+    let workspace = bench.workspace(&format!("{url}/events"), Some("task.created,workspace.deleted")).await;
+    bench.task(workspace).await;
+    receiver.until(1).await;
+    *receiver.always.lock().unwrap() = Some(Answers::Status(500));
+    bench.task(workspace).await;
+    bench.until_rows(workspace, |rows| rows.len() == 1).await;
+    bench.delete(workspace).await;
+    assert!(bench.store.load(workspace).await.unwrap().is_none());
+    let rows = bench.until_rows(workspace, |rows| rows.len() == 2).await;
+    assert_eq!(rows[1].event_type, "workspace.deleted");
+    bench.callbacks.stop().await;
+    let kept: Vec<String> = bench.log(workspace).await.into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(kept.last().map(String::as_str), Some("workspace.deleted"));
+    let refused = receiver.received().len();
+
+    *receiver.always.lock().unwrap() = None;
+    bench.clock.advance(Duration::from_secs(7));
+    let again = sender(&bench.store, &bench.clock, rules());
+    again.start().await.unwrap();
+    let events = receiver.until(refused + 2).await;
+    bench.until_forgotten(workspace).await;
+    assert_eq!(receiver.received().len(), refused + 2, "each once");
+    let last: Vec<&Received> = events[refused..].iter().collect();
+    assert!(last.iter().all(|event| event.is_signed && event.token == event.get("Sid")), "{last:#?}");
+    let mut kinds: Vec<&str> = last.iter().map(|event| event.get("EventType")).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["task.created", "workspace.deleted"]);
+    let told = last.iter().find(|event| event.get("EventType") == "workspace.deleted").unwrap();
+    assert_eq!((told.get("WorkspaceSid"), told.get("ResourceType")), (workspace.to_string().as_str(), "workspace"));
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn a_workspace_whose_receiver_wants_nothing_of_its_end_leaves_nothing_behind() {
+    let (url, receiver) = Receiver::start().await;
+    let bench = Bench::start().await;
+    // Its filter leaves the event out.
+    let workspace = bench.workspace(&url, Some("task.created")).await;
+    bench.delete(workspace).await;
+    bench.until_forgotten(workspace).await;
+    // It has none.
+    let silent = bench.workspace("", None).await;
+    bench.delete(silent).await;
+    assert_eq!(bench.log(silent).await, []);
+    // It does not take the event and asks for no repetition: the account's alerts tell.
+    receiver.answers.lock().unwrap().push_back(Answers::Status(500));
+    let refusing = bench.workspace(&format!("{url}#rc=0"), Some("workspace.deleted")).await;
+    bench.delete(refusing).await;
+    bench.until_forgotten(refusing).await;
+    let events = receiver.received();
+    assert_eq!(events.iter().map(|event| event.get("EventType")).collect::<Vec<_>>(), ["workspace.deleted"]);
+    let alerts = bench.store.alerts(AccountSid::from_bits(1), 10).await.unwrap();
+    assert!(alerts.iter().any(|alert| alert.message.contains(events[0].get("Sid"))), "{alerts:?}");
+}

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::Row as _;
 use tempfile::TempDir;
 
-use super::{Batch, Error, KeySource, Store};
+use super::{Batch, Error, KeySource, Store, deliveries};
 use crate::routing::*;
 
 fn url_in(directory: &TempDir) -> String {
@@ -244,6 +244,40 @@ async fn a_workspace_goes_with_all_its_rows_and_no_other() {
         ("accounts", 1),
     ] {
         assert_eq!(count(&store, table).await, left, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_with_a_receiver_keeps_the_events_that_it_was_not_told_of() {
+    let (_directory, store) = store_with_account().await;
+    let mut with_receiver = rows(workspace_sid(1));
+    with_receiver.settings.event_callback_url = "https://app.example/events#rc=1".to_owned();
+    let mut first = first_batch(with_receiver);
+    first.events[0].kind = EventKind::WorkspaceCreated;
+    store.append(first).await.unwrap();
+    let progress = deliveries::Progress { next_sequence: Some(3), ..deliveries::Progress::default() };
+    let batch = Batch { events: vec![event(7, 2), event(8, 3)], ..Batch::empty(workspace_sid(1), 1) };
+    store.append(batch).await.unwrap();
+    store.note_progress(workspace_sid(1), progress).await.unwrap();
+    let before = store.event_target(workspace_sid(1)).await.unwrap().unwrap();
+    assert!(!before.departed);
+    let removal = Batch {
+        rows: vec![RowChange::WorkspaceDeleted],
+        events: vec![event(9, 4)],
+        ..Batch::empty(workspace_sid(1), 3)
+    };
+    store.append(removal).await.unwrap();
+    assert_eq!(store.load(workspace_sid(1)).await.unwrap(), None);
+    let target = store.event_target(workspace_sid(1)).await.unwrap().unwrap();
+    assert_eq!(target, deliveries::EventTarget { departed: true, last_sequence: 4, ..before });
+    let kept = store.events_from(workspace_sid(1), 0, 10).await.unwrap();
+    assert_eq!(kept.iter().map(|event| event.sequence).collect::<Vec<_>>(), [3, 4], "what was taken is gone");
+    for table in ["tasks", "workers", "statistic_facts", "outbox", "voice_tasks"] {
+        assert_eq!(count(&store, table).await, 0, "{table}");
+    }
+    store.forget_departed(workspace_sid(1)).await.unwrap();
+    for table in ["departed_workspaces", "events", "event_cursors", "event_endpoints", "event_deliveries"] {
+        assert_eq!(count(&store, table).await, 0, "{table}");
     }
 }
 
