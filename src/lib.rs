@@ -15,6 +15,7 @@
 //! - [`config`], [`cli`], [`telemetry`], [`http`]: settings, commands, logs and metrics, the listener.
 //! - [`clock`]: the only place that asks for time and randomness.
 //! - [`outbound`]: HTTP requests to URLs that users gave.
+//! - [`traces`]: trace context of requests, and the export of spans.
 //! - [`signature`]: `X-Twilio-Signature`, for both directions.
 //! - [`credentials`]: who asks: HTTP Basic with an account's auth token or an API key.
 //! - [`sealing`]: secrets at rest.
@@ -40,4 +41,5 @@ pub mod signature;
 pub mod softswitch;
 pub mod store;
 pub mod telemetry;
+pub mod traces;
 pub mod voice;

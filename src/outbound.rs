@@ -24,6 +24,8 @@ use connecting::{Connecting, ConnectingLayer, not_own};
 pub use overrides::{Failed, Overrides, RetriedOn};
 pub(crate) use retry_after::retry_after;
 
+use crate::traces;
+
 /// Largest answer that is read, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
 /// Requests under way at the same time.
@@ -451,7 +453,7 @@ impl Outbound {
         let wishes =
             Connecting { within: connect, port: url.port_or_known_default().unwrap_or(0), own: Arc::clone(&self.own) };
         let client = self.client_for(connect).map_err(Attempt::Failed)?;
-        let mut builder = client.request(request.method.clone(), url);
+        let mut builder = client.request(request.method.clone(), url).headers(traces::headers());
         for (name, value) in request.headers {
             builder = builder.header(*name, value);
         }

@@ -7,9 +7,13 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{self, Log, LogFormat};
+#[cfg(feature = "otlp")]
+use crate::traces;
 
 /// How often old samples are tidied away.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -42,17 +46,30 @@ pub enum Error {
     /// Somebody was there before.
     #[error("logs or metrics are set up already: {0}")]
     Taken(String),
+    /// Spans cannot be exported.
+    #[cfg(feature = "otlp")]
+    #[error("{0}")]
+    Traces(#[from] traces::Error),
 }
 
-/// Sends the process's log to standard error.
+/// Sends the process's log to standard error, and its spans to a collector where that is built in and wanted.
 pub fn log(settings: &Log) -> Result<(), Error> {
     let filter = EnvFilter::try_new(&settings.level)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let outcome = match settings.format {
-        LogFormat::Text => lines.with_ansi(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.format {
+        LogFormat::Text => lines.with_ansi(false).with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
     };
-    outcome.map_err(|error| Error::Taken(error.to_string()))
+    let registry = tracing_subscriber::registry().with(lines);
+    let has_collector = config::names_trace_collector();
+    #[cfg(feature = "otlp")]
+    let registry = registry.with(has_collector.then(traces::layer).transpose()?);
+    registry.try_init().map_err(|error| Error::Taken(error.to_string()))?;
+    #[cfg(not(feature = "otlp"))]
+    if has_collector {
+        tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without the feature otlp");
+    }
+    Ok(())
 }
 
 /// The figures of the process; cheap to clone.

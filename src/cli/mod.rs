@@ -27,7 +27,7 @@ use crate::config::{Config, Log, Sources};
 use crate::outbound::InvalidCidr;
 use crate::sealing::KeyRing;
 use crate::store::{KeySource, Store};
-use crate::telemetry;
+use crate::{telemetry, traces};
 
 use arguments::{Command, Parsed};
 
@@ -106,6 +106,7 @@ fn carry_out(command: Command, config: &Config) -> anyhow::Result<Outcome> {
             Command::Reencrypt => api_keys::reencrypt(config).await,
         }
     });
+    traces::flush();
     // Reads of a file or a name that hangs must not hold the end of the process.
     runtime.shutdown_background();
     outcome

@@ -3,6 +3,7 @@
 //! This is the only module that reads environment variables. It knows what settings mean together (`Config::validate`)
 //! but must not act on them. Start with [`Config`], then `settings` (the table of names) and `load`.
 
+mod collector;
 mod load;
 pub mod settings;
 
@@ -19,6 +20,7 @@ use crate::http;
 use crate::routing::AccountSid;
 use crate::sealing::KeyRing;
 
+pub use collector::names_trace_collector;
 pub use load::{Error, Sources};
 
 /// The defaults, documented line by line.

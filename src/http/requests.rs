@@ -9,11 +9,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use tracing::{Instrument as _, debug, error, info_span, warn};
+use tracing::{Instrument as _, debug, error, warn};
 
 use super::Limits;
 use super::stream::{Expired, TimedBody};
 use crate::clock::{Clock, Entropy};
+use crate::traces;
 
 /// Header that carries the identifier of a request (Twilio: API responses).
 const REQUEST_ID: HeaderName = HeaderName::from_static("twilio-request-id");
@@ -38,7 +39,7 @@ pub(super) async fn observe(State(limits): State<Limits>, mut request: Request, 
     let id = RequestId(format!("RQ{}", Entropy.hex_128()));
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let span = info_span!("request", request.id = id.0, %method);
+    let span = traces::request_span(&id.0, &method, request.headers());
     request.extensions_mut().insert(id.clone());
 
     let mut response = if target_len(&request) > limits.target_bytes {
@@ -61,6 +62,7 @@ pub(super) async fn observe(State(limits): State<Limits>, mut request: Request, 
     let route = path.as_ref().map_or("none", MatchedPath::as_str).to_owned();
     let seconds = began.elapsed().as_secs_f64();
     let code = response.status().as_u16();
+    traces::answered(&span, &route, code);
     span.in_scope(|| {
         let duration_ms = began.elapsed().as_millis();
         if code >= 500 {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{Error, Patience, PhoneSettings};
 use crate::clock::Entropy;
 use crate::outbound;
+use crate::traces;
 
 /// Largest answer that is read, in bytes: a page of 250 participants or 50 calls.
 const ANSWER_LIMIT: usize = 1024 * 1024;
@@ -101,6 +102,7 @@ impl Transport {
             .client
             .request(method.clone(), format!("{}/{path}", self.base))
             .basic_auth(&self.account_sid, Some(self.auth_token.expose_secret()))
+            .headers(traces::headers())
             .header(header::ACCEPT, "application/json");
         let request = if method == Method::POST { request.form(pairs) } else { request.query(pairs) };
         let mut response = request.send().await.map_err(|error| failure_of(&error))?;

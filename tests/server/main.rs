@@ -47,9 +47,13 @@ mod sockets;
 #[cfg(test)]
 mod statistics;
 #[cfg(test)]
+mod steps;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod tidy;
+#[cfg(all(test, feature = "otlp"))]
+mod traces;
 #[cfg(test)]
 #[expect(dead_code, reason = "only the simulation takes back what was lost")]
 #[path = "../watch/mod.rs"]

@@ -33,6 +33,8 @@ pub(crate) struct Programs {
     pub(crate) server: SocketAddr,
     pub(crate) phone: SocketAddr,
     pub(crate) http: reqwest::Client,
+    /// Further variables for the server at its next start; they win.
+    pub(crate) environment: Vec<(&'static str, String)>,
     server_process: Option<Child>,
     _phone_process: Child,
 }
@@ -69,7 +71,15 @@ impl Programs {
             .spawn()
             .unwrap();
         let http = outbound::client_builder().timeout(Duration::from_secs(20)).build().unwrap();
-        let mut programs = Self { directory, server, phone, http, server_process: None, _phone_process: phone_process };
+        let mut programs = Self {
+            directory,
+            server,
+            phone,
+            http,
+            environment: Vec::new(),
+            server_process: None,
+            _phone_process: phone_process,
+        };
         programs.start_server().await;
         programs
             .until("the phone system answers", async |programs: &Self| {
@@ -93,6 +103,7 @@ impl Programs {
             .env("SWITCHHOOK_PHONE_AUTH_TOKEN", PHONE_TOKEN)
             .env("SWITCHHOOK_OUTBOUND_ALLOW_PRIVATE", "true")
             .env("SWITCHHOOK_LOG", "info")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .spawn()
             .unwrap();
         self.server_process = Some(child);

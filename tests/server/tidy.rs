@@ -65,7 +65,18 @@ const LAYERS: &[Layer] = &[
         banned_crates: &["sqlx", "rusqlite", "reqwest"],
         reason: "credentials are compared with rows; what a login may do is for others",
     },
-    Layer { module: "http", may_use: &["clock"], banned_crates: NO_DATABASE, reason: "the listener knows no routes" },
+    Layer {
+        module: "traces",
+        may_use: &[],
+        banned_crates: NO_DATABASE,
+        reason: "traces know headers and spans, not what they are about",
+    },
+    Layer {
+        module: "http",
+        may_use: &["clock", "traces"],
+        banned_crates: NO_DATABASE,
+        reason: "the listener knows no routes",
+    },
     Layer {
         module: "config",
         may_use: &["http", "routing", "sealing"],
@@ -74,13 +85,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "telemetry",
-        may_use: &["config"],
+        may_use: &["config", "traces"],
         banned_crates: NO_WEB_NO_DATABASE,
         reason: "logs and metrics know only their settings",
     },
     Layer {
         module: "outbound",
-        may_use: &["clock", "signature"],
+        may_use: &["clock", "signature", "traces"],
         banned_crates: NO_DATABASE,
         reason: "requests to users' URLs do not know what the answer means",
     },
@@ -92,7 +103,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "phone",
-        may_use: &["routing", "calls", "clock", "outbound"],
+        may_use: &["routing", "calls", "clock", "outbound", "traces"],
         banned_crates: NO_DATABASE,
         reason: "the client of the phone system carries out commands and reads no routing state",
     },
@@ -212,6 +223,7 @@ const LAYERS: &[Layer] = &[
             "softswitch",
             "store",
             "telemetry",
+            "traces",
             "voice",
         ],
         banned_crates: NO_DATABASE,

@@ -30,7 +30,7 @@ async fn lists_filtered_by_an_expression_have_a_rate_of_their_own() {
     let limits = Limits { expression_lists_per_sec: 1, ..Limits::default() };
     let server = Server::start_within(Rates::of(&limits)).await;
     let workspace = server.workspace().await;
-    server.clock.advance(Duration::from_secs(60));
+    server.clock.advance(Duration::from_mins(1));
     let filtered = [
         format!("{workspace}/Tasks?EvaluateTaskAttributes=a%3D%3D1"),
         format!("{workspace}/Workers?TargetWorkersExpression=a%3D%3D1"),
