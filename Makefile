@@ -11,7 +11,7 @@ DEFECT ?=
 PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-simulation sim sim-defects test-clients test-agents test-schemathesis schemathesis bench bench-load bench-sockets
+.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-otlp test-simulation sim sim-defects test-clients test-agents test-schemathesis schemathesis bench bench-load bench-sockets
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ test-cargo: cargo ## Tests that need Rust and a C compiler, nothing else
 # The simulation is a package of its own, built with the known defects in it; all of them are off unless one is asked for.
 SIMULATION = $(CARGO) run --locked --quiet --profile simulation --package switchhook-simulation \
   --features seeded-defects --bin simulation --
+
+test-otlp: tools ## The program with traces: lint, and spans for a collector (feature otlp)
+	$(CARGO) clippy --locked --all-targets --features otlp -- -D warnings
+	$(CARGO) test --locked --features otlp --test server -- traces::
 
 test-simulation: cargo ## Ten million random steps against the cores, and the known defects
 	$(SIMULATION) continuous-integration
