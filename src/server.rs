@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::clock::{Clock, Entropy};
+use crate::config::Wait;
 use crate::engine::{self, Engine};
 use crate::http::{self, Limits, PublicUrl};
 use crate::notify::assignment::{self, Applications, Callbacks};
@@ -60,6 +61,8 @@ pub struct Settings {
     pub phone: Option<PhoneAccess>,
     /// Files here replace the compiled-in TwiML documents.
     pub templates_dir: Option<PathBuf>,
+    /// What waiting callers hear whose application says nothing about it.
+    pub wait: Wait,
     /// Takes voice webhooks without a signature; for the laboratory only.
     pub insecure_skip_signature: bool,
     /// Which addresses users' URLs may lead to.
@@ -228,6 +231,7 @@ impl Server {
             phone_tokens: settings.phone.iter().flat_map(PhoneAccess::tokens).collect(),
             insecure_skip_signature: settings.insecure_skip_signature,
             templates: Arc::new(templates),
+            wait: settings.wait,
             outbound,
             actions: Actions::default(),
         };

@@ -67,6 +67,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
             previous_auth_token: None,
         }),
         templates_dir: None,
+        wait: config.wait.clone(),
         insecure_skip_signature: false,
         outbound: Rules { allow_private: true, allow_cidrs: Vec::new() },
         waiting_calls_max: config.voice.waiting_calls_max,

@@ -80,6 +80,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         account: first_account.credentials(),
         phone: access,
         templates_dir: config.voice.templates_dir.clone(),
+        wait: config.wait.clone(),
         insecure_skip_signature: config.voice.insecure_skip_signature,
         outbound,
         waiting_calls_max: config.voice.waiting_calls_max,

@@ -6,6 +6,7 @@
 mod collector;
 mod load;
 pub mod settings;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::sealing::KeyRing;
 
 pub use collector::names_trace_collector;
 pub use load::{Error, Sources};
+pub use wait::{Wait, is_language};
 
 /// The defaults, documented line by line.
 pub const DEFAULTS: &str = include_str!("default.toml");
@@ -52,6 +54,8 @@ pub struct Config {
     pub phone: Phone,
     /// Voice webhooks and TwiML.
     pub voice: Voice,
+    /// What waiting callers hear.
+    pub wait: Wait,
     /// Requests to users' URLs.
     pub outbound: Outbound,
     /// Event callbacks.
@@ -367,6 +371,12 @@ impl Config {
         let waiting = self.voice.waiting_calls_max;
         if !(1..=5_000).contains(&waiting) {
             return contradiction(format!("voice.waiting_calls_max: expected 1 to 5000, found {waiting}"));
+        }
+        if let Some(problem) = self.wait.problem() {
+            return contradiction(problem);
+        }
+        if let Some(url) = &self.wait.music_url {
+            check_url("wait.music_url", url)?;
         }
         let answer_secs = self.callbacks.answer_secs;
         if !(1..=30).contains(&answer_secs) {

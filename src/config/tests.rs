@@ -48,6 +48,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.database, "sqlite:switchhook.db");
     assert_eq!(config.phone_server.listen.to_string(), "127.0.0.1:8090");
     assert_eq!(config.limits.for_listener(), http::Limits::default());
+    assert_eq!(config.wait, Wait::default());
     assert!(config.phone.url.is_none() && config.account_sid.is_none());
     assert_eq!(config.reachable_url(), "http://127.0.0.1:8080");
 }
@@ -198,6 +199,10 @@ fn settings_that_do_not_go_together_are_refused() {
     check(&[("listen", "0.0.0.0:80"), ("voice.insecure_skip_signature", "true")], "is refused on the listener");
     check(&[("limits.head_secs", "0")], "limits.head_secs: expected 1 to 1000000");
     check(&[("phone_server.speed", "0")], "phone_server.speed");
+    check(&[("wait.interval_secs", "0")], "wait.interval_secs: expected 1 to 600");
+    check(&[("wait.interval_secs", "601")], "wait.interval_secs: expected 1 to 600");
+    check(&[("wait.language", "en US")], "wait.language: expected a language such as \"en-US\"");
+    check(&[("wait.music_url", "music.mp3")], "wait.music_url: expected an http or https URL");
     let phone = [("phone.url", "http://x"), ("phone.account_sid", SID), ("phone.auth_token", STRONG)];
     check(&[phone[0], phone[1], phone[2], ("listen", "0.0.0.0:80")], "public_url is missing");
 }

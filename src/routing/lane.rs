@@ -50,6 +50,13 @@ impl TaskKey {
         }
     }
 
+    /// When the task was made.
+    const fn created_at(self) -> Timestamp {
+        match self {
+            Self::Fifo(_, _, created_at, _) | Self::Lifo(_, Reverse(created_at), _) => created_at,
+        }
+    }
+
     pub(super) const fn task(self) -> TaskSid {
         match self {
             Self::Fifo(.., sid) | Self::Lifo(.., Reverse(sid)) => sid,
@@ -107,6 +114,8 @@ pub(super) struct Lane {
     pub(super) ruled_tasks: usize,
     /// All ruled and known tasks in one order, so that a place can be told.
     choosy: Line<TaskKey>,
+    /// Sum of the moments at which the tasks that wait here were made, in milliseconds.
+    created_ms: i128,
     /// Members that could be reserved now.
     pub(super) ready: BTreeSet<ReadyKey>,
     /// How fast tasks leave.
@@ -135,6 +144,11 @@ pub(super) enum Position {
 }
 
 impl Position {
+    /// Whether the task waits in the line of its lane.
+    const fn is_in_lane(&self) -> bool {
+        matches!(self, Self::Plain | Self::Ruled(_) | Self::Known(_))
+    }
+
     /// Whether what the step asks may change with the minute.
     pub(super) fn uses_time(&self) -> bool {
         match self {
@@ -154,6 +168,13 @@ impl Lane {
     /// Tasks that wait here and are handed out before `key`.
     pub(super) fn ahead_of(&self, key: &TaskKey) -> usize {
         self.plain.rank(key) + self.choosy.rank(key)
+    }
+
+    /// How old the tasks that wait here are on average, in whole seconds; 0 when none does.
+    pub(super) fn average_age_secs(&self, now: Timestamp) -> u64 {
+        let Ok(count) = i128::try_from(self.len()) else { return 0 };
+        let ages_ms = i128::from(now.0).saturating_mul(count).saturating_sub(self.created_ms);
+        ages_ms.checked_div(count).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0) / 1000
     }
 
     /// Tasks that wait here, in hand-out order.
@@ -180,6 +201,9 @@ impl Lane {
         key: TaskKey,
         document: impl FnOnce() -> Arc<Document>,
     ) -> Position {
+        if position.is_in_lane() {
+            self.created_ms = self.created_ms.saturating_add(i128::from(key.created_at().0));
+        }
         match position {
             Position::Plain => {
                 self.plain.insert(key);
@@ -201,6 +225,9 @@ impl Lane {
     }
 
     pub(super) fn remove(&mut self, position: &Position, key: TaskKey) {
+        if position.is_in_lane() {
+            self.created_ms = self.created_ms.saturating_sub(i128::from(key.created_at().0));
+        }
         match position {
             Position::Plain => self.plain.remove(&key),
             Position::Ruled(rule) => {

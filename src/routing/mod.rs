@@ -51,7 +51,7 @@ pub use estimate::{EstimateErrors, MeasuredWait, WaitEstimate};
 pub use event::{About, EventKind, EventRecord};
 pub use event_data::{EventData, FieldValue};
 pub use fact::{ActivityPeriod, Fact, FactKind};
-pub use position::{QueuePosition, Unplaced};
+pub use position::{Outlook, QueuePosition, Unplaced};
 pub use refusal::Refusal;
 pub use sid::{
     AccountSid, ActivitySid, AlertSid, ApiKeySid, EventSid, InvalidSid, ReservationSid, SidSource, SidText,

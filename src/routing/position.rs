@@ -45,7 +45,51 @@ pub struct QueuePosition {
     pub errors: EstimateErrors,
 }
 
+/// What a caller who waits, and the application that entertains the caller, may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// The task's place and its estimated wait.
+    pub position: QueuePosition,
+    /// Name of the queue.
+    pub queue_name: Option<String>,
+    /// Priority of the task.
+    pub priority: i32,
+    /// Age of the task, in seconds.
+    pub age_secs: i64,
+    /// Average age of the tasks of the channel that wait in the queue, in seconds.
+    pub average_age_secs: u64,
+    /// Workers of the queue in an available activity, busy or not.
+    pub workers_available: u64,
+    /// Attributes of the task.
+    pub attributes: String,
+}
+
 impl Workspace {
+    /// What somebody who waits may want to know at `now`; none for a task that does not exist.
+    pub fn outlook(&self, task: TaskSid, now: Timestamp) -> Option<Outlook> {
+        let position = self.queue_position(task, now)?;
+        let row = self.task(task)?;
+        let queue = position.queue;
+        let lane = queue.and_then(|queue| self.lanes.get(&(queue, row.channel)));
+        Some(Outlook {
+            queue_name: queue.and_then(|queue| Some(self.task_queue(queue)?.friendly_name.clone())),
+            priority: row.priority,
+            age_secs: now.secs_since(row.created_at),
+            average_age_secs: lane.map_or(0, |lane| lane.average_age_secs(now)),
+            workers_available: queue.map_or(0, |queue| self.available_members(queue)),
+            attributes: row.attributes.clone(),
+            position,
+        })
+    }
+
+    /// Workers of a queue in an available activity, busy or not.
+    fn available_members(&self, queue: TaskQueueSid) -> u64 {
+        let Some(queue) = self.task_queues.get(&queue) else { return 0 };
+        let is_available = |activity| self.activities.get(activity).is_some_and(|entry| entry.row.available);
+        let members = queue.members_in.iter().filter(|(activity, _)| is_available(*activity));
+        members.map(|(_, count)| u64::from(*count)).sum()
+    }
+
     /// Where a task stands in its queue at `now`; none for a task that does not exist.
     pub fn queue_position(&self, task: TaskSid, now: Timestamp) -> Option<QueuePosition> {
         let entry = self.tasks.get(&task)?;
@@ -89,12 +133,7 @@ impl Workspace {
 
     /// The wait of a task that has `ahead` others before it; unknown too while nobody of the queue is at work.
     fn estimate(&self, lane: LaneKey, ahead: usize, now: Timestamp) -> Option<WaitEstimate> {
-        let queue = self.task_queues.get(&lane.0)?;
-        let at_work = queue
-            .members_in
-            .keys()
-            .any(|activity| self.activities.get(activity).is_some_and(|entry| entry.row.available));
-        if at_work { self.lanes.get(&lane)?.pace.estimate(ahead, now) } else { None }
+        if self.available_members(lane.0) > 0 { self.lanes.get(&lane)?.pace.estimate(ahead, now) } else { None }
     }
 }
 

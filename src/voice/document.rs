@@ -5,7 +5,11 @@
 
 use minijinja::{Value, context};
 
+use super::outlook;
 use crate::calls::RoomSettings;
+use crate::config;
+use crate::routing::estimate::{EstimateErrors, WaitEstimate};
+use crate::routing::{Outlook, QueuePosition, TaskChannelSid, TaskSid, TaskStatus};
 
 /// A document and the values of its placeholders.
 #[derive(Debug, Clone)]
@@ -20,7 +24,7 @@ pub(super) enum Document<'a> {
         wait_url: &'a str,
     },
     /// `wait.xml`: what a waiting caller hears.
-    Wait { task: &'a str, queue_time_secs: u32 },
+    Wait(Wait<'a>),
     /// `join_customer.xml`: the caller enters the room.
     JoinCustomer(Room<'a>),
     /// `join_worker.xml`: a worker who called us enters the room.
@@ -45,6 +49,43 @@ pub(super) enum Document<'a> {
     Empty,
     /// `hold.xml`: what somebody on hold hears; it begins again by itself.
     Hold,
+}
+
+/// What a waiting caller can be told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wait<'a> {
+    pub(super) task: &'a str,
+    /// In this round, as the phone system counts.
+    pub(super) queue_time_secs: u32,
+    /// `None` when nothing can be said about the task.
+    pub(super) outlook: Option<&'a Outlook>,
+    pub(super) language: Option<&'a str>,
+    pub(super) rules: &'a config::Wait,
+}
+
+impl Wait<'_> {
+    fn context(&self) -> Value {
+        let estimate = self.outlook.and_then(|outlook| outlook.position.estimate);
+        context! {
+            task_sid => self.task,
+            queue_time => self.queue_time_secs,
+            language => self.language,
+            tasks_ahead => self.outlook.and_then(outlook::tasks_ahead),
+            queue_size => self.outlook.map(outlook::queue_size),
+            queue_name => self.outlook.and_then(|outlook| outlook.queue_name.as_deref()),
+            task_age => self.outlook.map(|outlook| outlook.age_secs),
+            task_priority => self.outlook.map(|outlook| outlook.priority),
+            workers_available => self.outlook.map(|outlook| outlook.workers_available),
+            estimated_seconds => estimate.map(|estimate| estimate.secs),
+            estimated_seconds_low => estimate.map(|estimate| estimate.low_secs),
+            estimated_seconds_high => estimate.map(|estimate| estimate.high_secs),
+            estimated_minutes => estimate.map(|estimate| estimate.secs.div_ceil(60)),
+            say_position => self.rules.say_position,
+            say_estimate => self.rules.say_estimate,
+            interval => self.rules.interval_secs,
+            music_url => self.rules.music_url.as_deref(),
+        }
+    }
 }
 
 /// A leg's place in a room.
@@ -80,7 +121,7 @@ impl Document<'_> {
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Park { .. } => NAMES[0],
-            Self::Wait { .. } => NAMES[1],
+            Self::Wait(_) => NAMES[1],
             Self::JoinCustomer(_) => NAMES[2],
             Self::JoinWorker(_) => NAMES[3],
             Self::Play { .. } => NAMES[4],
@@ -103,9 +144,7 @@ impl Document<'_> {
                 let verbs_before = Value::from_safe_string((*verbs_before).to_owned());
                 context! { verbs_before, queue => *queue, action => *action, wait_url => *wait_url }
             }
-            Self::Wait { task, queue_time_secs } => {
-                context! { task_sid => *task, queue_time => *queue_time_secs }
-            }
+            Self::Wait(wait) => wait.context(),
             Self::JoinCustomer(Room { settings, left_url, callback_url })
             | Self::JoinWorker(Room { settings, left_url, callback_url }) => context! {
                 room => settings.room_name.as_str(),
@@ -133,12 +172,16 @@ impl Document<'_> {
         }
     }
 
-    /// One document of each kind with `text` in every placeholder that takes text; `room` has it too.
-    pub(super) fn samples<'a>(text: &'a str, room: &'a RoomSettings) -> Vec<Document<'a>> {
-        let room = Room { settings: room, left_url: text, callback_url: text };
+    /// Documents of each kind with `text` in every placeholder that takes text; `samples` has it too.
+    pub(super) fn samples<'a>(text: &'a str, samples: &'a Samples) -> Vec<Document<'a>> {
+        let room = Room { settings: &samples.room, left_url: text, callback_url: text };
+        let (outlook, rules) = (Some(&samples.outlook), &samples.rules);
+        let told = Wait { task: text, queue_time_secs: 17, outlook, language: Some(text), rules };
+        let untold = Wait { outlook: None, language: None, rules: &samples.plain_rules, ..told };
         vec![
             Document::Park { verbs_before: "<Say>Welcome</Say>", queue: text, action: text, wait_url: text },
-            Document::Wait { task: text, queue_time_secs: 17 },
+            Document::Wait(told),
+            Document::Wait(untold),
             Document::JoinCustomer(room),
             Document::JoinWorker(room),
             Document::Play { url: text },
@@ -155,8 +198,50 @@ impl Document<'_> {
     }
 }
 
-/// Settings of a room with `text` in every place that takes text.
-pub(super) fn sample_room(text: &str) -> RoomSettings {
+/// Values for every kind of document.
+#[derive(Debug)]
+pub(super) struct Samples {
+    room: RoomSettings,
+    outlook: Outlook,
+    rules: config::Wait,
+    plain_rules: config::Wait,
+}
+
+impl Samples {
+    /// Values with `text` in every place that takes text.
+    pub(super) fn of(text: &str) -> Self {
+        Self {
+            room: sample_room(text),
+            outlook: sample_outlook(text),
+            rules: config::Wait { music_url: Some(text.to_owned()), ..config::Wait::default() },
+            plain_rules: config::Wait::default(),
+        }
+    }
+}
+
+fn sample_outlook(text: &str) -> Outlook {
+    Outlook {
+        position: QueuePosition {
+            task: TaskSid::from_bits(1),
+            status: TaskStatus::Pending,
+            queue: None,
+            channel: TaskChannelSid::from_bits(1),
+            entered_at: None,
+            ahead: Ok(3),
+            waiting: 4,
+            estimate: Some(WaitEstimate { secs: 90, low_secs: 40, high_secs: 200, samples: 9, observed_secs: 600 }),
+            errors: EstimateErrors::default(),
+        },
+        queue_name: Some(text.to_owned()),
+        priority: 0,
+        age_secs: 61,
+        average_age_secs: 33,
+        workers_available: 2,
+        attributes: "{}".to_owned(),
+    }
+}
+
+fn sample_room(text: &str) -> RoomSettings {
     RoomSettings {
         room_name: text.to_owned(),
         label: text.to_owned(),

@@ -16,6 +16,7 @@ mod enqueue_document;
 mod join;
 mod left;
 mod next;
+mod outlook;
 mod proxy;
 mod request;
 mod reservations;
@@ -36,6 +37,7 @@ use secrecy::SecretString;
 
 use crate::calls::VoiceTask;
 use crate::clock::{Clock, Entropy};
+use crate::config;
 use crate::engine::Engine;
 use crate::http::PublicUrl;
 use crate::outbound::Outbound;
@@ -66,6 +68,8 @@ pub struct State {
     pub insecure_skip_signature: bool,
     /// TwiML.
     pub templates: Arc<Templates>,
+    /// What waiting callers hear whose application says nothing about it.
+    pub wait: config::Wait,
     /// Requests to the applications' URLs.
     pub outbound: Outbound,
     /// What the applications' `action` answered.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value};
 
-use super::document::{self, Document, NAMES};
+use super::document::{Document, NAMES, Samples};
 use super::xml;
 
 /// The compiled-in text of each template.
@@ -110,9 +110,9 @@ impl Templates {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let (plain_room, hostile_room) = (document::sample_room("text"), document::sample_room(HOSTILE));
-        let hostile = Document::samples(HOSTILE, &hostile_room);
-        for (plain, hostile) in Document::samples("text", &plain_room).iter().zip(&hostile) {
+        let (plain, hostile) = (Samples::of("text"), Samples::of(HOSTILE));
+        let hostile = Document::samples(HOSTILE, &hostile);
+        for (plain, hostile) in Document::samples("text", &plain).iter().zip(&hostile) {
             let outline = |document: &Document<'_>| {
                 let rendered = self.try_render(document).map_err(|error| reason_of(&error))?;
                 xml::outline(&rendered)

@@ -8,6 +8,7 @@ use tower::ServiceExt as _;
 
 mod proxy;
 mod queue_full;
+mod waiting;
 
 use super::*;
 use crate::engine::{Limits, Request as EngineRequest};
@@ -75,6 +76,7 @@ impl Bench {
             phone_tokens: vec![SecretString::from("next token"), SecretString::from(PHONE_TOKEN)],
             insecure_skip_signature: false,
             templates: Arc::new(Templates::load(None).unwrap()),
+            wait: config::Wait::default(),
             outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, patience).unwrap(),
             actions: Actions::default(),
         };

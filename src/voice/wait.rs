@@ -10,13 +10,14 @@ use axum::response::Response;
 
 use super::alerts::{Complaint, RETRIEVAL_FAILURE};
 use super::application::{Question, Reply};
-use super::document::Document;
+use super::document::{Document, Wait};
 use super::next::Context;
-use super::request;
+use super::outlook::{self, parameters};
+use super::request::{self, Webhook};
 use super::{State, twiml};
 use crate::calls::Input;
 use crate::engine;
-use crate::routing::TaskSid;
+use crate::routing::{Outlook, TaskSid};
 
 /// `/voice/tasks/{WT}/wait`
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<String>, request: Request) -> Response {
@@ -35,18 +36,19 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         // The caller hears music all the same; the next round tells again.
         tracing::warn!(task.sid = %task, %error, "cannot record that a call is parked");
     }
-    let queue_time_secs = webhook.number("QueueTime").unwrap_or_default();
-    let task_text = task.to_string();
-    let own = Document::Wait { task: &task_text, queue_time_secs };
-    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&own) };
+    let outlook = state.outlook(workspace, task).await;
+    let Some((_, record)) = state.voice_task(task).await else { return state.wait(&webhook, task, outlook.as_ref()) };
     let url = match record.park.wait_url.as_deref() {
-        None => return state.answer(&own),
+        None => return state.wait(&webhook, task, outlook.as_ref()),
         Some("") => return state.answer(&Document::Silence),
         Some(url) => url,
     };
     let mut extra = state.facts(&Context { webhook: &webhook, workspace, record: &record }).await;
-    // The phone system knows how long the call has been waiting in this round.
     extra.retain(|(name, _)| name != "QueueTime");
+    extra.extend(outlook.iter().flat_map(parameters));
+    if webhook.text("QueueSid").is_empty() {
+        extra.extend(queue_sid(&extra));
+    }
     let method = record.park.wait_method.as_deref().unwrap_or("POST");
     let question = Question { url, method, webhook: &webhook, extra, workspace: Some(workspace) };
     match state.ask(&question).await {
@@ -57,7 +59,40 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
                 .in_workspace(workspace)
                 .about_task(task);
             state.complain(webhook.sender, complaint).await;
-            state.answer(&own)
+            state.wait(&webhook, task, outlook.as_ref())
         }
+    }
+}
+
+/// `QueueSid` for a phone system whose queues have none: the workflow's digits, so that it is the same at every request.
+fn queue_sid(facts: &[(String, String)]) -> Option<(String, String)> {
+    let (_, workflow) = facts.iter().find(|(name, _)| name == "WorkflowSid")?;
+    Some(("QueueSid".to_owned(), format!("QU{}", workflow.strip_prefix("WW")?)))
+}
+
+impl State {
+    /// Our own wait document.
+    pub(super) fn wait(&self, webhook: &Webhook, task: TaskSid, outlook: Option<&Outlook>) -> Response {
+        let language = outlook.and_then(outlook::language).or_else(|| self.wait.language.clone());
+        self.answer(&Document::Wait(Wait {
+            task: &task.to_string(),
+            queue_time_secs: webhook.number("QueueTime").unwrap_or_default(),
+            outlook,
+            language: language.as_deref(),
+            rules: &self.wait,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_without_a_sid_gets_one_from_the_workflow() {
+        let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let workflow = fact("WorkflowSid", "WW0123456789abcdef0123456789abcdef");
+        assert_eq!(queue_sid(&[workflow]), Some(fact("QueueSid", "QU0123456789abcdef0123456789abcdef")));
+        assert_eq!(queue_sid(&[fact("TaskSid", "WT1")]), None);
     }
 }

@@ -84,6 +84,7 @@ impl Office {
             account: Some((ACCOUNT.parse().unwrap(), TOKEN.into())),
             phone: None,
             templates_dir: None,
+            wait: switchhook::config::Wait::default(),
             insecure_skip_signature: false,
             outbound: outbound::Rules::default(),
             waiting_calls_max: 100,

@@ -5,7 +5,13 @@ use quick_xml::events::Event;
 
 use super::*;
 use crate::calls::RoomSettings;
-use crate::voice::document::Room;
+use crate::config;
+use crate::voice::document::{Room, Wait};
+
+/// A wait document that tells nothing about the task.
+fn wait<'a>(task: &'a str, queue_time_secs: u32, rules: &'a config::Wait) -> Document<'a> {
+    Document::Wait(Wait { task, queue_time_secs, outlook: None, language: None, rules })
+}
 
 fn settings() -> RoomSettings {
     RoomSettings {
@@ -52,6 +58,7 @@ fn documents_are_as_written_down() {
         jitter_buffer_size: Some("small".to_owned()),
         ..settings()
     };
+    let rules = config::Wait::default();
     let cases = [
         (
             Document::Park {
@@ -65,7 +72,7 @@ fn documents_are_as_written_down() {
                 .to_owned(),
         ),
         (
-            Document::Wait { task: "WT1", queue_time_secs: 3 },
+            wait("WT1", 3, &rules),
             "<Say>Please hold. The next available agent will take your call.</Say><Pause length=\"20\"/>".to_owned(),
         ),
         (
@@ -188,9 +195,9 @@ fn no_value_changes_the_structure_and_every_value_round_trips() {
     assert!(crafted.len() >= 500);
     for text in &crafted {
         let kept: String = text.chars().filter(|character| xml::is_allowed(*character)).collect();
-        let (plain_room, hostile_room) = (document::sample_room("plain"), document::sample_room(text));
-        let hostile = Document::samples(text, &hostile_room);
-        for (plain, hostile) in Document::samples("plain", &plain_room).iter().zip(&hostile) {
+        let (plain, hostile) = (Samples::of("plain"), Samples::of(text));
+        let hostile = Document::samples(text, &hostile);
+        for (plain, hostile) in Document::samples("plain", &plain).iter().zip(&hostile) {
             let (plain, rendered) = (templates.render(plain), templates.render(hostile));
             assert_eq!(xml::outline(&rendered), xml::outline(&plain), "{text:?}");
             let expected: Vec<String> =
@@ -209,8 +216,8 @@ fn a_replacement_takes_the_place_of_one_template() {
     )
     .unwrap();
     let templates = Templates::load(Some(directory.path())).unwrap();
-    let wait = Document::Wait { task: "WT1", queue_time_secs: 17 };
-    assert_eq!(templates.render(&wait), "<Response><Say>17 seconds</Say></Response>");
+    let rules = config::Wait::default();
+    assert_eq!(templates.render(&wait("WT1", 17, &rules)), "<Response><Say>17 seconds</Say></Response>");
     assert!(templates.render(&Document::Unavailable).contains("Nobody"));
 }
 
@@ -243,7 +250,7 @@ fn escaping_cannot_be_switched_off_by_a_template() {
     let source = "{% autoescape false %}<Response><Say>{{ task_sid }}</Say></Response>{% endautoescape %}";
     std::fs::write(directory.path().join("wait.xml"), source).unwrap();
     let templates = Templates::load(Some(directory.path())).unwrap();
-    let rendered = templates.render(&Document::Wait { task: "<Dial>", queue_time_secs: 0 });
+    let rendered = templates.render(&wait("<Dial>", 0, &config::Wait::default()));
     assert_eq!(rendered, "<Response><Say>&lt;Dial&gt;</Say></Response>");
 }
 
