@@ -45,6 +45,7 @@ impl Machine<'_> {
                 }
             },
             Errand::UpdateLeg(label, update) => self.leg_updated(&label, &update, outcome, &complaint(outcome)),
+            Errand::Forgotten => {}
             Errand::EndStrayRoom(conference, tries) => self.stray_room_ended(conference, tries + 1, outcome),
         }
     }
@@ -169,6 +170,9 @@ impl Machine<'_> {
             PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => None,
         };
         let phase = self.phase();
+        if let Some(status) = status.filter(|status| status.is_final() && self.is_calling_back()) {
+            return self.end_leg(0, Some(status), None);
+        }
         if status.is_some_and(CallStatus::is_final) {
             let may_have_joined = matches!(phase, Some(Phase::Moving | Phase::AwaitingJoin));
             return self.lose_caller("hangup", !may_have_joined, true);
@@ -191,7 +195,7 @@ impl Machine<'_> {
                     self.set_phase(Phase::ReadyToMove, None);
                 }
             }
-            Some(Phase::FindingLost) => self.fail(None),
+            Some(Phase::FindingLost) => self.customer_not_reached(None),
             _ => {}
         }
     }

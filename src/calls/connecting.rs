@@ -121,7 +121,7 @@ impl Machine<'_> {
         self.task.connecting = None;
         self.task.legs.push(Leg { state: LegState::Ended, ended: Some(self.now), ..leg });
         self.outputs.push(Output::Alert { code, message: message.to_owned(), reservation: Some(reservation) });
-        self.outputs.push(Output::FailConnecting { reservation, code: None });
+        self.outputs.push(Output::FailConnecting { reservation, code: None, not_before: None });
     }
 
     pub(super) fn set_phase(&mut self, phase: Phase, guard_ms: Option<i64>) {
@@ -160,6 +160,7 @@ impl Machine<'_> {
         self.merge_attributes(index);
         self.task.legs[index].accepted = true;
         self.task.deadlines.lost_join = None;
+        self.task.deadlines.callback = None;
         self.outputs.push(Output::Accept(connecting.reservation));
     }
 
@@ -197,7 +198,7 @@ impl Machine<'_> {
         conference.insert("participants".to_owned(), Value::Object(participants));
         let mut attributes = Map::new();
         attributes.insert("conference".to_owned(), Value::Object(conference));
-        if self.task.outbound {
+        if self.task.outbound && self.task.callback.is_none() {
             attributes.insert("direction".to_owned(), Value::from("outbound"));
         }
         self.outputs.push(Output::MergeAttributes(attributes));
@@ -214,9 +215,10 @@ impl Machine<'_> {
             let code = failure_code(leg);
             return self.fail(code);
         }
-        if phase == Phase::DialingCustomer && !self.task.caller().is_live() {
+        let looked_for = phase == Phase::FindingLost && self.is_calling_back();
+        if (phase == Phase::DialingCustomer || looked_for) && !self.task.caller().is_live() {
             let code = failure_code(self.task.caller());
-            return self.fail(code);
+            return self.customer_not_reached(code);
         }
         if leg.state == LegState::InRoom && phase <= Phase::Checking {
             if self.task.outbound {
@@ -253,8 +255,9 @@ impl Machine<'_> {
 
     /// The attempt has failed: the reservation is canceled and the caller waits again.
     pub(super) fn fail(&mut self, code: Option<i32>) {
+        let not_before = self.rest_until();
         if let Some(reservation) = self.abandon() {
-            self.outputs.push(Output::FailConnecting { reservation, code });
+            self.outputs.push(Output::FailConnecting { reservation, code, not_before });
             self.settle_aborts();
             if !self.task.is_accepted() {
                 self.retire_room();
@@ -321,7 +324,7 @@ impl Machine<'_> {
                 match (caller.end_cause, caller.call.is_some()) {
                     (Some(cause), _) => self.end_leg(0, Some(cause), self.task.caller().end_code),
                     (None, true) => self.find_lost_caller(),
-                    (None, false) => self.fail(None),
+                    (None, false) => self.customer_not_reached(None),
                 }
             }
             Phase::Checking | Phase::ReadyToMove | Phase::Moving | Phase::FindingLost => {}

@@ -5,7 +5,7 @@
 
 use super::interface::{CallSid, CallStatus, ConferenceOptions, PhoneCommand, Role};
 use super::machine::Machine;
-use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Leg, LegState, Phase};
+use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, LegState, Phase};
 
 impl Machine<'_> {
     /// Whether the customer's leg is one that we made and that nobody has talked on yet.
@@ -28,11 +28,8 @@ impl Machine<'_> {
             return self.set_phase(Phase::ReadyToMove, None);
         }
         let given = self.task.options.clone().unwrap_or_default();
-        self.task.legs[0] = Leg {
-            ends_room: given.end_conference_on_customer_exit,
-            ..Leg::requested(Role::Customer, CUSTOMER_LABEL.to_owned(), self.now)
-        };
-        self.task.call = CallSid(String::new());
+        self.forget_customer();
+        self.task.legs[0].ends_room = given.end_conference_on_customer_exit;
         let beep = if given.beep_on_customer_entrance { "onEnter" } else { "false" };
         let options = ConferenceOptions {
             timeout_secs: given.timeout_secs,
@@ -67,6 +64,7 @@ impl Machine<'_> {
         if self.task.outbound
             && self.task.call.0.is_empty()
             && let Some(call) = call
+            && !self.task.past_calls.contains(call)
         {
             self.task.call = call.clone();
             self.task.legs[0].call = Some(call.clone());

@@ -76,6 +76,10 @@ impl VoiceTask {
     /// and must not ask the application too.
     #[must_use]
     pub fn document_after_left(&self, result: QueueResult) -> NextDocument {
+        // Nobody gave up: the application hears of the end when the task has one.
+        if self.callback.is_some() {
+            return NextDocument::Empty;
+        }
         match result {
             QueueResult::Hangup => self.application(result, false).unwrap_or(NextDocument::Empty),
             QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {

@@ -28,6 +28,10 @@ impl Machine<'_> {
     pub(super) fn fold(&mut self, input: &Input) {
         match input {
             Input::Enqueued { .. } | Input::Outbound { .. } | Input::Tick => {}
+            // The call that asked for a callback is over, or on its way elsewhere.
+            Input::WaitRequested | Input::Left { .. } if self.task.callback.is_some() => {}
+            Input::CallBack { call, to, terms } => self.promise_callback(call, to, *terms),
+            Input::TakenElsewhere => self.taken_elsewhere(),
             Input::WaitRequested => {
                 self.task.wait_seen = true;
                 self.task.caller_seen = self.now;
@@ -159,6 +163,9 @@ impl Machine<'_> {
     }
 
     fn call_ended(&mut self, call: &CallSid) {
+        if *call == self.task.call && self.is_dialing_out() {
+            return self.end_leg(0, Some(CallStatus::Completed), None);
+        }
         if *call == self.task.call {
             return self.lose_caller("hangup", !self.caller_was_sent(), true);
         }
@@ -259,6 +266,7 @@ impl Machine<'_> {
         let Some(index) = index.filter(|index| self.is_same_call(*index, sighting)) else { return };
         match (sighting.event, index) {
             (RoomEvent::Joined, 0) => self.caller_strayed(sighting.conference),
+            (RoomEvent::Left { .. }, 0) if self.is_dialing_out() => {}
             (RoomEvent::Left { reason, .. }, 0) if reason.as_deref() == Some(HUNG_UP) && !self.caller_was_sent() => {
                 self.lose_caller("hangup", true, true);
             }
@@ -286,7 +294,7 @@ impl Machine<'_> {
     fn identify(&self, sighting: &Sighting<'_>) -> Option<usize> {
         match (sighting.label, sighting.call) {
             (Some(CUSTOMER_LABEL), Some(call)) => {
-                let unknown = self.task.outbound && self.task.call.0.is_empty();
+                let unknown = self.task.outbound && self.task.call.0.is_empty() && !self.task.past_calls.contains(call);
                 (unknown || *call == self.task.call).then_some(0)
             }
             (Some(label), _) if self.leg_index(label).is_some() => self.leg_index(label),

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::callback::CallbackTerms;
 use super::wishes::{LegTarget, LegUpdate};
 use crate::routing::{ReservationSid, TaskSid, Timestamp, WorkerSid};
 
@@ -291,6 +292,17 @@ pub enum Input {
     },
     /// The wait document was fetched: the call is parked.
     WaitRequested,
+    /// The caller wants to be called back and may hang up; what was checked already is checked again.
+    CallBack {
+        /// The caller's leg.
+        call: CallSid,
+        /// The number to dial.
+        to: String,
+        /// How.
+        terms: CallbackTerms,
+    },
+    /// A worker accepted a reservation of the task without having a leg dialled.
+    TakenElsewhere,
     /// The `<Enqueue>` action was requested.
     Left {
         /// Why.
@@ -563,6 +575,8 @@ pub enum Output {
         reservation: ReservationSid,
         /// Error code, where known.
         code: Option<i32>,
+        /// Nobody is to be offered the task before.
+        not_before: Option<Timestamp>,
     },
     /// Routing: the caller is gone (canceled before acceptance, wrapping after it).
     EndCaller {

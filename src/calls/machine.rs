@@ -52,6 +52,7 @@ impl Machine<'_> {
         self.settle_acceptance();
         self.settle_caller_end();
         self.settle_connecting();
+        self.settle_callback();
         self.settle_caller_end();
         self.settle_work();
         self.settle_wish();
@@ -84,7 +85,7 @@ impl Machine<'_> {
             } else {
                 VoiceState::Joining
             }
-        } else if task.wait_seen {
+        } else if task.wait_seen && !task.outbound {
             VoiceState::Parked
         } else {
             VoiceState::Created
@@ -145,6 +146,7 @@ impl Machine<'_> {
             self.end_room();
         }
         passed(&mut self.task.deadlines.wish);
+        passed(&mut self.task.deadlines.callback);
         for index in 0..self.task.legs.len() {
             if passed(&mut self.task.legs[index].check_at) {
                 self.look_for_end(index);

@@ -5,6 +5,7 @@
 //! HTTP, TwiML or rows. Start with [`interface`], then [`Calls`], then `machine`.
 
 mod answers;
+pub mod callback;
 mod connecting;
 mod control;
 mod customer;
@@ -24,6 +25,7 @@ pub mod wishes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use callback::{Callback, CallbackTerms, Recallable};
 pub use documents::{NextDocument, RoomSettings};
 pub use interface::{
     CallSid, CallStatus, CommandId, ConferenceOptions, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult,
@@ -162,6 +164,12 @@ impl Calls {
             None if task.is_accepted() && task.handing.is_none() => Instructable::OtherConnecting,
             None => Instructable::Yes,
         }
+    }
+
+    /// Whether a call that waits in a task can have a callback instead.
+    #[must_use]
+    pub fn recallable(&self, task: TaskSid, call: &CallSid) -> Recallable {
+        self.tasks.get(&task).map_or(Recallable::No, |task| task.recallable(call))
     }
 
     /// Drops a task that the routing core has removed.

@@ -112,6 +112,12 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32
         18 if dice.roll(10) == 0 => Input::TaskEnded { canceled: dice.roll(2) == 0 },
         19 if dice.roll(6) == 0 => Input::ReservationEnded { reservation },
         20 => Input::TransferBegan { reservation, cold: dice.roll(2) == 0 },
+        21 if dice.roll(3) == 0 => Input::CallBack {
+            call: caller,
+            to: "+1".to_owned(),
+            terms: CallbackTerms { attempts: 2, pause_secs: 5, expires_secs: 60 },
+        },
+        21 if dice.roll(20) == 0 => Input::TakenElsewhere,
         21 => Input::TransferOver,
         22 => Input::Invite {
             role: dice.one(&[Role::Supervisor, Role::External]),
@@ -158,6 +164,9 @@ fn likely_input(dice: &mut Dice, task: &VoiceTask) -> Input {
     }
     if task.document_after_left(QueueResult::Redirected) == NextDocument::JoinRoom {
         return joined(&Some(task.call.clone()), "customer");
+    }
+    if task.callback.is_some() && task.connecting.is_some() && task.caller().is_live() && task.caller().call.is_some() {
+        return joined(&task.caller().call, "customer");
     }
     match task.legs.last().filter(|leg| leg.role == Role::Worker && leg.is_live()) {
         Some(leg) => joined(&leg.call, &leg.label),

@@ -63,10 +63,17 @@ pub(super) fn output_text(output: &Output) -> String {
         Output::Phone { command, .. } => format!("phone {}", command_text(command)),
         Output::BeginConnecting(sid) => format!("begin {}", wr(sid)),
         Output::Accept(sid) => format!("accept {}", wr(sid)),
-        Output::FailConnecting { reservation, code: Some(code) } => format!("fail {} {code}", wr(reservation)),
-        Output::FailConnecting { reservation, code: None } => format!("fail {}", wr(reservation)),
+        Output::FailConnecting { reservation, code, not_before } => {
+            let code = code.map(|code| format!(" {code}")).unwrap_or_default();
+            let rest = if not_before.is_some() { " rest" } else { "" };
+            format!("fail {}{code}{rest}", wr(reservation))
+        }
         Output::EndCaller { reason } => format!("end-caller {reason}"),
         Output::EndWork(sid) => format!("end-work {}", wr(sid)),
+        Output::MergeAttributes(attributes) if !attributes.contains_key("conference") => {
+            let keys: Vec<String> = attributes.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+            format!("merge{}", keys.concat())
+        }
         Output::MergeAttributes(attributes) => {
             let conference = &attributes["conference"];
             let participants = &conference["participants"];
@@ -190,6 +197,16 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
             from: words.key("from").unwrap_or_default(),
             to: words.key("to").unwrap_or_else(|| "+15553330000".to_owned()),
         },
+        "call-back" => Input::CallBack {
+            call: call_sid(),
+            to: "+15551110000".to_owned(),
+            terms: CallbackTerms {
+                attempts: words.number("attempts").unwrap_or(3),
+                pause_secs: words.number("pause").unwrap_or(300),
+                expires_secs: words.number("expires").unwrap_or(3_600),
+            },
+        },
+        "taken-elsewhere" => Input::TakenElsewhere,
         "transfer" => Input::TransferBegan { reservation: reservation(word(1)), cold: words.has("cold") },
         "transfer-over" => Input::TransferOver,
         "update" => Input::UpdateLeg {
@@ -327,6 +344,7 @@ impl Play {
                 let (sid, wanted) = rest.split_once(' ').ok_or("instructable WR ANSWER")?;
                 (format!("{:?}", self.calls.can_instruct(TASK, reservation(sid))), wanted.to_owned())
             }
+            "recallable" => (format!("{:?}", task.recallable(&CallSid("CA1".to_owned()))), rest.to_owned()),
             "live" => {
                 let held = self.calls.live_task_of_call(&CallSid("CA1".to_owned())).is_some();
                 (if held { "yes" } else { "no" }.to_owned(), rest.to_owned())

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::callback::Callback;
 use super::interface::{CallSid, CallStatus, ConferenceOptions, Input, Park, QueueResult, Role};
 use super::policy::Policy;
 use super::wishes::LegUpdate;
@@ -229,6 +230,8 @@ pub enum Errand {
     EndRoom,
     /// A room that is not the task's room any more, by SID, and the attempts at it that have failed.
     EndStrayRoom(String, u32),
+    /// Its answer is of no interest any more.
+    Forgotten,
 }
 
 /// Deadlines of the task itself; those of an attempt and of a leg are kept with them.
@@ -244,6 +247,9 @@ pub struct Deadlines {
     pub room_end: Option<Timestamp>,
     /// When the wish about the caller is tried again.
     pub wish: Option<Timestamp>,
+    /// When the promise of a callback ends.
+    #[serde(default)]
+    pub callback: Option<Timestamp>,
 }
 
 /// A task that is a phone call.
@@ -260,6 +266,12 @@ pub struct VoiceTask {
     /// The customer is dialled, and only after the worker.
     #[serde(default)]
     pub outbound: bool,
+    /// The caller hung up, or may, and is called back.
+    #[serde(default)]
+    pub callback: Option<Callback>,
+    /// Calls that were the customer's before, whose late news count for nothing.
+    #[serde(default)]
+    pub past_calls: Vec<CallSid>,
     /// What came with `<Enqueue>`.
     pub park: Park,
     /// Where it stands.
@@ -351,6 +363,7 @@ impl VoiceTask {
             self.deadlines.alone,
             self.deadlines.room_end,
             self.deadlines.wish,
+            self.deadlines.callback,
             self.connecting.as_ref().and_then(|connecting| connecting.guard),
         ];
         own.into_iter().chain(self.legs.iter().map(|leg| leg.check_at)).flatten().min()
@@ -407,6 +420,8 @@ impl VoiceTask {
             call: call.unwrap_or_else(|| CallSid(String::new())),
             from: from.clone(),
             to: to.clone(),
+            callback: None,
+            past_calls: Vec::new(),
             park,
             state: VoiceState::Created,
             legs: vec![caller],

@@ -5,6 +5,8 @@
 
 #[path = "cores/assignments.rs"]
 mod assignments;
+#[path = "cores/callbacks.rs"]
+mod callbacks;
 #[path = "cores/instructions.rs"]
 mod instructions;
 #[path = "cores/legs.rs"]
@@ -104,6 +106,7 @@ pub struct Cores {
     /// Calls of tasks that are gone, and when they are forgotten.
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
     voice_queues: VoiceQueues,
+    callback_queues: VoiceQueues,
     limits: Limits,
     moments: Moments,
     now: Timestamp,
@@ -172,6 +175,7 @@ impl Cores {
             waits: Vec::new(),
             leftovers: BTreeSet::new(),
             voice_queues: VoiceQueues::default(),
+            callback_queues: VoiceQueues::default(),
             limits: Limits::default(),
             moments,
             now: moments.at(now),
@@ -260,6 +264,7 @@ impl Cores {
             Request::AssignmentAnswered { reservation, answer } => {
                 Ok(self.answer_assignment(*reservation, answer, sids))
             }
+            Request::CallBack { task, call, to, terms } => self.call_back(*task, call, to, *terms, sids),
             Request::Leg { task, by, wish } => self.change_leg(*task, *by, wish, sids),
             Request::Call { task, input } => {
                 if let Input::CommandDone { number, .. } = input {
@@ -337,18 +342,21 @@ impl Cores {
     /// Counts a call among those that wait for their workflow's workers, or no more; to be asked whenever the task or the
     /// call has changed.
     fn note_in_voice_queue(&mut self, task: TaskSid) {
-        let waits = |record: &VoiceTask| record.holds_caller() && !record.outbound;
-        let holds_caller = self.calls.task(task).is_some_and(waits);
+        let record = self.calls.task(task).filter(|record| record.holds_caller());
         let row = self.workspace.task(task).filter(|row| {
             let unanswered = matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved);
-            holds_caller && unanswered && row.transfer.is_none()
+            unanswered && row.transfer.is_none()
         });
-        self.voice_queues.note(task, row.and_then(|row| row.workflow));
+        let workflow = row.and_then(|row| row.workflow);
+        let waits_on_the_line = record.is_some_and(|record| !record.outbound);
+        let is_called_back = record.is_some_and(|record| record.callback.is_some());
+        self.voice_queues.note(task, workflow.filter(|_| waits_on_the_line));
+        self.callback_queues.note(task, workflow.filter(|_| is_called_back));
     }
 
     /// Whether the calls that wait are counted as they would be by a second copy.
     pub fn counts_calls_like(&self, other: &Self) -> bool {
-        self.voice_queues == other.voice_queues
+        self.voice_queues == other.voice_queues && self.callback_queues == other.callback_queues
     }
 
     /// Feeds inputs to the calls core and carries out what it wants, until neither core has anything left to say.
@@ -386,8 +394,8 @@ impl Cores {
                     Command::BeginConnecting { reservation, instruction: Instruction::Conference }
                 }
                 Output::Accept(reservation) => Command::AcceptConnected(reservation),
-                Output::FailConnecting { reservation, code } => {
-                    Command::FailConnecting { reservation, reason_code: code }
+                Output::FailConnecting { reservation, code, not_before } => {
+                    Command::FailConnecting { reservation, reason_code: code, not_before }
                 }
                 Output::EndCaller { reason } => Command::EndCaller { task, reason },
                 Output::EndWork(reservation) => Command::EndWork(reservation),
@@ -414,6 +422,10 @@ impl Cores {
                 | EventKind::ReservationCanceled
                 | EventKind::ReservationRescinded => {
                     event.about.reservation.map(|reservation| Input::ReservationEnded { reservation })
+                }
+                EventKind::ReservationAccepted => {
+                    let connected = matches!(asked, Some(Command::AcceptConnected(_)));
+                    (!connected).then_some(Input::TakenElsewhere)
                 }
                 EventKind::TaskTransferInitiated => event.about.reservation.map(|reservation| Input::TransferBegan {
                     reservation,

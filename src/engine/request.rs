@@ -1,6 +1,6 @@
 //! What the outer layers ask of a workspace, and the errors they can get.
 
-use crate::calls::{CallSid, ConferenceOptions, Input, LegTarget, LegUpdate, Park, SuperviseMode};
+use crate::calls::{CallSid, CallbackTerms, ConferenceOptions, Input, LegTarget, LegUpdate, Park, SuperviseMode};
 use crate::routing::command::{ReservationChange, ReservationParent};
 use crate::routing::{Command, Refusal, ReservationSid, TaskSid, WorkerSid, WorkflowSid};
 
@@ -54,6 +54,17 @@ pub enum Request {
         call: CallSid,
         /// Parameters of the room.
         options: ConferenceOptions,
+    },
+    /// A waiting caller wants to be called back and to keep the place in the queue.
+    CallBack {
+        /// The task.
+        task: TaskSid,
+        /// The caller's leg.
+        call: CallSid,
+        /// The number to dial.
+        to: String,
+        /// How.
+        terms: CallbackTerms,
     },
     /// A wish about a leg in the room of a task.
     Leg {

@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::actor::Call;
 use super::*;
-use crate::calls::{CallSid, ConferenceOptions, Input, Park, PhoneOutcome, QueueResult, Role, RoomEvent};
+use crate::calls::{
+    CallSid, CallStatus, CallbackTerms, ConferenceOptions, Input, Park, PhoneOutcome, QueueResult, Role, RoomEvent,
+};
 use crate::phone::{Patience, PhoneSettings};
 use crate::routing::command::{
     NewTask, NewTaskQueue, NewTransfer, NewWorker, NewWorkflow, ReservationChange, ReservationParent, TaskUpdate,

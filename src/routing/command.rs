@@ -439,6 +439,8 @@ pub enum Command {
         reservation: ReservationSid,
         /// Error code of the phone system, where known.
         reason_code: Option<i32>,
+        /// Nobody is offered the task before, if something else than this worker was not reached.
+        not_before: Option<Timestamp>,
     },
     /// The caller of a task is gone: canceled while pending or reserved, otherwise wrapping.
     EndCaller {

@@ -35,7 +35,7 @@ impl Workspace {
     /// A worker is not offered a task again before its gap or back-off is over (D37, voice.md 3.7); while the task is
     /// handed on, it is not offered to those who hold it, the one who hands it on excepted (routing.md 5.5).
     fn is_barred(&self, task: &Task, worker: WorkerSid, now: Timestamp) -> bool {
-        task.back_offs.iter().any(|back_off| back_off.worker == worker && back_off.until > now)
+        task.back_offs.iter().any(|back_off| back_off.is_for(worker) && back_off.until > now)
             || task.transfer.is_some_and(|transfer| self.holds_besides(task.sid, worker, transfer))
     }
 

@@ -419,8 +419,9 @@ impl Turn<'_> {
         let failures = self
             .workspace
             .task(task)
-            .and_then(|row| row.back_offs.iter().find(|back_off| back_off.worker == worker))
+            .and_then(|row| row.back_offs.iter().find(|back_off| back_off.worker == Some(worker)))
             .map_or(0, |back_off| back_off.failures);
+        let worker = Some(worker);
         match ended {
             Ended::Unaccepted if defect!(GapForgotten) => BackOff { worker, until: self.now, failures: 0 },
             Ended::Unaccepted => BackOff { worker, until: self.now.plus_ms(RE_OFFER_GAP_MS), failures: 0 },
@@ -500,6 +501,7 @@ impl Turn<'_> {
         &mut self,
         reservation: ReservationSid,
         reason_code: Option<i32>,
+        not_before: Option<Timestamp>,
     ) -> Result<Reply, Refusal> {
         let row = self.workspace.reservation(reservation).ok_or(Refusal::NotFound)?;
         if row.status != ReservationStatus::Pending {
@@ -509,6 +511,11 @@ impl Turn<'_> {
         // Without connecting it is the assignment callback that failed (D40).
         let ended = if row.connecting { Ended::ConnectFailed } else { Ended::Unaccepted };
         let before = self.activity_before(reservation);
+        if let Some(until) = not_before {
+            let (task, now) = (row.task, self.now);
+            let rest = BackOff { worker: None, until, failures: 0 };
+            self.change_task(task, |row| set_back_off(&mut row.back_offs, rest, now));
+        }
         self.end_reservation(reservation, ReservationStatus::Canceled, reason_code);
         self.restore_activity(reservation, before);
         self.after_unaccepted(reservation, ended);

@@ -455,11 +455,11 @@ pub enum Step {
     Direct,
 }
 
-/// For how long one worker is not offered one task again.
+/// For how long one task is not offered to one worker, or to anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackOff {
-    /// The worker.
-    pub worker: WorkerSid,
+    /// The worker; `None` is everybody.
+    pub worker: Option<WorkerSid>,
     /// Until then, exclusive; [`BackOff::OVER`] when only the count is remembered.
     pub until: Timestamp,
     /// Failed connects of this pair in a row.
@@ -469,6 +469,12 @@ pub struct BackOff {
 impl BackOff {
     /// The gap has passed.
     pub const OVER: Timestamp = Timestamp(i64::MIN);
+
+    /// Whether it concerns this worker.
+    #[must_use]
+    pub fn is_for(&self, worker: WorkerSid) -> bool {
+        self.worker.is_none_or(|barred| barred == worker)
+    }
 }
 
 /// A task.

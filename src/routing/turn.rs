@@ -109,7 +109,9 @@ impl<'a> Turn<'a> {
             Command::CancelTransfer { worker, task, transfer } => self.cancel_transfer(*worker, *task, *transfer),
             Command::BeginConnecting { reservation, instruction } => self.begin_connecting(*reservation, *instruction),
             Command::AcceptConnected(reservation) => self.accept_connected(*reservation),
-            Command::FailConnecting { reservation, reason_code } => self.fail_connecting(*reservation, *reason_code),
+            Command::FailConnecting { reservation, reason_code, not_before } => {
+                self.fail_connecting(*reservation, *reason_code, *not_before)
+            }
             Command::EndCaller { task, reason } => self.end_caller(*task, reason),
             Command::EndWork(reservation) => self.end_work(*reservation),
             Command::MergeTaskAttributes { task, attributes } => self.merge_task_attributes(*task, attributes),

@@ -378,7 +378,7 @@ fn step_from_text(text: &str) -> Option<Step> {
 }
 
 fn back_offs_from_text(text: &str) -> Option<Vec<BackOff>> {
-    let triples: Vec<(WorkerSid, i64, u32)> = serde_json::from_str(text).ok()?;
+    let triples: Vec<(Option<WorkerSid>, i64, u32)> = serde_json::from_str(text).ok()?;
     let back_off = |(worker, until, failures)| BackOff { worker, until: Timestamp(until), failures };
     Some(triples.into_iter().map(back_off).collect())
 }

@@ -459,7 +459,7 @@ fn step_text(step: Step) -> String {
 }
 
 fn back_offs_text(back_offs: &[BackOff]) -> String {
-    let triples: Vec<(WorkerSid, i64, u32)> =
+    let triples: Vec<(Option<WorkerSid>, i64, u32)> =
         back_offs.iter().map(|back_off| (back_off.worker, back_off.until.0, back_off.failures)).collect();
     serde_json::to_string(&triples).expect("SIDs and numbers always have a JSON form")
 }

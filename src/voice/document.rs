@@ -49,6 +49,26 @@ pub(super) enum Document<'a> {
     Empty,
     /// `hold.xml`: what somebody on hold hears; it begins again by itself.
     Hold,
+    /// `callback_offer.xml`: shall we call back under this number?
+    CallbackOffer(CallbackOffer<'a>),
+    /// `callback_done.xml`: we shall.
+    CallbackDone { language: Option<&'a str> },
+    /// `callback_refused.xml`: not now, stay on the line.
+    CallbackRefused { language: Option<&'a str>, wait_url: &'a str },
+}
+
+/// The question whether a caller wants to be called back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallbackOffer<'a> {
+    pub(super) language: Option<&'a str>,
+    /// The number, to be spoken digit by digit.
+    pub(super) number: &'a str,
+    /// The key that says yes.
+    pub(super) key: &'a str,
+    /// Takes the answer.
+    pub(super) confirm_url: &'a str,
+    /// Where the caller goes on waiting.
+    pub(super) wait_url: &'a str,
 }
 
 /// What a waiting caller can be told.
@@ -61,6 +81,10 @@ pub(super) struct Wait<'a> {
     pub(super) outlook: Option<&'a Outlook>,
     pub(super) language: Option<&'a str>,
     pub(super) rules: &'a config::Wait,
+    /// Takes the key that the caller presses; `None` where there is nothing to choose.
+    pub(super) choice_url: Option<&'a str>,
+    /// The key that asks for a callback, where one is offered.
+    pub(super) callback_key: Option<&'a str>,
 }
 
 impl Wait<'_> {
@@ -84,6 +108,8 @@ impl Wait<'_> {
             say_estimate => self.rules.say_estimate,
             interval => self.rules.interval_secs,
             music_url => self.rules.music_url.as_deref(),
+            choice_url => self.choice_url,
+            callback_key => self.callback_key,
         }
     }
 }
@@ -99,7 +125,7 @@ pub(super) struct Room<'a> {
 }
 
 /// File names of all templates.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 17] = [
     "park.xml",
     "wait.xml",
     "join_customer.xml",
@@ -114,6 +140,9 @@ pub(super) const NAMES: [&str; 14] = [
     "redirect.xml",
     "play_once.xml",
     "hold.xml",
+    "callback_offer.xml",
+    "callback_done.xml",
+    "callback_refused.xml",
 ];
 
 impl Document<'_> {
@@ -134,6 +163,9 @@ impl Document<'_> {
             Self::Redirect { .. } => NAMES[11],
             Self::PlayOnce { .. } => NAMES[12],
             Self::Hold => NAMES[13],
+            Self::CallbackOffer(_) => NAMES[14],
+            Self::CallbackDone { .. } => NAMES[15],
+            Self::CallbackRefused { .. } => NAMES[16],
         }
     }
 
@@ -145,6 +177,18 @@ impl Document<'_> {
                 context! { verbs_before, queue => *queue, action => *action, wait_url => *wait_url }
             }
             Self::Wait(wait) => wait.context(),
+            Self::CallbackOffer(offer) => context! {
+                language => offer.language,
+                number => offer.number,
+                spoken_number => spoken(offer.number),
+                key => offer.key,
+                confirm_url => offer.confirm_url,
+                wait_url => offer.wait_url,
+            },
+            Self::CallbackDone { language } => context! { language => *language },
+            Self::CallbackRefused { language, wait_url } => {
+                context! { language => *language, wait_url => *wait_url }
+            }
             Self::JoinCustomer(Room { settings, left_url, callback_url })
             | Self::JoinWorker(Room { settings, left_url, callback_url }) => context! {
                 room => settings.room_name.as_str(),
@@ -176,8 +220,23 @@ impl Document<'_> {
     pub(super) fn samples<'a>(text: &'a str, samples: &'a Samples) -> Vec<Document<'a>> {
         let room = Room { settings: &samples.room, left_url: text, callback_url: text };
         let (outlook, rules) = (Some(&samples.outlook), &samples.rules);
-        let told = Wait { task: text, queue_time_secs: 17, outlook, language: Some(text), rules };
-        let untold = Wait { outlook: None, language: None, rules: &samples.plain_rules, ..told };
+        let told = Wait {
+            task: text,
+            queue_time_secs: 17,
+            outlook,
+            language: Some(text),
+            rules,
+            choice_url: Some(text),
+            callback_key: Some("1"),
+        };
+        let untold = Wait {
+            outlook: None,
+            language: None,
+            rules: &samples.plain_rules,
+            choice_url: None,
+            callback_key: None,
+            ..told
+        };
         vec![
             Document::Park { verbs_before: "<Say>Welcome</Say>", queue: text, action: text, wait_url: text },
             Document::Wait(told),
@@ -194,8 +253,30 @@ impl Document<'_> {
             Document::Redirect { url: text },
             Document::PlayOnce { url: text },
             Document::Hold,
+            Document::CallbackOffer(CallbackOffer {
+                language: Some(text),
+                number: "+15550001",
+                key: "1",
+                confirm_url: text,
+                wait_url: text,
+            }),
+            Document::CallbackDone { language: Some(text) },
+            Document::CallbackDone { language: None },
+            Document::CallbackRefused { language: Some(text), wait_url: text },
         ]
     }
+}
+
+/// Text with a space between any two characters, so that a number is not read as one of millions.
+fn spoken(number: &str) -> String {
+    let mut spoken = String::with_capacity(number.len() * 2);
+    for character in number.chars() {
+        if !spoken.is_empty() {
+            spoken.push(' ');
+        }
+        spoken.push(character);
+    }
+    spoken
 }
 
 /// Values for every kind of document.

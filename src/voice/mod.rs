@@ -9,6 +9,7 @@ mod actions;
 mod alerts;
 mod application;
 mod attributes;
+mod callback;
 mod callbacks;
 mod document;
 mod enqueue;
@@ -94,6 +95,8 @@ routes! {
     "/voice/enqueue" => enqueue::without_workflow,
     "/voice/enqueue/{workflow}" => enqueue::with_workflow,
     "/voice/tasks/{task}/wait" => wait::answer,
+    "/voice/tasks/{task}/choice" => callback::choice,
+    "/voice/tasks/{task}/callback" => callback::confirmed,
     "/voice/tasks/{task}/park" => join::park,
     "/voice/tasks/{task}/left" => left::answer,
     "/voice/tasks/{task}/join/{role}" => join::join,

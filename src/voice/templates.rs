@@ -29,6 +29,9 @@ const BUILT_IN: [(&str, &str); NAMES.len()] = [
     ("silence.xml", include_str!("../../twiml-templates/silence.xml")),
     ("play_once.xml", include_str!("../../twiml-templates/play_once.xml")),
     ("hold.xml", include_str!("../../twiml-templates/hold.xml")),
+    ("callback_offer.xml", include_str!("../../twiml-templates/callback_offer.xml")),
+    ("callback_done.xml", include_str!("../../twiml-templates/callback_done.xml")),
+    ("callback_refused.xml", include_str!("../../twiml-templates/callback_refused.xml")),
 ];
 /// Values that would break out of a careless placeholder.
 const HOSTILE: &str = "a b=c\"d'e></Response><Dial>&amp;<!--]]>\u{0}";

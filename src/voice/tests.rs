@@ -44,6 +44,11 @@ impl Bench {
 
     /// `requested_url` tells what else than [`BASE`] may be signed; applications answer within `patience`.
     async fn start_within(limits: Limits, requested_url: PublicUrl, patience: Duration) -> Self {
+        Self::start_waiting(limits, requested_url, patience, config::Wait::default()).await
+    }
+
+    /// The same with other words and choices for those who wait.
+    async fn start_waiting(limits: Limits, requested_url: PublicUrl, patience: Duration, wait: config::Wait) -> Self {
         let store = Store::open("sqlite::memory:").await.unwrap();
         let clock = Clock::fixed(Timestamp(1_790_000_000_000));
         for (bits, token) in [(1, OWN_TOKEN), (2, "foreign token")] {
@@ -76,7 +81,7 @@ impl Bench {
             phone_tokens: vec![SecretString::from("next token"), SecretString::from(PHONE_TOKEN)],
             insecure_skip_signature: false,
             templates: Arc::new(Templates::load(None).unwrap()),
-            wait: config::Wait::default(),
+            wait,
             outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, patience).unwrap(),
             actions: Actions::default(),
         };

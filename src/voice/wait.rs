@@ -15,7 +15,7 @@ use super::next::Context;
 use super::outlook::{self, parameters};
 use super::request::{self, Webhook};
 use super::{State, twiml};
-use crate::calls::Input;
+use crate::calls::{Input, VoiceTask};
 use crate::engine;
 use crate::routing::{Outlook, TaskSid};
 
@@ -37,9 +37,16 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         tracing::warn!(task.sid = %task, %error, "cannot record that a call is parked");
     }
     let outlook = state.outlook(workspace, task).await;
-    let Some((_, record)) = state.voice_task(task).await else { return state.wait(&webhook, task, outlook.as_ref()) };
+    let Some((_, record)) = state.voice_task(task).await else {
+        return state.wait(&webhook, task, outlook.as_ref(), None);
+    };
+    if record.callback.is_some() {
+        // The call should be over; what was said before it says again.
+        return state.answer(&Document::CallbackDone { language: state.language(outlook.as_ref()).as_deref() });
+    }
+    let own = || state.wait(&webhook, task, outlook.as_ref(), Some(&record));
     let url = match record.park.wait_url.as_deref() {
-        None => return state.wait(&webhook, task, outlook.as_ref()),
+        None => return own(),
         Some("") => return state.answer(&Document::Silence),
         Some(url) => url,
     };
@@ -59,7 +66,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
                 .in_workspace(workspace)
                 .about_task(task);
             state.complain(webhook.sender, complaint).await;
-            state.wait(&webhook, task, outlook.as_ref())
+            own()
         }
     }
 }
@@ -71,16 +78,30 @@ fn queue_sid(facts: &[(String, String)]) -> Option<(String, String)> {
 }
 
 impl State {
-    /// Our own wait document.
-    pub(super) fn wait(&self, webhook: &Webhook, task: TaskSid, outlook: Option<&Outlook>) -> Response {
-        let language = outlook.and_then(outlook::language).or_else(|| self.wait.language.clone());
+    /// Our own wait document; what a caller may choose depends on the record of the call.
+    pub(super) fn wait(
+        &self,
+        webhook: &Webhook,
+        task: TaskSid,
+        outlook: Option<&Outlook>,
+        record: Option<&VoiceTask>,
+    ) -> Response {
+        let offers_callback = record.is_some_and(|record| self.offers_callback(webhook, record));
+        let choice_url = self.url(&format!("/voice/tasks/{task}/choice"));
         self.answer(&Document::Wait(Wait {
             task: &task.to_string(),
             queue_time_secs: webhook.number("QueueTime").unwrap_or_default(),
             outlook,
-            language: language.as_deref(),
+            language: self.language(outlook).as_deref(),
             rules: &self.wait,
+            choice_url: offers_callback.then_some(choice_url.as_str()),
+            callback_key: offers_callback.then_some(self.wait.callback_key.as_str()),
         }))
+    }
+
+    /// The language that a caller is spoken to in.
+    pub(super) fn language(&self, outlook: Option<&Outlook>) -> Option<String> {
+        outlook.and_then(outlook::language).or_else(|| self.wait.language.clone())
     }
 }
 

@@ -59,6 +59,11 @@ fn program(directory: &Path, log: &str) -> Command {
 impl Programs {
     /// Starts both; the phone system's clock runs `speed` times as fast as life.
     pub(crate) async fn start(speed: f64) -> Self {
+        Self::start_with(speed, &[]).await
+    }
+
+    /// The same with more settings of the server.
+    pub(crate) async fn start_with(speed: f64, settings: &[(&'static str, &'static str)]) -> Self {
         outbound::install_tls();
         let directory = tempfile::tempdir().unwrap();
         let (server, phone) = (free_port(), free_port());
@@ -76,7 +81,7 @@ impl Programs {
             server,
             phone,
             http,
-            environment: Vec::new(),
+            environment: settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
             server_process: None,
             _phone_process: phone_process,
         };

@@ -119,7 +119,10 @@ impl Commands {
             6..8 => ReservationChange::Complete,
             8 => return Command::BeginConnecting { reservation, instruction: Instruction::Conference },
             9 => return Command::AcceptConnected(reservation),
-            10 => return Command::FailConnecting { reservation, reason_code: Some(31_486) },
+            10 => {
+                let not_before = (self.below(3) == 0).then(|| self.now.plus_secs(30));
+                return Command::FailConnecting { reservation, reason_code: Some(31_486), not_before };
+            }
             _ => return Command::EndWork(reservation),
         };
         Command::UpdateReservation { parent: ReservationParent::Any, reservation, change, if_match: None }

@@ -400,10 +400,15 @@ impl Stage {
                 Command::CancelTransfer { worker, task, transfer }
             }
             "connected" => Command::AcceptConnected(self.reservation(args)?),
-            "fail" => Command::FailConnecting {
-                reservation: self.reservation(args)?,
-                reason_code: args.next("a code").ok().map(|text| number(&text)).transpose()?,
-            },
+            "fail" => {
+                let reservation = self.reservation(args)?;
+                let rest = args.parsed("rest", seconds)?;
+                Command::FailConnecting {
+                    reservation,
+                    reason_code: args.next("a code").ok().map(|text| number(&text)).transpose()?,
+                    not_before: rest.map(|secs| self.now.plus_secs(secs)),
+                }
+            }
             "caller-gone" => {
                 Command::EndCaller { task: self.task(&args.next("a task")?)?, reason: args.next("a reason")? }
             }

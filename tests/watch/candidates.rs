@@ -82,7 +82,7 @@ impl Watch {
     /// Everything but activity and capacity.
     pub(super) fn is_candidate(&self, task: &Task, worker: &Worker) -> bool {
         // A gap that is over lasts until the tick that ends it.
-        if task.back_offs.iter().any(|back_off| back_off.worker == worker.sid && back_off.until != BackOff::OVER) {
+        if task.back_offs.iter().any(|back_off| back_off.is_for(worker.sid) && back_off.until != BackOff::OVER) {
             return false;
         }
         if let Some(transfer) = *task.transfer {

@@ -92,7 +92,7 @@ impl Watch {
             return Ok(());
         }
         // A gap that was over in the meantime was not over then.
-        if other.back_offs.iter().any(|back_off| back_off.worker == worker.sid) {
+        if other.back_offs.iter().any(|back_off| back_off.is_for(worker.sid)) {
             return Ok(());
         }
         if self.is_candidate(other, worker) {
@@ -118,7 +118,7 @@ impl Watch {
         if step.workers.contains(&idle.sid) {
             return Ok(());
         }
-        if !self.is_reservable(row, idle) || row.back_offs.iter().any(|back_off| back_off.worker == idle.sid) {
+        if !self.is_reservable(row, idle) || row.back_offs.iter().any(|back_off| back_off.is_for(idle.sid)) {
             return Ok(());
         }
         let Some(before) = Self::worker_before(step, worker) else { return Ok(()) };

@@ -65,6 +65,20 @@ const WEBHOOKS: &[Webhook] = &[
         twiml: true,
     },
     Webhook {
+        path: "/voice/tasks/{task}/choice",
+        ids: ["ChooseByGet", "Choose"],
+        summary: "A waiting caller pressed a key",
+        parameters: &["CallSid", "Digits", "QueueTime"],
+        twiml: true,
+    },
+    Webhook {
+        path: "/voice/tasks/{task}/callback",
+        ids: ["CallBackByGet", "CallBack"],
+        summary: "A waiting caller was asked for consent to be called back",
+        parameters: &["CallSid", "Digits", "QueueTime"],
+        twiml: true,
+    },
+    Webhook {
         path: "/voice/tasks/{task}/park",
         ids: ["ParkByGet", "Park"],
         summary: "Brings a caller back into the queue",

@@ -206,3 +206,92 @@ async fn another_leg_does_not_take_over_a_reservation_that_is_being_connected() 
     let other = bench.engine.send(bench.workspace, own_phone("CA6")).await;
     assert!(matches!(other, Err(Error::Refused(_))), "{other:?}");
 }
+
+fn terms() -> CallbackTerms {
+    CallbackTerms { attempts: 2, pause_secs: 60, expires_secs: 3_600 }
+}
+
+fn call_back(task: TaskSid, call: &str) -> Request {
+    Request::CallBack { task, call: CallSid(call.to_owned()), to: "+15550001".to_owned(), terms: terms() }
+}
+
+fn busy(call: &str) -> Input {
+    Input::LegChanged {
+        role: Role::Customer,
+        label: "customer".to_owned(),
+        call: CallSid(call.to_owned()),
+        status: CallStatus::Busy,
+        sequence: None,
+        code: None,
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_is_to_be_called_back_hangs_up_and_keeps_the_place() {
+    let mut bench = Bench::start_with_silent_phone().await;
+    let (workflow, _) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    bench.call(task, Input::WaitRequested).await;
+    let before = bench.task(task).await;
+    bench.engine.send(bench.workspace, call_back(task, "CA1")).await.unwrap();
+    bench.engine.send(bench.workspace, call_back(task, "CA1")).await.unwrap();
+    let other = bench.engine.send(bench.workspace, call_back(task, "CA2")).await;
+    assert!(matches!(other, Err(Error::Refused(_))), "{other:?}");
+    let hangup = Input::Left { result: QueueResult::Hangup, call_ended: true, queue_time_secs: Some(3) };
+    bench.call(task, hangup).await;
+    bench.call(task, Input::CallerEnded { call: CallSid("CA1".to_owned()) }).await;
+    bench.restart().await;
+    let after = bench.task(task).await;
+    assert_eq!(
+        (after.status, after.priority, after.virtual_start_at, after.queue_entered_at),
+        (before.status, before.priority, before.virtual_start_at, before.queue_entered_at),
+    );
+    let attributes: serde_json::Value = serde_json::from_str(&after.attributes).unwrap();
+    assert_eq!((&attributes["callback"], &attributes["outbound_to"]), (&json!(true), &json!("+15550001")));
+
+    let reservation = bench.reservation_of(task).await.sid;
+    bench.instruct(reservation).await.unwrap();
+    let joined = |call: &str, label: &str| Input::RoomChanged {
+        conference: "CF1".to_owned(),
+        event: RoomEvent::Joined,
+        call: Some(CallSid(call.to_owned())),
+        label: Some(label.to_owned()),
+        sequence: None,
+    };
+    bench.call(task, joined("CA8", &reservation.to_string())).await;
+    bench.call(task, busy("CA9")).await;
+    let canceled = bench.reservation_of(task).await;
+    assert_eq!((canceled.status, canceled.canceled_reason_code), (ReservationStatus::Canceled, Some(31_486)));
+    assert_eq!(bench.task(task).await.status, TaskStatus::Pending);
+    bench.restart().await;
+    bench.clock.advance(Duration::from_secs(59));
+    bench.routing(Command::Tick).await;
+    assert_eq!(bench.task(task).await.status, TaskStatus::Pending, "it rests");
+    bench.clock.advance(Duration::from_secs(1));
+    bench.routing(Command::Tick).await;
+    assert_eq!(bench.task(task).await.status, TaskStatus::Reserved);
+    bench.assert_agrees().await;
+
+    bench.clock.advance(Duration::from_hours(1));
+    bench.routing(Command::Tick).await;
+    let row = bench.task(task).await;
+    assert_eq!((row.status, row.reason.as_deref()), (TaskStatus::Canceled, Some("callback expired")));
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn a_worker_who_accepts_without_a_conference_keeps_a_task_that_is_to_be_called_back() {
+    let bench = Bench::start_with_silent_phone().await;
+    let (workflow, worker) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    bench.call(task, Input::WaitRequested).await;
+    bench.engine.send(bench.workspace, call_back(task, "CA1")).await.unwrap();
+    let reservation = bench.reservation_of(task).await.sid;
+    let change = ReservationChange::Accept;
+    let parent = ReservationParent::Worker(worker);
+    bench.routing(Command::UpdateReservation { parent, reservation, change, if_match: None }).await;
+    bench.clock.advance(Duration::from_hours(2));
+    bench.routing(Command::Tick).await;
+    assert_eq!(bench.task(task).await.status, TaskStatus::Assigned, "the promise was kept by other means");
+    bench.assert_agrees().await;
+}

@@ -261,7 +261,7 @@ impl Workspace {
                 None => found(BlockReason::NotExamined)?,
             }
         }
-        if demand.task.is_some_and(|task| task.back_offs.iter().any(|one| one.worker == sid && one.until > now)) {
+        if demand.task.is_some_and(|task| task.back_offs.iter().any(|one| one.is_for(sid) && one.until > now)) {
             found(BlockReason::BackOff)?;
         }
         ControlFlow::Continue(())
@@ -371,9 +371,13 @@ impl Workspace {
             }
             BlockReason::BackOff => {
                 let task = demand.task.into_iter().flat_map(|task| task.back_offs.iter());
-                block.until =
-                    task.filter(|one| one.worker == worker.row.sid && one.until > now).map(|one| one.until).max();
-                "was offered the task just before and is not offered it again yet".to_owned()
+                let open = task.filter(|one| one.is_for(worker.row.sid) && one.until > now);
+                let longest = open.max_by_key(|one| one.until);
+                block.until = longest.map(|one| one.until);
+                match longest.and_then(|one| one.worker) {
+                    Some(_) => "was offered the task just before and is not offered it again yet".to_owned(),
+                    None => "is not offered the task before its caller is called again".to_owned(),
+                }
             }
             BlockReason::NotExamined => "was not looked at, because there are too many workers".to_owned(),
         };

@@ -89,7 +89,7 @@ impl Count<'_> {
         if self.workspace.holds(row, sid) {
             return Some(BlockReason::HoldsTask);
         }
-        let gap = row.back_offs.iter().any(|one| one.worker == sid && one.until > self.now);
+        let gap = row.back_offs.iter().any(|one| one.is_for(sid) && one.until > self.now);
         gap.then_some(BlockReason::BackOff)
     }
 

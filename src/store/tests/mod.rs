@@ -66,7 +66,7 @@ async fn changed_records_replace_the_old_ones() {
     rows.worker_channels[0].used = 9;
     rows.tasks[0].step = Step::Target { filter: 0, target: 0 };
     rows.tasks[0].back_offs =
-        vec![BackOff { worker: WorkerSid::from_bits(5), until: Timestamp(1), failures: 2 }].into();
+        vec![BackOff { worker: Some(WorkerSid::from_bits(5)), until: Timestamp(1), failures: 2 }].into();
     rows.reservations[0].status = ReservationStatus::Completed;
     rows.presences[0].deadline = Some(Timestamp(8));
     let batch = Batch { rows: changes(rows.clone()), events: vec![event(2, 2)], ..Batch::empty(workspace_sid(1), 1) };

@@ -101,7 +101,7 @@ pub(super) fn task(number: u128) -> Task {
 }
 
 fn full_task(number: u128, step: Step, target: RoutingTarget) -> Task {
-    let back_off = |worker, failures| BackOff { worker: WorkerSid::from_bits(worker), until: Timestamp(99), failures };
+    let back_off = |worker, failures| BackOff { worker, until: Timestamp(99), failures };
     Task {
         reason: Some(ODD.to_owned()).into(),
         queue: Some(TaskQueueSid::from_bits(1)),
@@ -113,7 +113,7 @@ fn full_task(number: u128, step: Step, target: RoutingTarget) -> Task {
         routing_target: Some(target).into(),
         ignore_capacity: true,
         reserved_count: u32::MAX,
-        back_offs: vec![back_off(1, 0), back_off(2, 3)].into(),
+        back_offs: vec![back_off(None, 0), back_off(Some(WorkerSid::from_bits(2)), 3)].into(),
         attributes_changed: true,
         transfer: Some(TransferSid::from_bits(1)).into(),
         version: u64::from(u32::MAX) + 1,

@@ -6,11 +6,13 @@ use quick_xml::events::Event;
 use super::*;
 use crate::calls::RoomSettings;
 use crate::config;
-use crate::voice::document::{Room, Wait};
+use crate::voice::document::{CallbackOffer, Room, Wait};
 
 /// A wait document that tells nothing about the task.
 fn wait<'a>(task: &'a str, queue_time_secs: u32, rules: &'a config::Wait) -> Document<'a> {
-    Document::Wait(Wait { task, queue_time_secs, outlook: None, language: None, rules })
+    let nothing =
+        Wait { task, queue_time_secs, outlook: None, language: None, rules, choice_url: None, callback_key: None };
+    Document::Wait(nothing)
 }
 
 fn settings() -> RoomSettings {
@@ -112,6 +114,31 @@ fn documents_are_as_written_down() {
             Document::Error,
             "<Say>We are sorry. Your call cannot be connected because of a technical problem. Please call again \
              later.</Say><Hangup/>"
+                .to_owned(),
+        ),
+        (
+            Document::CallbackOffer(CallbackOffer {
+                language: None,
+                number: "+15550001",
+                key: "1",
+                confirm_url: "https://r/callback",
+                wait_url: "https://r/wait",
+            }),
+            "<Gather input=\"dtmf\" numDigits=\"1\" timeout=\"8\" action=\"https://r/callback\" method=\"POST\"><Say>We \
+             can call you back at + 1 5 5 5 0 0 0 1, and you keep your place in line. Press 1 if you want that. To keep \
+             waiting, press any other key.</Say></Gather><Redirect method=\"POST\">https://r/wait</Redirect>"
+                .to_owned(),
+        ),
+        (
+            Document::CallbackDone { language: Some("en-GB") },
+            "<Say language=\"en-GB\">Thank you. You keep your place in line, and we will call you back. \
+             Goodbye.</Say><Hangup/>"
+                .to_owned(),
+        ),
+        (
+            Document::CallbackRefused { language: None, wait_url: "https://r/wait" },
+            "<Say>We cannot call you back now. Please stay on the line.</Say><Redirect \
+             method=\"POST\">https://r/wait</Redirect>"
                 .to_owned(),
         ),
         (Document::Silence, "<Pause length=\"60\"/>".to_owned()),

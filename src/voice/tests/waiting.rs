@@ -67,3 +67,72 @@ async fn a_caller_hears_how_many_are_ahead_in_the_language_of_the_task() {
         assert!(wait.contains(heard), "{wait}");
     }
 }
+
+const WAITS: (&str, &str) = ("CallStatus", "in-progress");
+
+async fn with_callbacks(limit: u32) -> Bench {
+    let wait = config::Wait { callback_prefixes: vec!["+1".to_owned()], ..config::Wait::default() };
+    let limits = Limits { waiting_calls: limit };
+    Bench::start_waiting(limits, PublicUrl::Fixed(BASE.to_owned()), Duration::from_secs(5), wait).await
+}
+
+#[tokio::test]
+async fn a_caller_who_chooses_a_callback_may_hang_up_and_keeps_the_task() {
+    let bench = with_callbacks(100).await;
+    let (action, asked) = application("<Response/>").await;
+    let query = format!("?{}", serde_urlencoded::to_string([("Action", &action)]).unwrap());
+    let task = park(&bench, "CA1", &query).await;
+    let base = format!("/voice/tasks/{task}");
+    let press = async |path: &str, digits: &str| {
+        bench.post(&format!("{base}/{path}"), &[("CallSid", "CA1"), WAITS, ("Digits", digits)]).await.1
+    };
+    let wait = press("wait", "").await;
+    let gather = format!("numDigits=\"1\" timeout=\"1\" action=\"{BASE}{base}/choice\" method=\"POST\">");
+    assert!(wait.contains(&gather) && wait.contains("without losing your place, press 1."), "{wait}");
+    let again = press("choice", "7").await;
+    assert_eq!(again, wait, "a key without a meaning");
+    let offer = press("choice", "1").await;
+    assert!(offer.contains("at + 1 5 5 5 0 0 0 1,"), "{offer}");
+    assert_eq!(press("callback", "2").await, wait, "no consent");
+    assert!(!bench.rows().await.tasks[0].attributes.contains("outbound_to"));
+    for _ in 0..2 {
+        let done = press("callback", "1").await;
+        assert!(done.contains("we will call you back") && done.contains("<Hangup/>"), "{done}");
+    }
+    assert!(press("wait", "").await.contains("we will call you back"), "the call should be over by now");
+    let gone = [("CallSid", "CA1"), ("CallStatus", "completed"), ("QueueResult", "hangup"), ("QueueTime", "9")];
+    let (_, left) = bench.post(&format!("{base}/left"), &gone).await;
+    assert!(left.ends_with("<Response/>"), "{left}");
+    bench.post("/voice/cb/call/inbound", &gone).await;
+    let rows = bench.rows().await;
+    assert_eq!((rows.tasks.len(), rows.tasks[0].status), (1, TaskStatus::Pending));
+    let attributes: serde_json::Value = serde_json::from_str(&rows.tasks[0].attributes).unwrap();
+    assert_eq!((&attributes["callback"], &attributes["outbound_to"]), (&true.into(), &"+15550001".into()));
+    assert_eq!((&attributes["call_sid"], &attributes["from"]), (&"CA1".into(), &"+15550001".into()));
+    assert!(asked.lock().unwrap().is_empty(), "nobody gave up");
+}
+
+#[tokio::test]
+async fn a_callback_is_for_allowed_numbers_and_for_the_caller_alone() {
+    let bench = with_callbacks(1).await;
+    let post = async |task: &str, path: &str, call: &str, digits: &str| {
+        let pairs = [("CallSid", call), WAITS, ("Digits", digits)];
+        bench.post(&format!("/voice/tasks/{task}/{path}"), &pairs).await.1
+    };
+    let (_, parked) = bench.post(&bench.target(""), &[("CallSid", "CA0"), ("From", "+4930123456")]).await;
+    let foreign = task_of(&parked);
+    for path in ["wait", "choice", "callback"] {
+        let answer = post(&foreign, path, "CA0", "1").await;
+        assert!(!answer.contains("<Gather") && !answer.contains("will call you back"), "{path}: {answer}");
+    }
+    bench.engine.send(bench.workspace, EngineRequest::Routing(canceled(foreign.parse().unwrap()))).await.unwrap();
+    let first = park(&bench, "CA1", "").await;
+    let refused = post(&first, "callback", "CA2", "1").await;
+    assert!(refused.contains("stay on the line") && refused.contains("/wait</Redirect>"), "another call: {refused}");
+    assert!(post(&first, "callback", "CA1", "1").await.contains("<Hangup/>"));
+    // As many as may wait on the line: one.
+    let second = park(&bench, "CA2", "").await;
+    assert!(post(&second, "callback", "CA2", "1").await.contains("stay on the line"));
+    let rows = bench.rows().await;
+    assert_eq!(rows.tasks.iter().filter(|task| task.status == TaskStatus::Pending).count(), 2);
+}

@@ -65,7 +65,7 @@ impl World {
             .map(|row| row.sid)
             .collect();
         for reservation in connecting {
-            self.quietly(Command::FailConnecting { reservation, reason_code: None }, dice)?;
+            self.quietly(Command::FailConnecting { reservation, reason_code: None, not_before: None }, dice)?;
         }
         let callers: Vec<_> =
             self.phone.calls.iter().filter(|(_, call)| call.is_customer()).map(|(sid, _)| sid.clone()).collect();

@@ -1,0 +1,134 @@
+//! A waiting caller chooses by key to be called back (`spec/voice.md` 8.11).
+//!
+//! Offered by our own wait document to callers whose numbers may be dialled; asked once more, with the number, before it
+//! is promised. The promise is on disk when the caller hears it. Must not decide what becomes of the task: that is the
+//! calls core's business. Start with [`choice`].
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State as Shared};
+use axum::response::Response;
+
+use super::State;
+use super::document::{CallbackOffer, Document};
+use super::request::{self, Webhook};
+use crate::calls::{CallbackTerms, Recallable, VoiceTask};
+use crate::engine;
+use crate::routing::{Outlook, TaskSid, WorkspaceSid};
+
+/// `/voice/tasks/{WT}/choice`: a key was pressed while the wait document ran. Any key without a meaning goes on waiting.
+pub(super) async fn choice(Shared(state): Shared<Arc<State>>, Path(task): Path<String>, request: Request) -> Response {
+    let waiting = match state.waiting(&task, request).await {
+        Ok(waiting) => waiting,
+        Err(answer) => return answer,
+    };
+    if !waiting.pressed(&state.wait.callback_key) || !state.offers_callback(&waiting.webhook, &waiting.record) {
+        return state.go_on_waiting(&waiting);
+    }
+    state.answer(&Document::CallbackOffer(CallbackOffer {
+        language: state.language(waiting.outlook.as_ref()).as_deref(),
+        number: &waiting.record.from,
+        key: &state.wait.callback_key,
+        confirm_url: &state.url(&format!("/voice/tasks/{}/callback", waiting.record.task)),
+        wait_url: &state.wait_url(waiting.record.task),
+    }))
+}
+
+/// `/voice/tasks/{WT}/callback`: the caller was asked for consent.
+pub(super) async fn confirmed(
+    Shared(state): Shared<Arc<State>>,
+    Path(task): Path<String>,
+    request: Request,
+) -> Response {
+    let waiting = match state.waiting(&task, request).await {
+        Ok(waiting) => waiting,
+        Err(answer) => return answer,
+    };
+    if !waiting.pressed(&state.wait.callback_key) {
+        return state.go_on_waiting(&waiting);
+    }
+    let language = state.language(waiting.outlook.as_ref());
+    let language = language.as_deref();
+    let wait_url = state.wait_url(waiting.record.task);
+    match state.promise(&waiting).await {
+        Promise::Made => state.answer(&Document::CallbackDone { language }),
+        Promise::Refused => state.answer(&Document::CallbackRefused { language, wait_url: &wait_url }),
+        Promise::Busy => state.answer(&Document::Busy { url: &state.url(&waiting.webhook.target) }),
+    }
+}
+
+/// A caller who waits, as far as can be seen.
+struct Waiting {
+    webhook: Webhook,
+    workspace: WorkspaceSid,
+    record: VoiceTask,
+    outlook: Option<Outlook>,
+}
+
+impl Waiting {
+    fn pressed(&self, key: &str) -> bool {
+        self.webhook.text("Digits") == key
+    }
+}
+
+/// What came of asking for a callback.
+enum Promise {
+    /// It is on disk.
+    Made,
+    /// It cannot be had now.
+    Refused,
+    /// Nobody could say.
+    Busy,
+}
+
+impl State {
+    /// Reads the webhook of a caller who waits; the error is the answer.
+    async fn waiting(&self, task: &str, request: Request) -> Result<Waiting, Response> {
+        let webhook = request::read(self, request).await?;
+        let unavailable = || self.answer(&Document::Unavailable);
+        let task: TaskSid = task.parse().map_err(|_| unavailable())?;
+        let workspace = self.workspace_of(webhook.sender, task).await?.ok_or_else(unavailable)?;
+        let (_, record) = self.voice_task(task).await.ok_or_else(unavailable)?;
+        let outlook = self.outlook(workspace, task).await;
+        Ok(Waiting { webhook, workspace, record, outlook })
+    }
+
+    fn go_on_waiting(&self, waiting: &Waiting) -> Response {
+        self.wait(&waiting.webhook, waiting.record.task, waiting.outlook.as_ref(), Some(&waiting.record))
+    }
+
+    fn wait_url(&self, task: TaskSid) -> String {
+        self.url(&format!("/voice/tasks/{task}/wait"))
+    }
+
+    /// Whether the caller of a webhook can be called back. One whom a worker is about to answer is told so when asking.
+    pub(super) fn offers_callback(&self, webhook: &Webhook, record: &VoiceTask) -> bool {
+        let waits = |call| matches!(record.recallable(&call), Recallable::Yes | Recallable::WorkerComing);
+        webhook.call().is_some_and(waits) && self.wait.may_call_back(&record.from)
+    }
+
+    async fn promise(&self, waiting: &Waiting) -> Promise {
+        let Some(call) = waiting.webhook.call() else { return Promise::Refused };
+        let record = &waiting.record;
+        // A webhook that comes again finds the promise, and the numbers exchanged.
+        let promised = record.recallable(&call) == Recallable::Promised;
+        let to = if promised { &record.to } else { &record.from };
+        if !self.wait.may_call_back(to) {
+            return Promise::Refused;
+        }
+        let terms = CallbackTerms {
+            attempts: self.wait.callback_attempts,
+            pause_secs: self.wait.callback_pause_secs,
+            expires_secs: self.wait.callback_expires_secs,
+        };
+        let request = engine::Request::CallBack { task: record.task, call, to: to.clone(), terms };
+        match self.engine.send(waiting.workspace, request).await {
+            Ok(_) => Promise::Made,
+            Err(engine::Error::Overloaded | engine::Error::Unavailable) => Promise::Busy,
+            Err(error @ (engine::Error::Refused(_) | engine::Error::NoSuchWorkspace)) => {
+                tracing::info!(task.sid = %record.task, %error, "a caller cannot be called back now");
+                Promise::Refused
+            }
+        }
+    }
+}
