@@ -4,6 +4,7 @@
 //! for. Start with [`VoiceTask::document_after_left`].
 
 use super::interface::{ConferenceOptions, QueueResult, Role};
+use super::policy::REASON_MESSAGE;
 use super::voice_task::{CUSTOMER_LABEL, Phase, VoiceState, VoiceTask, Wish};
 use crate::routing::ReservationSid;
 
@@ -33,6 +34,8 @@ pub enum NextDocument {
     Release,
     /// The verbs that stood after `<Enqueue>`.
     AfterEnqueue(String),
+    /// The document that records a message.
+    Message,
     /// The document that says that nobody can take the call.
     Unavailable,
     /// An empty document.
@@ -81,6 +84,7 @@ impl VoiceTask {
             return NextDocument::Empty;
         }
         match result {
+            QueueResult::Leave if self.cancel_reason.as_deref() == Some(REASON_MESSAGE) => NextDocument::Message,
             QueueResult::Hangup => self.application(result, false).unwrap_or(NextDocument::Empty),
             QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
                 let otherwise = if self.released { NextDocument::Unavailable } else { NextDocument::Empty };

@@ -4,9 +4,10 @@
 //! answered, being completed implies having left. Nothing is commanded here, except that a second leg with a label that
 //! is taken is to be removed, and that a room into which the caller strayed is to end. Start with `fold`.
 
+use super::callback::Recallable;
 use super::interface::{CallSid, CallStatus, Input, QueueResult, Role, RoomEvent};
 use super::machine::Machine;
-use super::policy::MOST_LEGS;
+use super::policy::{MOST_LEGS, REASON_MESSAGE};
 use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 
@@ -31,6 +32,9 @@ impl Machine<'_> {
             // The call that asked for a callback is over, or on its way elsewhere.
             Input::WaitRequested | Input::Left { .. } if self.task.callback.is_some() => {}
             Input::CallBack { call, to, terms } => self.promise_callback(call, to, *terms),
+            Input::LeaveMessage { call } => {
+                self.task.leaves_message |= self.task.recallable(call) == Recallable::Yes;
+            }
             Input::TakenElsewhere => self.taken_elsewhere(),
             Input::WaitRequested => {
                 self.task.wait_seen = true;
@@ -91,6 +95,7 @@ impl Machine<'_> {
         match result {
             QueueResult::Hangup => self.lose_caller("hangup", true, true),
             _ if call_ended => self.lose_caller("hangup", !self.caller_was_sent(), true),
+            QueueResult::Leave if self.task.leaves_message => self.lose_caller(REASON_MESSAGE, true, false),
             QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
                 self.lose_caller(result.as_str(), true, false);
             }

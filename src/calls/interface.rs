@@ -301,6 +301,11 @@ pub enum Input {
         /// How.
         terms: CallbackTerms,
     },
+    /// The caller wants to leave a message and will leave the queue for it.
+    LeaveMessage {
+        /// The caller's leg.
+        call: CallSid,
+    },
     /// A worker accepted a reservation of the task without having a leg dialled.
     TakenElsewhere,
     /// The `<Enqueue>` action was requested.

@@ -67,6 +67,8 @@ impl Default for Policy {
     }
 }
 
+/// Reason of a task whose caller left the queue to leave a message.
+pub const REASON_MESSAGE: &str = "voicemail";
 /// Longest ring timeout that the phone system takes, in seconds.
 pub const LONGEST_RING_SECS: u32 = 600;
 /// `canceled_reason_code` of a busy worker.

@@ -94,6 +94,7 @@ fn document_text(document: &NextDocument) -> String {
         }
         NextDocument::Release => "release".to_owned(),
         NextDocument::AfterEnqueue(verbs) => format!("after {verbs}"),
+        NextDocument::Message => "message".to_owned(),
         NextDocument::Unavailable => "unavailable".to_owned(),
         NextDocument::Empty => "empty".to_owned(),
     }
@@ -206,6 +207,7 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
                 expires_secs: words.number("expires").unwrap_or(3_600),
             },
         },
+        "leave-message" => Input::LeaveMessage { call: call_sid() },
         "taken-elsewhere" => Input::TakenElsewhere,
         "transfer" => Input::TransferBegan { reservation: reservation(word(1)), cold: words.has("cold") },
         "transfer-over" => Input::TransferOver,

@@ -269,6 +269,9 @@ pub struct VoiceTask {
     /// The caller hung up, or may, and is called back.
     #[serde(default)]
     pub callback: Option<Callback>,
+    /// The caller leaves the queue to leave a message.
+    #[serde(default)]
+    pub leaves_message: bool,
     /// Calls that were the customer's before, whose late news count for nothing.
     #[serde(default)]
     pub past_calls: Vec<CallSid>,
@@ -421,6 +424,7 @@ impl VoiceTask {
             from: from.clone(),
             to: to.clone(),
             callback: None,
+            leaves_message: false,
             past_calls: Vec::new(),
             park,
             state: VoiceState::Created,

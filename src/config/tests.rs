@@ -206,6 +206,9 @@ fn settings_that_do_not_go_together_are_refused() {
     check(&[("wait.callback_prefixes", "1")], "wait.callback_prefixes: expected + and digits, found \"1\"");
     check(&[("wait.callback_attempts", "0")], "wait.callback_attempts: expected 1 to 10");
     check(&[("wait.callback_expires_secs", "59")], "wait.callback_expires_secs: expected 60 to 604800");
+    check(&[("wait.voicemail_key", "1")], "wait.voicemail_key: expected another key than wait.callback_key");
+    check(&[("wait.voicemail_key", "x")], "wait.voicemail_key: expected one of 0-9, * and #");
+    check(&[("wait.voicemail_secs", "241")], "wait.voicemail_secs: expected 5 to 240");
     check(&[("wait.music_url", "music.mp3")], "wait.music_url: expected an http or https URL");
     let phone = [("phone.url", "http://x"), ("phone.account_sid", SID), ("phone.auth_token", STRONG)];
     check(&[phone[0], phone[1], phone[2], ("listen", "0.0.0.0:80")], "public_url is missing");

@@ -10,6 +10,9 @@ const INTERVAL_MAX_SECS: u32 = 600;
 /// Digits of a number that can be called from abroad (E.164).
 const NUMBER_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
+/// Longest recording, in seconds: the task on which it is noted is removed 300 s after the caller has left the queue.
+const VOICEMAIL_MAX_SECS: u32 = 240;
+
 /// Longest name of a language (BCP 47 tags that phone systems know are far shorter).
 const LANGUAGE_MAX: usize = 35;
 
@@ -37,6 +40,10 @@ pub struct Wait {
     pub callback_pause_secs: u32,
     /// Seconds until a promised callback is given up.
     pub callback_expires_secs: u32,
+    /// Key that leads to a recording.
+    pub voicemail_key: Option<String>,
+    /// Longest recording, in seconds.
+    pub voicemail_secs: u32,
 }
 
 impl Default for Wait {
@@ -52,6 +59,8 @@ impl Default for Wait {
             callback_attempts: 3,
             callback_pause_secs: 300,
             callback_expires_secs: 14_400,
+            voicemail_key: None,
+            voicemail_secs: 120,
         }
     }
 }
@@ -64,14 +73,21 @@ impl Wait {
             ("callback_attempts", self.callback_attempts, 1..=10),
             ("callback_pause_secs", self.callback_pause_secs, 1..=86_400),
             ("callback_expires_secs", self.callback_expires_secs, 60..=604_800),
+            ("voicemail_secs", self.voicemail_secs, 5..=VOICEMAIL_MAX_SECS),
         ] {
             if !range.contains(&found) {
                 let (start, end) = range.into_inner();
                 return Some(format!("wait.{key}: expected {start} to {end}, found {found}"));
             }
         }
-        if !is_key(&self.callback_key) {
-            return Some(format!("wait.callback_key: expected one of 0-9, * and #, found {:?}", self.callback_key));
+        let keys = [("callback_key", Some(&self.callback_key)), ("voicemail_key", self.voicemail_key.as_ref())];
+        for (key, found) in keys.into_iter().filter_map(|(key, found)| Some((key, found?))) {
+            if !is_key(found) {
+                return Some(format!("wait.{key}: expected one of 0-9, * and #, found {found:?}"));
+            }
+        }
+        if self.voicemail_key.as_ref() == Some(&self.callback_key) {
+            return Some("wait.voicemail_key: expected another key than wait.callback_key".to_owned());
         }
         if let Some(prefix) = self.callback_prefixes.iter().find(|prefix| !is_prefix(prefix)) {
             return Some(format!("wait.callback_prefixes: expected + and digits, found {prefix:?}"));

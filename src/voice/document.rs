@@ -49,12 +49,30 @@ pub(super) enum Document<'a> {
     Empty,
     /// `hold.xml`: what somebody on hold hears; it begins again by itself.
     Hold,
+    /// `leave.xml`: out of the queue; what comes next is asked for then.
+    Leave,
+    /// `voicemail.xml`: a message is recorded.
+    Voicemail(Voicemail<'a>),
+    /// `voicemail_done.xml`: it was.
+    VoicemailDone { language: Option<&'a str> },
     /// `callback_offer.xml`: shall we call back under this number?
     CallbackOffer(CallbackOffer<'a>),
     /// `callback_done.xml`: we shall.
     CallbackDone { language: Option<&'a str> },
     /// `callback_refused.xml`: not now, stay on the line.
     CallbackRefused { language: Option<&'a str>, wait_url: &'a str },
+}
+
+/// A recording that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Voicemail<'a> {
+    pub(super) language: Option<&'a str>,
+    /// Longest length in seconds.
+    pub(super) max_secs: u32,
+    /// Where the caller goes on.
+    pub(super) done_url: &'a str,
+    /// Told of the recording.
+    pub(super) callback_url: &'a str,
 }
 
 /// The question whether a caller wants to be called back.
@@ -85,6 +103,8 @@ pub(super) struct Wait<'a> {
     pub(super) choice_url: Option<&'a str>,
     /// The key that asks for a callback, where one is offered.
     pub(super) callback_key: Option<&'a str>,
+    /// The key that leads to a recording, where there is one.
+    pub(super) voicemail_key: Option<&'a str>,
 }
 
 impl Wait<'_> {
@@ -110,6 +130,7 @@ impl Wait<'_> {
             music_url => self.rules.music_url.as_deref(),
             choice_url => self.choice_url,
             callback_key => self.callback_key,
+            voicemail_key => self.voicemail_key,
         }
     }
 }
@@ -125,7 +146,7 @@ pub(super) struct Room<'a> {
 }
 
 /// File names of all templates.
-pub(super) const NAMES: [&str; 17] = [
+pub(super) const NAMES: [&str; 20] = [
     "park.xml",
     "wait.xml",
     "join_customer.xml",
@@ -143,6 +164,9 @@ pub(super) const NAMES: [&str; 17] = [
     "callback_offer.xml",
     "callback_done.xml",
     "callback_refused.xml",
+    "leave.xml",
+    "voicemail.xml",
+    "voicemail_done.xml",
 ];
 
 impl Document<'_> {
@@ -166,6 +190,9 @@ impl Document<'_> {
             Self::CallbackOffer(_) => NAMES[14],
             Self::CallbackDone { .. } => NAMES[15],
             Self::CallbackRefused { .. } => NAMES[16],
+            Self::Leave => NAMES[17],
+            Self::Voicemail(_) => NAMES[18],
+            Self::VoicemailDone { .. } => NAMES[19],
         }
     }
 
@@ -185,7 +212,13 @@ impl Document<'_> {
                 confirm_url => offer.confirm_url,
                 wait_url => offer.wait_url,
             },
-            Self::CallbackDone { language } => context! { language => *language },
+            Self::Voicemail(voicemail) => context! {
+                language => voicemail.language,
+                max_seconds => voicemail.max_secs,
+                done_url => voicemail.done_url,
+                callback_url => voicemail.callback_url,
+            },
+            Self::CallbackDone { language } | Self::VoicemailDone { language } => context! { language => *language },
             Self::CallbackRefused { language, wait_url } => {
                 context! { language => *language, wait_url => *wait_url }
             }
@@ -210,7 +243,13 @@ impl Document<'_> {
             Self::Play { url } | Self::PlayOnce { url } | Self::Busy { url } | Self::Redirect { url } => {
                 context! { url => *url }
             }
-            Self::Unavailable | Self::Error | Self::WorkerUnavailable | Self::Empty | Self::Silence | Self::Hold => {
+            Self::Unavailable
+            | Self::Error
+            | Self::WorkerUnavailable
+            | Self::Empty
+            | Self::Silence
+            | Self::Hold
+            | Self::Leave => {
                 context! {}
             }
         }
@@ -228,6 +267,7 @@ impl Document<'_> {
             rules,
             choice_url: Some(text),
             callback_key: Some("1"),
+            voicemail_key: Some("2"),
         };
         let untold = Wait {
             outlook: None,
@@ -235,6 +275,7 @@ impl Document<'_> {
             rules: &samples.plain_rules,
             choice_url: None,
             callback_key: None,
+            voicemail_key: None,
             ..told
         };
         vec![
@@ -260,6 +301,10 @@ impl Document<'_> {
                 confirm_url: text,
                 wait_url: text,
             }),
+            Document::Leave,
+            Document::Voicemail(Voicemail { language: Some(text), max_secs: 60, done_url: text, callback_url: text }),
+            Document::VoicemailDone { language: Some(text) },
+            Document::VoicemailDone { language: None },
             Document::CallbackDone { language: Some(text) },
             Document::CallbackDone { language: None },
             Document::CallbackRefused { language: Some(text), wait_url: text },

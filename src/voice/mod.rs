@@ -9,8 +9,8 @@ mod actions;
 mod alerts;
 mod application;
 mod attributes;
-mod callback;
 mod callbacks;
+mod choice;
 mod document;
 mod enqueue;
 mod enqueue_document;
@@ -95,8 +95,9 @@ routes! {
     "/voice/enqueue" => enqueue::without_workflow,
     "/voice/enqueue/{workflow}" => enqueue::with_workflow,
     "/voice/tasks/{task}/wait" => wait::answer,
-    "/voice/tasks/{task}/choice" => callback::choice,
-    "/voice/tasks/{task}/callback" => callback::confirmed,
+    "/voice/tasks/{task}/choice" => choice::choice,
+    "/voice/tasks/{task}/callback" => choice::confirmed,
+    "/voice/tasks/{task}/recorded" => choice::recorded,
     "/voice/tasks/{task}/park" => join::park,
     "/voice/tasks/{task}/left" => left::answer,
     "/voice/tasks/{task}/join/{role}" => join::join,
@@ -106,6 +107,7 @@ routes! {
     "/voice/cb/call/inbound" => callbacks::inbound_call,
     "/voice/cb/call/{task}/{reservation}/{role}" => callbacks::leg,
     "/voice/cb/room/{task}" => callbacks::room,
+    "/voice/cb/recording/{task}" => callbacks::recording,
 }
 
 /// All endpoints of the voice side.

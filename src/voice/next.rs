@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::State;
 use super::alerts::{Complaint, RETRIEVAL_FAILURE};
 use super::application::{Question, Reply, with_query};
-use super::document::{Document, Room};
+use super::document::{Document, Room, Voicemail};
 use super::request::{RELEASED, Webhook};
 use crate::calls::{NextDocument, Role, RoomSettings, VoiceTask};
 use crate::routing::{TaskSid, WorkspaceSid};
@@ -32,6 +32,15 @@ impl State {
                 self.park(task, &queue, "")
             }
             NextDocument::AfterEnqueue(after) => self.serve_verbs(context.webhook, &after, 0).await,
+            NextDocument::Message => {
+                let outlook = self.outlook(context.workspace, task).await;
+                self.answer(&Document::Voicemail(Voicemail {
+                    language: self.language(outlook.as_ref()).as_deref(),
+                    max_secs: self.wait.voicemail_secs,
+                    done_url: &self.url(&format!("/voice/tasks/{task}/recorded")),
+                    callback_url: &self.url(&format!("/voice/cb/recording/{task}")),
+                }))
+            }
             NextDocument::Unavailable => self.answer(&Document::Unavailable),
             NextDocument::Empty => self.answer(&Document::Empty),
             NextDocument::Release => self.answer(&Document::Redirect { url: &self.release_url(task) }),

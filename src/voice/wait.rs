@@ -87,6 +87,8 @@ impl State {
         record: Option<&VoiceTask>,
     ) -> Response {
         let offers_callback = record.is_some_and(|record| self.offers_callback(webhook, record));
+        let voicemail_key = record.and_then(|record| self.offers_voicemail(webhook, record));
+        let chooses = offers_callback || voicemail_key.is_some();
         let choice_url = self.url(&format!("/voice/tasks/{task}/choice"));
         self.answer(&Document::Wait(Wait {
             task: &task.to_string(),
@@ -94,8 +96,9 @@ impl State {
             outlook,
             language: self.language(outlook).as_deref(),
             rules: &self.wait,
-            choice_url: offers_callback.then_some(choice_url.as_str()),
+            choice_url: chooses.then_some(choice_url.as_str()),
             callback_key: offers_callback.then_some(self.wait.callback_key.as_str()),
+            voicemail_key,
         }))
     }
 

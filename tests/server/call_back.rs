@@ -123,3 +123,27 @@ async fn a_caller_hangs_up_keeps_the_place_and_is_called_back_when_a_worker_has_
     ];
     assert_eq!(story, expected, "nobody gave up\n{}", programs.logs());
 }
+
+#[tokio::test]
+async fn a_caller_leaves_the_queue_for_a_message_that_is_noted_on_the_task() {
+    let programs = Programs::start_with(4.0, &[("SWITCHHOOK_WAIT_VOICEMAIL_KEY", "2")]).await;
+    let floor = programs.furnish().await;
+    let behaviour = json!({ "digits": "2", "digits_after_ms": 50, "speaks_ms": 2_000 });
+    let order = json!({ "from": CALLER, "to": NUMBER, "behaviour": behaviour });
+    programs.control(Method::POST, "/calls", order).await;
+    let task = programs
+        .until("the call is a task", async |programs: &Programs| {
+            let list = programs.get(&format!("{}/Tasks", floor.base)).await;
+            list["tasks"].as_array().and_then(|tasks| tasks.first().map(|task| text(task, "sid")))
+        })
+        .await;
+    let path = format!("{}/Tasks/{task}", floor.base);
+    let noted =
+        until_task(&programs, &path, "the message is noted", |_, attributes| attributes["voicemail"].is_object());
+    let row = noted.await;
+    assert_eq!((&row["assignment_status"], &row["reason"]), (&json!("canceled"), &json!("voicemail")), "{row}");
+    let attributes: Value = serde_json::from_str(&text(&row, "attributes")).unwrap();
+    let message = &attributes["voicemail"];
+    assert!(text(message, "recording_sid").starts_with("RE"), "{message}");
+    assert!(text(message, "recording_url").starts_with("http") && message["duration"].is_u64(), "{message}");
+}

@@ -169,7 +169,7 @@ impl World {
             400..450 => self.hand_on(&mut dice)?,
             450..590 => self.change_worker(&mut dice)?,
             590..625 => self.change_configuration(&mut dice)?,
-            625..660 => self.somebody_hangs_up(&mut dice),
+            625..660 => self.somebody_hangs_up(&mut dice)?,
             _ => {
                 if !self.phone_goes_on(&mut dice)? {
                     self.answer_offer(&mut dice)?;

@@ -79,6 +79,13 @@ const WEBHOOKS: &[Webhook] = &[
         twiml: true,
     },
     Webhook {
+        path: "/voice/tasks/{task}/recorded",
+        ids: ["RecordedByGet", "Recorded"],
+        summary: "A caller has left a message",
+        parameters: &["CallSid", "RecordingUrl"],
+        twiml: true,
+    },
+    Webhook {
         path: "/voice/tasks/{task}/park",
         ids: ["ParkByGet", "Park"],
         summary: "Brings a caller back into the queue",
@@ -132,6 +139,13 @@ const WEBHOOKS: &[Webhook] = &[
         ids: ["LegChangedByGet", "LegChanged"],
         summary: "Status of a leg that the server placed",
         parameters: &["CallSid", "CallStatus", "SequenceNumber", "SipResponseCode", "ErrorCode"],
+        twiml: false,
+    },
+    Webhook {
+        path: "/voice/cb/recording/{task}",
+        ids: ["MessageRecordedByGet", "MessageRecorded"],
+        summary: "Status of the recording of a caller's message",
+        parameters: &["RecordingSid", "RecordingUrl", "RecordingStatus", "RecordingDuration"],
         twiml: false,
     },
     Webhook {

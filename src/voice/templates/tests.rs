@@ -6,12 +6,20 @@ use quick_xml::events::Event;
 use super::*;
 use crate::calls::RoomSettings;
 use crate::config;
-use crate::voice::document::{CallbackOffer, Room, Wait};
+use crate::voice::document::{CallbackOffer, Room, Voicemail, Wait};
 
 /// A wait document that tells nothing about the task.
 fn wait<'a>(task: &'a str, queue_time_secs: u32, rules: &'a config::Wait) -> Document<'a> {
-    let nothing =
-        Wait { task, queue_time_secs, outlook: None, language: None, rules, choice_url: None, callback_key: None };
+    let nothing = Wait {
+        task,
+        queue_time_secs,
+        outlook: None,
+        language: None,
+        rules,
+        choice_url: None,
+        callback_key: None,
+        voicemail_key: None,
+    };
     Document::Wait(nothing)
 }
 
@@ -127,6 +135,19 @@ fn documents_are_as_written_down() {
             "<Gather input=\"dtmf\" numDigits=\"1\" timeout=\"8\" action=\"https://r/callback\" method=\"POST\"><Say>We \
              can call you back at + 1 5 5 5 0 0 0 1, and you keep your place in line. Press 1 if you want that. To keep \
              waiting, press any other key.</Say></Gather><Redirect method=\"POST\">https://r/wait</Redirect>"
+                .to_owned(),
+        ),
+        (
+            Document::Voicemail(Voicemail {
+                language: None,
+                max_secs: 90,
+                done_url: "https://r/recorded",
+                callback_url: "https://r/cb",
+            }),
+            "<Say>Please leave a message after the tone. When you are done, press the pound key or hang \
+             up.</Say><Record action=\"https://r/recorded\" method=\"POST\" maxLength=\"90\" timeout=\"5\" \
+             finishOnKey=\"#\" playBeep=\"true\" recordingStatusCallback=\"https://r/cb\" \
+             recordingStatusCallbackMethod=\"POST\"/><Say>There was no message. Goodbye.</Say><Hangup/>"
                 .to_owned(),
         ),
         (

@@ -129,10 +129,55 @@ async fn a_callback_is_for_allowed_numbers_and_for_the_caller_alone() {
     let first = park(&bench, "CA1", "").await;
     let refused = post(&first, "callback", "CA2", "1").await;
     assert!(refused.contains("stay on the line") && refused.contains("/wait</Redirect>"), "another call: {refused}");
+    let target = format!("/voice/tasks/{first}/callback");
+    let pairs = [("CallSid", "CA1"), WAITS, ("Digits", "1")];
+    let signature = signature::sign_form("foreign token", &format!("{BASE}{target}"), &pairs);
+    let (_, foreign) = bench.send(form(&target, &pairs, Some((signature::HEADER, &signature)))).await;
+    assert!(foreign.contains("Nobody can take your call"), "another account: {foreign}");
     assert!(post(&first, "callback", "CA1", "1").await.contains("<Hangup/>"));
     // As many as may wait on the line: one.
     let second = park(&bench, "CA2", "").await;
     assert!(post(&second, "callback", "CA2", "1").await.contains("stay on the line"));
     let rows = bench.rows().await;
     assert_eq!(rows.tasks.iter().filter(|task| task.status == TaskStatus::Pending).count(), 2);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_a_message_is_recorded_and_the_recording_is_noted() {
+    let wait = config::Wait { voicemail_key: Some("2".to_owned()), ..config::Wait::default() };
+    let requested_url = PublicUrl::Fixed(BASE.to_owned());
+    let bench = Bench::start_waiting(Limits::default(), requested_url, Duration::from_secs(5), wait).await;
+    let (action, asked) = application("<Response/>").await;
+    let query = format!("?{}", serde_urlencoded::to_string([("Action", &action)]).unwrap());
+    let task = park(&bench, "CA1", &query).await;
+    let base = format!("/voice/tasks/{task}");
+    let post = async |path: &str, more: &[(&str, &str)]| {
+        bench.post(path, &[&[("CallSid", "CA1"), WAITS], more].concat()).await.1
+    };
+    let recording = format!("/voice/cb/recording/{task}");
+    let recorded = [
+        ("RecordingSid", "RE1"),
+        ("RecordingUrl", "https://phone/RE1"),
+        ("RecordingStatus", "completed"),
+        ("RecordingDuration", "12"),
+    ];
+    assert!(post(&format!("{base}/wait"), &[]).await.contains("To leave a message, press 2."));
+    post(&recording, &recorded).await;
+    assert!(!bench.rows().await.tasks[0].attributes.contains("voicemail"), "nobody said so");
+    assert!(post(&format!("{base}/choice"), &[("Digits", "2")]).await.contains("<Response><Leave/></Response>"));
+    let left = post(&format!("{base}/left"), &[("QueueResult", "leave")]).await;
+    assert!(left.contains(&format!("recordingStatusCallback=\"{BASE}{recording}\"")), "{left}");
+    assert!(left.contains("maxLength=\"120\""), "{left}");
+    assert_eq!(post(&format!("{base}/left"), &[("QueueResult", "leave")]).await, left, "a repeated webhook");
+    assert!(post(&format!("{base}/recorded"), &[]).await.contains("Thank you"));
+    let absent = [("RecordingSid", "RE1"), ("RecordingUrl", "https://phone/RE1"), ("RecordingStatus", "absent")];
+    post(&recording, &absent).await;
+    assert!(!bench.rows().await.tasks[0].attributes.contains("voicemail"), "nothing was said");
+    post(&recording, &recorded).await;
+    let rows = bench.rows().await;
+    assert_eq!((rows.tasks[0].status, rows.tasks[0].reason.as_deref()), (TaskStatus::Canceled, Some("voicemail")));
+    let attributes: serde_json::Value = serde_json::from_str(&rows.tasks[0].attributes).unwrap();
+    let noted = serde_json::json!({ "recording_sid": "RE1", "recording_url": "https://phone/RE1", "duration": 12 });
+    assert_eq!(attributes["voicemail"], noted);
+    assert!(asked.lock().unwrap().is_empty());
 }

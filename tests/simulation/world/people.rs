@@ -1,6 +1,6 @@
 //! Callers, workers and applications: new tasks, answers to offers, changes of activity, hanging up.
 
-use switchhook::calls::{ConferenceOptions, LegUpdate, Park, SuperviseMode};
+use switchhook::calls::{CallbackTerms, ConferenceOptions, LegUpdate, Park, SuperviseMode};
 use switchhook::engine::Request;
 use switchhook::engine::request::{LegWish, ReservationInstruction, Supervision};
 use switchhook::routing::command::{
@@ -14,6 +14,7 @@ use switchhook::routing::{
 
 use super::{Waiting, World};
 use crate::dice::Dice;
+use crate::phone::Place;
 
 /// Tasks that are not finished at one time.
 const LIVE_TASKS_MAX: usize = 24;
@@ -339,10 +340,22 @@ impl World {
         self.command(Command::UpdateWorker(worker, update), dice).map(|_| ())
     }
 
-    pub(super) fn somebody_hangs_up(&mut self, dice: &mut Dice) {
-        if let Some(call) = self.phone.any_live_call(dice) {
-            self.say(|| format!("{call} hangs up"));
-            self.phone.hang_up(&call, self.now, dice);
+    /// Somebody hangs up, who may have chosen to be called back.
+    pub(super) fn somebody_hangs_up(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let Some(call) = self.phone.any_live_call(dice) else { return Ok(()) };
+        let waiting = self.phone.calls.get(&call).filter(|call| call.is_caller() && call.place == Place::Queue);
+        if let Some(task) = waiting.map(|call| call.task).filter(|_| dice.one_in(2)) {
+            let terms = CallbackTerms {
+                attempts: dice.small(1, 3),
+                pause_secs: dice.small(1, 120),
+                expires_secs: dice.small(60, 3_600),
+            };
+            let to = "+15550001".to_owned();
+            // Refused while a worker is about to take the call; then the caller gives up.
+            let _ = self.request(&Request::CallBack { task, call: call.clone(), to, terms }, dice)?;
         }
+        self.say(|| format!("{call} hangs up"));
+        self.phone.hang_up(&call, self.now, dice);
+        Ok(())
     }
 }

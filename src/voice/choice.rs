@@ -1,8 +1,8 @@
-//! A waiting caller chooses by key to be called back (`spec/voice.md` 8.11).
+//! A waiting caller chooses by key to be called back, or to leave a message (`spec/voice.md` 8.10 and 8.11).
 //!
-//! Offered by our own wait document to callers whose numbers may be dialled; asked once more, with the number, before it
-//! is promised. The promise is on disk when the caller hears it. Must not decide what becomes of the task: that is the
-//! calls core's business. Start with [`choice`].
+//! Our own wait document offers it; a callback only to callers whose numbers may be dialled, and they are asked once more,
+//! with the number, before it is promised. What a caller is told is on disk. Must not decide what becomes of the task:
+//! that is the calls core's business. Start with [`choice`].
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use axum::response::Response;
 use super::State;
 use super::document::{CallbackOffer, Document};
 use super::request::{self, Webhook};
-use crate::calls::{CallbackTerms, Recallable, VoiceTask};
+use crate::calls::{CallbackTerms, Input, Recallable, VoiceTask};
 use crate::engine;
 use crate::routing::{Outlook, TaskSid, WorkspaceSid};
 
@@ -22,6 +22,9 @@ pub(super) async fn choice(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Ok(waiting) => waiting,
         Err(answer) => return answer,
     };
+    if state.wait.voicemail_key.as_ref().is_some_and(|key| waiting.pressed(key)) {
+        return state.leave_message(&waiting).await;
+    }
     if !waiting.pressed(&state.wait.callback_key) || !state.offers_callback(&waiting.webhook, &waiting.record) {
         return state.go_on_waiting(&waiting);
     }
@@ -54,6 +57,21 @@ pub(super) async fn confirmed(
         Promise::Made => state.answer(&Document::CallbackDone { language }),
         Promise::Refused => state.answer(&Document::CallbackRefused { language, wait_url: &wait_url }),
         Promise::Busy => state.answer(&Document::Busy { url: &state.url(&waiting.webhook.target) }),
+    }
+}
+
+/// `/voice/tasks/{WT}/recorded`: a message was recorded.
+pub(super) async fn recorded(
+    Shared(state): Shared<Arc<State>>,
+    Path(task): Path<String>,
+    request: Request,
+) -> Response {
+    match state.waiting(&task, request).await {
+        Ok(gone) => {
+            let language = state.language(gone.outlook.as_ref());
+            state.answer(&Document::VoicemailDone { language: language.as_deref() })
+        }
+        Err(answer) => answer,
     }
 }
 
@@ -103,8 +121,27 @@ impl State {
 
     /// Whether the caller of a webhook can be called back. One whom a worker is about to answer is told so when asking.
     pub(super) fn offers_callback(&self, webhook: &Webhook, record: &VoiceTask) -> bool {
-        let waits = |call| matches!(record.recallable(&call), Recallable::Yes | Recallable::WorkerComing);
-        webhook.call().is_some_and(waits) && self.wait.may_call_back(&record.from)
+        may_choose(webhook, record) && self.wait.may_call_back(&record.from)
+    }
+
+    /// The key that leads to a recording, where the caller of a webhook has it.
+    pub(super) fn offers_voicemail(&self, webhook: &Webhook, record: &VoiceTask) -> Option<&str> {
+        self.wait.voicemail_key.as_deref().filter(|_| may_choose(webhook, record))
+    }
+
+    /// The caller is sent out of the queue, where the recording comes next, unless a worker is about to answer.
+    async fn leave_message(&self, waiting: &Waiting) -> Response {
+        let Some(call) = waiting.webhook.call() else { return self.go_on_waiting(waiting) };
+        let task = waiting.record.task;
+        let request = engine::Request::Call { task, input: Input::LeaveMessage { call } };
+        if let Err(error) = self.engine.send(waiting.workspace, request).await {
+            tracing::warn!(task.sid = %task, %error, "cannot record that a caller leaves a message");
+            return self.answer(&Document::Busy { url: &self.url(&waiting.webhook.target) });
+        }
+        match self.voice_task(task).await {
+            Some((_, record)) if record.leaves_message => self.answer(&Document::Leave),
+            _ => self.go_on_waiting(waiting),
+        }
     }
 
     async fn promise(&self, waiting: &Waiting) -> Promise {
@@ -131,4 +168,9 @@ impl State {
             }
         }
     }
+}
+
+fn may_choose(webhook: &Webhook, record: &VoiceTask) -> bool {
+    let waits = |call| matches!(record.recallable(&call), Recallable::Yes | Recallable::WorkerComing);
+    webhook.call().is_some_and(waits)
 }
