@@ -51,7 +51,7 @@ pub enum Error {
 /// The layer that exports spans.
 pub fn layer<S>() -> Result<impl Layer<S> + Send + Sync, Error>
 where
-    S: Subscriber + for<'a> LookupSpan<'a>,
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
     let exporter = SpanExporter::builder().with_http().with_http_client(Client::new()?).build()?;
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
@@ -62,7 +62,7 @@ where
 /// Spans of ours, with the steps of tasks as their events.
 fn of_tracer<S>(tracer: SdkTracer) -> impl Layer<S> + Send + Sync
 where
-    S: Subscriber + for<'a> LookupSpan<'a>,
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
     let steps = Targets::new()
         .with_target("switchhook", Level::INFO)
