@@ -69,6 +69,8 @@ pub struct Settings {
     pub outbound: outbound::Rules,
     /// Calls that may wait for one workflow.
     pub waiting_calls_max: u32,
+    /// Seconds of silence after which a waiting call is looked at.
+    pub look_after_secs: u32,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
     /// Bounds of agents' sockets.
@@ -184,7 +186,8 @@ impl Server {
                 Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
             }
         };
-        let limits = engine::Limits { waiting_calls: settings.waiting_calls_max };
+        let limits =
+            engine::Limits { waiting_calls: settings.waiting_calls_max, look_after_secs: settings.look_after_secs };
         let engine = Engine::start_within(limits, store.clone(), phone, clock.clone(), entropy).await?;
         // After all that can fail: an account that is made is also announced.
         if let Some((sid, auth_token)) = &settings.account {

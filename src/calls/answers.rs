@@ -4,7 +4,8 @@
 
 use super::interface::{CallStatus, PhoneOutcome, Role};
 use super::machine::Machine;
-use super::voice_task::{Abort, Errand, LegState, Phase, Wish};
+use super::sight::Repair;
+use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, LegState, Phase, Wish};
 use crate::routing::defect::defect;
 
 fn complaint(outcome: &PhoneOutcome) -> String {
@@ -12,7 +13,16 @@ fn complaint(outcome: &PhoneOutcome) -> String {
         PhoneOutcome::Refused { code: Some(code), message } => format!("{message} ({code})"),
         PhoneOutcome::Refused { message, .. } | PhoneOutcome::Unavailable { message } => message.clone(),
         PhoneOutcome::Gone => "the phone system does not know it".to_owned(),
-        PhoneOutcome::Done { .. } => String::new(),
+        PhoneOutcome::Done { .. } | PhoneOutcome::Seen(_) => String::new(),
+    }
+}
+
+/// The state of a call that was looked at, where the look was answered.
+fn status_seen(outcome: &PhoneOutcome) -> Option<CallStatus> {
+    match outcome {
+        PhoneOutcome::Done { status, .. } => *status,
+        PhoneOutcome::Gone => Some(CallStatus::Completed),
+        PhoneOutcome::Seen(_) | PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => None,
     }
 }
 
@@ -28,6 +38,7 @@ impl Machine<'_> {
             Errand::MoveCaller => self.caller_moved(outcome),
             Errand::ParkCaller | Errand::ReleaseCaller => self.wish_answered(&errand, outcome),
             Errand::FetchCaller => self.caller_fetched(outcome),
+            Errand::FetchRoom(asked) => self.room_seen(asked, outcome),
             Errand::FetchLeg(label) => {
                 if let Some(index) = self.leg_index(&label) {
                     self.leg_fetched(index, outcome);
@@ -39,7 +50,7 @@ impl Machine<'_> {
                 }
             }
             Errand::EndRoom => match outcome {
-                PhoneOutcome::Done { .. } | PhoneOutcome::Gone => self.room_ended(),
+                PhoneOutcome::Done { .. } | PhoneOutcome::Seen(_) | PhoneOutcome::Gone => self.room_ended(),
                 PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
                     self.room_end_failed(&complaint(outcome));
                 }
@@ -115,7 +126,7 @@ impl Machine<'_> {
                 }
             }
             PhoneOutcome::Gone if !self.task.is_accepted() => self.lose_caller("hangup", true, true),
-            PhoneOutcome::Gone => {}
+            PhoneOutcome::Gone | PhoneOutcome::Seen(_) => {}
             PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
                 if current {
                     self.alert(format!("the caller could not be moved: {}", complaint(outcome)), reservation);
@@ -144,7 +155,7 @@ impl Machine<'_> {
                     }
                 }
             }
-            PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
+            PhoneOutcome::Seen(_) | PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
                 if self.task.wish != Some(wish) {
                     return;
                 }
@@ -164,16 +175,16 @@ impl Machine<'_> {
     }
 
     fn caller_fetched(&mut self, outcome: &PhoneOutcome) {
-        let status = match outcome {
-            PhoneOutcome::Done { status, .. } => *status,
-            PhoneOutcome::Gone => Some(CallStatus::Completed),
-            PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => None,
-        };
+        let status = status_seen(outcome);
         let phase = self.phase();
         if let Some(status) = status.filter(|status| status.is_final() && self.is_calling_back()) {
             return self.end_leg(0, Some(status), None);
         }
         if status.is_some_and(CallStatus::is_final) {
+            // Right before it is moved it may have hung up this moment.
+            if self.task.caller_end.is_none() && phase != Some(Phase::FindingCaller) {
+                self.repaired(Repair::CallEnded, CUSTOMER_LABEL);
+            }
             let may_have_joined = matches!(phase, Some(Phase::Moving | Phase::AwaitingJoin));
             return self.lose_caller("hangup", !may_have_joined, true);
         }
@@ -201,12 +212,12 @@ impl Machine<'_> {
     }
 
     fn leg_fetched(&mut self, index: usize, outcome: &PhoneOutcome) {
-        let status = match outcome {
-            PhoneOutcome::Done { status, .. } => *status,
-            PhoneOutcome::Gone => Some(CallStatus::Completed),
-            PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => None,
-        };
+        let status = status_seen(outcome);
         if let Some(status) = status.filter(|status| status.is_final()) {
+            if self.task.legs[index].state != LegState::Ended {
+                let label = self.task.legs[index].label.clone();
+                self.repaired(Repair::CallEnded, &label);
+            }
             return self.end_leg(index, Some(status), None);
         }
         let checking = self.phase() == Some(Phase::Checking) && self.connecting_index() == Some(index);
@@ -214,9 +225,13 @@ impl Machine<'_> {
         if checking {
             if status == Some(CallStatus::InProgress) && !leg.own {
                 // A participant that is answered is in the room: the news of it was lost.
+                let (label, is_news) = (leg.label.clone(), leg.joined.is_none());
                 leg.state = leg.state.max(LegState::InRoom);
                 leg.answered.get_or_insert(self.now);
                 leg.joined.get_or_insert(self.now);
+                if is_news {
+                    self.repaired(Repair::Joined, &label);
+                }
             } else {
                 self.fail(None);
             }
@@ -241,7 +256,7 @@ impl Machine<'_> {
 
     fn stray_room_ended(&mut self, conference: String, tries: u32, outcome: &PhoneOutcome) {
         match outcome {
-            PhoneOutcome::Done { .. } | PhoneOutcome::Gone => {}
+            PhoneOutcome::Done { .. } | PhoneOutcome::Seen(_) | PhoneOutcome::Gone => {}
             PhoneOutcome::Unavailable { .. } if tries < self.policy.attempts => self.end_stray_room(conference, tries),
             PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
                 self.alert(format!("a room with the caller could not be ended: {}", complaint(outcome)), None);
@@ -267,7 +282,9 @@ impl Machine<'_> {
             }
             (Errand::HangUpLabel(_), PhoneOutcome::Gone) if adding || has_call => {}
             (Errand::HangUp(_), PhoneOutcome::Done { .. }) => self.check_leg_in(index, policy.leg_end_guard_ms),
-            (_, PhoneOutcome::Done { .. } | PhoneOutcome::Gone) => self.end_leg(index, None, None),
+            (_, PhoneOutcome::Done { .. } | PhoneOutcome::Seen(_) | PhoneOutcome::Gone) => {
+                self.end_leg(index, None, None);
+            }
             (_, PhoneOutcome::Refused { .. }) if has_call => {
                 self.task.legs[index].tries += 1;
                 self.look_for_end(index);

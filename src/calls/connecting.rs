@@ -111,6 +111,7 @@ impl Machine<'_> {
         Leg {
             reservation: Some(reservation),
             ends_room: options.end_conference_on_exit,
+            muted: options.muted,
             ..Leg::requested(Role::Worker, reservation.to_string(), self.now)
         }
     }
@@ -312,13 +313,18 @@ impl Machine<'_> {
                 } else if leg.call.is_none() {
                     self.fail(None);
                 } else {
+                    let own = leg.own;
                     self.set_phase(Phase::Checking, None);
-                    self.fetch_leg(index);
+                    if own {
+                        self.fetch_room();
+                    } else {
+                        self.fetch_leg(index);
+                    }
                     self.fetch_caller();
                 }
             }
             Phase::FindingCaller => self.fetch_caller(),
-            Phase::AwaitingJoin => self.find_lost_caller(),
+            Phase::AwaitingJoin | Phase::FindingLost => self.find_lost_caller(),
             Phase::DialingCustomer => {
                 let caller = self.task.caller();
                 match (caller.end_cause, caller.call.is_some()) {
@@ -327,14 +333,14 @@ impl Machine<'_> {
                     (None, false) => self.customer_not_reached(None),
                 }
             }
-            Phase::Checking | Phase::ReadyToMove | Phase::Moving | Phase::FindingLost => {}
+            Phase::Checking | Phase::ReadyToMove | Phase::Moving => {}
         }
     }
 
-    /// The caller was sent to the room and did not get there, or is not there any more.
+    /// The caller was sent to the room, and nothing tells that it got there: is it in it, or is it gone?
     pub(super) fn find_lost_caller(&mut self) {
         self.set_phase(Phase::FindingLost, None);
-        self.fetch_caller();
+        self.fetch_room();
     }
 
     /// The arrival that a departure waited for did not come.

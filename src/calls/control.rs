@@ -92,7 +92,7 @@ impl Machine<'_> {
                 leg.muted = update.muted.unwrap_or(leg.muted);
                 leg.ends_room = update.end_conference_on_exit.unwrap_or(leg.ends_room);
             }
-            PhoneOutcome::Gone => {}
+            PhoneOutcome::Gone | PhoneOutcome::Seen(_) => {}
             PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
                 let reservation = self.task.legs[index].reservation;
                 let message = format!("the leg {label} could not be changed: {complaint}");
@@ -128,7 +128,8 @@ impl Machine<'_> {
         if self.task.legs.len() >= MOST_LEGS {
             return;
         }
-        self.task.legs.push(Leg::requested(role, label.to_owned(), self.now));
+        let leg = Leg::requested(role, label.to_owned(), self.now);
+        self.task.legs.push(Leg { muted: options.muted, ..leg });
         let command = PhoneCommand::AddParticipant {
             room: self.room_handle(),
             label: label.to_owned(),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::callback::CallbackTerms;
+pub use super::queue_result::QueueResult;
+use super::sight::{Repaired, RoomQuery, RoomSight};
 use super::wishes::{LegTarget, LegUpdate};
 use crate::routing::{ReservationSid, TaskSid, Timestamp, WorkerSid};
 
@@ -58,58 +60,6 @@ impl Role {
             "supervisor" => Some(Self::Supervisor),
             _ => None,
         }
-    }
-}
-
-/// Why a call left the wait queue (`QueueResult` of the `<Enqueue>` action).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "each variant is the QueueResult value of the same name")]
-pub enum QueueResult {
-    Bridged,
-    BridgingInProcess,
-    Leave,
-    Redirected,
-    RedirectedFromBridged,
-    Hangup,
-    QueueFull,
-    Error,
-    SystemError,
-}
-
-impl QueueResult {
-    /// The value on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bridged => "bridged",
-            Self::BridgingInProcess => "bridging-in-process",
-            Self::Leave => "leave",
-            Self::Redirected => "redirected",
-            Self::RedirectedFromBridged => "redirected-from-bridged",
-            Self::Hangup => "hangup",
-            Self::QueueFull => "queue-full",
-            Self::Error => "error",
-            Self::SystemError => "system-error",
-        }
-    }
-
-    /// Reads the value on the wire.
-    #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
-        [
-            Self::Bridged,
-            Self::BridgingInProcess,
-            Self::Leave,
-            Self::Redirected,
-            Self::RedirectedFromBridged,
-            Self::Hangup,
-            Self::QueueFull,
-            Self::Error,
-            Self::SystemError,
-        ]
-        .into_iter()
-        .find(|result| result.as_str() == text)
     }
 }
 
@@ -455,6 +405,8 @@ pub enum PhoneOutcome {
         /// State of the call, where it was looked at.
         status: Option<CallStatus>,
     },
+    /// The rooms that live.
+    Seen(Vec<RoomSight>),
     /// The leg or room does not exist any more (404, or 21220).
     Gone,
     /// The phone system refused (4xx).
@@ -521,6 +473,8 @@ pub enum PhoneCommand {
         /// The caller's leg.
         call: CallSid,
     },
+    /// See who is in the room.
+    FetchRoom(RoomQuery),
     /// Read a call's state.
     FetchCall {
         /// The call.
@@ -592,6 +546,8 @@ pub enum Output {
     EndWork(ReservationSid),
     /// Routing: merge these keys into the task's attributes.
     MergeAttributes(Map<String, Value>),
+    /// A look has made good what callbacks had not told.
+    Repaired(Repaired),
     /// A line of the alert log.
     Alert {
         /// Twilio's code.

@@ -7,7 +7,7 @@
 
 use super::documents::NextDocument;
 use super::interface::{CallStatus, Input, Output, PhoneCommand, Role, RoomEvent};
-use super::policy::{ALERT_DEQUEUE_PHONE_SYSTEM, ALERT_PHONE_SYSTEM, MOST_PAST_ROOMS, Policy};
+use super::policy::{ALERT_DEQUEUE_PHONE_SYSTEM, ALERT_PHONE_SYSTEM, MOST_DOUBLINGS, MOST_PAST_ROOMS, Policy};
 use super::voice_task::{Abort, CallerEnd, Deadlines, Errand, LegState, Phase, VoiceState, VoiceTask};
 use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, Timestamp};
@@ -22,6 +22,7 @@ pub(super) fn run(task: &mut VoiceTask, policy: &Policy, input: &Input, now: Tim
     let heard = if matches!(input, Input::Tick) {
         machine.pass_deadlines()
     } else {
+        machine.note_news(input);
         machine.fold(input);
         true
     };
@@ -115,7 +116,9 @@ impl Machine<'_> {
             VoiceState::Bridged | VoiceState::Ending => policy.bridged_silence_ms,
             VoiceState::Closed => return,
         };
-        self.task.deadlines.silence = Some(self.now.plus_ms(silence_ms));
+        // A phone system that does not answer is asked less often.
+        let doublings = self.task.looks_unanswered.min(MOST_DOUBLINGS);
+        self.task.deadlines.silence = Some(self.now.plus_ms(silence_ms << doublings));
     }
 
     /// Remembers with which result the application's `action` is requested.
@@ -159,21 +162,6 @@ impl Machine<'_> {
         silent
     }
 
-    /// Nothing was heard for too long: the phone system is asked.
-    fn look(&mut self) {
-        if self.task.caller().is_live() && self.task.caller_end.is_none() {
-            self.fetch_caller();
-        }
-        if self.task.state >= VoiceState::Bridged {
-            for index in 1..self.task.legs.len() {
-                let leg = &self.task.legs[index];
-                if matches!(leg.role, Role::Worker | Role::Supervisor) && leg.is_live() {
-                    self.fetch_leg(index);
-                }
-            }
-        }
-    }
-
     /// Sends a command to the phone system.
     pub(super) fn phone(&mut self, errand: Errand, command: PhoneCommand) {
         self.task.last_number += 1;
@@ -197,6 +185,7 @@ impl Machine<'_> {
         self.outputs.push(Output::Alert { code, message, reservation });
     }
 
+    /// Asks for the state of the caller's call.
     pub(super) fn fetch_caller(&mut self) {
         if self.task.call.0.is_empty() {
             return;

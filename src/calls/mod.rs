@@ -15,10 +15,13 @@ mod fold;
 pub mod interface;
 mod machine;
 pub mod policy;
+mod queue_result;
 #[cfg(test)]
 mod random;
+mod repair;
 #[cfg(test)]
 mod scenarios;
+pub mod sight;
 pub mod voice_task;
 pub mod wishes;
 
@@ -32,6 +35,7 @@ pub use interface::{
     Role, RoomEvent,
 };
 pub use policy::Policy;
+pub use sight::{LegSight, Repair, Repaired, RoomQuery, RoomSight};
 pub use voice_task::{CUSTOMER_LABEL, Leg, LegState, VoiceState, VoiceTask};
 pub use wishes::{HeardBy, LegTarget, LegUpdate, SuperviseMode};
 
@@ -84,11 +88,9 @@ impl Calls {
         calls
     }
 
-    /// The same with other times and switches.
-    #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
+    /// Sets other times and switches; they count from the next thing that happens.
+    pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
-        self
     }
 
     /// Takes in one fact or wish and says what follows from it, in the order in which it is to be carried out.

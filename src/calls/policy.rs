@@ -17,6 +17,8 @@ pub struct Policy {
     pub join_guard_ms: i64,
     /// A sign of life of the caller this young makes it unnecessary to look before the caller is moved.
     pub caller_fresh_ms: i64,
+    /// How long the phone system's lists of rooms and legs may lag behind.
+    pub settle_ms: i64,
     /// How long a departure waits for the arrival that must have preceded it: callbacks overtake each other.
     pub lost_join_ms: i64,
     /// How long a caller may be alone in the room after the worker left; the worker may come back meanwhile.
@@ -48,6 +50,7 @@ impl Policy {
         ring_margin_ms: 15_000,
         join_guard_ms: 10_000,
         caller_fresh_ms: 2_000,
+        settle_ms: 3_000,
         lost_join_ms: 1_000,
         customer_alone_ms: 5_000,
         customer_held_alone_ms: 300_000,
@@ -59,6 +62,21 @@ impl Policy {
         end_room_when_customer_left: true,
         on_cancel_release_caller: true,
     };
+}
+
+impl Policy {
+    /// The same with other times after which silence is looked into: `secs` for a call that waits, half of it for one that
+    /// has just come, ten times as long for a conversation.
+    #[must_use]
+    pub fn looking_after(self, secs: u32) -> Self {
+        let waiting_ms = i64::from(secs) * 1_000;
+        Self {
+            created_silence_ms: waiting_ms / 2,
+            parked_silence_ms: waiting_ms,
+            bridged_silence_ms: waiting_ms * 10,
+            ..self
+        }
+    }
 }
 
 impl Default for Policy {
@@ -87,6 +105,10 @@ pub const ALERT_DEQUEUE_TO: u32 = 40_131;
 pub const ALERT_DEQUEUE_FROM: u32 = 40_132;
 /// The same of the dequeue instruction.
 pub const ALERT_DEQUEUE_PHONE_SYSTEM: u32 = 40_133;
+/// Alert, a warning: a callback did not come, and what it would have told was found by looking.
+pub const ALERT_REPAIRED: u32 = 15_003;
+/// Silence doubles with each look that is not answered, so often at most.
+pub const MOST_DOUBLINGS: u32 = 3;
 /// Most legs that are remembered for one task; older ended ones are dropped first.
 pub const MOST_LEGS: usize = 24;
 /// Most rooms of earlier attempts whose late news is recognised.

@@ -48,9 +48,29 @@ const REASONS: [&str; 5] = [
     "participant_add_failed",
 ];
 
+/// Rooms with the callers of the first tasks, with this leg, with both, or with nobody.
+fn rooms(dice: &mut Dice, call: CallSid) -> Vec<RoomSight> {
+    let leg = |call: CallSid, label: Option<&str>, held: bool| LegSight {
+        call,
+        label: label.map(str::to_owned),
+        held,
+        muted: false,
+    };
+    let mut legs: Vec<LegSight> = Vec::new();
+    if dice.roll(2) == 0 {
+        legs.extend((1..4).map(|task| leg(CallSid(format!("CA{task}")), Some("customer"), task == 2)));
+    }
+    if dice.roll(2) == 0 {
+        legs.push(leg(call, None, dice.roll(3) == 0));
+    }
+    let conference = format!("CF{}", dice.roll(2));
+    if dice.roll(4) == 0 { Vec::new() } else { vec![RoomSight { conference, legs }] }
+}
+
 fn outcome(dice: &mut Dice, call: CallSid) -> PhoneOutcome {
-    match dice.roll(8) {
+    match dice.roll(10) {
         0 => PhoneOutcome::Gone,
+        3 | 4 => PhoneOutcome::Seen(rooms(dice, call)),
         1 => PhoneOutcome::Refused { code: Some(20_001), message: "no".into() },
         2 => PhoneOutcome::Unavailable { message: "late".into() },
         _ => PhoneOutcome::Done {

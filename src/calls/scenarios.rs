@@ -32,6 +32,7 @@ fn command_text(command: &PhoneCommand) -> String {
         PhoneCommand::ParkCaller { .. } => "park".to_owned(),
         PhoneCommand::ReleaseCaller { .. } => "release".to_owned(),
         PhoneCommand::FetchCall { call } => format!("fetch {call}"),
+        PhoneCommand::FetchRoom(_) => "look".to_owned(),
         PhoneCommand::HangUp { call } => format!("hang-up {call}"),
         PhoneCommand::HangUpLabel { label, .. } => format!("hang-up-label {}", short(label)),
         PhoneCommand::Kick { leg, .. } => format!("kick {}", short(leg)),
@@ -81,6 +82,7 @@ pub(super) fn output_text(output: &Output) -> String {
             let (worker, customer) = (text(&participants["worker"]), text(&participants["customer"]));
             format!("attributes {} {worker} {customer}", text(&conference["sid"]))
         }
+        Output::Repaired(Repaired { repair, of, .. }) => format!("repaired {} {}", repair.as_str(), short(of)),
         Output::Alert { code, .. } => format!("alert {code}"),
     }
 }
@@ -155,6 +157,18 @@ impl<'a> Words<'a> {
     }
 }
 
+/// `CF1` with nobody in it, or `CF1:customer=CA1,WR1=CA2`; `*` after a leg says that it is on hold.
+fn room_sight(text: &str) -> RoomSight {
+    let (conference, legs) = text.split_once(':').unwrap_or((text, ""));
+    let legs = legs.split(',').filter_map(|leg| leg.split_once('=')).map(|(name, call)| LegSight {
+        call: CallSid(call.trim_end_matches('*').to_owned()),
+        label: Some(label(name)).filter(|label| label != "-"),
+        held: call.ends_with('*'),
+        muted: false,
+    });
+    RoomSight { conference: conference.to_owned(), legs: legs.collect() }
+}
+
 fn outcome(words: &[&str]) -> PhoneOutcome {
     let keyed: BTreeMap<&str, &str> = words.iter().filter_map(|word| word.split_once('=')).collect();
     match words[0] {
@@ -164,6 +178,7 @@ fn outcome(words: &[&str]) -> PhoneOutcome {
             status: words.get(1).and_then(|status| CallStatus::from_text(status)),
         },
         "gone" => PhoneOutcome::Gone,
+        "seen" => PhoneOutcome::Seen(words[1..].iter().map(|room| room_sight(room)).collect()),
         "refused" => {
             PhoneOutcome::Refused { code: words.get(1).and_then(|code| code.parse().ok()), message: "no".into() }
         }
@@ -289,7 +304,8 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
         },
         "answer" => {
             let rest: Vec<&str> = line.split_whitespace().skip(1).collect();
-            let at = rest.iter().position(|word| ["done", "gone", "refused", "unavailable"].contains(word)).unwrap();
+            let at =
+                rest.iter().position(|word| ["done", "gone", "seen", "refused", "unavailable"].contains(word)).unwrap();
             let number = numbers.remove(&rest[..at].join(" "))?;
             Input::CommandDone { number, outcome: outcome(&rest[at..]) }
         }

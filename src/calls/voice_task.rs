@@ -222,6 +222,8 @@ pub enum Errand {
     ParkCaller,
     ReleaseCaller,
     FetchCaller,
+    /// With the moment at which it was asked for.
+    FetchRoom(Timestamp),
     FetchLeg(String),
     HangUp(String),
     HangUpLabel(String),
@@ -330,6 +332,12 @@ pub struct VoiceTask {
     pub room_over: bool,
     /// Attempts to end the room.
     pub room_end_tries: u32,
+    /// Last news of the room: a look that was asked for before tells nothing.
+    #[serde(default)]
+    pub room_heard: Option<Timestamp>,
+    /// Looks in a row that the phone system did not answer.
+    #[serde(default)]
+    pub looks_unanswered: u32,
 }
 
 impl VoiceTask {
@@ -453,6 +461,8 @@ impl VoiceTask {
             action_called: None,
             room_over: false,
             room_end_tries: 0,
+            room_heard: None,
+            looks_unanswered: 0,
         })
     }
 }

@@ -71,6 +71,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         insecure_skip_signature: false,
         outbound: Rules { allow_private: true, allow_cidrs: Vec::new() },
         waiting_calls_max: config.voice.waiting_calls_max,
+        look_after_secs: config.voice.look_after_secs,
         event_callbacks: super::serve::event_callback_rules(config),
         sockets: super::serve::socket_limits(config),
         limits: Limits::default(),

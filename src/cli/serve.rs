@@ -84,6 +84,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         insecure_skip_signature: config.voice.insecure_skip_signature,
         outbound,
         waiting_calls_max: config.voice.waiting_calls_max,
+        look_after_secs: config.voice.look_after_secs,
         event_callbacks: event_callback_rules(config),
         sockets: socket_limits(config),
         limits: config.limits.for_listener(),

@@ -108,6 +108,8 @@ pub struct Voice {
     pub insecure_skip_signature: bool,
     /// Calls that may wait for one workflow.
     pub waiting_calls_max: u32,
+    /// Seconds of silence after which a waiting call is looked at.
+    pub look_after_secs: u32,
 }
 
 /// Requests to users' URLs.
@@ -371,6 +373,10 @@ impl Config {
         let waiting = self.voice.waiting_calls_max;
         if !(1..=5_000).contains(&waiting) {
             return contradiction(format!("voice.waiting_calls_max: expected 1 to 5000, found {waiting}"));
+        }
+        let look_after = self.voice.look_after_secs;
+        if !(2..=3_600).contains(&look_after) {
+            return contradiction(format!("voice.look_after_secs: expected 2 to 3600, found {look_after}"));
         }
         if let Some(problem) = self.wait.problem() {
             return contradiction(problem);

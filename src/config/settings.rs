@@ -96,6 +96,8 @@ settings! {
         "Take voice webhooks without a signature (loopback listener only)"
     "voice.waiting_calls_max" "SWITCHHOOK_WAITING_CALLS_MAX" "waiting-calls-max" Count "COUNT"
         "Calls that may wait for one workflow; further ones get QueueResult=queue-full"
+    "voice.look_after_secs" "SWITCHHOOK_LOOK_AFTER_SECS" "look-after-secs" Count "SECONDS"
+        "Silence after which a waiting call is looked at at the phone system; a conversation after ten times as long"
     "wait.say_position" "SWITCHHOOK_WAIT_SAY_POSITION" "wait-say-position" Flag "BOOL"
         "Tell waiting callers how many are ahead"
     "wait.say_estimate" "SWITCHHOOK_WAIT_SAY_ESTIMATE" "wait-say-estimate" Flag "BOOL"

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use metrics::histogram;
+use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, debug};
@@ -147,6 +147,9 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
                 debug!(workspace.sid = %cores.sid(), events, phone_commands = errands.len(), duration_us, "committed");
             });
             cores.take_waits().iter().for_each(measure);
+            for repair in cores.take_repairs() {
+                counter!("taskrouter_voice_repairs_total", "what" => repair.as_str()).increment(1);
+            }
             around.outbox.add(cores.sid(), errands);
             around.hand_over(cores.take_assignments());
             around.witnesses.tell(cores.workspace(), &witnessed, now);

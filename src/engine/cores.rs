@@ -16,8 +16,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use crate::calls::policy::{ALERT_REPAIRED, Policy};
 use crate::calls::voice_task::VoiceTask;
-use crate::calls::{Calls, Input, LegTarget, Output, PhoneCommand, VoiceChange, VoiceState};
+use crate::calls::{Calls, Input, LegTarget, Output, PhoneCommand, Repair, VoiceChange, VoiceState};
 use crate::routing::command::{ChannelName, Instruction, NewTask, NewTransfer, NewWorkspace, ReservationParent};
 use crate::routing::defect::defect;
 use crate::routing::{
@@ -103,6 +104,8 @@ pub struct Cores {
     /// Those of the last batch, to be sent once it is on disk.
     callbacks_to_send: Vec<ReservationSid>,
     waits: Vec<MeasuredWait>,
+    /// What looks at the phone system have made good since the last batch.
+    repairs: Vec<Repair>,
     /// Calls of tasks that are gone, and when they are forgotten.
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
     voice_queues: VoiceQueues,
@@ -173,6 +176,7 @@ impl Cores {
             callbacks_closed: Vec::new(),
             callbacks_to_send: Vec::new(),
             waits: Vec::new(),
+            repairs: Vec::new(),
             leftovers: BTreeSet::new(),
             voice_queues: VoiceQueues::default(),
             callback_queues: VoiceQueues::default(),
@@ -185,6 +189,7 @@ impl Cores {
     /// Sets limits other than the usual ones.
     pub fn keep_within(&mut self, limits: Limits) {
         self.limits = limits;
+        self.calls.set_policy(Policy::DEFAULT.looking_after(limits.look_after_secs));
     }
 
     /// The workspace.
@@ -390,6 +395,12 @@ impl Cores {
                     self.alert(code, message, Refs { task: Some(task), reservation, worker: None });
                     continue;
                 }
+                Output::Repaired(repaired) => {
+                    let refs = Refs { task: Some(task), reservation: repaired.reservation, worker: None };
+                    self.alert(ALERT_REPAIRED, repaired.to_string(), refs);
+                    self.repairs.push(repaired.repair);
+                    continue;
+                }
                 Output::BeginConnecting(reservation) => {
                     Command::BeginConnecting { reservation, instruction: Instruction::Conference }
                 }
@@ -543,6 +554,11 @@ impl Cores {
     /// The waits that were over and had an estimate since the last call.
     pub fn take_waits(&mut self) -> Vec<MeasuredWait> {
         std::mem::take(&mut self.waits)
+    }
+
+    /// What looks have made good since the last call.
+    pub fn take_repairs(&mut self) -> Vec<Repair> {
+        std::mem::take(&mut self.repairs)
     }
 
     fn voice_row(&self, task: TaskSid) -> Option<VoiceTaskRow> {

@@ -1,5 +1,8 @@
 //! Carries out what was committed: commands to the phone system, in order for each task, tasks side by side.
 //!
+//! Looks at calls and rooms of which nothing was heard never take all the places, so that a phone system that answers
+//! slowly or not at all does not keep callers from being moved and legs from being hung up.
+//!
 //! At least once: a command stays on disk until its outcome is. A command that was on disk before this start is marked
 //! as repeated, so the client looks before it acts. Start with [`Outbox`].
 
@@ -23,6 +26,9 @@ use super::request::{Error, Request};
 
 /// Commands under way at once.
 const IN_FLIGHT_MAX: usize = 128;
+
+/// How many of them may be looks.
+const LOOKS_MAX: usize = 32;
 
 /// Pause before an outcome is reported again to a workspace that could not take it.
 const REPORT_PAUSE: Duration = Duration::from_millis(200);
@@ -55,8 +61,37 @@ impl Outbox {
 struct Lanes {
     waiting: BTreeMap<TaskSid, VecDeque<(WorkspaceSid, Errand)>>,
     running: BTreeSet<TaskSid>,
+    /// How many of those that run are looks.
+    looking: usize,
     /// Everything that waits or runs: a workspace that is loaded again hands its open commands over again.
     known: BTreeSet<(TaskSid, u32)>,
+}
+
+impl Lanes {
+    /// The next command of a task: its oldest, except that a look gives way while there is no place for it.
+    fn next_of(&mut self, task: TaskSid) -> Option<(WorkspaceSid, Errand)> {
+        let queue = self.waiting.get_mut(&task)?;
+        let may_look = self.looking < LOOKS_MAX;
+        let at = queue.iter().position(|(_, errand)| may_look || !is_look(errand))?;
+        let next = queue.remove(at)?;
+        if queue.is_empty() {
+            self.waiting.remove(&task);
+        }
+        self.running.insert(task);
+        self.looking += usize::from(is_look(&next.1));
+        Some(next)
+    }
+
+    /// A command of a task has its outcome.
+    fn finished(&mut self, task: TaskSid, number: u32, looked: bool) {
+        self.running.remove(&task);
+        self.known.remove(&(task, number));
+        self.looking = self.looking.saturating_sub(usize::from(looked));
+    }
+}
+
+fn is_look(errand: &Errand) -> bool {
+    matches!(errand.command, PhoneCommand::FetchCall { .. } | PhoneCommand::FetchRoom(_))
 }
 
 /// Carries out commands until `shutdown`; then what is under way is finished or left for the next start.
@@ -68,7 +103,7 @@ pub(super) async fn run(
 ) {
     let permits = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let mut lanes = Lanes::default();
-    let mut running: JoinSet<(TaskSid, u32)> = JoinSet::new();
+    let mut running: JoinSet<(TaskSid, u32, bool)> = JoinSet::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -80,20 +115,17 @@ pub(super) async fn run(
                 }
             }
             Some(finished) = running.join_next() => {
-                if let Ok((task, number)) = finished {
-                    lanes.running.remove(&task);
-                    lanes.known.remove(&(task, number));
+                if let Ok((task, number, looked)) = finished {
+                    lanes.finished(task, number, looked);
                 }
             }
         }
         let idle: Vec<TaskSid> = lanes.waiting.keys().copied().filter(|task| !lanes.running.contains(task)).collect();
         for task in idle {
-            let Some(queue) = lanes.waiting.get_mut(&task) else { continue };
-            if let Some((workspace, errand)) = queue.pop_front() {
-                lanes.running.insert(task);
+            if let Some((workspace, errand)) = lanes.next_of(task) {
                 let (phone, engine, permits) = (phone.clone(), engine.clone(), Arc::clone(&permits));
                 running.spawn(async move {
-                    let done = (errand.task, errand.number);
+                    let done = (errand.task, errand.number, is_look(&errand));
                     let permit = permits.acquire().await;
                     // In a task of its own: a failure of the client must not keep the task's other commands waiting.
                     let attempt = errand.clone();
@@ -114,9 +146,6 @@ pub(super) async fn run(
                     report(&engine, workspace, &errand, outcome).await;
                     done
                 });
-            }
-            if queue.is_empty() {
-                lanes.waiting.remove(&task);
             }
         }
         gauge!("taskrouter_outbox_rows", "state" => "open")

@@ -234,7 +234,7 @@ async fn a_workflow_takes_no_more_waiting_calls_than_its_voice_queue_holds() {
     let mut bench = Bench::start().await;
     let (workflow, _) = bench.furnish().await;
     let tasks = [bench.enqueue(workflow, "CA1").await, bench.enqueue(workflow, "CA2").await];
-    bench.restart_within(Limits { waiting_calls: 2 }).await;
+    bench.restart_within(Limits { waiting_calls: 2, ..Limits::default() }).await;
     let full = Error::Refused(crate::routing::Refusal::VoiceQueueFull { workflow, limit: 2 });
     assert_eq!(bench.try_enqueue(workflow, "CA3").await, Err(full.clone()));
     assert_eq!(bench.loaded().await.rows.tasks.len(), 2);

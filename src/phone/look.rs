@@ -1,4 +1,5 @@
 //! Looking before repeating: is there a room of that name, a leg with that label, a call that an unclear attempt made?
+//! And looking because nothing was heard: who is in the room?
 //!
 //! Reads only. Lists of the phone system lag behind and a conference is not listed right after it was made
 //! (`spec/voice.md` pitfall 9), so the label is looked for first and the calls after it. Start with
@@ -9,11 +10,14 @@ use serde_json::Value;
 
 use super::transport::{Failure, segment};
 use super::{Leg, PhoneSystem, form};
-use crate::calls::{CallSid, CallStatus};
+use crate::calls::{CallSid, CallStatus, LegSight, RoomQuery, RoomSight};
 use crate::routing::Timestamp;
 
 /// How far the phone system's clock may be behind ours, in milliseconds; its times have whole seconds.
 const CLOCK_SLACK_MS: i64 = 5_000;
+
+/// Rooms of one task that are looked into; it has one, and those of earlier attempts end soon.
+const ROOMS_SEEN_MAX: usize = 4;
 
 /// What an unclear attempt would have made.
 pub(super) struct Wanted<'a> {
@@ -51,13 +55,7 @@ impl PhoneSystem {
         last_error: &mut String,
     ) -> Result<Option<Leg>, Failure> {
         for conference in self.live_rooms(room, last_error).await? {
-            let path = format!("Conferences/{}/Participants.json", segment(&conference));
-            let page = form::pairs(&[("PageSize", "250")]);
-            let answer = match self.transport.repeat(Method::GET, &path, &page, last_error).await {
-                Ok(answer) => answer,
-                Err(failure) if failure.is_gone() => continue,
-                Err(failure) => return Err(failure),
-            };
+            let Some(answer) = self.participants(&conference, last_error).await? else { continue };
             let call = entries(&answer, "participants")
                 .filter(|participant| text(participant, "label") == label)
                 .find(|participant| !matches!(text(participant, "status"), "complete" | "failed"))
@@ -70,6 +68,46 @@ impl PhoneSystem {
         Ok(None)
     }
 
+    /// The rooms of a task that are not over, and who is in them.
+    pub(super) async fn see_rooms(
+        &self,
+        query: &RoomQuery,
+        last_error: &mut String,
+    ) -> Result<Vec<RoomSight>, Failure> {
+        let mut rooms = self.live_rooms(&query.room, last_error).await?;
+        // The list lags behind, the room itself does not.
+        if let Some(known) = &query.conference {
+            rooms.retain(|room| room != known);
+            let path = format!("Conferences/{}.json", segment(known));
+            match self.transport.repeat(Method::GET, &path, &[], last_error).await {
+                Ok(conference) if is_live_room(&conference) => rooms.insert(0, known.clone()),
+                Ok(_) => {}
+                Err(failure) if failure.is_gone() => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        rooms.truncate(ROOMS_SEEN_MAX);
+        let mut seen = Vec::with_capacity(rooms.len());
+        for conference in rooms {
+            if let Some(answer) = self.participants(&conference, last_error).await? {
+                let legs = entries(&answer, "participants").filter_map(leg_seen).collect();
+                seen.push(RoomSight { conference, legs });
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Who is in a room or on the way into it, as many as one room can have; `None` when it is over.
+    async fn participants(&self, conference: &str, last_error: &mut String) -> Result<Option<Value>, Failure> {
+        let path = format!("Conferences/{}/Participants.json", segment(conference));
+        let page = form::pairs(&[("PageSize", "250")]);
+        match self.transport.repeat(Method::GET, &path, &page, last_error).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(failure) if failure.is_gone() => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// SIDs of the rooms of that name that are not over; a conference SID stands for itself.
     pub(super) async fn live_rooms(&self, room: &str, last_error: &mut String) -> Result<Vec<String>, Failure> {
         if is_conference_sid(room) {
@@ -79,11 +117,28 @@ impl PhoneSystem {
         let answer = self.transport.repeat(Method::GET, "Conferences.json", &filters, last_error).await?;
         let live = entries(&answer, "conferences")
             .filter(|conference| text(conference, "friendly_name") == room)
-            .filter(|conference| matches!(text(conference, "status"), "init" | "in-progress"))
+            .filter(|conference| is_live_room(conference))
             .map(|conference| text(conference, "sid").to_owned())
             .filter(|sid| !sid.is_empty());
         Ok(live.collect())
     }
+}
+
+/// A participant who is in the room, not on the way into it or out of it.
+fn leg_seen(participant: &Value) -> Option<LegSight> {
+    let call = text(participant, "call_sid");
+    let there = matches!(text(participant, "status"), "connected" | "");
+    let flag = |name: &str| participant.get(name).and_then(Value::as_bool).unwrap_or_default();
+    (there && !call.is_empty()).then(|| LegSight {
+        call: CallSid(call.to_owned()),
+        label: Some(text(participant, "label").to_owned()).filter(|label| !label.is_empty()),
+        held: flag("hold"),
+        muted: flag("muted"),
+    })
+}
+
+fn is_live_room(conference: &Value) -> bool {
+    matches!(text(conference, "status"), "init" | "in-progress")
 }
 
 fn is_conference_sid(text: &str) -> bool {

@@ -112,7 +112,7 @@ impl PhoneSystem {
         let outcome = outcome.unwrap_or(PhoneOutcome::Unavailable { message: last_error });
         let (task, number, name) = (id.task, id.number, name_of(command));
         match &outcome {
-            PhoneOutcome::Done { .. } | PhoneOutcome::Gone => {
+            PhoneOutcome::Done { .. } | PhoneOutcome::Seen(_) | PhoneOutcome::Gone => {
                 tracing::debug!(task.sid = %task, number, command = name, ?outcome, "phone command carried out");
             }
             PhoneOutcome::Refused { code, message } => {
@@ -145,6 +145,7 @@ impl PhoneSystem {
                 self.redirect(&sent(call, Destination::Application), repeated, last_error).await
             }
             PhoneCommand::FetchCall { call } => self.fetch(call, last_error).await,
+            PhoneCommand::FetchRoom(query) => self.see_rooms(query, last_error).await.map(PhoneOutcome::Seen),
             PhoneCommand::HangUp { call } => self.hang_up(call, last_error).await,
             PhoneCommand::HangUpLabel { room, label, call } => {
                 self.hang_up_label(room, label, call.as_ref(), last_error).await
@@ -297,6 +298,7 @@ fn name_of(command: &PhoneCommand) -> &'static str {
         PhoneCommand::ParkCaller { .. } => "park caller",
         PhoneCommand::ReleaseCaller { .. } => "release caller",
         PhoneCommand::FetchCall { .. } => "fetch call",
+        PhoneCommand::FetchRoom(_) => "fetch room",
         PhoneCommand::HangUp { .. } => "hang up",
         PhoneCommand::HangUpLabel { .. } => "hang up label",
         PhoneCommand::Kick { .. } => "kick",

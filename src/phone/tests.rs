@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
 use super::*;
-use crate::calls::ConferenceOptions;
+use crate::calls::{ConferenceOptions, LegSight, RoomQuery, RoomSight};
 use crate::routing::Timestamp;
 
 const ROOM: &str = "WT00000000000000000000000000000001";
@@ -117,6 +117,10 @@ fn carry_out(switch: &mut Switch, method: &str, path: &str, form: &[(String, Str
             let status = if switch.room_open { "in-progress" } else { "completed" };
             axum::Json(json!({"conferences": [{"sid": "CF1", "friendly_name": ROOM, "status": status}]}))
                 .into_response()
+        }
+        ("GET", "Conferences/CF1.json") => {
+            let status = if switch.room_open { "in-progress" } else { "completed" };
+            axum::Json(json!({"sid": "CF1", "friendly_name": ROOM, "status": status})).into_response()
         }
         ("GET", "Conferences/CF1/Participants.json") => {
             let legs = switch.legs.iter().enumerate().map(|(index, (label, status))| {
@@ -455,6 +459,35 @@ async fn a_call_that_is_over_is_gone() {
             let (_, phone) = Fake::start([fault.clone()]).await;
             assert_eq!(phone.execute(id(), &command, false).await, PhoneOutcome::Gone, "{command:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_look_shows_the_rooms_that_live_and_who_is_in_them() {
+    let leg = |call: &str, label: &str| LegSight {
+        call: CallSid(call.to_owned()),
+        label: Some(label.to_owned()),
+        held: false,
+        muted: false,
+    };
+    let seen = RoomSight { conference: "CF1".to_owned(), legs: vec![leg("CA1", LABEL), leg("CAcaller", "customer")] };
+    for (open, conference, wanted) in [
+        (true, Some("CF1"), vec![seen.clone()]),
+        (true, None, vec![seen]),
+        (false, Some("CF1"), vec![]),
+        (false, Some("CF2"), vec![]),
+    ] {
+        let (fake, phone) = Fake::start([]).await;
+        {
+            let mut switch = fake.0.lock().unwrap();
+            switch.room_open = open;
+            let legs = [(LABEL, "connected"), ("customer", "connected"), ("other", "ringing"), ("gone", "complete")];
+            switch.legs = legs.map(|(label, status)| (label.to_owned(), status)).to_vec();
+        }
+        let query = RoomQuery { room: ROOM.to_owned(), conference: conference.map(str::to_owned) };
+        let outcome = phone.execute(id(), &PhoneCommand::FetchRoom(query), false).await;
+        assert_eq!(outcome, PhoneOutcome::Seen(wanted), "{open} {conference:?}");
+        assert!(fake.paths().len() <= 3, "a look takes three requests: {:?}", fake.paths());
     }
 }
 

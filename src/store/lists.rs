@@ -342,7 +342,7 @@ pub(super) fn events(workspace: WorkspaceSid, filter: &EventFilter) -> Select<Ev
 }
 
 /// Codes of alerts that are warnings; all others are errors (Twilio's error dictionary).
-pub const WARNINGS: [i64; 4] = [12_200, 40_001, 40_005, 40_153];
+pub const WARNINGS: [i64; 5] = [12_200, 15_003, 40_001, 40_005, 40_153];
 
 /// Which alerts are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,7 +8,10 @@ mod legs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use switchhook::calls::{CallSid, CallStatus, Input, PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent};
+use switchhook::calls::{
+    CallSid, CallStatus, Input, LegSight, PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent, RoomQuery,
+    RoomSight,
+};
 use switchhook::engine::cores::Errand;
 use switchhook::routing::{ReservationSid, TaskSid, Timestamp};
 
@@ -51,6 +54,8 @@ pub(crate) struct Call {
     dialed: bool,
     /// Whose it is.
     role: Role,
+    held: bool,
+    muted: bool,
 }
 
 impl Call {
@@ -130,12 +135,14 @@ pub(crate) struct Phone {
     count: u64,
     /// Messages get lost and double, commands fail.
     pub(crate) faults: bool,
+    /// A fifth of all callbacks and commands.
+    stormy: bool,
 }
 
 impl Phone {
-    /// Without calls; faults are on.
-    pub(crate) fn faulty() -> Self {
-        Self { faults: true, ..Self::default() }
+    /// Without calls; faults are on, in stormy weather many.
+    pub(crate) fn faulty(stormy: bool) -> Self {
+        Self { faults: true, stormy, ..Self::default() }
     }
 
     fn fresh(&mut self, prefix: &str) -> String {
@@ -167,7 +174,13 @@ impl Phone {
             self.in_flight.iter().enumerate().filter(|(_, (at, _))| *at <= now).map(|(at, _)| at).collect();
         let at = *dice.pick(&due)?;
         let (_, message) = self.in_flight.swap_remove(at);
-        if self.faults && message.may_come_twice() && dice.one_in(12) {
+        let doubled = if self.stormy { 15 } else { 12 };
+        if self.faults && self.stormy && message.may_be_lost() && dice.one_in(15) {
+            let later = now.plus_ms(i64::from(dice.small(1, 60_000)));
+            self.send(later, message);
+            return None;
+        }
+        if self.faults && message.may_come_twice() && dice.one_in(doubled) {
             let later = now.plus_ms(i64::from(dice.small(0, 15_000)));
             self.send(later, message.clone());
         }
@@ -203,7 +216,7 @@ impl Phone {
     /// Carries out a command and lets its answer be under way.
     pub(crate) fn execute(&mut self, errand: &Errand, now: Timestamp, dice: &mut Dice) -> Result<(), String> {
         let unavailable = || PhoneOutcome::Unavailable { message: "no answer".to_owned() };
-        let outcome = match dice.below(40) {
+        let outcome = match dice.below(if self.stormy { 20 } else { 40 }) {
             0 | 1 if self.faults => {
                 self.spare(&errand.command);
                 unavailable()
@@ -279,6 +292,8 @@ impl Phone {
                     spared: false,
                     dialed: true,
                     role: *role,
+                    held: false,
+                    muted: options.muted,
                 };
                 self.calls.insert(sid.clone(), call);
                 self.send(Self::soon(now, dice), Message::Progress(sid.clone()));
@@ -294,6 +309,7 @@ impl Phone {
                 Some(found) => done(Some(call.clone()), None, Some(found.status)),
                 None => PhoneOutcome::Gone,
             },
+            PhoneCommand::FetchRoom(query) => PhoneOutcome::Seen(self.sights(query)),
             PhoneCommand::HangUp { call } => {
                 if !self.calls.get(call).is_some_and(Call::is_live) {
                     return Ok(PhoneOutcome::Gone);
@@ -326,6 +342,8 @@ impl Phone {
                 });
                 let Some((sid, call)) = inside else { return Ok(PhoneOutcome::Gone) };
                 call.ends_room = update.end_conference_on_exit.unwrap_or(call.ends_room);
+                call.held = update.hold.unwrap_or(call.held);
+                call.muted = update.muted.unwrap_or(call.muted);
                 let sid = sid.clone();
                 if let (Some(held), Some(room)) = (update.hold, rooms.first()) {
                     self.tell_room(room, RoomEvent::Held(held), Some(&sid), now, dice);
@@ -343,6 +361,25 @@ impl Phone {
                 done(None, rooms.first().cloned(), None)
             }
         })
+    }
+
+    /// Who is in the rooms of that name and in the one with that SID.
+    fn sights(&self, query: &RoomQuery) -> Vec<RoomSight> {
+        let mut rooms = self.rooms_called(&query.room);
+        rooms.retain(|room| Some(room) != query.conference.as_ref());
+        rooms.extend(query.conference.iter().filter(|room| self.rooms.contains_key(*room)).cloned());
+        let legs = |room: &Room| {
+            let members = room.members.iter().filter_map(|sid| self.calls.get(sid).map(|call| (sid, call)));
+            let seen = members.map(|(sid, call)| LegSight {
+                call: sid.clone(),
+                label: Some(call.label.clone()),
+                held: call.held,
+                muted: call.muted,
+            });
+            seen.collect()
+        };
+        let seen = |sid: String| self.rooms.get(&sid).map(|room| RoomSight { conference: sid, legs: legs(room) });
+        rooms.into_iter().filter_map(seen).collect()
     }
 
     fn redirect(&mut self, errand: &Errand, call: &CallSid, ask: Ask, now: Timestamp, dice: &mut Dice) -> PhoneOutcome {

@@ -7,7 +7,7 @@ const SECOND: [(&str, &str); 4] =
 
 /// One call waits, and no second one may.
 async fn full() -> Bench {
-    let limits = Limits { waiting_calls: 1 };
+    let limits = Limits { waiting_calls: 1, ..Limits::default() };
     let bench = Bench::start_within(limits, PublicUrl::Fixed(BASE.to_owned()), Duration::from_secs(5)).await;
     let park = bench.enqueue(&bench.target(""), &[]).await;
     assert!(park.contains("<Enqueue "), "{park}");

@@ -27,6 +27,8 @@ impl Phone {
             spared: false,
             dialed: false,
             role: Role::Customer,
+            held: false,
+            muted: false,
         });
         call.task = task;
         let redirects = call.redirects;
@@ -51,6 +53,8 @@ impl Phone {
             spared: false,
             dialed: false,
             role: Role::Worker,
+            held: false,
+            muted: false,
         };
         self.calls.insert(sid.clone(), call);
         sid
@@ -132,6 +136,7 @@ impl Phone {
         if let Some(call) = self.calls.get_mut(sid) {
             call.place = Place::Room(room.clone());
             call.was_in_room = true;
+            call.held = false;
         }
         if let Some(found) = self.rooms.get_mut(&room) {
             found.members.insert(sid.clone());
