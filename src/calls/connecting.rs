@@ -311,6 +311,11 @@ impl Machine<'_> {
                 if let Some(cause) = leg.end_cause {
                     self.end_leg(index, Some(cause), None);
                 } else if leg.call.is_none() {
+                    let reservation = leg.reservation;
+                    self.alert(
+                        "the worker could not be dialled: no answer of the phone system".to_owned(),
+                        reservation,
+                    );
                     self.fail(None);
                 } else {
                     let own = leg.own;
@@ -330,7 +335,14 @@ impl Machine<'_> {
                 match (caller.end_cause, caller.call.is_some()) {
                     (Some(cause), _) => self.end_leg(0, Some(cause), self.task.caller().end_code),
                     (None, true) => self.find_lost_caller(),
-                    (None, false) => self.customer_not_reached(None),
+                    (None, false) => {
+                        let reservation = self.task.connecting.as_ref().map(|connecting| connecting.reservation);
+                        self.alert(
+                            "the customer could not be dialled: no answer of the phone system".to_owned(),
+                            reservation,
+                        );
+                        self.customer_not_reached(None);
+                    }
                 }
             }
             Phase::Checking | Phase::ReadyToMove | Phase::Moving => {}

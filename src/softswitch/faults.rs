@@ -135,7 +135,8 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// What happens to this request or callback; uses the order up. The oldest order that fits is the one.
+    /// What happens to this request or callback; uses the order up. The oldest order that fits and does not pass it over
+    /// is the one; each that passes it over counts it.
     pub(super) fn next(&self, of: Side, method: &str, target: &str) -> Option<Fault> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |fault: &Fault| {
@@ -143,12 +144,12 @@ impl Faults {
                 && fault.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
                 && target.contains(&fault.contains)
         };
-        let index = faults.iter().position(fits)?;
+        let index = faults.iter_mut().position(|fault| {
+            let passed_over = fits(fault) && fault.skip > 0;
+            fault.skip -= u32::from(passed_over);
+            fits(fault) && !passed_over
+        })?;
         let fault = faults.get_mut(index)?;
-        if fault.skip > 0 {
-            fault.skip -= 1;
-            return None;
-        }
         fault.skip = fault.every - 1;
         fault.times -= 1;
         if fault.times == 0 { Some(faults.remove(index)) } else { Some(fault.clone()) }
@@ -189,6 +190,16 @@ mod tests {
         let hits: Vec<bool> = (0..12).map(|_| faults.next(Side::Api, "GET", "/x").is_some()).collect();
         let at: Vec<usize> = hits.iter().enumerate().filter_map(|(index, hit)| hit.then_some(index)).collect();
         assert_eq!(at, [1, 6, 11]);
+    }
+
+    #[test]
+    fn what_one_order_passes_over_may_be_the_next_ones() {
+        let faults = Faults::default();
+        faults.order(read(r#"{"status":500,"times":9,"every":4}"#)).unwrap();
+        faults.order(read(r#"{"status":503,"times":9,"every":3,"skip":1}"#)).unwrap();
+        let statuses: Vec<u16> =
+            (0..9).map(|_| faults.next(Side::Api, "GET", "/x").and_then(|fault| fault.status).unwrap_or(0)).collect();
+        assert_eq!(statuses, [500, 0, 503, 0, 500, 0, 503, 0, 500]);
     }
 
     #[test]

@@ -41,6 +41,8 @@ mod random_commands;
 #[cfg(test)]
 mod recount;
 #[cfg(test)]
+mod repair;
+#[cfg(test)]
 mod rest;
 #[cfg(test)]
 mod scenarios;

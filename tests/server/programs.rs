@@ -136,14 +136,24 @@ impl Programs {
     }
 
     /// Asks again and again until the answer is there; panics with both logs when it does not come.
-    pub(crate) async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut(&Self) -> Option<T>) -> T {
-        let deadline = tokio::time::sleep(PATIENCE);
+    pub(crate) async fn until<T>(&self, what: &str, ask: impl AsyncFnMut(&Self) -> Option<T>) -> T {
+        self.within(PATIENCE, what, ask).await
+    }
+
+    /// The same with another deadline.
+    pub(crate) async fn within<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut ask: impl AsyncFnMut(&Self) -> Option<T>,
+    ) -> T {
+        let deadline = tokio::time::sleep(patience);
         tokio::pin!(deadline);
         loop {
             tokio::select! {
                 // The deadline first: an answer that needs no waiting would keep it from being looked at.
                 biased;
-                () = &mut deadline => panic!("not within {PATIENCE:?}: {what}\n{}", self.logs()),
+                () = &mut deadline => panic!("not within {patience:?}: {what}\n{}", self.logs()),
                 answer = ask(self) => if let Some(answer) = answer { return answer },
             }
             tokio::time::sleep(PAUSE).await;
