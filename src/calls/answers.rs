@@ -159,13 +159,16 @@ impl Machine<'_> {
                 if self.task.wish != Some(wish) {
                     return;
                 }
-                self.task.wish_tries += 1;
-                if self.task.wish_tries < self.policy.attempts {
-                    self.task.deadlines.wish = Some(self.now.plus_ms(self.policy.retry_ms));
-                    return;
+                // A caller who lives must not stay where nobody wants it: it is tried for as long as that takes.
+                self.task.wish_tries = self.task.wish_tries.saturating_add(1);
+                let soon = self.task.wish_tries < self.policy.attempts;
+                let pause_ms = if soon { self.policy.retry_ms } else { self.policy.parked_silence_ms };
+                self.task.deadlines.wish = Some(self.now.plus_ms(pause_ms));
+                if self.task.wish_tries == self.policy.attempts {
+                    self.alert(format!("the caller could not be redirected: {}", complaint(outcome)), None);
+                    self.fetch_caller();
                 }
-                self.alert(format!("the caller could not be redirected: {}", complaint(outcome)), None);
-                self.fetch_caller();
+                return;
             }
         }
         if self.task.wish == Some(wish) {

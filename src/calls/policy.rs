@@ -31,7 +31,8 @@ pub struct Policy {
     pub leg_end_guard_ms: i64,
     /// Time between attempts to redirect the caller, or to end a room.
     pub retry_ms: i64,
-    /// Attempts at one such thing.
+    /// Attempts at one such thing. A redirect that has failed so often is complained of and tried on, at the pace of the looks
+    /// at waiting calls, until it works or the call is over.
     pub attempts: u32,
     /// For so long after a redirect of ours the queue's news of a redirect is its echo.
     pub redirect_echo_ms: i64,

@@ -11,6 +11,8 @@ mod callbacks;
 mod instructions;
 #[path = "cores/legs.rs"]
 mod legs;
+#[path = "cores/unreadable.rs"]
+mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -29,6 +31,7 @@ use crate::routing::{
 use crate::store::{Alert, Batch, Loaded, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
 
 pub use assignments::Assignment;
+pub use unreadable::Unreadable;
 
 use super::limits::Limits;
 use super::moment::Moments;
@@ -43,32 +46,6 @@ const LEFTOVER_SECS: u32 = 300;
 
 /// Rounds of the coupling within one request; each round ends a leg, a reservation or a task, so few are needed.
 const ROUNDS_MAX: usize = 1_000;
-
-/// A stored workspace that cannot be rebuilt.
-#[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// An expression or a configuration does not compile.
-    #[error("a stored expression or configuration does not compile: {0}")]
-    Routing(#[from] Refusal),
-    /// The state of a voice task is not what the calls core writes.
-    #[error("the stored state of voice task {task} cannot be read: {error}")]
-    VoiceTask {
-        /// Which.
-        task: TaskSid,
-        /// What is wrong with it.
-        error: serde_json::Error,
-    },
-    /// A command to the phone system is not what the calls core writes.
-    #[error("the stored phone command {number} of task {task} cannot be read: {error}")]
-    PhoneCommand {
-        /// Of which task.
-        task: TaskSid,
-        /// Which.
-        number: u32,
-        /// What is wrong with it.
-        error: serde_json::Error,
-    },
-}
 
 /// A command to the phone system that is on disk, or about to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

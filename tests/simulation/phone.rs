@@ -136,7 +136,7 @@ pub(crate) struct Phone {
     /// Messages get lost and double, commands fail.
     pub(crate) faults: bool,
     /// A fifth of all callbacks and commands.
-    stormy: bool,
+    pub(crate) stormy: bool,
 }
 
 impl Phone {
@@ -188,6 +188,16 @@ impl Phone {
             return None;
         }
         Some(message)
+    }
+
+    /// Whether something about a task is under way.
+    pub(crate) fn is_telling_of(&self, task: TaskSid) -> bool {
+        self.in_flight.iter().any(|(_, message)| match message {
+            Message::Answer { task: of, .. } | Message::News { task: of, .. } | Message::Asks { task: of, .. } => {
+                *of == task
+            }
+            Message::Progress(call) => self.calls.get(call).is_some_and(|call| call.task == task),
+        })
     }
 
     /// When the earliest message arrives.

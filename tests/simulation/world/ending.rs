@@ -1,16 +1,19 @@
 //! The end of a run: faults stop, everybody hangs up and goes home, and everything must come to rest.
 
-use switchhook::calls::{VoiceState, VoiceTask};
+use switchhook::calls::{LegState, VoiceState, VoiceTask};
 use switchhook::routing::command::{WorkerUpdate, WorkspaceUpdate};
 use switchhook::routing::{Command, TaskStatus};
 
 use super::World;
 use crate::dice::Dice;
-use crate::phone::Call;
+use crate::phone::{Call, Place};
 use crate::watch::Depth;
 
 /// Things that may still happen before rest counts as endless unrest.
 const HAPPENINGS_MAX: u32 = 20_000;
+
+/// After so long without faults every call has been looked at that nothing was heard of, in milliseconds.
+const LOOKED_AT_MS: i64 = 1_300_000;
 
 /// How long calls may take to come to an end when nothing goes wrong any more, in milliseconds.
 const CALLS_END_MS: i64 = 3_600_000;
@@ -23,6 +26,9 @@ impl World {
         self.phone.faults = false;
         self.take(Depth::All)?;
         self.commit(&mut dice);
+        if self.phone.stormy {
+            self.looks_make_good(&mut dice)?;
+        }
         self.everybody_goes_home(&mut dice)?;
         let until = self.now.plus_ms(CALLS_END_MS);
         let mut left = HAPPENINGS_MAX;
@@ -44,6 +50,52 @@ impl World {
         }
         self.calls_are_over()?;
         self.nothing_is_left()
+    }
+
+    /// The storm is over: what it hid is found by looking, and calls are where they are believed to be.
+    fn looks_make_good(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let until = self.now.plus_ms(LOOKED_AT_MS);
+        let mut left = HAPPENINGS_MAX;
+        while self.now < until && self.go_on_quietly(dice)? {
+            left -= 1;
+            if left == 0 {
+                return Err("calls and tasks do not calm down".to_owned());
+            }
+        }
+        for record in self.cores.calls().tasks() {
+            if record.outstanding.is_empty() && !self.phone.is_telling_of(record.task) {
+                self.is_as_believed(record)?;
+            }
+        }
+        let waits = |call: &Call| call.is_caller() && call.is_live() && call.place == Place::Queue;
+        for (sid, call) in self.phone.calls.iter().filter(|(_, call)| waits(call)) {
+            let record = self.cores.calls().task(call.task);
+            if record.is_none_or(|record| record.state == VoiceState::Closed) {
+                return Err(format!("{sid} waits for {}, which is over", call.task));
+            }
+        }
+        Ok(())
+    }
+
+    /// The caller of an open task lives, and in a conversation everybody is where the calls core believes.
+    fn is_as_believed(&self, record: &VoiceTask) -> Result<(), String> {
+        let at = |sid| self.phone.calls.get(sid);
+        let open = record.holds_caller() && record.state != VoiceState::Created;
+        if open && !record.outbound && !at(&record.call).is_some_and(Call::is_live) {
+            return Err(format!("{} is {:?} although its caller is gone", record.task, record.state));
+        }
+        if record.state != VoiceState::Bridged {
+            return Ok(());
+        }
+        for leg in &record.legs {
+            let Some(call) = leg.call.as_ref().and_then(at) else { continue };
+            let there = matches!(&call.place, Place::Room(room) if Some(room) == record.conference.as_ref());
+            if there != (leg.state == LegState::InRoom) {
+                let (label, state, place) = (&leg.label, leg.state, &call.place);
+                return Err(format!("{label} of {} is {place:?} and believed to be {state:?}", record.task));
+            }
+        }
+        Ok(())
     }
 
     /// No worker is available, so nothing new is offered; offers that nobody connects are given up, callers hang up.

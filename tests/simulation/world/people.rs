@@ -1,6 +1,6 @@
 //! Callers, workers and applications: new tasks, answers to offers, changes of activity, hanging up.
 
-use switchhook::calls::{CallbackTerms, ConferenceOptions, LegUpdate, Park, SuperviseMode};
+use switchhook::calls::{CallbackTerms, ConferenceOptions, LegTarget, LegUpdate, Park, SuperviseMode};
 use switchhook::engine::Request;
 use switchhook::engine::request::{LegWish, ReservationInstruction, Supervision};
 use switchhook::routing::command::{
