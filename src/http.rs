@@ -95,7 +95,7 @@ impl Default for Limits {
             target_bytes: 16 * 1024,
             body_bytes: 4 * 1024 * 1024,
             requests_per_sec: 5_000,
-            expression_lists_per_sec: 100,
+            expression_lists_per_sec: 5_000,
             agent_requests_per_sec: 200,
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(15),
