@@ -196,6 +196,9 @@ mod tests {
     const ASKED: Timestamp = Timestamp(200_000);
     const SETTLE_MS: i64 = 3_000;
 
+    /// Its name, what the callbacks have told, what is seen, and what differs.
+    type Case = (&'static str, VoiceTask, Vec<RoomSight>, Vec<(Repair, &'static str)>);
+
     fn call(text: &str) -> CallSid {
         CallSid(text.to_owned())
     }
@@ -248,7 +251,7 @@ mod tests {
         let agent = || seen("CA2", Some(&worker()));
         let held = || LegSight { held: true, muted: true, ..customer() };
         let both = || vec![customer(), agent()];
-        let cases: Vec<(&str, VoiceTask, Vec<RoomSight>, Vec<(Repair, &str)>)> = vec![
+        let cases: Vec<Case> = vec![
             ("all as told", task(InRoom, InRoom), vec![room("CF1", both())], vec![]),
             ("nobody has come", task(Answered, Ringing), vec![room("CF1", vec![])], vec![]),
             ("no room yet", task(Answered, Requested), vec![], vec![]),
