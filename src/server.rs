@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::clock::{Clock, Entropy};
 use crate::config::Wait;
-use crate::engine::{self, Engine};
+use crate::engine::{self, Dialling, Engine};
 use crate::http::{self, Limits, PublicUrl};
 use crate::notify::assignment::{self, Applications, Callbacks};
 use crate::notify::event_callbacks::{self, EventCallbacks};
@@ -67,6 +67,8 @@ pub struct Settings {
     pub insecure_skip_signature: bool,
     /// Which addresses users' URLs may lead to.
     pub outbound: outbound::Rules,
+    /// Whom the server dials.
+    pub dialling: Dialling,
     /// Calls that may wait for one workflow.
     pub waiting_calls_max: u32,
     /// Seconds of silence after which a waiting call is looked at.
@@ -186,8 +188,11 @@ impl Server {
                 Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
             }
         };
-        let limits =
-            engine::Limits { waiting_calls: settings.waiting_calls_max, look_after_secs: settings.look_after_secs };
+        let limits = engine::Limits {
+            waiting_calls: settings.waiting_calls_max,
+            look_after_secs: settings.look_after_secs,
+            dialling: settings.dialling.clone(),
+        };
         let engine = Engine::start_within(limits, store.clone(), phone, clock.clone(), entropy).await?;
         // After all that can fail: an account that is made is also announced.
         if let Some((sid, auth_token)) = &settings.account {

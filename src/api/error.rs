@@ -139,6 +139,12 @@ impl ApiError {
             Refusal::NotCompletable(task) => {
                 Self::invalid(format!("Cannot complete task {task} in {scope} because it is not currently assigned."))
             }
+            Refusal::DestinationNotAllowed { parameter, code, reason } => {
+                Self::new(StatusCode::BAD_REQUEST, *code, format!("Invalid {parameter}: {reason}"))
+            }
+            Refusal::TooManyLegs { reason } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, 20429, format!("Too Many Requests: {reason}"))
+            }
             Refusal::ReservationRescinded(_) => Self::new(StatusCode::GONE, 20410, refusal.to_string()),
             Refusal::UnknownReference { .. }
             | Refusal::WorkerNameTaken

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use super::dial_rules::is_metered;
 use super::interface::{CallSid, CallStatus, ConferenceOptions, Output, PhoneCommand, Role};
 use super::machine::Machine;
 use super::policy::{
@@ -55,7 +56,7 @@ impl Machine<'_> {
         };
         let mut options = options.clone();
         options.timeout_secs = options.timeout_secs.min(LONGEST_RING_SECS);
-        let leg = self.begin(reservation, &options);
+        let leg = Leg { metered: is_metered(&to), ..self.begin(reservation, &options) };
         let label = leg.label.clone();
         self.task.legs.push(leg);
         self.set_ring_guard();

@@ -4,6 +4,7 @@
 //! A wish about a leg that is neither in the room nor, without a reservation, on its way has no effect; who may wish what is decided elsewhere. Who leaves by it is
 //! noticed like any other departure. Start with `update_leg` and `begin_transfer`.
 
+use super::dial_rules::is_metered;
 use super::interface::{CallSid, ConferenceOptions, Output, PhoneCommand, PhoneOutcome, Role};
 use super::machine::Machine;
 use super::policy::{ALERT_PHONE_SYSTEM, MOST_LEGS};
@@ -129,7 +130,7 @@ impl Machine<'_> {
             return;
         }
         let leg = Leg::requested(role, label.to_owned(), self.now);
-        self.task.legs.push(Leg { muted: options.muted, ..leg });
+        self.task.legs.push(Leg { muted: options.muted, metered: is_metered(to), ..leg });
         let command = PhoneCommand::AddParticipant {
             room: self.room_handle(),
             label: label.to_owned(),

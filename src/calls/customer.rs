@@ -3,6 +3,7 @@
 //! Before acceptance the customer's leg is a leg that we made, like a worker's; afterwards it is the customer's like that
 //! of a caller. Start with `dial_customer`.
 
+use super::dial_rules::is_metered;
 use super::interface::{CallSid, CallStatus, ConferenceOptions, PhoneCommand, Role};
 use super::machine::Machine;
 use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, LegState, Phase};
@@ -30,6 +31,7 @@ impl Machine<'_> {
         let given = self.task.options.clone().unwrap_or_default();
         self.forget_customer();
         self.task.legs[0].ends_room = given.end_conference_on_customer_exit;
+        self.task.legs[0].metered = is_metered(&self.task.to);
         let beep = if given.beep_on_customer_entrance { "onEnter" } else { "false" };
         let options = ConferenceOptions {
             timeout_secs: given.timeout_secs,

@@ -9,6 +9,7 @@ pub mod callback;
 mod connecting;
 mod control;
 mod customer;
+pub mod dial_rules;
 pub mod documents;
 mod ending;
 mod fold;
@@ -29,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use callback::{Callback, CallbackTerms, Recallable};
+pub use dial_rules::{DialRules, dialable};
 pub use documents::{NextDocument, RoomSettings};
 pub use interface::{
     CallSid, CallStatus, CommandId, ConferenceOptions, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult,

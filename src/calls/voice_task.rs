@@ -121,6 +121,9 @@ pub struct Leg {
     /// What is to change about it as soon as it is in the room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wished: Option<LegUpdate>,
+    /// We dialled it, and somebody has to pay for it.
+    #[serde(default)]
+    pub metered: bool,
 }
 
 impl Leg {
@@ -410,6 +413,7 @@ impl Leg {
             tries: 0,
             ends_room: false,
             wished: None,
+            metered: false,
         }
     }
 }

@@ -70,6 +70,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         wait: config.wait.clone(),
         insecure_skip_signature: false,
         outbound: Rules { allow_private: true, allow_cidrs: Vec::new() },
+        dialling: super::serve::dialling(config),
         waiting_calls_max: config.voice.waiting_calls_max,
         look_after_secs: config.voice.look_after_secs,
         event_callbacks: super::serve::event_callback_rules(config),

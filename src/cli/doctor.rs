@@ -51,6 +51,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
     findings.push(phone_system(config, &client).await);
     findings.push(templates(config));
     findings.push(outbound_settings(config));
+    findings.push(dialling(config));
     if config.voice.insecure_skip_signature {
         findings.push(Doubtful(
             "voice webhooks: signatures are not checked; set voice.insecure_skip_signature to false outside experiments"
@@ -65,6 +66,24 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
         }
     }
     Ok(outcome)
+}
+
+/// Whom the server may dial at its owner's expense.
+fn dialling(config: &Config) -> Finding {
+    let allow = &config.dial.allow;
+    if allow.iter().any(|entry| entry.trim() == "+") {
+        return Doubtful(
+            "dialling: every number but satellite and premium ones; name the countries you call in dial.allow instead"
+                .to_owned(),
+        );
+    }
+    if allow.is_empty() {
+        return Fine(
+            "dialling: clients of the phone system only; numbers and SIP domains have to be named in dial.allow"
+                .to_owned(),
+        );
+    }
+    Fine(format!("dialling: clients of the phone system and {}", allow.join(", ")))
 }
 
 /// Reachable, up to date, writable; and whether somebody may use the API.

@@ -2,14 +2,17 @@
 //!
 //! The first signal lets requests that were begun finish, the second ends the process at once. Start with [`run`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::calls::DialRules;
 use crate::clock::{Clock, Entropy};
 use crate::config::{CallbackSchedule, Config};
+use crate::engine::Dialling;
 use crate::notify::{event_callbacks, hub};
 use crate::outbound::Rules;
 use crate::server::{PhoneAccess, Server, Settings};
@@ -83,12 +86,25 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         wait: config.wait.clone(),
         insecure_skip_signature: config.voice.insecure_skip_signature,
         outbound,
+        dialling: dialling(config),
         waiting_calls_max: config.voice.waiting_calls_max,
         look_after_secs: config.voice.look_after_secs,
         event_callbacks: event_callback_rules(config),
         sockets: socket_limits(config),
         limits: config.limits.for_listener(),
         metrics_public: config.metrics_public,
+    }
+}
+
+/// Whom the server dials.
+pub(super) fn dialling(config: &Config) -> Dialling {
+    let dial = &config.dial;
+    Dialling {
+        // Checked when the settings were loaded.
+        rules: Arc::new(DialRules::parse(&dial.allow).unwrap_or_default()),
+        legs: dial.legs_max,
+        per_minute: dial.per_minute_max,
+        per_region: dial.per_region_max,
     }
 }
 

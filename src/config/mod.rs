@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
 
+use crate::calls::DialRules;
 use crate::http;
 use crate::routing::AccountSid;
 use crate::sealing::KeyRing;
@@ -56,6 +57,8 @@ pub struct Config {
     pub voice: Voice,
     /// What waiting callers hear.
     pub wait: Wait,
+    /// Whom the server dials.
+    pub dial: Dial,
     /// Requests to users' URLs.
     pub outbound: Outbound,
     /// Event callbacks.
@@ -110,6 +113,20 @@ pub struct Voice {
     pub waiting_calls_max: u32,
     /// Seconds of silence after which a waiting call is looked at.
     pub look_after_secs: u32,
+}
+
+/// Whom the server dials, and how often.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dial {
+    /// Destinations besides clients of the phone system.
+    pub allow: Vec<String>,
+    /// Legs of a workspace at one time.
+    pub legs_max: u32,
+    /// New ones within a minute.
+    pub per_minute_max: u32,
+    /// The same to one region.
+    pub per_region_max: u32,
 }
 
 /// Requests to users' URLs.
@@ -383,6 +400,19 @@ impl Config {
         }
         if let Some(url) = &self.wait.music_url {
             check_url("wait.music_url", url)?;
+        }
+        if let Err(error) = DialRules::parse(&self.dial.allow) {
+            return contradiction(format!("dial.allow: {error}"));
+        }
+        let Dial { legs_max, per_minute_max, per_region_max, .. } = self.dial;
+        for (key, value) in [
+            ("dial.legs_max", legs_max),
+            ("dial.per_minute_max", per_minute_max),
+            ("dial.per_region_max", per_region_max),
+        ] {
+            if value > 100_000 {
+                return contradiction(format!("{key}: expected 0 to 100000, found {value}"));
+            }
         }
         let answer_secs = self.callbacks.answer_secs;
         if !(1..=30).contains(&answer_secs) {

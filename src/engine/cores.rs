@@ -7,6 +7,8 @@
 mod assignments;
 #[path = "cores/callbacks.rs"]
 mod callbacks;
+#[path = "cores/dialling.rs"]
+mod dialling;
 #[path = "cores/instructions.rs"]
 mod instructions;
 #[path = "cores/legs.rs"]
@@ -35,6 +37,7 @@ pub use unreadable::Unreadable;
 
 use super::limits::Limits;
 use super::moment::Moments;
+use super::outgoing::OutgoingLegs;
 use super::request::Request;
 use super::voice_queue::VoiceQueues;
 
@@ -87,6 +90,7 @@ pub struct Cores {
     leftovers: BTreeSet<(Timestamp, TaskSid)>,
     voice_queues: VoiceQueues,
     callback_queues: VoiceQueues,
+    outgoing: OutgoingLegs,
     limits: Limits,
     moments: Moments,
     now: Timestamp,
@@ -157,6 +161,7 @@ impl Cores {
             leftovers: BTreeSet::new(),
             voice_queues: VoiceQueues::default(),
             callback_queues: VoiceQueues::default(),
+            outgoing: OutgoingLegs::default(),
             limits: Limits::default(),
             moments,
             now: moments.at(now),
@@ -259,6 +264,7 @@ impl Cores {
     }
 
     fn route(&mut self, command: &Command, sids: &mut dyn SidSource) -> Result<Reply, Refusal> {
+        self.check_written(command)?;
         let done = self.workspace.handle(command, self.now, sids)?;
         let reply = done.reply;
         let inputs = self.absorb(done, None);
@@ -277,6 +283,7 @@ impl Cores {
         }
         self.drop_leftovers();
         for (task, outputs) in self.calls.tick(now) {
+            self.note_in_voice_queue(task);
             let mut inputs = VecDeque::new();
             self.carry_out_outputs(task, outputs, &mut inputs, sids);
             self.run(inputs, sids);
@@ -321,8 +328,8 @@ impl Cores {
         Err(Refusal::VoiceQueueFull { workflow, limit })
     }
 
-    /// Counts a call among those that wait for their workflow's workers, or no more; to be asked whenever the task or the
-    /// call has changed.
+    /// Counts a call among those that wait for their workflow's workers, or no more, and the legs that were dialled for
+    /// it; to be asked whenever the task or the call has changed.
     fn note_in_voice_queue(&mut self, task: TaskSid) {
         let record = self.calls.task(task).filter(|record| record.holds_caller());
         let row = self.workspace.task(task).filter(|row| {
@@ -334,11 +341,14 @@ impl Cores {
         let is_called_back = record.is_some_and(|record| record.callback.is_some());
         self.voice_queues.note(task, workflow.filter(|_| waits_on_the_line));
         self.callback_queues.note(task, workflow.filter(|_| is_called_back));
+        self.outgoing.note(task, self.calls.task(task));
     }
 
     /// Whether the calls that wait are counted as they would be by a second copy.
     pub fn counts_calls_like(&self, other: &Self) -> bool {
-        self.voice_queues == other.voice_queues && self.callback_queues == other.callback_queues
+        self.voice_queues == other.voice_queues
+            && self.callback_queues == other.callback_queues
+            && self.outgoing.counts_like(&other.outgoing)
     }
 
     /// Feeds inputs to the calls core and carries out what it wants, until neither core has anything left to say.
@@ -365,6 +375,9 @@ impl Cores {
         for output in outputs {
             let command = match output {
                 Output::Phone { number, command } => {
+                    if !self.let_dial(task, number, &command, inputs) {
+                        continue;
+                    }
                     self.errands.push(Errand { task, number, command, repeated: false });
                     continue;
                 }

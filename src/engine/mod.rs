@@ -10,6 +10,7 @@ mod figures;
 mod limits;
 mod moment;
 mod outbox;
+mod outgoing;
 pub mod request;
 mod retention;
 mod steps;
@@ -40,7 +41,7 @@ use outbox::Outbox;
 use witness::Witnesses;
 
 pub use cores::Assignment;
-pub use limits::Limits;
+pub use limits::{Dialling, Limits};
 pub use request::{
     AssignmentAnswer, Complaint, Consequence, Error, LegWish, Request, ReservationInstruction, Supervision,
 };
@@ -144,7 +145,7 @@ impl Engine {
     async fn found(&self, account: AccountSid, new: &NewWorkspace) -> Result<WorkspaceSid, Error> {
         let mut entropy = self.0.around.entropy;
         let mut cores = Cores::create(account, new, self.0.around.clock.now(), &mut entropy)?;
-        cores.keep_within(self.0.around.limits);
+        cores.keep_within(self.0.around.limits.clone());
         let workspace = cores.sid();
         if let Some((batch, _)) = cores.take_batch(&mut entropy) {
             self.0.around.store.append(batch).await.map_err(|error| {
@@ -268,7 +269,7 @@ impl Engine {
         let now = around.clock.now();
         let (mut cores, errands) = Cores::restore(loaded, now)
             .map_err(|error| StartError::Workspace { workspace, reason: error.to_string() })?;
-        cores.keep_within(around.limits);
+        cores.keep_within(around.limits.clone());
         cores.look_at_calls(cores.moment(now));
         around.outbox.add(workspace, errands);
         around.hand_over(cores.open_assignments());

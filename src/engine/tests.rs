@@ -26,6 +26,7 @@ use crate::store::statistics::Question;
 
 mod assignments;
 mod calls;
+mod dialling;
 mod legs;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);

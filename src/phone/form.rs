@@ -3,7 +3,7 @@
 //! Must not send anything. Start with [`participant`].
 
 use super::transport::segment;
-use crate::calls::{HeardBy, LegUpdate, PhoneCommand};
+use crate::calls::{HeardBy, LegUpdate, PhoneCommand, dialable};
 use crate::routing::TaskSid;
 
 /// Events of a leg that we ask for.
@@ -12,18 +12,6 @@ const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"]
 const ROOM_EVENTS: [&str; 7] = ["start", "end", "join", "leave", "mute", "hold", "modify"];
 /// Ring timeouts the Participants API takes, in seconds.
 const RING_TIMEOUT_SECS: std::ops::RangeInclusive<u32> = 5..=600;
-
-/// Writes an address as the phone system dials it: a bare word is a client (`spec/voice.md` pitfall 16).
-#[must_use]
-pub fn dialable(address: &str) -> String {
-    let address = address.trim();
-    let is_number = address.bytes().any(|byte| byte.is_ascii_digit())
-        && address.bytes().all(|byte| byte.is_ascii_digit() || b"+*#-(). ".contains(&byte));
-    if address.is_empty() || address.contains(':') || is_number {
-        return address.to_owned();
-    }
-    format!("client:{address}")
-}
 
 /// Owned pairs of literals.
 pub(super) fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

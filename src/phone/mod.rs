@@ -15,13 +15,11 @@ use std::time::Duration;
 use reqwest::Method;
 use secrecy::SecretString;
 
-use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome};
+use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome, dialable};
 use crate::clock::Entropy;
 use crate::routing::TaskSid;
 use redirect::{Destination, Redirect};
 use transport::{Failure, Transport};
-
-pub use form::dialable;
 
 /// Where the phone system is and who we are there.
 #[derive(Debug, Clone)]

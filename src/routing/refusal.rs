@@ -128,6 +128,22 @@ pub enum Refusal {
         /// How many.
         limit: usize,
     },
+    /// The dial rules do not allow a leg to this destination.
+    #[error("invalid {parameter}: {reason}")]
+    DestinationNotAllowed {
+        /// The request parameter or attribute that names it.
+        parameter: &'static str,
+        /// Twilio's code.
+        code: u32,
+        /// Which setting would allow it.
+        reason: String,
+    },
+    /// The caps on outgoing legs are reached.
+    #[error("{reason}")]
+    TooManyLegs {
+        /// Which cap.
+        reason: String,
+    },
     /// As many calls wait for the workflow as its voice queue takes.
     #[error("the voice queue of workflow {workflow} holds {limit} calls already")]
     VoiceQueueFull {

@@ -190,6 +190,8 @@ OF_STATE = [
         r"^Invalid TaskChannel: can be changed only while the task is pending$",
         r"^Invalid Participant: ",
         r"^Invalid Label: ",
+        # Dial rules: the words of attributes and parameters may name somebody whom the settings do not allow to dial.
+        r"^Invalid (To|contact_uri|outbound_to|Supervisor): (dialling .* is not allowed|expected a number in E\.164 form)",
         r"^Invalid Instruction: the task has (no call_sid|neither call_sid nor outbound_to)$",
     ]
 ]

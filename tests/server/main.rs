@@ -21,6 +21,8 @@ mod conversation;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod dialling;
+#[cfg(test)]
 mod event_callbacks;
 #[cfg(test)]
 mod explain;

@@ -87,6 +87,7 @@ impl Office {
             wait: switchhook::config::Wait::default(),
             insecure_skip_signature: false,
             outbound: outbound::Rules::default(),
+            dialling: switchhook::engine::Dialling::default(),
             waiting_calls_max: 100,
             look_after_secs: 60,
             event_callbacks: switchhook::notify::event_callbacks::Rules::default(),

@@ -79,7 +79,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "config",
-        may_use: &["http", "routing", "sealing"],
+        may_use: &["calls", "http", "routing", "sealing"],
         banned_crates: IO_CRATES,
         reason: "settings are plain values; acting on them is for others",
     },

@@ -12,10 +12,11 @@ mod faults;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use switchhook::calls::CallSid;
-use switchhook::engine::Request;
+use switchhook::calls::{CallSid, DialRules};
 use switchhook::engine::cores::{Cores, Errand};
+use switchhook::engine::{Dialling, Limits, Request};
 use switchhook::routing::command::{NewWorkspace, Template};
 use switchhook::routing::{
     AccountSid, Command, EventKind, EventRecord, Refusal, Reply, TaskOrder, TaskSid, Timestamp, WorkerSid,
@@ -99,6 +100,13 @@ pub(crate) struct World {
     tell: Option<Vec<String>>,
 }
 
+/// Numbers may be dialled, and so few at one time that the cap is met.
+pub(crate) fn limits() -> Limits {
+    let rules = DialRules::parse(&["+1555"]).unwrap_or_default();
+    let dialling = Dialling { rules: Arc::new(rules), legs: 3, per_minute: 20, per_region: 20 };
+    Limits { dialling, ..Limits::default() }
+}
+
 impl World {
     pub(crate) fn new(seed: u64, tell: bool) -> Result<Self, String> {
         let now = Timestamp(1_790_000_000_000);
@@ -112,8 +120,9 @@ impl World {
             template: Template::Fifo,
         };
         let mut sids = Sids::shuffled(seed);
-        let cores =
+        let mut cores =
             Cores::create(AccountSid::from_bits(1), &new, now, &mut sids).map_err(|refusal| refusal.to_string())?;
+        cores.keep_within(limits());
         let mut settings = cores.workspace().settings().clone();
         settings.last_sequence = 0;
         let mut world = Self {

@@ -11,7 +11,7 @@ use crate::routing::{Refusal, Reply, ReservationSid, ReservationStatus, SidSourc
 
 use super::super::request::{LegWish, Supervision};
 use super::instructions::text_of;
-use super::{Cores, row_refs};
+use super::{Cores, Refs, row_refs};
 
 /// Codes of the alert log for supervision (`spec/voice.md` 3.10).
 const SUPERVISE_STATE: u32 = 40_146;
@@ -78,6 +78,9 @@ impl Cores {
                 Input::EndConversation
             }
         };
+        if let Input::Invite { to, .. } = &input {
+            self.check_dialled("To", to, Refs { task: Some(task), reservation: None, worker: by })?;
+        }
         self.run(VecDeque::from([(task, input)]), sids);
         Ok(Reply::Task(task))
     }
@@ -147,6 +150,9 @@ impl Cores {
             };
             Input::Invite { role: Role::Supervisor, label, to, from, options: Box::new(options), coach }
         };
+        if let Input::Invite { to, .. } = &input {
+            self.check_dialled("Supervisor", to, refs)?;
+        }
         self.run(VecDeque::from([(task, input)]), sids);
         Ok(Reply::Task(task))
     }

@@ -16,7 +16,7 @@ async fn conversation(bench: &Bench) -> (TaskSid, WorkerSid, ReservationSid) {
     (task, alice, reservation)
 }
 
-async fn join(bench: &Bench, task: TaskSid, call: &str, label: &str, sequence: u32) {
+pub(super) async fn join(bench: &Bench, task: TaskSid, call: &str, label: &str, sequence: u32) {
     let joined = Input::RoomChanged {
         conference: "CF1".to_owned(),
         event: RoomEvent::Joined,
@@ -55,7 +55,7 @@ async fn newest_command(bench: &Bench) -> PhoneCommand {
     serde_json::from_str(&rows.iter().max_by_key(|row| row.number).unwrap().command).unwrap()
 }
 
-fn refused(outcome: Result<Reply, Error>, words: &str) {
+pub(super) fn refused(outcome: Result<Reply, Error>, words: &str) {
     let Err(Error::Refused(refusal)) = outcome else { panic!("{outcome:?}") };
     assert!(refusal.to_string().contains(words), "{refusal}");
 }

@@ -6,10 +6,12 @@ pub mod cores;
 mod limits;
 #[path = "../../../src/engine/moment.rs"]
 mod moment;
+#[path = "../../../src/engine/outgoing.rs"]
+mod outgoing;
 #[path = "../../../src/engine/request.rs"]
 pub mod request;
 #[path = "../../../src/engine/voice_queue.rs"]
 mod voice_queue;
 
-pub use limits::Limits;
+pub use limits::{Dialling, Limits};
 pub use request::{Error, Request};

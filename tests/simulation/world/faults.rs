@@ -2,7 +2,7 @@
 
 use switchhook::engine::cores::Cores;
 
-use super::{Waiting, World};
+use super::{Waiting, World, limits};
 use crate::dice::Dice;
 use crate::watch::{Depth, Sids};
 
@@ -59,6 +59,7 @@ impl World {
     fn restart(&mut self) -> Result<(), String> {
         let loaded = self.disk.load(&self.watch);
         let (mut cores, errands) = Cores::restore(loaded, self.now).map_err(|error| format!("cannot load: {error}"))?;
+        cores.keep_within(limits());
         if cores.workspace().rows() != self.watch.stored.rows() {
             return Err("a loaded workspace has other rows than the disk".to_owned());
         }

@@ -1,0 +1,364 @@
+//! Where legs may be dialled to: the rules against toll fraud (`quality.md` 2.7).
+//!
+//! Whoever can make the server dial can make its owner pay, so numbers and SIP domains are denied unless the settings
+//! name them; clients of the phone system itself cost nothing and are always allowed. Pure: texts in, an answer out.
+//! Start with [`DialRules::check`].
+
+use std::fmt;
+
+/// Most entries of the list.
+const MOST_RULES: usize = 1_000;
+/// Longest entry, and longest address, in bytes.
+const LONGEST: usize = 256;
+/// How much of a number tells its country and region: what calls are counted by, and what messages show of it.
+const REGION_CHARS: usize = 7;
+
+/// Numbers that earn money for whom they belong to: satellites, international networks, and national premium services.
+/// An entry of the list allows them only when it is at least as long as the prefix here.
+const EXPENSIVE: &[&str] = &[
+    "+870", "+881", "+882", "+883", "+979", // satellites and international networks
+    "+1900", "+1976", // North America
+    "+3090", "+31900", "+31906", "+31909", "+3290", "+3389", "+34803", "+34806", "+34807", "+34905", "+35315", "+3690",
+    "+3989", "+4190", "+42090", "+43900", "+43901", "+43930", "+43931", "+43939", "+449", "+4590", "+46900", "+46939",
+    "+46944", "+4782", "+4870", "+49900", "+52900", "+55900", "+57901", "+61190", "+64900", "+7803", "+7809", "+81990",
+    "+90900", "+91900", "+9721900",
+];
+
+/// Writes an address as the phone system dials it: a bare word is a client (`spec/voice.md` pitfall 16).
+#[must_use]
+pub fn dialable(address: &str) -> String {
+    let address = address.trim();
+    if address.is_empty() || address.contains(':') || is_number(address) {
+        return address.to_owned();
+    }
+    format!("client:{address}")
+}
+
+fn is_number(address: &str) -> bool {
+    address.bytes().any(|byte| byte.is_ascii_digit())
+        && address.bytes().all(|byte| byte.is_ascii_digit() || b"+*#-(). ".contains(&byte))
+}
+
+/// Whether somebody has to pay for a leg to this address, as for everything but a client of the phone system itself.
+#[must_use]
+pub fn is_metered(address: &str) -> bool {
+    !dialable(address).to_ascii_lowercase().starts_with("client:")
+}
+
+/// What an address leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Destination {
+    Client,
+    /// A SIP address; its host in lower case.
+    Sip(String),
+    /// Digits, with a `+` before them when it is an international number.
+    Number(String),
+    /// Nothing that we dial.
+    Other,
+}
+
+impl Destination {
+    fn of(address: &str) -> Self {
+        let address = dialable(address);
+        if address.len() > LONGEST || address.chars().any(char::is_control) {
+            return Self::Other;
+        }
+        let Some((scheme, rest)) = address.split_once(':') else {
+            let digits: String = address.chars().filter(|letter| !"-(). ".contains(*letter)).collect();
+            let bare = digits.strip_prefix('+').unwrap_or(&digits);
+            let plain = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
+            return if plain { Self::Number(digits) } else { Self::Other };
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "client" if !rest.is_empty() => Self::Client,
+            "sip" | "sips" => host_of(rest).map_or(Self::Other, Self::Sip),
+            _ => Self::Other,
+        }
+    }
+
+    /// What calls to one place are counted by: the region of a number, the host of a SIP address.
+    fn region(&self) -> String {
+        match self {
+            Self::Number(number) => number.chars().take(REGION_CHARS).collect(),
+            Self::Sip(host) => host.clone(),
+            Self::Client | Self::Other => String::new(),
+        }
+    }
+}
+
+/// The host of a SIP address without its scheme; `None` when readers of it might not agree which one it is.
+fn host_of(rest: &str) -> Option<String> {
+    let mut parts = rest.split('@');
+    let (first, second, more) = (parts.next()?, parts.next(), parts.next());
+    let place = match (second, more) {
+        (None, _) => first,
+        (Some(place), None) if !first.contains(['?', '/', ';', '<', '>', ' ']) => place,
+        _ => return None,
+    };
+    let end = place.find([':', ';', '?']).unwrap_or(place.len());
+    let host = place[..end].to_ascii_lowercase();
+    let plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    plain.then_some(host)
+}
+
+/// What calls to one place are counted by.
+#[must_use]
+pub fn region_of(address: &str) -> String {
+    Destination::of(address).region()
+}
+
+/// One entry of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rule {
+    /// `+4930`: every number that begins so.
+    Prefix(String),
+    /// `1xx`, `+4930xxxxxxx`: numbers of just this form, `x` for any digit.
+    Form(String),
+    /// `sip:example.org`: this host.
+    Sip(String),
+    /// `sip:*.example.org`: hosts below this one.
+    SipBelow(String),
+}
+
+impl Rule {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_lowercase();
+        if text.len() > LONGEST {
+            return None;
+        }
+        if let Some(host) = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:")) {
+            let (below, host) = host.strip_prefix("*.").map_or((false, host), |host| (true, host));
+            let host = host_of(host).filter(|found| found == host)?;
+            return Some(if below { Self::SipBelow(host) } else { Self::Sip(host) });
+        }
+        let bare = text.strip_prefix('+').unwrap_or(&text);
+        if !bare.bytes().all(|byte| byte.is_ascii_digit() || byte == b'x') {
+            return None;
+        }
+        match (text.starts_with('+'), bare) {
+            (true, bare) if !bare.contains('x') => Some(Self::Prefix(text)),
+            (_, "") => None,
+            (_, _) => Some(Self::Form(text)),
+        }
+    }
+
+    fn allows(&self, destination: &Destination) -> bool {
+        match (self, destination) {
+            (Self::Prefix(prefix), Destination::Number(number)) => {
+                let expensive =
+                    EXPENSIVE.iter().any(|costly| number.starts_with(costly) && prefix.len() < costly.len());
+                number.starts_with(prefix.as_str()) && !expensive
+            }
+            (Self::Form(form), Destination::Number(number)) => {
+                let fits = |(wanted, given): (u8, u8)| wanted == given || (wanted == b'x' && given.is_ascii_digit());
+                form.len() == number.len() && form.bytes().zip(number.bytes()).all(fits) && {
+                    let named = form.bytes().take_while(|byte| *byte != b'x').count();
+                    !EXPENSIVE.iter().any(|costly| number.starts_with(costly) && named < costly.len())
+                }
+            }
+            (Self::Sip(wanted), Destination::Sip(host)) => wanted == host,
+            (Self::SipBelow(parent), Destination::Sip(host)) => {
+                host.strip_suffix(parent.as_str()).is_some_and(|below| below.len() > 1 && below.ends_with('.'))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Where legs may be dialled to besides clients of the phone system; the default is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DialRules(Vec<Rule>);
+
+/// An entry of the list that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRule {
+    /// It has no form that we know.
+    #[error(
+        "expected a prefix such as \"+4930\", a form such as \"1xx\", or a SIP domain such as \"sip:example.org\" or \
+         \"sip:*.example.org\", found {0:?}"
+    )]
+    Form(String),
+    /// There are too many.
+    #[error("expected at most {MOST_RULES} entries, found {0}")]
+    TooMany(usize),
+}
+
+/// A destination that the rules do not allow; the text says which entry would, and shows no more of a number than its
+/// region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAllowed(Destination);
+
+impl NotAllowed {
+    /// Twilio's code of it: 21215 for a number, 32205 for a SIP domain, 21211 for what is no address.
+    #[must_use]
+    pub const fn code(&self) -> u32 {
+        match self.0 {
+            Destination::Number(_) | Destination::Client => 21_215,
+            Destination::Sip(_) => 32_205,
+            Destination::Other => 21_211,
+        }
+    }
+}
+
+impl fmt::Display for NotAllowed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let region = self.0.region();
+        match &self.0 {
+            Destination::Number(number) if number.starts_with('+') => write!(
+                formatter,
+                "dialling numbers that begin with {region} is not allowed: the setting dial.allow \
+                 (SWITCHHOOK_DIAL_ALLOW) names the prefixes that are"
+            ),
+            Destination::Number(number) => write!(
+                formatter,
+                "dialling {} digits without a + is not allowed: the setting dial.allow (SWITCHHOOK_DIAL_ALLOW) names \
+                 the forms that are, such as 1xx",
+                number.len()
+            ),
+            Destination::Sip(host) => write!(
+                formatter,
+                "dialling SIP addresses at {host} is not allowed: the setting dial.allow (SWITCHHOOK_DIAL_ALLOW) names \
+                 the domains that are, such as sip:{host}"
+            ),
+            Destination::Client | Destination::Other => formatter
+                .write_str("expected a number in E.164 form, client: and a name, or sip: and an address with one host"),
+        }
+    }
+}
+
+impl DialRules {
+    /// Reads the list of the setting `dial.allow`.
+    pub fn parse<T: AsRef<str>>(list: &[T]) -> Result<Self, InvalidRule> {
+        if list.len() > MOST_RULES {
+            return Err(InvalidRule::TooMany(list.len()));
+        }
+        let rule = |text: &T| {
+            let text = text.as_ref();
+            Rule::parse(text).ok_or_else(|| InvalidRule::Form(text.chars().take(80).collect()))
+        };
+        list.iter().map(rule).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether a leg may be dialled to this address; empty or blank means that nobody is named, which others notice.
+    pub fn check(&self, address: &str) -> Result<(), NotAllowed> {
+        let destination = Destination::of(address);
+        let named = !address.trim().is_empty();
+        let allowed = destination == Destination::Client || self.0.iter().any(|rule| rule.allows(&destination));
+        if allowed || !named { Ok(()) } else { Err(NotAllowed(destination)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(rules: &[&str], address: &str) -> bool {
+        DialRules::parse(rules).unwrap().check(address).is_ok()
+    }
+
+    #[test]
+    fn without_rules_only_clients_are_dialled() {
+        for address in ["client:alice", "CLIENT:alice", "alice", " client:alice ", "client:a?x=1"] {
+            assert!(allowed(&[], address), "{address}");
+            assert!(!is_metered(address), "{address}");
+        }
+        for address in [
+            "+15550100",
+            "15550100",
+            "911",
+            "sip:alice@example.org",
+            "sips:alice@example.org",
+            "tel:+15550100",
+            "whatsapp:+15550100",
+            "conference:x",
+            "client:",
+            "*67+15550100",
+            "client:alice\r\nX: y",
+        ] {
+            assert!(!allowed(&[], address), "{address}");
+        }
+        for address in ["+15550100", "sip:alice@example.org", "tel:+1", "5550100"] {
+            assert!(is_metered(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_list_names_prefixes_forms_and_domains() {
+        let rules = ["+4930", "+1555xxxx", "1xx", "sip:pbx.example.org", "sip:*.branch.example"];
+        for address in [
+            "+4930123456",
+            "+49 (30) 123-456",
+            "+15550100",
+            "112",
+            "sip:1001@pbx.example.org",
+            "sips:1001@PBX.example.org:5061;transport=tls",
+            "sip:pbx.example.org",
+            "sip:a@north.branch.example?x-key=1",
+        ] {
+            assert!(allowed(&rules, address), "{address}");
+        }
+        for address in [
+            "+493",
+            "+498912345",
+            "4930123456",
+            "+155501000",
+            "1122",
+            "sip:a@branch.example",
+            "sip:a@evilbranch.example",
+            "sip:a@pbx.example.org.evil.example",
+            "sip:a@evil.example?x=@pbx.example.org",
+            "sip:a@evil.example;x=b@pbx.example.org",
+            "sip:evil.example;a@pbx.example.org",
+            "sip:evil.example/a@pbx.example.org",
+            "sip:a@[2001:db8::1]",
+            "sip:@",
+        ] {
+            assert!(!allowed(&rules, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_earns_money_for_the_called_has_to_be_named() {
+        for costly in EXPENSIVE {
+            let number = format!("{costly}55501");
+            assert!(!allowed(&["+"], &number), "{number}");
+            assert!(!allowed(&[&costly[..costly.len() - 1]], &number), "{number}");
+            assert!(allowed(&[costly], &number), "{number}");
+            let form = format!("+{}", "x".repeat(number.len() - 1));
+            assert!(!allowed(&[&form], &number), "{number}");
+        }
+        assert!(allowed(&["+"], "+15550100"));
+    }
+
+    #[test]
+    fn a_refusal_says_which_setting_allows_it_and_hides_the_number() {
+        let refusal = |address| DialRules::default().check(address).unwrap_err();
+        assert!(
+            refusal("+4930123456789").to_string().contains("begin with +493012 is not allowed: the setting dial.allow")
+        );
+        assert!(!refusal("+4930123456789").to_string().contains("3456789"));
+        assert_eq!(refusal("+4930123456").code(), 21_215);
+        assert!(refusal("sip:a@example.org").to_string().contains("such as sip:example.org"));
+        assert_eq!(refusal("sip:a@example.org").code(), 32_205);
+        assert_eq!(refusal("tel:1").code(), 21_211);
+    }
+
+    #[test]
+    fn entries_that_are_none_are_refused() {
+        for text in ["", "49", "+49x", "1xx", "+", "sip:example.org", "SIP:*.example.org"] {
+            let good = !text.is_empty();
+            assert_eq!(DialRules::parse(&[text]).is_ok(), good, "{text}");
+        }
+        for text in ["client:", "alice", "+49-30", "sip:", "sip:*", "sip:a@b", "*", "+4a", "sip:example.org:5060"] {
+            assert!(DialRules::parse(&[text]).unwrap_err().to_string().contains("expected a prefix"), "{text}");
+        }
+        assert!(matches!(DialRules::parse(&vec!["+1"; 1_001]), Err(InvalidRule::TooMany(1_001))));
+    }
+
+    #[test]
+    fn calls_are_counted_by_region_or_host() {
+        assert_eq!(region_of("+49 30 123456"), "+493012");
+        assert_eq!(region_of("sip:a@Example.org:5061"), "example.org");
+        assert_eq!(region_of("112"), "112");
+    }
+}

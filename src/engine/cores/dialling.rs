@@ -1,0 +1,92 @@
+//! Whom a workspace may dial, asked three times: when an address is written down, when an instruction names it, and when
+//! the leg is about to be made, past which no leg comes that is not allowed.
+//!
+//! Start with [`Cores::let_dial`].
+
+use std::collections::VecDeque;
+
+use crate::calls::{Input, PhoneCommand, PhoneOutcome};
+use crate::routing::{Command, Refusal, TaskSid};
+
+use super::instructions::text_of;
+use super::{Cores, Refs};
+
+/// Attribute of a worker: where its phone is.
+const CONTACT_URI: &str = "contact_uri";
+/// Attribute of a task: the customer to dial.
+pub(super) const OUTBOUND_TO: &str = "outbound_to";
+/// Code of the alert log, and of the API: more than the caps allow.
+const TOO_MANY: u32 = 20_429;
+
+impl Cores {
+    /// Refuses to write down an address that will not be dialled; one that was there before may stay.
+    pub(super) fn check_written(&self, command: &Command) -> Result<(), Refusal> {
+        let (key, given, before) = match command {
+            Command::CreateWorker(new) => (CONTACT_URI, Some(&new.attributes), None),
+            Command::UpdateWorker(worker, update) => {
+                (CONTACT_URI, update.attributes.as_ref(), self.workspace.worker(*worker).map(|row| &row.attributes))
+            }
+            Command::CreateTask(new) => (OUTBOUND_TO, Some(&new.attributes), None),
+            Command::UpdateTask(task, update) => {
+                (OUTBOUND_TO, update.attributes.as_ref(), self.workspace.task(*task).map(|row| &row.attributes))
+            }
+            _ => return Ok(()),
+        };
+        // Most attributes name nobody, and parsing all of them again would be felt.
+        let Some(given) = given.filter(|given| given.contains(key) || given.contains('\\')) else { return Ok(()) };
+        let Some(to) = text_of(given, key) else { return Ok(()) };
+        if before.and_then(|before| text_of(before, key)).is_some_and(|before| before == to) {
+            return Ok(());
+        }
+        let not_allowed = |denied: crate::calls::dial_rules::NotAllowed| Refusal::DestinationNotAllowed {
+            parameter: key,
+            code: denied.code(),
+            reason: denied.to_string(),
+        };
+        self.limits.dialling.rules.check(&to).map_err(not_allowed)
+    }
+
+    /// Refuses an instruction whose leg would not be dialled, with an alert.
+    pub(super) fn check_dialled(&mut self, parameter: &'static str, to: &str, refs: Refs) -> Result<(), Refusal> {
+        let refusal = match self.may_dial(to, false) {
+            Ok(()) => return Ok(()),
+            Err((TOO_MANY, reason)) => Refusal::TooManyLegs { reason },
+            Err((code, reason)) => Refusal::DestinationNotAllowed { parameter, code, reason },
+        };
+        let code = match &refusal {
+            Refusal::DestinationNotAllowed { code, .. } => *code,
+            _ => TOO_MANY,
+        };
+        self.alert(code, refusal.to_string(), refs);
+        Err(refusal)
+    }
+
+    /// Lets a command to the phone system out, or answers it in the phone system's place when it would dial somebody
+    /// who is not to be dialled.
+    pub(super) fn let_dial(
+        &mut self,
+        task: TaskSid,
+        number: u32,
+        command: &PhoneCommand,
+        inputs: &mut VecDeque<(TaskSid, Input)>,
+    ) -> bool {
+        let PhoneCommand::AddParticipant { to, .. } = command else { return true };
+        match self.may_dial(to, true) {
+            Ok(()) => {
+                self.outgoing.begin(to, self.now);
+                true
+            }
+            Err((code, message)) => {
+                let outcome = PhoneOutcome::Refused { code: i32::try_from(code).ok(), message };
+                inputs.push_back((task, Input::CommandDone { number, outcome }));
+                false
+            }
+        }
+    }
+
+    fn may_dial(&self, to: &str, counted: bool) -> Result<(), (u32, String)> {
+        let dialling = &self.limits.dialling;
+        dialling.rules.check(to).map_err(|denied| (denied.code(), denied.to_string()))?;
+        self.outgoing.check(dialling, to, counted, self.now).map_err(|reason| (TOO_MANY, reason))
+    }
+}

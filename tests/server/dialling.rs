@@ -1,0 +1,120 @@
+//! Toll fraud: whatever asks for it, nobody is dialled whom the settings do not name (`quality.md` 2.7, S9).
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::programs::{Floor, NUMBER, Programs, text};
+
+/// Destinations and the code that a request to dial them is refused with.
+const FORBIDDEN: [(&str, u64); 12] = [
+    ("+4930123456", 21_215),
+    ("+15550199", 21_215),
+    ("+870776123456", 21_215),
+    ("+1 (900) 555-0100", 21_215),
+    ("0019005550100", 21_215),
+    ("911", 21_215),
+    ("sip:bob@example.org", 32_205),
+    ("sips:bob@example.org;transport=tls", 32_205),
+    ("sip:bob@evil.example?x=a@example.org", 32_205),
+    ("tel:+4930123456", 21_211),
+    ("*67+4930123456", 21_211),
+    ("whatsapp:+4930123456", 21_211),
+];
+
+async fn refused(programs: &Programs, path: &str, form: &[(&str, &str)], code: u64) {
+    let (status, body) = programs.try_api(Method::POST, path, form).await.unwrap();
+    assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!(code)), "{path} {form:?}: {body}");
+    let message = body["message"].as_str().unwrap();
+    assert!(message.contains("dial.allow") || message.contains("E.164"), "{message}");
+}
+
+/// Whom the phone system was asked to dial.
+async fn dialled(programs: &Programs) -> Vec<String> {
+    let calls = programs.phone_get("/Calls.json?PageSize=100").await;
+    let outgoing = calls["calls"].as_array().unwrap().iter().filter(|call| call["direction"] != "inbound");
+    outgoing.map(|call| text(call, "to")).collect()
+}
+
+async fn offered(programs: &Programs, floor: &Floor) -> (String, String) {
+    programs.control(Method::POST, "/calls", json!({ "from": "+15551110000", "to": NUMBER })).await;
+    programs.post(&format!("{}/Workers/{}", floor.base, floor.worker), &[("ActivitySid", &floor.available)]).await;
+    let path = format!("{}/Workers/{}/Reservations?ReservationStatus=pending", floor.base, floor.worker);
+    let row: Value = programs
+        .until("the worker gets a reservation", async |programs: &Programs| {
+            programs.get(&path).await["reservations"].as_array().and_then(|rows| rows.first().cloned())
+        })
+        .await;
+    (text(&row, "task_sid"), text(&row, "sid"))
+}
+
+#[tokio::test]
+async fn nobody_is_dialled_whom_the_settings_do_not_name() {
+    let programs = Programs::start(1.0).await;
+    let floor = programs.furnish().await;
+    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
+    let (task, reservation) = offered(&programs, &floor).await;
+    let path = format!("{}/Tasks/{task}/Reservations/{reservation}", floor.base);
+    let worker = format!("{}/Workers/{}", floor.base, floor.worker);
+    for (address, code) in FORBIDDEN {
+        let contact = json!({ "contact_uri": address }).to_string();
+        let outbound = json!({ "outbound_to": address, "from": NUMBER }).to_string();
+        refused(&programs, &worker, &[("Attributes", &contact)], code).await;
+        let new = [("FriendlyName", "bob"), ("Attributes", contact.as_str())];
+        refused(&programs, &format!("{}/Workers", floor.base), &new, code).await;
+        let new = [("WorkflowSid", floor.workflow.as_str()), ("Attributes", outbound.as_str())];
+        refused(&programs, &format!("{}/Tasks", floor.base), &new, code).await;
+        refused(&programs, &format!("{}/Tasks/{task}", floor.base), &[("Attributes", &outbound)], code).await;
+        refused(&programs, &path, &[("Instruction", "conference"), ("To", address)], code).await;
+        refused(&programs, &path, &[("Instruction", "dequeue"), ("DequeueTo", address)], code).await;
+    }
+    assert_eq!(programs.get(&path).await["reservation_status"], "pending", "what is refused changes nothing");
+    programs.post(&path, &[("Instruction", "conference"), ("Timeout", "20")]).await;
+    programs
+        .until("the caller is connected", async |programs: &Programs| {
+            (programs.get(&path).await["reservation_status"] == "accepted").then_some(())
+        })
+        .await;
+    for (address, code) in FORBIDDEN {
+        let form = [("Instruction", "supervise"), ("Supervisor", floor.worker.as_str()), ("To", address)];
+        refused(&programs, &path, &form, code).await;
+    }
+    assert_eq!(dialled(&programs).await, ["client:alice"]);
+    let alerts = programs.get("/Alerts?PageSize=100").await;
+    let codes: Vec<&Value> = alerts["alerts"].as_array().unwrap().iter().map(|alert| &alert["error_code"]).collect();
+    assert_eq!(codes.len(), 3 * FORBIDDEN.len(), "one for each refused instruction: {alerts}");
+}
+
+#[tokio::test]
+async fn named_destinations_are_dialled_within_the_caps() {
+    let mut programs = Programs::start(1.0).await;
+    let floor = programs.furnish().await;
+    programs.terminate_server().await;
+    programs.settings.push(("SWITCHHOOK_DIAL_ALLOW", "+1555,sip:*.example.org".to_owned()));
+    programs.settings.push(("SWITCHHOOK_DIAL_PER_MINUTE_MAX", "1".to_owned()));
+    programs.start_server().await;
+    let contact = json!({ "contact_uri": "+15550777" }).to_string();
+    programs.post(&format!("{}/Workers/{}", floor.base, floor.worker), &[("Attributes", &contact)]).await;
+    let (task, reservation) = offered(&programs, &floor).await;
+    let path = format!("{}/Tasks/{task}/Reservations/{reservation}", floor.base);
+    programs.post(&path, &[("Instruction", "conference"), ("Timeout", "20")]).await;
+    programs
+        .until("the worker's phone rings", async |programs: &Programs| {
+            (dialled(programs).await == ["+15550777"]).then_some(())
+        })
+        .await;
+    // A second leg within the minute is refused until the minute is over.
+    let contact = json!({ "contact_uri": "sip:bob@pbx.example.org" }).to_string();
+    let new = [("FriendlyName", "bob"), ("Attributes", contact.as_str()), ("ActivitySid", floor.available.as_str())];
+    let bob = text(&programs.post(&format!("{}/Workers", floor.base), &new).await, "sid");
+    let new =
+        [("WorkflowSid", floor.workflow.as_str()), ("Attributes", r#"{"outbound_to":"client:x","from":"+1555"}"#)];
+    let task = text(&programs.post(&format!("{}/Tasks", floor.base), &new).await, "sid");
+    let rows = programs.get(&format!("{}/Tasks/{task}/Reservations?WorkerSid={bob}", floor.base)).await;
+    let reservation = text(&rows["reservations"][0], "sid");
+    let path = format!("{}/Tasks/{task}/Reservations/{reservation}", floor.base);
+    let form = [("Instruction", "conference"), ("Timeout", "20")];
+    let (status, body) = programs.try_api(Method::POST, &path, &form).await.unwrap();
+    assert_eq!((status, &body["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!(20_429)), "{body}");
+    assert!(body["message"].as_str().unwrap().contains("dial.per_minute_max"), "{body}");
+    assert_eq!(dialled(&programs).await.len(), 1);
+}
