@@ -7,6 +7,7 @@
 //! - [`engine`]: drives both cores; the only writer of a workspace.
 //! - [`store`]: rows on disk.
 //! - [`api`]: REST as Twilio has it.
+//! - [`entry`]: what callers meet before the routing: entry points and calendars.
 //! - [`voice`]: webhooks from the phone system, TwiML.
 //! - [`phone`]: client of the phone system's REST.
 //! - [`softswitch`]: a phone system of our own (`switchhook phone`).
@@ -30,6 +31,7 @@ pub mod config;
 pub mod credentials;
 pub mod demo;
 pub mod engine;
+pub mod entry;
 pub mod http;
 pub mod notify;
 pub mod outbound;

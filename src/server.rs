@@ -3,6 +3,8 @@
 //! `serve`, `demo` and the tests start the same server through [`Server::start`]; nothing here decides anything. Start
 //! with [`Settings`].
 
+mod entries;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::api;
 use crate::clock::{Clock, Entropy};
 use crate::config::Wait;
 use crate::engine::{self, Dialling, Engine};
+use crate::entry::EntryFile;
 use crate::http::{self, Limits, PublicUrl};
 use crate::notify::assignment::{self, Applications, Callbacks};
 use crate::notify::event_callbacks::{self, EventCallbacks};
@@ -31,7 +34,7 @@ use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
-use crate::voice::{self, Actions, Templates};
+use crate::voice::{self, Actions, Templates, Voicemails};
 
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
@@ -69,6 +72,8 @@ pub struct Settings {
     pub outbound: outbound::Rules,
     /// Whom the server dials.
     pub dialling: Dialling,
+    /// Calendars and entry points that are to be there.
+    pub entries: EntryFile,
     /// Calls that may wait for one workflow.
     pub waiting_calls_max: u32,
     /// Seconds of silence after which a waiting call is looked at.
@@ -126,6 +131,9 @@ pub enum StartError {
     /// A TwiML template is not usable.
     #[error("TwiML templates: {0}")]
     Templates(#[from] voice::templates::Error),
+    /// The file of entry points does not fit what is there.
+    #[error("voice.entries_file: {0}")]
+    Entries(#[from] entries::Error),
     /// The HTTP client for users' URLs cannot be set up.
     #[error("HTTP client: {0}")]
     Outbound(#[from] outbound::Error),
@@ -193,6 +201,7 @@ impl Server {
             look_after_secs: settings.look_after_secs,
             dialling: settings.dialling.clone(),
         };
+        entries::apply(&settings.entries, &store, &clock).await?;
         let engine = Engine::start_within(limits, store.clone(), phone, clock.clone(), entropy).await?;
         // After all that can fail: an account that is made is also announced.
         if let Some((sid, auth_token)) = &settings.account {
@@ -226,6 +235,7 @@ impl Server {
             event_callbacks: event_callbacks.clone(),
             event_streams: event_streams.clone(),
             rates: api::Rates::of(&settings.limits),
+            dial_rules: Arc::clone(&settings.dialling.rules),
         };
         let ask = Applications { store: store.clone(), outbound: applications };
         let callbacks = Callbacks::new(ask, clock.clone(), api::instruction::of_answer);
@@ -242,6 +252,8 @@ impl Server {
             wait: settings.wait,
             outbound,
             actions: Actions::default(),
+            voicemails: Voicemails::default(),
+            dial_rules: Arc::clone(&settings.dialling.rules),
         };
         let health = Health {
             engine: engine.clone(),

@@ -9,10 +9,13 @@ mod alerts;
 mod api_keys;
 mod auth;
 mod bridge;
+mod calendars;
 mod conference;
 mod cors;
 mod deliveries;
 mod dry_run;
+mod entries;
+mod entry_points;
 mod error;
 mod events;
 mod explain;
@@ -47,6 +50,8 @@ mod workspaces;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
@@ -54,6 +59,7 @@ use axum::{Extension, Router};
 use tower::Layer as _;
 use tower::util::MapRequestLayer;
 
+use crate::calls::DialRules;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::notify::Hub;
@@ -86,6 +92,8 @@ pub struct State {
     pub event_streams: EventStreams,
     /// How often clients may ask.
     pub rates: Rates,
+    /// Whom entry points may dial.
+    pub dial_rules: Arc<DialRules>,
 }
 
 /// Makes the list of routes and the router that serves them from one table.
@@ -186,6 +194,16 @@ routes! {
     DELETE "/Workspaces/{WorkspaceSid}/Tasks/{TaskSid}/Participants/{Sid}" => participants::delete,
     GET "/Workspaces/{WorkspaceSid}/Presence" => presence::fetch,
     POST "/Workspaces/{WorkspaceSid}/Presence" => presence::update,
+    GET "/Workspaces/{WorkspaceSid}/Calendars" => calendars::list,
+    POST "/Workspaces/{WorkspaceSid}/Calendars" => calendars::create,
+    GET "/Workspaces/{WorkspaceSid}/Calendars/{Sid}" => calendars::fetch,
+    POST "/Workspaces/{WorkspaceSid}/Calendars/{Sid}" => calendars::update,
+    DELETE "/Workspaces/{WorkspaceSid}/Calendars/{Sid}" => calendars::delete,
+    GET "/Workspaces/{WorkspaceSid}/EntryPoints" => entry_points::list,
+    POST "/Workspaces/{WorkspaceSid}/EntryPoints" => entry_points::create,
+    GET "/Workspaces/{WorkspaceSid}/EntryPoints/{Sid}" => entry_points::fetch,
+    POST "/Workspaces/{WorkspaceSid}/EntryPoints/{Sid}" => entry_points::update,
+    DELETE "/Workspaces/{WorkspaceSid}/EntryPoints/{Sid}" => entry_points::delete,
     GET "/Workspaces/{WorkspaceSid}/Events" => events::list,
     GET "/Workspaces/{WorkspaceSid}/Events/{Sid}" => events::fetch,
     GET "/Workspaces/{WorkspaceSid}/Events/Stream" => stream::stream,

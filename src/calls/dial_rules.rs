@@ -239,6 +239,12 @@ impl DialRules {
         list.iter().map(rule).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether every ordinary number that begins with this prefix may be dialled.
+    #[must_use]
+    pub fn covers(&self, prefix: &str) -> bool {
+        self.0.iter().any(|rule| matches!(rule, Rule::Prefix(allowed) if prefix.starts_with(allowed.as_str())))
+    }
+
     /// Whether a leg may be dialled to this address; empty or blank means that nobody is named, which others notice.
     pub fn check(&self, address: &str) -> Result<(), NotAllowed> {
         let destination = Destination::of(address);
@@ -341,6 +347,14 @@ mod tests {
         assert!(refusal("sip:a@example.org").to_string().contains("such as sip:example.org"));
         assert_eq!(refusal("sip:a@example.org").code(), 32_205);
         assert_eq!(refusal("tel:1").code(), 21_211);
+    }
+
+    #[test]
+    fn a_prefix_is_covered_by_itself_and_by_what_it_begins_with() {
+        let rules = DialRules::parse(&["+4930", "+33xxxxxxxxx"]).unwrap();
+        for (prefix, covered) in [("+4930", true), ("+49301", true), ("+493", false), ("+33", false), ("+", false)] {
+            assert_eq!(rules.covers(prefix), covered, "{prefix}");
+        }
     }
 
     #[test]

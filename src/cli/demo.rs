@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Entropy};
 use crate::config::Config;
 use crate::demo::{self, Options, Sides};
+use crate::entry::EntryFile;
 use crate::http::{self, Limits};
 use crate::outbound::{self, Rules};
 use crate::server::{PhoneAccess, Server, Settings};
@@ -71,6 +72,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         insecure_skip_signature: false,
         outbound: Rules { allow_private: true, allow_cidrs: Vec::new() },
         dialling: super::serve::dialling(config),
+        entries: EntryFile::default(),
         waiting_calls_max: config.voice.waiting_calls_max,
         look_after_secs: config.voice.look_after_secs,
         event_callbacks: super::serve::event_callback_rules(config),

@@ -84,7 +84,7 @@ pub enum Error {
         /// What was expected.
         message: String,
     },
-    /// The file of a secret cannot be read.
+    /// The file that a setting names cannot be read.
     #[error("{key}: cannot read {file}: {source}")]
     SecretFile {
         /// Key of the setting.

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::calls::DialRules;
+use crate::entry::EntryFile;
 use crate::http;
 use crate::routing::AccountSid;
 use crate::sealing::KeyRing;
@@ -113,6 +114,10 @@ pub struct Voice {
     pub waiting_calls_max: u32,
     /// Seconds of silence after which a waiting call is looked at.
     pub look_after_secs: u32,
+    entries_file: Option<PathBuf>,
+    /// What that file says; read while loading.
+    #[serde(skip)]
+    pub entries: EntryFile,
 }
 
 /// Whom the server dials, and how often.
@@ -273,6 +278,7 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, Error> {
         let mut config = load::merge(sources)?;
         config.read_secret_files()?;
+        config.read_entries_file()?;
         config.validate()?;
         Ok(config)
     }
@@ -308,6 +314,26 @@ impl Config {
             })?;
             *secret = Some(SecretString::from(text.trim().to_owned()));
         }
+        Ok(())
+    }
+
+    /// Reads the file of entry points, and whom it would have dialled.
+    fn read_entries_file(&mut self) -> Result<(), Error> {
+        let Some(file) = &self.voice.entries_file else { return Ok(()) };
+        let text = std::fs::read_to_string(file).map_err(|source| Error::SecretFile {
+            key: "voice.entries_file",
+            file: file.clone(),
+            source,
+        })?;
+        let wrong = |reason: String| Error::Contradiction(format!("voice.entries_file {}: {reason}", file.display()));
+        let entries = EntryFile::parse(&text).map_err(wrong)?;
+        // Rules that are none are told of later.
+        if let Ok(rules) = DialRules::parse(&self.dial.allow) {
+            for (key, number) in entries.numbers() {
+                rules.check(number).map_err(|denied| wrong(format!("{key}: {denied}")))?;
+            }
+        }
+        self.voice.entries = entries;
         Ok(())
     }
 
@@ -401,8 +427,15 @@ impl Config {
         if let Some(url) = &self.wait.music_url {
             check_url("wait.music_url", url)?;
         }
-        if let Err(error) = DialRules::parse(&self.dial.allow) {
-            return contradiction(format!("dial.allow: {error}"));
+        let rules = match DialRules::parse(&self.dial.allow) {
+            Ok(rules) => rules,
+            Err(error) => return contradiction(format!("dial.allow: {error}")),
+        };
+        // What is promised has to be possible.
+        if let Some(prefix) = self.wait.callback_prefixes.iter().find(|prefix| !rules.covers(prefix)) {
+            return contradiction(format!(
+                "wait.callback_prefixes: numbers that begin with {prefix} may not be dialled; add it to dial.allow"
+            ));
         }
         let Dial { legs_max, per_minute_max, per_region_max, .. } = self.dial;
         for (key, value) in [

@@ -170,8 +170,8 @@ impl Cores {
 
     /// Sets limits other than the usual ones.
     pub fn keep_within(&mut self, limits: Limits) {
-        self.limits = limits;
         self.calls.set_policy(Policy::DEFAULT.looking_after(limits.look_after_secs));
+        self.limits = limits;
     }
 
     /// The workspace.

@@ -1,5 +1,6 @@
 //! The engine on a real SQLite file: durability, restart, supervision, the coupling of both cores.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -57,7 +58,7 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("switchhook.db").display());
         let clock = Clock::fixed(START);
-        let engine = start(&url, &clock, Limits::default(), silent_phone.as_ref()).await;
+        let engine = start(&url, &clock, usual_limits(), silent_phone.as_ref()).await;
         let account = crate::store::Account {
             sid: AccountSid::from_bits(1),
             friendly_name: "test".to_owned(),
@@ -80,7 +81,7 @@ impl Bench {
 
     /// Stops everything and starts again on what is on disk.
     async fn restart(&mut self) {
-        self.restart_within(Limits::default()).await;
+        self.restart_within(usual_limits()).await;
     }
 
     async fn restart_within(&mut self, limits: Limits) {
@@ -187,6 +188,12 @@ impl Bench {
     }
 }
 
+/// Those of a server that may dial numbers.
+fn usual_limits() -> Limits {
+    let rules = Arc::new(crate::calls::DialRules::parse(&["+1"]).unwrap());
+    Limits { dialling: Dialling { rules, ..Dialling::default() }, ..Limits::default() }
+}
+
 async fn start(url: &str, clock: &Clock, limits: Limits, silent_phone: Option<&std::net::TcpListener>) -> Engine {
     crate::outbound::install_tls();
     let phone = silent_phone.map(|listener| {
@@ -235,7 +242,7 @@ async fn a_workflow_takes_no_more_waiting_calls_than_its_voice_queue_holds() {
     let mut bench = Bench::start().await;
     let (workflow, _) = bench.furnish().await;
     let tasks = [bench.enqueue(workflow, "CA1").await, bench.enqueue(workflow, "CA2").await];
-    bench.restart_within(Limits { waiting_calls: 2, ..Limits::default() }).await;
+    bench.restart_within(Limits { waiting_calls: 2, ..usual_limits() }).await;
     let full = Error::Refused(crate::routing::Refusal::VoiceQueueFull { workflow, limit: 2 });
     assert_eq!(bench.try_enqueue(workflow, "CA3").await, Err(full.clone()));
     assert_eq!(bench.loaded().await.rows.tasks.len(), 2);

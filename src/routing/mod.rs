@@ -54,8 +54,9 @@ pub use fact::{ActivityPeriod, Fact, FactKind};
 pub use position::{Outlook, QueuePosition, Unplaced};
 pub use refusal::Refusal;
 pub use sid::{
-    AccountSid, ActivitySid, AlertSid, ApiKeySid, EventSid, InvalidSid, ReservationSid, SidSource, SidText,
-    TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid, WorkspaceSid,
+    AccountSid, ActivitySid, AlertSid, ApiKeySid, CalendarSid, EntryPointSid, EventSid, InvalidSid, ReservationSid,
+    SidSource, SidText, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid,
+    WorkspaceSid,
 };
 pub use state::{
     Activity, BackOff, Presence, Reservation, ReservationStatus, RoutingTarget, Step, Task, TaskChannel, TaskOrder,

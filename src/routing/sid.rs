@@ -227,6 +227,16 @@ sid!(
     "TT"
 );
 sid!(
+    /// Opening hours.
+    CalendarSid,
+    "CL"
+);
+sid!(
+    /// What a number leads to.
+    EntryPointSid,
+    "EP"
+);
+sid!(
     /// An event of a workspace.
     EventSid,
     "EV"

@@ -21,6 +21,9 @@ pub enum Error {
         /// The sequence number the batch was based on.
         expected: u64,
     },
+    /// What was to be written depends on something that is not so any more. Nothing was written.
+    #[error("somebody else was faster; expected the row as it was read")]
+    Overtaken,
     /// The database is locked by another process for longer than the time allowed. Nothing was written.
     #[error("the database is busy with another writer; expected it to become free within a few seconds")]
     Busy,
@@ -77,6 +80,7 @@ impl Error {
         match self {
             Self::InUse { .. } => "in_use",
             Self::Fenced { .. } => "fenced",
+            Self::Overtaken => "overtaken",
             Self::Busy => "busy",
             Self::Unavailable(_) => "unavailable",
             Self::Inconsistent { .. } => "inconsistent",

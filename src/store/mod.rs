@@ -10,6 +10,7 @@ mod api_keys;
 mod batch;
 mod checkpoint;
 pub mod deliveries;
+mod entries;
 mod error;
 mod fields;
 mod files;
@@ -32,6 +33,7 @@ mod work;
 mod writer;
 
 pub use batch::{Account, Alert, ApiKey, Batch, Loaded, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
+pub use entries::{Entry, EntryKind};
 pub use error::Error;
 pub use secrets::{KeySource, SecretsReport};
 pub use sqlite::SqliteStore;

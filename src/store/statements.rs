@@ -132,6 +132,9 @@ tables! {
         ["workspace_sid", "reservation_sid", "opened_at"];
     EVENT_CURSORS = "event_cursors", key 1, kept ["next_sequence"], append_only false,
         ["workspace_sid", "next_sequence"];
+    ENTRY_RESOURCES = "entry_resources", key 1, kept ["created_at"], append_only false,
+        ["sid", "workspace_sid", "kind", "friendly_name", "document", "calendar_sid", "version", "created_at",
+         "updated_at"];
     EVENT_ENDPOINTS = "event_endpoints", key 1, kept [], append_only false,
         ["workspace_sid", "failing_since", "disabled_at", "disabled_reason"];
     EVENT_DELIVERIES = "event_deliveries", key 2, kept [], append_only false,

@@ -115,6 +115,20 @@ view! {
 }
 
 view! {
+    /// A calendar or an entry point.
+    EntryView from "entry_resources y" by "y.sid" {
+        sid: String = "y.sid",
+        workspace_sid: String = "y.workspace_sid",
+        friendly_name: String = "y.friendly_name",
+        document: String = "y.document",
+        calendar_sid: Option<String> = "y.calendar_sid",
+        version: i64 = "y.version",
+        created_at: Timestamp = "y.created_at",
+        updated_at: Timestamp = "y.updated_at",
+    }
+}
+
+view! {
     /// An API key, without its secret.
     ApiKeyView from "api_keys p" by "p.sid" {
         sid: String = "p.sid",

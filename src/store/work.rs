@@ -30,6 +30,8 @@ pub(super) struct Work {
     pub(super) changes: Vec<Change>,
     /// Changes of columns of a row that may be gone meanwhile, and then stays so.
     pub(super) update: Option<Update>,
+    /// A statement that changes one row, or else the work is refused with [`Error::Overtaken`].
+    pub(super) condition: Option<Update>,
 }
 
 /// One `UPDATE` and its values.
@@ -122,7 +124,7 @@ impl Work {
         changes.extend(batch.events.into_iter().map(|event| event_change(workspace, event)));
         changes.extend(batch.alerts.into_iter().map(alert_change));
         let fence = Fence { workspace: workspace.to_string(), expected: batch.expected_sequence, advanced, new_row };
-        Ok(Self { fence: Some(fence), removes_workspace, changes, update: None })
+        Ok(Self { fence: Some(fence), removes_workspace, changes, ..Self::default() })
     }
 
     /// Prepares changes of rows, and of columns of another one.

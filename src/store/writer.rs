@@ -248,8 +248,9 @@ impl Commits {
     fn write(&mut self, works: &[&Work], anew: bool) -> rusqlite::Result<Vec<Result<(), Error>>> {
         let mut outcomes = Vec::with_capacity(works.len());
         for work in works {
-            outcomes.push(match &work.fence {
-                Some(fence) if !self.advance(fence)? => Err(Error::Fenced { expected: fence.expected }),
+            outcomes.push(match (&work.fence, &work.condition) {
+                (Some(fence), _) if !self.advance(fence)? => Err(Error::Fenced { expected: fence.expected }),
+                (_, Some(condition)) if self.run(condition.sql, &condition.values)? != 1 => Err(Error::Overtaken),
                 _ => Ok(()),
             });
         }

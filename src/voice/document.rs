@@ -47,6 +47,22 @@ pub(super) enum Document<'a> {
     WorkerUnavailable,
     /// `empty.xml`: nothing to do.
     Empty,
+    /// `entry.xml`: a call is greeted and enqueued; the document is one of an application's, which is carried out.
+    Entry {
+        greeting: Option<&'a str>,
+        greeting_url: Option<&'a str>,
+        workflow: &'a str,
+        /// JSON object.
+        attributes: &'a str,
+        priority: Option<i32>,
+        timeout_secs: Option<u32>,
+        /// Where a call goes on that was not served.
+        overflow_url: &'a str,
+    },
+    /// `apology.xml`: nobody takes this call, in the words of the entry point.
+    Apology { text: Option<&'a str> },
+    /// `forward.xml`: somebody else is dialled.
+    Forward { text: Option<&'a str>, to: Far<'a> },
     /// `hold.xml`: what somebody on hold hears; it begins again by itself.
     Hold,
     /// `leave.xml`: out of the queue; what comes next is asked for then.
@@ -67,6 +83,8 @@ pub(super) enum Document<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Voicemail<'a> {
     pub(super) language: Option<&'a str>,
+    /// Said first, instead of the template's own words.
+    pub(super) text: Option<&'a str>,
     /// Longest length in seconds.
     pub(super) max_secs: u32,
     /// Where the caller goes on.
@@ -135,6 +153,25 @@ impl Wait<'_> {
     }
 }
 
+/// Somebody to dial, in the words of `<Dial>`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Far<'a> {
+    Client(&'a str),
+    Sip(&'a str),
+    Number(&'a str),
+}
+
+impl<'a> Far<'a> {
+    /// Of an address with its scheme.
+    pub(super) fn of(address: &'a str) -> Self {
+        match address.split_once(':') {
+            Some((scheme, name)) if scheme.eq_ignore_ascii_case("client") => Self::Client(name),
+            Some(_) => Self::Sip(address),
+            None => Self::Number(address),
+        }
+    }
+}
+
 /// A leg's place in a room.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room<'a> {
@@ -146,7 +183,7 @@ pub(super) struct Room<'a> {
 }
 
 /// File names of all templates.
-pub(super) const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 23] = [
     "park.xml",
     "wait.xml",
     "join_customer.xml",
@@ -167,6 +204,9 @@ pub(super) const NAMES: [&str; 20] = [
     "leave.xml",
     "voicemail.xml",
     "voicemail_done.xml",
+    "entry.xml",
+    "apology.xml",
+    "forward.xml",
 ];
 
 impl Document<'_> {
@@ -193,6 +233,9 @@ impl Document<'_> {
             Self::Leave => NAMES[17],
             Self::Voicemail(_) => NAMES[18],
             Self::VoicemailDone { .. } => NAMES[19],
+            Self::Entry { .. } => NAMES[20],
+            Self::Apology { .. } => NAMES[21],
+            Self::Forward { .. } => NAMES[22],
         }
     }
 
@@ -214,6 +257,7 @@ impl Document<'_> {
             },
             Self::Voicemail(voicemail) => context! {
                 language => voicemail.language,
+                text => voicemail.text,
                 max_seconds => voicemail.max_secs,
                 done_url => voicemail.done_url,
                 callback_url => voicemail.callback_url,
@@ -242,6 +286,26 @@ impl Document<'_> {
             },
             Self::Play { url } | Self::PlayOnce { url } | Self::Busy { url } | Self::Redirect { url } => {
                 context! { url => *url }
+            }
+            Self::Entry { greeting, greeting_url, workflow, attributes, priority, timeout_secs, overflow_url } => {
+                context! {
+                    greeting => *greeting,
+                    greeting_url => *greeting_url,
+                    workflow => *workflow,
+                    attributes => *attributes,
+                    priority => *priority,
+                    timeout => *timeout_secs,
+                    overflow_url => *overflow_url,
+                }
+            }
+            Self::Apology { text } => context! { text => *text },
+            Self::Forward { text, to } => {
+                let (client, sip, number) = match *to {
+                    Far::Client(name) => (Some(name), None, None),
+                    Far::Sip(address) => (None, Some(address), None),
+                    Far::Number(number) => (None, None, Some(number)),
+                };
+                context! { text => *text, client, sip, number }
             }
             Self::Unavailable
             | Self::Error
@@ -302,12 +366,48 @@ impl Document<'_> {
                 wait_url: text,
             }),
             Document::Leave,
-            Document::Voicemail(Voicemail { language: Some(text), max_secs: 60, done_url: text, callback_url: text }),
+            Document::Voicemail(Voicemail {
+                language: Some(text),
+                text: Some(text),
+                max_secs: 60,
+                done_url: text,
+                callback_url: text,
+            }),
+            Document::Voicemail(Voicemail {
+                language: None,
+                text: None,
+                max_secs: 60,
+                done_url: text,
+                callback_url: text,
+            }),
             Document::VoicemailDone { language: Some(text) },
             Document::VoicemailDone { language: None },
             Document::CallbackDone { language: Some(text) },
             Document::CallbackDone { language: None },
             Document::CallbackRefused { language: Some(text), wait_url: text },
+            Document::Entry {
+                greeting: Some(text),
+                greeting_url: None,
+                workflow: text,
+                attributes: text,
+                priority: Some(3),
+                timeout_secs: Some(60),
+                overflow_url: text,
+            },
+            Document::Entry {
+                greeting: None,
+                greeting_url: Some(text),
+                workflow: text,
+                attributes: text,
+                priority: None,
+                timeout_secs: None,
+                overflow_url: text,
+            },
+            Document::Apology { text: Some(text) },
+            Document::Apology { text: None },
+            Document::Forward { text: Some(text), to: Far::Client(text) },
+            Document::Forward { text: None, to: Far::Sip(text) },
+            Document::Forward { text: None, to: Far::Number(text) },
         ]
     }
 }

@@ -7,6 +7,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
@@ -28,6 +29,8 @@ use crate::routing::{Refusal, Reply as Made, WorkflowSid, WorkspaceSid};
 
 /// How often a call is sent round while the engine cannot take it: about 10 seconds.
 const ATTEMPT_LIMIT: u32 = 5;
+/// How long the task of a call that came in at an entry point may take.
+const ENTRY_PATIENCE: Duration = Duration::from_millis(700);
 /// Longest time to live of a task, in seconds.
 const TIMEOUT_LIMIT_SECS: u32 = 1_209_600;
 
@@ -65,7 +68,7 @@ async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> R
         }
     };
     let workflow = verb.workflow.clone().or(named);
-    let wish = Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents: 0 };
+    let wish = Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents: 0, entry_url: None };
     carry_out(state, wish).await
 }
 
@@ -79,12 +82,36 @@ pub(super) async fn document(state: &State, webhook: &Webhook, text: &str, docum
         }
     };
     let (webhook, workflow) = (webhook.clone(), verb.workflow.clone());
-    carry_out(state, Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents }).await
+    let wish = Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents, entry_url: None };
+    carry_out(state, wish).await
+}
+
+/// Carries out the document of an entry point, for which there is little time: a call that cannot be taken within it comes
+/// back to `entry_url`.
+pub(super) async fn entry(state: &State, webhook: &Webhook, text: &str, entry_url: &str) -> Response {
+    let verb = match EnqueueDocument::parse(text) {
+        Ok(verb) => verb,
+        Err(problem) => {
+            state.complain(webhook.sender, Complaint::new(problem.code(), problem.to_string())).await;
+            return twiml(text.to_owned());
+        }
+    };
+    let (webhook, workflow) = (webhook.clone(), verb.workflow.clone());
+    let entry_url = Some(entry_url.to_owned());
+    carry_out(state, Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents: 0, entry_url })
+        .await
 }
 
 async fn carry_out(state: &State, mut wish: Wish) -> Response {
     wish.park = state.park_of(&wish).await;
-    match state.make_task(&mut wish).await {
+    let made = if wish.entry_url.is_some() {
+        // The task of a call is made once, however often it is asked for.
+        let made = tokio::time::timeout(ENTRY_PATIENCE, state.make_task(&mut wish)).await;
+        made.unwrap_or(Err(Obstacle::Busy))
+    } else {
+        state.make_task(&mut wish).await
+    };
+    match made {
         Ok(parked) => parked,
         Err(Obstacle::Over) => state.answer(&Document::Empty),
         Err(Obstacle::Busy) => state.send_round(&wish).await,
@@ -108,6 +135,8 @@ struct Wish {
     park: Park,
     /// Documents that came before this one in the same answer.
     documents: u32,
+    /// The entry point that it came in at.
+    entry_url: Option<String>,
 }
 
 /// Why a call is not parked.
@@ -235,6 +264,10 @@ impl State {
         }
         let workflow = wish.workflow.clone().unwrap_or_default();
         let attempt = attempt.to_string();
+        if let Some(url) = &wish.entry_url {
+            let url = with_query(url, &[("Attempt".to_owned(), attempt)]);
+            return self.answer(&Document::Busy { url: &url });
+        }
         let parameters = [
             ("WorkflowSid", Some(workflow.as_str())),
             ("Task", Some(wish.verb.attributes.as_str())),

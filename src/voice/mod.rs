@@ -14,6 +14,7 @@ mod choice;
 mod document;
 mod enqueue;
 mod enqueue_document;
+mod entries;
 mod join;
 mod left;
 mod next;
@@ -36,7 +37,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use secrecy::SecretString;
 
-use crate::calls::VoiceTask;
+use crate::calls::{DialRules, VoiceTask};
 use crate::clock::{Clock, Entropy};
 use crate::config;
 use crate::engine::Engine;
@@ -46,6 +47,7 @@ use crate::routing::{TaskSid, WorkspaceSid};
 use crate::store::Store;
 pub use actions::Actions;
 use document::Document;
+pub use entries::Voicemails;
 pub use templates::Templates;
 
 /// What the voice webhooks need.
@@ -75,6 +77,10 @@ pub struct State {
     pub outbound: Outbound,
     /// What the applications' `action` answered.
     pub actions: Actions,
+    /// The messages that callers left.
+    pub voicemails: Voicemails,
+    /// Whom the documents of entry points may dial.
+    pub dial_rules: Arc<DialRules>,
 }
 
 /// Makes the list of routes and the router that serves them from one table.
@@ -94,6 +100,10 @@ routes! {
     "/voice/proxy" => proxy::answer,
     "/voice/enqueue" => enqueue::without_workflow,
     "/voice/enqueue/{workflow}" => enqueue::with_workflow,
+    "/voice/entries/{entry}" => entries::answer,
+    "/voice/entries/{entry}/overflow" => entries::overflow,
+    "/voice/entries/{entry}/recorded" => entries::recorded,
+    "/voice/entries/{entry}/voicemail" => entries::voicemail,
     "/voice/tasks/{task}/wait" => wait::answer,
     "/voice/tasks/{task}/choice" => choice::choice,
     "/voice/tasks/{task}/callback" => choice::confirmed,

@@ -36,6 +36,7 @@ impl State {
                 let outlook = self.outlook(context.workspace, task).await;
                 self.answer(&Document::Voicemail(Voicemail {
                     language: self.language(outlook.as_ref()).as_deref(),
+                    text: None,
                     max_secs: self.wait.voicemail_secs,
                     done_url: &self.url(&format!("/voice/tasks/{task}/recorded")),
                     callback_url: &self.url(&format!("/voice/cb/recording/{task}")),

@@ -35,6 +35,9 @@ const BUILT_IN: [(&str, &str); NAMES.len()] = [
     ("callback_offer.xml", include_str!("../../twiml-templates/callback_offer.xml")),
     ("callback_done.xml", include_str!("../../twiml-templates/callback_done.xml")),
     ("callback_refused.xml", include_str!("../../twiml-templates/callback_refused.xml")),
+    ("entry.xml", include_str!("../../twiml-templates/entry.xml")),
+    ("apology.xml", include_str!("../../twiml-templates/apology.xml")),
+    ("forward.xml", include_str!("../../twiml-templates/forward.xml")),
 ];
 /// Values that would break out of a careless placeholder.
 const HOSTILE: &str = "a b=c\"d'e></Response><Dial>&amp;<!--]]>\u{0}";

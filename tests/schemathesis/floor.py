@@ -16,6 +16,8 @@ FORM_SIDS = {
     "AssignmentActivitySid": "activity",
     "WorkerActivitySid": "activity",
     "WorkflowSid": "workflow",
+    "VoicemailWorkflowSid": "workflow",
+    "CalendarSid": "calendar",
     "TaskQueueSid": "task_queue",
     "WorkerSid": "worker",
     "TaskSid": "task",
@@ -31,6 +33,8 @@ FRESH = {
     "Workflows": {"FriendlyName": "{name}", "Configuration": "{configuration}"},
     "Workers": {"FriendlyName": "{name}"},
     "Tasks": {"WorkflowSid": "{workflow}"},
+    "Calendars": {"FriendlyName": "{name}", "TimeZone": "UTC"},
+    "EntryPoints": {"FriendlyName": "{name}", "WorkflowSid": "{workflow}"},
     "Keys": {},
 }
 
@@ -92,12 +96,15 @@ class Floor:
         worker = self.make(workspace, "Workers", FriendlyName="dana", Attributes='{"skills":["billing"]}')["sid"]
         task = self.make(workspace, "Tasks", Attributes='{"language":"de"}')["sid"]
         channel = self.make(workspace, "TaskChannels", FriendlyName="Letters", UniqueName="letters")["sid"]
+        calendar = self.make(workspace, "Calendars", FriendlyName="Office", TimeZone="UTC")["sid"]
+        entry_point = self.make(workspace, "EntryPoints", FriendlyName="Sales", WorkflowSid=workflow)["sid"]
         worker_channel = self.list(workspace, f"Workers/{worker}/Channels", "channels")[0]["sid"]
         event = self.list(workspace, "Events", "events")[0]["sid"]
         return {
             "workspace": workspace, "activity": activities["Unavailable"], "available": activities["Available"],
             "task_queue": queue, "workflow": workflow, "worker": worker, "task": task, "task_channel": channel,
             "worker_channel": worker_channel, "event": event, "configuration": configuration,
+            "calendar": calendar, "entry_point": entry_point,
         }
 
     def offer(self, by_call=False):

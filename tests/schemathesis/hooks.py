@@ -85,7 +85,7 @@ PATH_SIDS = {
 COLLECTIONS = {
     "Workspaces": "workspace", "Activities": "activity", "TaskChannels": "task_channel", "TaskQueues": "task_queue", "Workflows": "workflow",
     "Workers": "worker", "Channels": "worker_channel", "Tasks": "task", "Events": "event",
-    "Keys": "key", "Transfers": "transfer", "Alerts": "alert",
+    "Keys": "key", "Transfers": "transfer", "Alerts": "alert", "Calendars": "calendar", "EntryPoints": "entry_point",
 }
 API = ("/v1/", "/2010-04-01/")
 SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
@@ -190,6 +190,7 @@ OF_STATE = [
         r"^Invalid TaskChannel: can be changed only while the task is pending$",
         r"^Invalid Participant: ",
         r"^Invalid Label: ",
+        r"^Invalid (Closed|Overflow)Number: '' is not a number to dial",
         # Dial rules: the words of attributes and parameters may name somebody whom the settings do not allow to dial.
         r"^Invalid (To|contact_uri|outbound_to|Supervisor): (dialling .* is not allowed|expected a number in E\.164 form)",
         r"^Invalid Instruction: the task has (no call_sid|neither call_sid nor outbound_to)$",

@@ -90,6 +90,7 @@ impl Server {
             event_callbacks: EventCallbacks::new(rules, store.clone(), outbound, clock.clone(), Entropy),
             event_streams: switchhook::notify::streams::EventStreams::default(),
             rates,
+            dial_rules: std::sync::Arc::default(),
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),

@@ -293,6 +293,10 @@ async fn every_operation_succeeds_as_described() {
     story.keep(&at("Workflows"), &form, "TaskReservationTimeout=5").await;
 
     let workflow = text_of(&story.get(&at("Workflows")).await["workflows"][0]["sid"]);
+    let hours = r#"{"mon":["09:00-17:00"]}"#;
+    story.keep(&at("Calendars"), &format!("FriendlyName=Office&TimeZone=UTC&Hours={hours}"), "FriendlyName=Shop").await;
+    let form = format!("FriendlyName=Sales&WorkflowSid={workflow}");
+    story.keep(&at("EntryPoints"), &form, "ClosedAction=voicemail").await;
     let worker = server.worker(&workspace, "dana").await;
     for of in ["", &format!("TaskQueues/{queue}/"), &format!("Workflows/{workflow}/"), "Workers/"] {
         for kind in ["", "RealTime", "Cumulative"] {

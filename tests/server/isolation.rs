@@ -35,6 +35,8 @@ fn kind_after(literal: &str) -> &'static str {
         "Alerts" => "NO",
         "Transfers" => "TT",
         "Participants" => "CA",
+        "Calendars" => "CL",
+        "EntryPoints" => "EP",
         _ => panic!("isolation.rs does not know what the parameter after /{literal}/ names: add it here and in House"),
     }
 }
@@ -43,6 +45,7 @@ fn kind_after(literal: &str) -> &'static str {
 const PARAMETERS: &[(&str, &[&str])] = &[
     ("ActivitySid", &["WA"]),
     ("AssignmentActivitySid", &["WA"]),
+    ("CalendarSid", &["CL"]),
     ("DefaultActivitySid", &["WA"]),
     ("DisconnectActivitySid", &["WA"]),
     ("DequeuePostWorkActivitySid", &["WA"]),
@@ -59,6 +62,7 @@ const PARAMETERS: &[(&str, &[&str])] = &[
     ("TaskSid", &["WT"]),
     ("TimeoutActivitySid", &["WA"]),
     ("To", &["WK", "WQ"]),
+    ("VoicemailWorkflowSid", &["WW"]),
     ("WorkerActivitySid", &["WA"]),
     ("WorkerSid", &["WK"]),
     ("WorkflowSid", &["WW"]),
@@ -70,6 +74,12 @@ const REFUSED: &[(&str, &str)] = &[
     ("POST @WS", "DefaultActivitySid=$WA"),
     ("POST @WS", "TimeoutActivitySid=$WA"),
     ("POST @WS/Presence", "DisconnectActivitySid=$WA"),
+    ("POST @WS/EntryPoints", "FriendlyName=e&WorkflowSid=$WW"),
+    ("POST @WS/EntryPoints", "FriendlyName=e&WorkflowSid=@WW&CalendarSid=$CL"),
+    ("POST @WS/EntryPoints", "FriendlyName=e&WorkflowSid=@WW&VoicemailWorkflowSid=$WW"),
+    ("POST @WS/EntryPoints/@EP", "WorkflowSid=$WW"),
+    ("POST @WS/EntryPoints/@EP", "CalendarSid=$CL"),
+    ("POST @WS/EntryPoints/@EP", "VoicemailWorkflowSid=$WW"),
     ("POST @WS/TaskQueues", "FriendlyName=q&ReservationActivitySid=$WA"),
     ("POST @WS/TaskQueues", "FriendlyName=q&AssignmentActivitySid=$WA"),
     ("POST @WS/TaskQueues/@WQ", "ReservationActivitySid=$WA"),
@@ -161,6 +171,10 @@ impl House {
         let handed_on = format!("TaskSid={call}&ReservationSid={accepted}&To={queue}&Mode=COLD");
         sids.insert("TT", sid(make(&at(&format!("/Workers/{worker}/Transfers")), &handed_on).await));
         sids.insert("TRANSFERRED", call);
+        let calendar = sid(make(&at("/Calendars"), &format!("{named}&TimeZone=UTC")).await);
+        let follows = format!("{named}&WorkflowSid={workflow}&CalendarSid={calendar}");
+        sids.insert("EP", sid(make(&at("/EntryPoints"), &follows).await));
+        sids.insert("CL", calendar);
         for (kind, sid) in
             [("WA", activity), ("TC", channel), ("WQ", queue), ("WW", workflow), ("WK", worker), ("WT", task)]
         {
@@ -188,6 +202,11 @@ impl House {
         let events = server.call(self.account, Method::GET, &path, "", None).await;
         // One's own keys are not a sibling's.
         let mut keys = Vec::new();
+        for (path, key) in [("Calendars", "calendars"), ("EntryPoints", "entry_points")] {
+            let path = format!("/Workspaces/{}/{path}", self.workspace);
+            let list = server.call(self.account, Method::GET, &path, "", None).await;
+            keys.push(list.body[key].to_string());
+        }
         if self.account != ACCOUNT {
             let path = format!("/Accounts/{}/Keys.json", self.account);
             let list = server.call_2010(self.account, Method::GET, &path, "").await;

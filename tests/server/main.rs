@@ -23,6 +23,8 @@ mod crash;
 #[cfg(test)]
 mod dialling;
 #[cfg(test)]
+mod entries;
+#[cfg(test)]
 mod event_callbacks;
 #[cfg(test)]
 mod explain;

@@ -10,6 +10,7 @@ mod agents;
 mod alerts;
 mod api_keys;
 mod deliveries;
+mod entries;
 mod events;
 mod explain;
 mod health;
@@ -132,6 +133,7 @@ fn operations() -> Vec<Operation> {
         participants::operations(),
         transfers::operations(),
         events::operations(),
+        entries::operations(),
         alerts::operations(),
         tokens::operations(),
         deliveries::operations(),
@@ -163,6 +165,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             participants::schemas(),
             transfers::schemas(),
             events::schemas(),
+            entries::schemas(),
             alerts::schemas(),
             tokens::schemas(),
             deliveries::schemas(),

@@ -80,8 +80,18 @@ impl Floor {
         let event_streams = EventStreams::default();
         let socket_addresses = crate::http::Addresses::default();
         let rates = crate::api::Rates::unlimited();
-        let state =
-            State { engine, store, clock, public_url, hub, socket_addresses, event_callbacks, event_streams, rates };
+        let state = State {
+            engine,
+            store,
+            clock,
+            public_url,
+            hub,
+            socket_addresses,
+            event_callbacks,
+            event_streams,
+            rates,
+            dial_rules: std::sync::Arc::default(),
+        };
         let scope = Scope::of_workspace(state, account, workspace).await;
         let mut floor = Self { scope, dice: Dice(88_172_645_463_325_252), queues: Vec::new() };
         for target_workers in

@@ -5,7 +5,7 @@ use super::*;
 use crate::calls::{DialRules, PhoneCommand};
 
 fn limits(list: &[&str], legs: u32) -> Limits {
-    let rules = std::sync::Arc::new(DialRules::parse(list).unwrap());
+    let rules = Arc::new(DialRules::parse(list).unwrap());
     Limits { dialling: Dialling { rules, legs, ..Dialling::default() }, ..Limits::default() }
 }
 
@@ -27,7 +27,7 @@ async fn an_address_from_before_the_rules_stays_and_is_not_dialled() {
     bench.restart_within(limits(&["+1555"], 9)).await;
     let (workflow, alice) = bench.furnish().await;
     update_worker(&bench, alice, r#"{"contact_uri":"+15550009"}"#).await.unwrap();
-    bench.restart().await;
+    bench.restart_within(limits(&[], 9)).await;
     refused(update_worker(&bench, alice, r#"{"contact_uri":"+15550008"}"#).await, "begin with +155500 is not allowed");
     refused(update_worker(&bench, alice, r#"{"contact\u005furi":"+15550008"}"#).await, "dial.allow");
     update_worker(&bench, alice, r#"{"contact_uri":"+15550009","skills":["x"]}"#).await.unwrap();

@@ -140,6 +140,7 @@ fn documents_are_as_written_down() {
         (
             Document::Voicemail(Voicemail {
                 language: None,
+                text: None,
                 max_secs: 90,
                 done_url: "https://r/recorded",
                 callback_url: "https://r/cb",

@@ -72,7 +72,7 @@ const WAITS: (&str, &str) = ("CallStatus", "in-progress");
 
 async fn with_callbacks(limit: u32) -> Bench {
     let wait = config::Wait { callback_prefixes: vec!["+1".to_owned()], ..config::Wait::default() };
-    let limits = Limits { waiting_calls: limit };
+    let limits = Limits { waiting_calls: limit, ..Limits::default() };
     Bench::start_waiting(limits, PublicUrl::Fixed(BASE.to_owned()), Duration::from_secs(5), wait).await
 }
 

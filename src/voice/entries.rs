@@ -1,0 +1,243 @@
+//! A call comes in at an entry point: it is greeted and enqueued, or told that nobody is there.
+//!
+//! What the entry point says is made into a document with `<Enqueue workflowSid>` and carried out like an application's.
+//! Whatever goes wrong, within a second the caller hears something: the document of a closed business, that of a full
+//! queue or of a call that nobody took. Must not decide what becomes of a task. Start with [`answer`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use super::alerts::{CANNOT_CREATE_TASK, Complaint, DIAL_NOT_ALLOWED, INVALID_ATTRIBUTES};
+use super::application::with_query;
+use super::document::{Document, Far, Voicemail};
+use super::request::{self, Webhook};
+use super::{State, enqueue, no_content};
+use crate::calls::{VoiceTask, dialable};
+use crate::engine;
+use crate::entry::{Calendar, CalendarDocument, EntryPoint, Fallback, FallbackAction};
+use crate::routing::command::NewTask;
+use crate::routing::{Command, EntryPointSid, WorkspaceSid};
+use crate::store::EntryKind;
+
+/// Recordings that are remembered, so that a repeated callback makes no second task.
+const KEPT: usize = 1_024;
+
+/// The recordings that have become tasks of late.
+#[derive(Debug, Default)]
+pub struct Voicemails(Mutex<VecDeque<String>>);
+
+/// An entry point and where it is.
+struct Entry {
+    sid: EntryPointSid,
+    workspace: WorkspaceSid,
+    point: EntryPoint,
+}
+
+/// `/voice/entries/{EP}`
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(entry): Path<String>, request: Request) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    if webhook.call_ended() {
+        return state.answer(&Document::Empty);
+    }
+    let Some(entry) = state.entry(&webhook, &entry).await else { return state.answer(&Document::Unavailable) };
+    if !state.is_open(&entry).await {
+        return state.fall_back(&webhook, &entry, &entry.point.closed).await;
+    }
+    let point = &entry.point;
+    let document = state.templates.render(&Document::Entry {
+        greeting: point.greeting.as_deref(),
+        greeting_url: point.greeting_url.as_deref(),
+        workflow: &point.workflow,
+        attributes: &point.attributes,
+        priority: point.priority,
+        timeout_secs: point.timeout_secs,
+        overflow_url: &state.entry_url(entry.sid, "/overflow"),
+    });
+    enqueue::entry(&state, &webhook, &document, &state.entry_url(entry.sid, "")).await
+}
+
+/// `/voice/entries/{EP}/overflow`: the call is not in the queue, or not any more.
+pub(super) async fn overflow(
+    Shared(state): Shared<Arc<State>>,
+    Path(entry): Path<String>,
+    request: Request,
+) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    if webhook.call_ended() {
+        return state.answer(&Document::Empty);
+    }
+    let Some(entry) = state.entry(&webhook, &entry).await else { return state.answer(&Document::Unavailable) };
+    if state.was_served(&webhook).await {
+        return state.answer(&Document::Empty);
+    }
+    state.fall_back(&webhook, &entry, &entry.point.overflow).await
+}
+
+/// `/voice/entries/{EP}/recorded`: the caller has left a message.
+pub(super) async fn recorded(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    match request::read(&state, request).await {
+        Ok(_) => state.answer(&Document::VoicemailDone { language: state.wait.language.as_deref() }),
+        Err(refused) => refused,
+    }
+}
+
+/// `/voice/entries/{EP}/voicemail`: a message is there to be heard; it becomes a task, on disk before the answer.
+pub(super) async fn voicemail(
+    Shared(state): Shared<Arc<State>>,
+    Path(entry): Path<String>,
+    request: Request,
+) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let is_there = matches!(webhook.text("RecordingStatus"), "completed" | "") && webhook.get("RecordingUrl").is_some();
+    let Some(entry) = state.entry(&webhook, &entry).await.filter(|_| is_there) else { return no_content() };
+    let recording = webhook.text("RecordingSid").to_owned();
+    // One after the other: a repetition waits for what became of the first.
+    let mut known = state.voicemails.0.lock().await;
+    if !recording.is_empty() && known.contains(&recording) {
+        return no_content();
+    }
+    let named = entry.point.voicemail_workflow.as_ref().unwrap_or(&entry.point.workflow);
+    let complaint = |code, message: String| Complaint::new(code, message).in_workspace(entry.workspace);
+    let Ok(workflow) = named.parse() else { return no_content() };
+    let Some(attributes) = attributes_of(&entry.point, &webhook) else {
+        state.complain(webhook.sender, complaint(INVALID_ATTRIBUTES, "the attributes are no object".to_owned())).await;
+        return no_content();
+    };
+    let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes(attributes) };
+    let request = engine::Request::Routing(Command::CreateTask(new));
+    match state.engine.send(entry.workspace, request).await {
+        Ok(_) => {}
+        Err(engine::Error::Overloaded | engine::Error::Unavailable) => {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        Err(error) => {
+            let message = format!("the voicemail {recording} has not become a task: {error}");
+            state.complain(webhook.sender, complaint(CANNOT_CREATE_TASK, message)).await;
+        }
+    }
+    if known.len() >= KEPT {
+        known.pop_front();
+    }
+    known.push_back(recording);
+    no_content()
+}
+
+/// The attributes of a voicemail's task (`spec/voice.md` 8.10): those of the callers, and where the message is.
+fn attributes_of(point: &EntryPoint, webhook: &Webhook) -> Option<String> {
+    let mut attributes: Map<String, Value> = serde_json::from_str(&point.attributes).ok()?;
+    let mut set = |key: &str, value: Value| attributes.insert(key.to_owned(), value);
+    set("type", "voicemail".into());
+    for (key, name) in [
+        ("recording_url", "RecordingUrl"),
+        ("recording_sid", "RecordingSid"),
+        ("recorded_call_sid", "CallSid"),
+        ("from", "CallerFrom"),
+        ("to", "CallerTo"),
+    ] {
+        set(key, webhook.text(name).into());
+    }
+    set("recording_duration", webhook.number::<u32>("RecordingDuration").into());
+    serde_json::to_string(&attributes).ok()
+}
+
+impl State {
+    fn entry_url(&self, entry: EntryPointSid, path: &str) -> String {
+        self.url(&format!("/voice/entries/{entry}{path}"))
+    }
+
+    /// The entry point in a path, if the sender may touch it; what is wrong with it is logged.
+    async fn entry(&self, webhook: &Webhook, text: &str) -> Option<Entry> {
+        let sid: EntryPointSid = text.parse().ok()?;
+        let row = match self.store.entry_anywhere(EntryKind::EntryPoint, &sid.to_string()).await {
+            Ok(row) => row?,
+            Err(error) => {
+                tracing::error!(entry_point.sid = %sid, %error, "cannot read an entry point");
+                return None;
+            }
+        };
+        let workspace: WorkspaceSid = row.workspace_sid.parse().ok()?;
+        if !self.may_touch(webhook.sender, workspace).await {
+            return None;
+        }
+        match serde_json::from_str(&row.document) {
+            Ok(point) => Some(Entry { sid, workspace, point }),
+            Err(error) => {
+                tracing::error!(entry_point.sid = %sid, %error, "cannot understand a stored entry point");
+                None
+            }
+        }
+    }
+
+    /// Whether its calendar is open; one that cannot be read keeps nobody out.
+    async fn is_open(&self, entry: &Entry) -> bool {
+        let Some(sid) = &entry.point.calendar else { return true };
+        let row = match self.store.entry(entry.workspace, EntryKind::Calendar, sid).await {
+            Ok(row) => row,
+            Err(error) => {
+                tracing::error!(calendar.sid = sid, %error, "cannot read a calendar");
+                return true;
+            }
+        };
+        let document = row.and_then(|row| serde_json::from_str::<CalendarDocument>(&row.document).ok());
+        let calendar = document.and_then(|document| Calendar::read(&document).ok());
+        calendar.is_none_or(|calendar| calendar.is_open(self.clock.now()))
+    }
+
+    /// Whether the caller has talked to somebody, so that nothing more is to be said.
+    async fn was_served(&self, webhook: &Webhook) -> bool {
+        let Some(call) = webhook.call() else { return false };
+        let row = match self.store.voice_task_by_call(&call.0).await {
+            Ok(row) => row,
+            Err(error) => {
+                tracing::error!(%error, "cannot look up the task of a call");
+                return false;
+            }
+        };
+        let record = row.and_then(|row| serde_json::from_str::<VoiceTask>(&row.state.json()).ok());
+        record.is_some_and(|record| record.legs.iter().any(|leg| leg.accepted))
+    }
+
+    async fn fall_back(&self, webhook: &Webhook, entry: &Entry, fallback: &Fallback) -> Response {
+        let text = fallback.text.as_deref();
+        match (fallback.action, fallback.number.as_deref()) {
+            (FallbackAction::Voicemail, _) => {
+                let caller = |name: &str, from: &str| (name.to_owned(), webhook.text(from).to_owned());
+                let pairs = [caller("CallerFrom", "From"), caller("CallerTo", "To")];
+                let callback_url = with_query(&self.entry_url(entry.sid, "/voicemail"), &pairs);
+                let recorded_url = self.entry_url(entry.sid, "/recorded");
+                self.answer(&Document::Voicemail(Voicemail {
+                    language: self.wait.language.as_deref(),
+                    text,
+                    max_secs: self.wait.voicemail_secs,
+                    done_url: &recorded_url,
+                    callback_url: &callback_url,
+                }))
+            }
+            (FallbackAction::Dial, Some(number)) => match self.dial_rules.check(number) {
+                Ok(()) => self.answer(&Document::Forward { text, to: Far::of(&dialable(number)) }),
+                // The rules have changed since it was written.
+                Err(denied) => {
+                    let complaint = Complaint::new(DIAL_NOT_ALLOWED, denied.to_string()).in_workspace(entry.workspace);
+                    self.complain(webhook.sender, complaint).await;
+                    self.answer(&Document::Apology { text: None })
+                }
+            },
+            (FallbackAction::Apology | FallbackAction::Dial, _) => self.answer(&Document::Apology { text }),
+        }
+    }
+}
