@@ -162,6 +162,7 @@ fn kind_of(command: &PhoneCommand) -> String {
 const fn word_of(outcome: &PhoneOutcome) -> &'static str {
     match outcome {
         PhoneOutcome::Done { .. } => "done",
+        PhoneOutcome::Seen(_) => "seen",
         PhoneOutcome::Gone => "gone",
         PhoneOutcome::Refused { .. } => "refused",
         PhoneOutcome::Unavailable { .. } => "unavailable",
