@@ -110,6 +110,8 @@ pub fn region_of(address: &str) -> String {
 /// One entry of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rule {
+    /// `*`: everything, expensive numbers excepted.
+    Any,
     /// `+4930`: every number that begins so.
     Prefix(String),
     /// `1xx`, `+4930xxxxxxx`: numbers of just this form, `x` for any digit.
@@ -125,6 +127,9 @@ impl Rule {
         let text = text.trim().to_ascii_lowercase();
         if text.len() > LONGEST {
             return None;
+        }
+        if text == "*" {
+            return Some(Self::Any);
         }
         if let Some(host) = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:")) {
             let (below, host) = host.strip_prefix("*.").map_or((false, host), |host| (true, host));
@@ -144,6 +149,8 @@ impl Rule {
 
     fn allows(&self, destination: &Destination) -> bool {
         match (self, destination) {
+            (Self::Any, Destination::Number(number)) => !EXPENSIVE.iter().any(|costly| number.starts_with(costly)),
+            (Self::Any, _) => true,
             (Self::Prefix(prefix), Destination::Number(number)) => {
                 let expensive =
                     EXPENSIVE.iter().any(|costly| number.starts_with(costly) && prefix.len() < costly.len());
@@ -175,7 +182,7 @@ pub enum InvalidRule {
     /// It has no form that we know.
     #[error(
         "expected a prefix such as \"+4930\", a form such as \"1xx\", or a SIP domain such as \"sip:example.org\" or \
-         \"sip:*.example.org\", found {0:?}"
+         \"sip:*.example.org\", or \"*\" for all, found {0:?}"
     )]
     Form(String),
     /// There are too many.
@@ -359,11 +366,11 @@ mod tests {
 
     #[test]
     fn entries_that_are_none_are_refused() {
-        for text in ["", "49", "+49x", "1xx", "+", "sip:example.org", "SIP:*.example.org"] {
+        for text in ["", "49", "+49x", "1xx", "+", "*", "sip:example.org", "SIP:*.example.org"] {
             let good = !text.is_empty();
             assert_eq!(DialRules::parse(&[text]).is_ok(), good, "{text}");
         }
-        for text in ["client:", "alice", "+49-30", "sip:", "sip:*", "sip:a@b", "*", "+4a", "sip:example.org:5060"] {
+        for text in ["client:", "alice", "+49-30", "sip:", "sip:*", "sip:a@b", "**", "+4a", "sip:example.org:5060"] {
             assert!(DialRules::parse(&[text]).unwrap_err().to_string().contains("expected a prefix"), "{text}");
         }
         assert!(matches!(DialRules::parse(&vec!["+1"; 1_001]), Err(InvalidRule::TooMany(1_001))));

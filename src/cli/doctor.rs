@@ -71,9 +71,15 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
 /// Whom the server may dial at its owner's expense.
 fn dialling(config: &Config) -> Finding {
     let allow = &config.dial.allow;
-    if allow.iter().any(|entry| entry.trim() == "+") {
+    if allow.iter().any(|entry| matches!(entry.trim(), "+" | "*")) {
         return Doubtful(
             "dialling: every number but satellite and premium ones; name the countries you call in dial.allow instead"
+                .to_owned(),
+        );
+    }
+    if allow.is_empty() && config.phone_is_for_tests() {
+        return Fine(
+            "dialling: everybody but satellite and premium numbers, because the phone system is on this machine"
                 .to_owned(),
         );
     }

@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::calls::DialRules;
 use crate::clock::{Clock, Entropy};
 use crate::config::{CallbackSchedule, Config};
 use crate::engine::Dialling;
@@ -100,12 +99,14 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
 /// Whom the server dials.
 pub(super) fn dialling(config: &Config) -> Dialling {
     let dial = &config.dial;
+    // Load tests dial as fast as they can.
+    let slack = if config.dial.allow.is_empty() && config.phone_is_for_tests() { 100 } else { 1 };
     Dialling {
         // Checked when the settings were loaded.
-        rules: Arc::new(DialRules::parse(&dial.allow).unwrap_or_default()),
-        legs: dial.legs_max,
-        per_minute: dial.per_minute_max,
-        per_region: dial.per_region_max,
+        rules: Arc::new(config.dial_rules().unwrap_or_default()),
+        legs: dial.legs_max.saturating_mul(slack),
+        per_minute: dial.per_minute_max.saturating_mul(slack),
+        per_region: dial.per_region_max.saturating_mul(slack),
     }
 }
 

@@ -60,13 +60,9 @@ async fn nobody_is_dialled_whom_the_settings_do_not_name() {
     let worker = format!("{}/Workers/{}", floor.base, floor.worker);
     for (address, code) in FORBIDDEN {
         let contact = json!({ "contact_uri": address }).to_string();
-        let outbound = json!({ "outbound_to": address, "from": NUMBER }).to_string();
         refused(&programs, &worker, &[("Attributes", &contact)], code).await;
         let new = [("FriendlyName", "bob"), ("Attributes", contact.as_str())];
         refused(&programs, &format!("{}/Workers", floor.base), &new, code).await;
-        let new = [("WorkflowSid", floor.workflow.as_str()), ("Attributes", outbound.as_str())];
-        refused(&programs, &format!("{}/Tasks", floor.base), &new, code).await;
-        refused(&programs, &format!("{}/Tasks/{task}", floor.base), &[("Attributes", &outbound)], code).await;
         refused(&programs, &path, &[("Instruction", "conference"), ("To", address)], code).await;
         refused(&programs, &path, &[("Instruction", "dequeue"), ("DequeueTo", address)], code).await;
     }
@@ -123,4 +119,53 @@ async fn named_destinations_are_dialled_within_the_caps() {
     assert_eq!((status, &body["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!(20_429)), "{body}");
     assert!(body["message"].as_str().unwrap().contains("dial.per_minute_max"), "{body}");
     assert_eq!(dialled(&programs).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_customer_whom_the_settings_do_not_name_is_not_dialled_and_the_offer_is_canceled_with_the_code() {
+    let mut programs = Programs::start(1.0).await;
+    programs.terminate_server().await;
+    programs.environment.push(("SWITCHHOOK_DIAL_ALLOW", "+4989".to_owned()));
+    programs.start_server().await;
+    let floor = programs.furnish().await;
+    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
+    for (address, code) in FORBIDDEN {
+        let attributes = json!({ "outbound_to": address, "from": NUMBER }).to_string();
+        let form = [
+            ("WorkflowSid", floor.workflow.as_str()),
+            ("RoutingTarget", floor.worker.as_str()),
+            ("TaskChannel", "voice"),
+            ("Attributes", attributes.as_str()),
+        ];
+        let task = text(&programs.post(&format!("{}/Tasks", floor.base), &form).await, "sid");
+        let rows = programs.get(&format!("{}/Tasks/{task}/Reservations", floor.base)).await;
+        let reservation = text(&rows["reservations"][0], "sid");
+        let path = format!("{}/Tasks/{task}/Reservations/{reservation}", floor.base);
+        programs.post(&path, &[("Instruction", "conference")]).await;
+        programs
+            .until("the offer is canceled", async |programs: &Programs| {
+                (programs.get(&path).await["reservation_status"] == "canceled").then_some(())
+            })
+            .await;
+        let query = format!("{}/Events?ReservationSid={reservation}&EventType=reservation.canceled", floor.base);
+        let events = programs.get(&query).await;
+        assert_eq!(events["events"][0]["event_data"]["reservation_reason_code"], code.to_string(), "{address}");
+    }
+    assert!(dialled(&programs).await.iter().all(|to| to == "client:alice"));
+}
+
+#[tokio::test]
+async fn at_a_phone_system_for_tests_everybody_is_dialled_but_who_is_expensive() {
+    let mut programs = Programs::start(1.0).await;
+    programs.terminate_server().await;
+    programs.environment.clear();
+    programs.start_server().await;
+    let floor = programs.furnish().await;
+    let worker = format!("{}/Workers/{}", floor.base, floor.worker);
+    for address in ["+4930123456", "+15550199", "sip:bob@example.org", "911"] {
+        let contact = json!({ "contact_uri": address }).to_string();
+        programs.post(&worker, &[("Attributes", &contact)]).await;
+    }
+    let contact = json!({ "contact_uri": "+870776123456" }).to_string();
+    refused(&programs, &worker, &[("Attributes", &contact)], 21_215).await;
 }

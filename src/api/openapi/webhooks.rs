@@ -73,7 +73,7 @@ const WEBHOOKS: &[Webhook] = &[
     },
     Webhook {
         path: "/voice/entries/{entry}/recorded",
-        ids: ["RecordedByGet", "Recorded"],
+        ids: ["EntryRecordedByGet", "EntryRecorded"],
         summary: "What a caller hears who has left a message",
         parameters: &["CallSid"],
         twiml: true,

@@ -13,22 +13,17 @@ use super::{Cores, Refs};
 
 /// Attribute of a worker: where its phone is.
 const CONTACT_URI: &str = "contact_uri";
-/// Attribute of a task: the customer to dial.
-pub(super) const OUTBOUND_TO: &str = "outbound_to";
 /// Code of the alert log, and of the API: more than the caps allow.
 const TOO_MANY: u32 = 20_429;
 
 impl Cores {
-    /// Refuses to write down an address that will not be dialled; one that was there before may stay.
+    /// Refuses to write down a worker's address that will not be dialled; one that was there before may stay. A task's
+    /// customer is found out when dialled: agents' applications expect the reservation to be canceled with the code.
     pub(super) fn check_written(&self, command: &Command) -> Result<(), Refusal> {
         let (key, given, before) = match command {
             Command::CreateWorker(new) => (CONTACT_URI, Some(&new.attributes), None),
             Command::UpdateWorker(worker, update) => {
                 (CONTACT_URI, update.attributes.as_ref(), self.workspace.worker(*worker).map(|row| &row.attributes))
-            }
-            Command::CreateTask(new) => (OUTBOUND_TO, Some(&new.attributes), None),
-            Command::UpdateTask(task, update) => {
-                (OUTBOUND_TO, update.attributes.as_ref(), self.workspace.task(*task).map(|row| &row.attributes))
             }
             _ => return Ok(()),
         };

@@ -14,7 +14,6 @@ use crate::routing::{
 };
 
 use super::super::request::ReservationInstruction;
-use super::dialling::OUTBOUND_TO;
 use super::{Cores, row_refs};
 
 /// Codes of the alert log for what one of the instructions that dial needs (`spec/voice.md` 3.11).
@@ -149,9 +148,6 @@ impl Cores {
             };
             self.check_dialled(parameter, to, refs)?;
         }
-        if let Some(Input::Outbound { to, .. }) = &outbound {
-            self.check_dialled(OUTBOUND_TO, to, refs)?;
-        }
         let options = options.clone();
         let input = match call {
             None => Input::Instruct { reservation, worker, contact_uri, options },
@@ -168,7 +164,7 @@ impl Cores {
     /// What begins the calls of a task whose attributes name somebody to dial (`spec/voice.md` 3.6: Outbound tasks).
     fn outbound(&self, task: TaskSid) -> Option<Input> {
         let row = self.workspace.task(task)?;
-        let to = text_of(&row.attributes, OUTBOUND_TO)?;
+        let to = text_of(&row.attributes, "outbound_to")?;
         Some(Input::Outbound { from: text_of(&row.attributes, "from").unwrap_or_default(), to })
     }
 
