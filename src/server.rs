@@ -27,6 +27,7 @@ use crate::entry::EntryFile;
 use crate::http::{self, Limits, PublicUrl};
 use crate::notify::assignment::{self, Applications, Callbacks};
 use crate::notify::event_callbacks::{self, EventCallbacks};
+use crate::notify::relays::{self, Relays};
 use crate::notify::streams::EventStreams;
 use crate::notify::{Hub, hub, presence};
 use crate::outbound::{self, Outbound};
@@ -149,6 +150,7 @@ pub struct Server {
     shutdown: CancellationToken,
     listener: JoinHandle<()>,
     callbacks: Option<JoinHandle<()>>,
+    relays: Option<JoinHandle<()>>,
     presence: JoinHandle<()>,
     event_callbacks: EventCallbacks,
     event_streams: EventStreams,
@@ -181,6 +183,7 @@ impl Server {
         let templates = Templates::load(settings.templates_dir.as_deref())?;
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?.apart_from(address);
         let applications = Outbound::new(settings.outbound.clone(), assignment::ANSWER_LIMIT)?.apart_from(address);
+        let listeners = Outbound::new(settings.outbound.clone(), relays::PATIENCE)?.apart_from(address);
         let receivers =
             Outbound::new(settings.outbound.clone(), settings.event_callbacks.patience)?.apart_from(address);
         let store = Store::open_with(&settings.database, settings.keys.clone()).await?;
@@ -255,6 +258,7 @@ impl Server {
             voicemails: Voicemails::default(),
             dial_rules: Arc::clone(&settings.dialling.rules),
         };
+        let relays_clock = clock.clone();
         let health = Health {
             engine: engine.clone(),
             store: store.clone(),
@@ -268,6 +272,10 @@ impl Server {
         let assignments = engine.take_assignments();
         let asking = assignments.map(|assignments| callbacks.run(assignments, engine.clone(), shutdown.clone()));
         let callbacks = asking.map(tokio::spawn);
+        let waiting = store.relays().await?;
+        let relays = Relays::new(store.clone(), listeners, relays_clock, entropy);
+        let relaying = engine.take_relays().map(|rows| relays.run(waiting, rows, shutdown.clone()));
+        let relays = relaying.map(tokio::spawn);
         let presence = tokio::spawn(presence::run(hub.clone(), engine.clone(), shutdown.clone()));
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
         Ok(Self {
@@ -278,6 +286,7 @@ impl Server {
             shutdown,
             listener,
             callbacks,
+            relays,
             presence,
             event_callbacks,
             event_streams,
@@ -314,6 +323,11 @@ impl Server {
             && let Err(error) = callbacks.await
         {
             tracing::error!(%error, "the sender of assignment callbacks failed");
+        }
+        if let Some(relays) = self.relays
+            && let Err(error) = relays.await
+        {
+            tracing::error!(%error, "the sender of callbacks that are passed on failed");
         }
         if let Err(error) = self.presence.await {
             tracing::error!(%error, "the reports of open sockets failed");

@@ -39,11 +39,6 @@ impl ApiError {
         Self::invalid(format!("{parameter} field is required"))
     }
 
-    /// A parameter that is understood at Twilio but not here yet.
-    pub(super) fn unsupported(what: &str) -> Self {
-        Self::invalid(format!("{what} is not supported by this version of the server"))
-    }
-
     /// Statistics and events are kept for 30 days.
     pub(super) fn too_long_ago() -> Self {
         Self::new(StatusCode::BAD_REQUEST, 14241, "StartDate is older than 30 days")

@@ -7,8 +7,10 @@ use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use super::form::{Parameters, invalid};
-use crate::calls::{ConferenceOptions, SuperviseMode};
-use crate::engine::{AssignmentAnswer, Complaint, Consequence, ReservationInstruction, Supervision};
+use crate::calls::{CallSid, ConferenceOptions, ConnectBy, Subscription, SuperviseMode};
+use crate::engine::{
+    AssignmentAnswer, CallRedirect, Complaint, Consequence, ReservationInstruction, Supervision, WorkerCall,
+};
 use crate::routing::ActivitySid;
 use crate::routing::command::ReservationChange;
 
@@ -16,18 +18,25 @@ pub(super) const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "
 pub(super) const CONFERENCE_EVENTS: [&str; 9] =
     ["start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"];
 pub(super) const DEQUEUE_RECORD: [&str; 2] = ["record-from-answer", "do-not-record"];
+pub(super) const CALL_RECORD: [&str; 4] = ["record-from-answer", "do-not-record", "true", "false"];
 pub(super) const SUPERVISOR_MODES: [&str; 3] = ["monitor", "whisper", "barge"];
 pub(super) const BEEPS: [&str; 4] = ["true", "false", "onEnter", "onExit"];
 pub(super) const METHODS: [&str; 2] = ["GET", "POST"];
 
 /// Codes of the alert log (`spec/rest.md` 6.3).
 const REJECT_ACTIVITY: u32 = 40_100;
+const CALL_FROM: u32 = 40_111;
+const CALL_URL: u32 = 40_112;
 const CALL_FAILED: u32 = 40_113;
+const CALL_CALLBACK: u32 = 40_158;
+const REDIRECT_URL: u32 = 40_120;
+const REDIRECT_CALL: u32 = 40_121;
 const REDIRECT_FAILED: u32 = 40_122;
 const DEQUEUE_POST_WORK: u32 = 40_130;
 const DEQUEUE_FAILED: u32 = 40_133;
 const DEQUEUE_EVENTS: u32 = 40_134;
 const DEQUEUE_CALLBACK: u32 = 40_157;
+const CONFERENCE_POST_WORK_UNKNOWN: u32 = 40_139;
 const CONFERENCE_POST_WORK: u32 = 40_143;
 const CONFERENCE_FAILED: u32 = 40_145;
 const SUPERVISE_STATE: u32 = 40_146;
@@ -68,16 +77,23 @@ pub(super) fn read(form: &Parameters, multi_task: bool) -> Result<Option<Reserva
             "accept" => change(ReservationChange::Accept),
             "reject" => change(reject().map_err(Defect::under(REJECT_ACTIVITY))?),
             "conference" => {
-                check_post_work(form, multi_task)?;
+                let post_work_activity = post_work(form, multi_task)?;
                 let options = conference_options(form).map_err(Defect::or_under(CONFERENCE_FAILED))?;
+                let options = ConferenceOptions { post_work_activity, ..options };
                 Ok(Some(ReservationInstruction::Conference(Box::new(options))))
             }
             "dequeue" => {
                 let options = dequeue_options(form, multi_task).map_err(Defect::or_under(DEQUEUE_FAILED))?;
                 Ok(Some(ReservationInstruction::Conference(Box::new(options))))
             }
-            "call" => Err(later("call", CALL_FAILED)),
-            "redirect" => Err(later("redirect", REDIRECT_FAILED)),
+            "call" => {
+                let call = worker_call(form).map_err(Defect::or_under(CALL_FAILED))?;
+                Ok(Some(ReservationInstruction::Call(Box::new(call))))
+            }
+            "redirect" => {
+                let redirect = call_redirect(form).map_err(Defect::or_under(REDIRECT_FAILED))?;
+                Ok(Some(ReservationInstruction::Redirect(Box::new(redirect))))
+            }
             "supervise" => Ok(Some(ReservationInstruction::Supervise(Box::new(
                 supervision(form).map_err(Defect::or_under(SUPERVISE_STATE))?,
             )))),
@@ -92,10 +108,6 @@ pub(super) fn read(form: &Parameters, multi_task: bool) -> Result<Option<Reserva
         Some("completed") => change(ReservationChange::Complete),
         _ => Err(invalid("ReservationStatus", status, "a status that can be asked for").into()),
     }
-}
-
-fn later(instruction: &str, code: u32) -> Defect {
-    Defect::under(code)(ApiError::unsupported(&format!("Instruction {instruction}")))
 }
 
 /// What an application's JSON object with an `instruction` means (`spec/events.md` 7.2 and 7.3).
@@ -173,16 +185,12 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-fn check_post_work(form: &Parameters, multi_task: bool) -> Result<(), Defect> {
-    if form.filled("PostWorkActivitySid").is_none() {
-        return Ok(());
+fn post_work(form: &Parameters, multi_task: bool) -> Result<Option<ActivitySid>, Defect> {
+    if multi_task && form.filled("PostWorkActivitySid").is_some() {
+        let error = ApiError::invalid("PostWorkActivitySid is not allowed in a workspace with MultiTaskEnabled");
+        return Err(Defect::under(CONFERENCE_POST_WORK)(error));
     }
-    let error = if multi_task {
-        ApiError::invalid("PostWorkActivitySid is not allowed in a workspace with MultiTaskEnabled")
-    } else {
-        ApiError::unsupported("PostWorkActivitySid")
-    };
-    Err(Defect::under(CONFERENCE_POST_WORK)(error))
+    form.sid("PostWorkActivitySid").map_err(Defect::under(CONFERENCE_POST_WORK_UNKNOWN))
 }
 
 /// Parameters of the conference instruction (TaskRouter: Update a Reservation).
@@ -190,7 +198,9 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
     let defaults = ConferenceOptions::default();
     let filled = |name| form.filled(name).map(str::to_owned);
     let word = |name, words| form.word(name, words).map(|word| word.map(str::to_owned));
-    check_callbacks(form).map_err(Defect::under(CONFERENCE_CALLBACK))?;
+    let told = |name, method, events, words: &[&'static str], absent: &[&str]| {
+        subscription(form, (name, method), events, words, absent).map_err(Defect::under(CONFERENCE_CALLBACK))
+    };
     Ok(ConferenceOptions {
         to: filled("To"),
         from: filled("From"),
@@ -220,7 +230,37 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
         sip_auth_username: filled("SipAuthUsername"),
         sip_auth_password: filled("SipAuthPassword"),
         jitter_buffer_size: word("JitterBufferSize", &["small", "medium", "large", "off"])?,
-        dequeue: false,
+        status_callback: told(
+            "StatusCallback",
+            "StatusCallbackMethod",
+            Some("StatusCallbackEvent"),
+            &CALL_EVENTS,
+            &["completed"],
+        )?,
+        recording_status_callback: told(
+            "RecordingStatusCallback",
+            "RecordingStatusCallbackMethod",
+            None,
+            &[],
+            &["completed"],
+        )?,
+        conference_status_callback: told(
+            "ConferenceStatusCallback",
+            "ConferenceStatusCallbackMethod",
+            Some("ConferenceStatusCallbackEvent"),
+            &CONFERENCE_EVENTS,
+            &["start", "end"],
+        )?,
+        conference_recording_status_callback: told(
+            "ConferenceRecordingStatusCallback",
+            "ConferenceRecordingStatusCallbackMethod",
+            None,
+            &[],
+            &["completed"],
+        )?,
+        whisper: None,
+        post_work_activity: None,
+        by: ConnectBy::Conference,
     })
 }
 
@@ -256,15 +296,14 @@ fn supervision(form: &Parameters) -> Result<Supervision, Defect> {
 /// (`spec/voice.md` 3.3).
 fn dequeue_options(form: &Parameters, multi_task: bool) -> Result<ConferenceOptions, Defect> {
     let filled = |name| form.filled(name).map(str::to_owned);
-    let activity = form.sid::<ActivitySid>("DequeuePostWorkActivitySid");
-    // With several tasks at once a worker has no activity to go back to, so it is ignored there.
-    if activity.map_err(Defect::under(DEQUEUE_POST_WORK))?.is_some() && !multi_task {
-        return Err(Defect::under(DEQUEUE_POST_WORK)(ApiError::unsupported("DequeuePostWorkActivitySid")));
-    }
-    form.url("DequeueStatusCallbackUrl").map_err(Defect::under(DEQUEUE_CALLBACK))?;
+    let activity = form.sid("DequeuePostWorkActivitySid").map_err(Defect::under(DEQUEUE_POST_WORK))?;
+    let url = form.url("DequeueStatusCallbackUrl").map_err(Defect::under(DEQUEUE_CALLBACK))?;
+    let mut events = Vec::new();
     for name in ["DequeueStatusCallbackEvent", "DequeueStatusCallbackEvents"] {
-        form.words(name, &CALL_EVENTS).map_err(Defect::under(DEQUEUE_EVENTS))?;
+        events.extend(form.words(name, &CALL_EVENTS).map_err(Defect::under(DEQUEUE_EVENTS))?);
     }
+    let events = words_of(if events.is_empty() { &["completed"] } else { &events });
+    let told = |url| Subscription { url, by_get: true, events, names_caller: true };
     let defaults = ConferenceOptions::default();
     Ok(ConferenceOptions {
         to: filled("DequeueTo"),
@@ -274,205 +313,92 @@ fn dequeue_options(form: &Parameters, multi_task: bool) -> Result<ConferenceOpti
         beep: "false".to_owned(),
         end_conference_on_exit: true,
         end_conference_on_customer_exit: true,
-        dequeue: true,
+        status_callback: url.filter(|url| !url.is_empty()).map(told),
+        // With several tasks at once a worker has no activity to go back to, so it is ignored there.
+        post_work_activity: activity.filter(|_| !multi_task),
+        by: ConnectBy::Dequeue,
         ..defaults
     })
 }
 
-/// Callbacks to the application are not relayed yet; mistakes in them are answered all the same.
-fn check_callbacks(form: &Parameters) -> Result<(), ApiError> {
-    for (name, method) in [
-        ("StatusCallback", "StatusCallbackMethod"),
-        ("RecordingStatusCallback", "RecordingStatusCallbackMethod"),
-        ("ConferenceStatusCallback", "ConferenceStatusCallbackMethod"),
-        ("ConferenceRecordingStatusCallback", "ConferenceRecordingStatusCallbackMethod"),
-    ] {
-        form.url(name)?;
-        form.word(method, &METHODS)?;
+/// Longest identifier of a call, in bytes.
+const CALL_SID_LIMIT: usize = 128;
+
+/// Parameters of the call instruction: the worker's leg runs a document, and the room that the document may lead it into
+/// ends with either of both (`spec/voice.md` 3.4).
+fn worker_call(form: &Parameters) -> Result<WorkerCall, Defect> {
+    let filled = |name| form.filled(name).map(str::to_owned);
+    let defaults = ConferenceOptions::default();
+    let from = form.required("CallFrom").map_err(Defect::under(CALL_FROM))?;
+    let told = form.url("CallStatusCallbackUrl").map_err(Defect::under(CALL_CALLBACK))?.filter(|url| !url.is_empty());
+    let told =
+        told.map(|url| Subscription { url, by_get: false, events: vec!["completed".to_owned()], names_caller: false });
+    let records = form.word("CallRecord", &CALL_RECORD)?.filter(|word| !matches!(*word, "false" | "do-not-record"));
+    Ok(WorkerCall {
+        url: document(form, "CallUrl").map_err(Defect::under(CALL_URL))?,
+        accept: form.boolean("CallAccept")?.unwrap_or(false),
+        options: ConferenceOptions {
+            to: filled("CallTo"),
+            from: Some(from),
+            timeout_secs: form.integer("CallTimeout", 1..=999)?.unwrap_or(defaults.timeout_secs),
+            record: records.map(str::to_owned),
+            beep: "false".to_owned(),
+            end_conference_on_exit: true,
+            beep_on_customer_entrance: false,
+            status_callback: told,
+            by: ConnectBy::Call,
+            ..defaults
+        },
+    })
+}
+
+/// Parameters of the redirect instruction (`spec/voice.md` 3.5).
+fn call_redirect(form: &Parameters) -> Result<CallRedirect, Defect> {
+    let call = form.required("RedirectCallSid").map_err(Defect::under(REDIRECT_CALL))?;
+    if call.len() > CALL_SID_LIMIT {
+        return Err(Defect::under(REDIRECT_CALL)(invalid("RedirectCallSid", &call, "the SID of a call")));
     }
-    form.words("StatusCallbackEvent", &CALL_EVENTS)?;
-    form.words("ConferenceStatusCallbackEvent", &CONFERENCE_EVENTS)?;
-    Ok(())
+    Ok(CallRedirect {
+        call: CallSid(call),
+        url: document(form, "RedirectUrl").map_err(Defect::under(REDIRECT_URL))?,
+        accept: form.boolean("RedirectAccept")?.unwrap_or(false),
+    })
+}
+
+/// The URL of a document, which must be there.
+fn document(form: &Parameters, name: &'static str) -> Result<String, ApiError> {
+    form.url(name)?.filter(|url| !url.is_empty()).ok_or_else(|| ApiError::missing(name))
+}
+
+/// A URL that is to be told of events, and of which; those of `absent` unless the list says otherwise. Mistakes are answered
+/// even without a URL.
+fn subscription(
+    form: &Parameters,
+    (name, method): (&'static str, &'static str),
+    events: Option<&'static str>,
+    words: &[&'static str],
+    absent: &[&str],
+) -> Result<Option<Subscription>, ApiError> {
+    let url = form.url(name)?.filter(|url| !url.is_empty());
+    let by_get = form.word(method, &METHODS)? == Some("GET");
+    let mut wanted = events.map_or(Ok(Vec::new()), |events| form.words(events, words))?;
+    if wanted.is_empty() {
+        wanted = absent.to_vec();
+    }
+    let events = words_of(&wanted);
+    Ok(url.map(|url| Subscription { url, by_get, events, names_caller: false }))
+}
+
+/// Each word once, in order.
+fn words_of(words: &[&str]) -> Vec<String> {
+    let mut distinct: Vec<String> = Vec::with_capacity(words.len());
+    for word in words {
+        if !distinct.iter().any(|known| known == word) {
+            distinct.push((*word).to_owned());
+        }
+    }
+    distinct
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn of(text: &str) -> Parameters {
-        Parameters::parse(text.as_bytes())
-    }
-
-    #[test]
-    fn an_update_asks_for_a_status_or_an_instruction() {
-        let activity = "WA0123456789abcdef0123456789abcdef";
-        let change = |change| Some(ReservationInstruction::Change(change));
-        let reject = |activity: Option<&str>| {
-            change(ReservationChange::Reject { activity: activity.map(|sid| sid.parse().unwrap()) })
-        };
-        let conference = Some(ReservationInstruction::Conference(Box::default()));
-        for (text, expected) in [
-            ("", None),
-            ("WorkerActivitySid=", None),
-            ("ReservationStatus=accepted", change(ReservationChange::Accept)),
-            ("ReservationStatus=wrapping", change(ReservationChange::Wrap)),
-            ("ReservationStatus=completed", change(ReservationChange::Complete)),
-            ("ReservationStatus=rejected", reject(None)),
-            (&format!("ReservationStatus=rejected&WorkerActivitySid={activity}"), reject(Some(activity))),
-            (&format!("Instruction=reject&WorkerActivitySid={activity}"), reject(Some(activity))),
-            ("Instruction=accept", change(ReservationChange::Accept)),
-            ("Instruction=Conference&ReservationStatus=completed", conference),
-        ] {
-            assert_eq!(read(&of(text), true), Ok(expected), "{text}");
-        }
-        for text in [
-            "ReservationStatus=pending",
-            "ReservationStatus=timeout",
-            "ReservationStatus=rejected&WorkerActivitySid=WK1",
-            "Instruction=dance",
-            "Instruction=dequeue&DequeueTimeout=1000",
-            "Instruction=call",
-            "Instruction=redirect",
-            "Instruction=supervise",
-        ] {
-            assert_eq!(read(&of(text), true).unwrap_err().error.code, 20001, "{text}");
-        }
-    }
-
-    #[test]
-    fn conference_parameters_have_the_documented_defaults() {
-        assert_eq!(conference_options(&of("Instruction=conference")), Ok(ConferenceOptions::default()));
-    }
-
-    #[test]
-    fn conference_parameters_are_read() {
-        let text = "To=client:dana&From=%2B15550100&Timeout=20&Muted=true&Beep=onenter&StartConferenceOnEnter=false\
-            &EndConferenceOnExit=true&EndConferenceOnCustomerExit=true&BeepOnCustomerEntrance=false&WaitUrl=\
-            &WaitMethod=get&EarlyMedia=false&MaxParticipants=5&Record=record-from-answer&RecordingChannels=dual\
-            &ConferenceRecord=record-from-start&ConferenceTrim=do-not-trim&Region=ie1&SipAuthUsername=u\
-            &SipAuthPassword=p&JitterBufferSize=off&StatusCallback=https://a.example&StatusCallbackEvent=answered\
-            &StatusCallbackEvent=ringing,completed&ConferenceStatusCallbackEvent=start%20end%20join";
-        let expected = ConferenceOptions {
-            to: Some("client:dana".to_owned()),
-            from: Some("+15550100".to_owned()),
-            timeout_secs: 20,
-            muted: true,
-            beep: "onEnter".to_owned(),
-            start_conference_on_enter: false,
-            end_conference_on_exit: true,
-            end_conference_on_customer_exit: true,
-            beep_on_customer_entrance: false,
-            wait_url: Some(String::new()),
-            wait_method: Some("GET".to_owned()),
-            early_media: false,
-            max_participants: Some(5),
-            record: Some("record-from-answer".to_owned()),
-            recording_channels: Some("dual".to_owned()),
-            conference_record: Some("record-from-start".to_owned()),
-            conference_trim: Some("do-not-trim".to_owned()),
-            region: Some("ie1".to_owned()),
-            sip_auth_username: Some("u".to_owned()),
-            sip_auth_password: Some("p".to_owned()),
-            jitter_buffer_size: Some("off".to_owned()),
-            dequeue: false,
-        };
-        assert_eq!(conference_options(&of(text)), Ok(expected));
-    }
-
-    #[test]
-    fn wrong_conference_parameters_are_named() {
-        for (name, value) in [
-            ("Timeout", "601"),
-            ("Muted", "perhaps"),
-            ("Beep", "loud"),
-            ("WaitUrl", "music.mp3"),
-            ("WaitMethod", "PUT"),
-            ("MaxParticipants", "1"),
-            ("StatusCallback", "ftp://a"),
-            ("StatusCallbackEvent", "finished"),
-            ("ConferenceStatusCallbackMethod", "HEAD"),
-            ("ConferenceStatusCallbackEvent", "start,explode"),
-            ("JitterBufferSize", "huge"),
-        ] {
-            let error = conference_options(&of(&format!("{name}={value}"))).unwrap_err().error;
-            assert_eq!(error.code, 20001);
-            assert!(error.message.starts_with(&format!("Invalid {name}: ")), "{}", error.message);
-        }
-    }
-
-    fn answered(answer: &Value) -> AssignmentAnswer {
-        of_answer(answer.as_object().unwrap(), true)
-    }
-
-    #[test]
-    fn json_and_form_mean_the_same() {
-        for (answer, form) in [
-            (json!({ "instruction": "accept" }), "Instruction=accept"),
-            (
-                json!({ "instruction": "reject", "activity_sid": "WA0123456789abcdef0123456789abcdef" }),
-                "Instruction=reject&WorkerActivitySid=WA0123456789abcdef0123456789abcdef",
-            ),
-            (
-                json!({
-                    "instruction": "conference", "from": "+15550100", "timeout": 20, "muted": true,
-                    "end_conference_on_exit": "true", "early_media": "FALSE", "conference_record": false,
-                    "wait_url": "", "status_callback_events": ["ringing", "answered"], "max_participants": "4",
-                    "conference_status_callback_event": "start, end, join, leave", "region": null,
-                    "reject_pending_reservations": true,
-                }),
-                "Instruction=conference&From=%2B15550100&Timeout=20&Muted=true&EndConferenceOnExit=true\
-                 &EarlyMedia=false&ConferenceRecord=false&WaitUrl=&StatusCallbackEvent=ringing,answered\
-                 &MaxParticipants=4&ConferenceStatusCallbackEvent=start,end,join,leave",
-            ),
-        ] {
-            let instruction = read(&of(form), true).unwrap().unwrap();
-            let expected =
-                AssignmentAnswer { complaints: Vec::new(), consequence: Consequence::Instruction(instruction) };
-            assert_eq!(answered(&answer), expected, "{form}");
-        }
-    }
-
-    #[test]
-    fn dequeue_connects_as_a_conference_that_ends_with_either_of_both() {
-        let answer = json!({ "instruction": "dequeue", "to": "client:dana", "record": "record-from-answer" });
-        let expected = ConferenceOptions {
-            to: Some("client:dana".to_owned()),
-            beep: "false".to_owned(),
-            end_conference_on_exit: true,
-            end_conference_on_customer_exit: true,
-            record: Some("record-from-answer".to_owned()),
-            dequeue: true,
-            ..ConferenceOptions::default()
-        };
-        let instruction = ReservationInstruction::Conference(Box::new(expected));
-        assert_eq!(answered(&answer).consequence, Consequence::Instruction(instruction));
-    }
-
-    #[test]
-    fn answers_that_cannot_be_used_have_a_code_and_a_consequence() {
-        let reject =
-            Consequence::Instruction(ReservationInstruction::Change(ReservationChange::Reject { activity: None }));
-        for (answer, code, consequence) in [
-            (json!({ "instruction": "reject" }), 40_100, reject.clone()),
-            (json!({ "instruction": "reject", "activity_sid": "Lunch" }), 40_100, reject),
-            (json!({ "instruction": "dance" }), 55_555, Consequence::Nothing),
-            (json!({ "instruction": 7 }), 55_555, Consequence::Nothing),
-            (json!({ "instruction": "conference", "timeout": "soon" }), 40_145, Consequence::Cancel),
-            (json!({ "instruction": "dequeue", "timeout": "soon" }), 40_133, Consequence::Cancel),
-            (json!({ "instruction": "dequeue", "post_work_activity_sid": "Lunch" }), 40_130, Consequence::Cancel),
-            (json!({ "instruction": "dequeue", "status_callback_events": "born" }), 40_134, Consequence::Cancel),
-            (json!({ "instruction": "dequeue", "status_callback_url": "/here" }), 40_157, Consequence::Cancel),
-            (json!({ "instruction": "call" }), 40_113, Consequence::Cancel),
-            (json!({ "instruction": "redirect" }), 40_122, Consequence::Cancel),
-            (json!({ "instruction": "supervise" }), 40_146, Consequence::Cancel),
-            (json!({ "instruction": "conference", "status_callback": "/here" }), 40_159, Consequence::Cancel),
-            (json!({ "instruction": "conference", "post_work_activity_sid": "WA1" }), 40_143, Consequence::Cancel),
-        ] {
-            let found = answered(&answer);
-            assert_eq!(found.complaints.iter().map(|complaint| complaint.code).collect::<Vec<_>>(), [code], "{answer}");
-            assert_eq!(found.consequence, consequence, "{answer}");
-        }
-    }
-}
+mod tests;

@@ -55,6 +55,9 @@ impl Machine<'_> {
                     self.room_end_failed(&complaint(outcome));
                 }
             },
+            Errand::Redirect { reservation, call, accept } => {
+                self.call_redirected(reservation, &call, accept, outcome, &complaint(outcome));
+            }
             Errand::UpdateLeg(label, update) => self.leg_updated(&label, &update, outcome, &complaint(outcome)),
             Errand::Forgotten => {}
             Errand::EndStrayRoom(conference, tries) => self.stray_room_ended(conference, tries + 1, outcome),
@@ -122,7 +125,9 @@ impl Machine<'_> {
             PhoneOutcome::Done { .. } => {
                 self.task.caller_seen = self.now;
                 if current {
-                    self.set_phase(Phase::AwaitingJoin, Some(self.policy.join_guard_ms));
+                    let hears = self.task.options.as_ref().is_some_and(|options| options.whisper.is_some());
+                    let longer_ms = if hears { self.policy.whisper_ms } else { 0 };
+                    self.set_phase(Phase::AwaitingJoin, Some(self.policy.join_guard_ms + longer_ms));
                 }
             }
             PhoneOutcome::Gone if !self.task.is_accepted() => self.lose_caller("hangup", true, true),
@@ -226,7 +231,7 @@ impl Machine<'_> {
         let checking = self.phase() == Some(Phase::Checking) && self.connecting_index() == Some(index);
         let leg = &mut self.task.legs[index];
         if checking {
-            if status == Some(CallStatus::InProgress) && !leg.own {
+            if status == Some(CallStatus::InProgress) && !leg.own && !leg.by_document {
                 // A participant that is answered is in the room: the news of it was lost.
                 let (label, is_news) = (leg.label.clone(), leg.joined.is_none());
                 leg.state = leg.state.max(LegState::InRoom);

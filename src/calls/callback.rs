@@ -155,8 +155,9 @@ impl Machine<'_> {
         self.task.caller_end.get_or_insert(end);
     }
 
-    /// A worker accepted without having a leg dialled: whoever that is sees to the call.
+    /// A worker accepted without having a leg dialled: whoever that is sees to the call, or the application does.
     pub(super) fn taken_elsewhere(&mut self) {
+        self.task.taken |= !self.task.is_accepted() && self.task.connecting.is_none();
         if self.is_calling_back() && self.task.state < VoiceState::Ending {
             self.task.task_ended = true;
             self.abandon();

@@ -7,12 +7,10 @@
 use serde_json::{Map, Value};
 
 use super::dial_rules::is_metered;
-use super::interface::{CallSid, CallStatus, ConferenceOptions, Output, PhoneCommand, Role};
+use super::interface::{CallSid, CallStatus, Output, PhoneCommand, Role};
 use super::machine::Machine;
-use super::policy::{
-    ALERT_DEQUEUE_FROM, ALERT_DEQUEUE_TO, ALERT_FROM_MISSING, ALERT_TO_MISSING, CODE_BUSY, CODE_NO_ANSWER,
-    LONGEST_RING_SECS, MOST_LEGS,
-};
+use super::options::{ConferenceOptions, ConnectBy, WorkerDocument};
+use super::policy::{CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS, alert_no_caller_id, alert_nobody};
 use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -27,19 +25,20 @@ fn failure_code(leg: &Leg) -> Option<i32> {
 }
 
 impl Machine<'_> {
-    fn can_connect(&self, reservation: ReservationSid) -> bool {
+    pub(super) fn can_connect(&self, reservation: ReservationSid) -> bool {
         self.task.holds_caller()
             && self.task.connecting.is_none()
             && (!self.task.is_accepted() || self.task.handing.is_some())
             && self.task.worker_leg(reservation).is_none()
     }
 
-    /// The conference instruction: the worker is dialled into the room.
+    /// The worker is dialled into the room, or, with a `document`, called to run it.
     pub(super) fn instruct(
         &mut self,
         reservation: ReservationSid,
         contact_uri: Option<&str>,
         options: &ConferenceOptions,
+        document: Option<&WorkerDocument>,
     ) {
         if !self.can_connect(reservation) {
             return;
@@ -47,34 +46,48 @@ impl Machine<'_> {
         self.outputs.push(Output::BeginConnecting(reservation));
         let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let Some(to) = given(options.to.as_deref()).or_else(|| given(contact_uri)) else {
-            let code = if options.dequeue { ALERT_DEQUEUE_TO } else { ALERT_TO_MISSING };
-            return self.refuse(reservation, options, code, "the instruction and the worker name nobody to dial");
+            let message = "the instruction and the worker name nobody to dial";
+            return self.refuse(reservation, options, alert_nobody(options.by), message);
         };
         let Some(from) = self.caller_id(options.from.as_deref()) else {
-            let code = if options.dequeue { ALERT_DEQUEUE_FROM } else { ALERT_FROM_MISSING };
-            return self.refuse(reservation, options, code, "the instruction and the task give no caller ID");
+            let message = "the instruction and the task give no caller ID";
+            return self.refuse(reservation, options, alert_no_caller_id(options.by), message);
         };
         let mut options = options.clone();
         options.timeout_secs = options.timeout_secs.min(LONGEST_RING_SECS);
         let leg = Leg { metered: is_metered(&to), ..self.begin(reservation, &options) };
         let label = leg.label.clone();
-        self.task.legs.push(leg);
+        self.task.legs.push(Leg { by_document: document.is_some(), ..leg });
         self.set_ring_guard();
-        let command = PhoneCommand::AddParticipant {
-            room: self.room_handle(),
-            label: label.clone(),
-            role: Role::Worker,
-            coach: None,
-            to,
-            from,
-            options,
-            requested_at: self.now,
+        let requested_at = self.now;
+        let command = match document {
+            Some(document) => {
+                if let Some(connecting) = &mut self.task.connecting {
+                    connecting.accepts_on_answer = document.accept;
+                }
+                let (label, document) = (label.clone(), document.clone());
+                PhoneCommand::PlaceCall { label, to, from, document, options, requested_at }
+            }
+            None => PhoneCommand::AddParticipant {
+                room: self.room_handle(),
+                label: label.clone(),
+                role: Role::Worker,
+                coach: None,
+                to,
+                from,
+                options,
+                requested_at,
+            },
         };
         self.phone(Errand::AddParticipant(label), command);
     }
 
-    /// The worker's own phone calls to take the reservation; its document leads it into the room.
+    /// The worker's own phone calls to take the reservation; its document leads it into the room. Or it is the leg that
+    /// the call instruction placed.
     pub(super) fn worker_called(&mut self, reservation: ReservationSid, call: &CallSid, options: &ConferenceOptions) {
+        if self.task.awaits_document_of(reservation, call) {
+            return self.document_takes(reservation, call, options);
+        }
         if !self.can_connect(reservation) {
             return;
         }
@@ -108,11 +121,15 @@ impl Machine<'_> {
             looks: 0,
             attributes_told: false,
             ring_secs: options.timeout_secs,
+            accepts_on_answer: false,
         });
         Leg {
             reservation: Some(reservation),
             ends_room: options.end_conference_on_exit,
             muted: options.muted,
+            post_work_activity: options.post_work_activity,
+            status_callback: options.status_callback.clone(),
+            recording_callback: options.recording_status_callback.clone(),
             ..Leg::requested(Role::Worker, reservation.to_string(), self.now)
         }
     }
@@ -152,6 +169,9 @@ impl Machine<'_> {
     pub(super) fn settle_acceptance(&mut self) {
         let Some(index) = self.connecting_index() else { return };
         self.tell_attributes(index);
+        if self.task.connecting.as_ref().is_some_and(|connecting| connecting.accepts_on_answer) {
+            return self.accept_on_answer(index);
+        }
         // Whoever takes over a conversation comes to the customer.
         let caller_joined = self.task.is_accepted()
             || (self.caller_was_sent() && (self.task.caller().joined.is_some() || defect!(AcceptedWithoutCaller)));
@@ -168,7 +188,8 @@ impl Machine<'_> {
 
     /// Tells the routing core the room and the legs once they are known.
     fn tell_attributes(&mut self, index: usize) {
-        let known = self.task.conference.is_some() && self.task.legs[index].call.is_some();
+        let needs_room = self.task.options.as_ref().is_none_or(|options| options.by != ConnectBy::Call);
+        let known = self.task.legs[index].call.is_some() && (self.task.conference.is_some() || !needs_room);
         let Some(connecting) = &mut self.task.connecting else { return };
         if known && !connecting.attributes_told && self.task.caller_end.is_none() {
             connecting.attributes_told = true;
@@ -177,7 +198,7 @@ impl Machine<'_> {
     }
 
     fn merge_attributes(&mut self, index: usize) {
-        if self.task.options.as_ref().is_some_and(|options| options.dequeue) {
+        if self.task.options.as_ref().is_some_and(|options| options.by != ConnectBy::Conference) {
             if let Some(call) = &self.task.legs[index].call {
                 let worker = ("worker_call_sid".to_owned(), Value::from(call.0.as_str()));
                 self.outputs.push(Output::MergeAttributes(Map::from_iter([worker])));
@@ -250,6 +271,7 @@ impl Machine<'_> {
         caller.last_room_sequence = None;
         caller.ends_room = self.task.options.as_ref().is_some_and(|options| options.end_conference_on_customer_exit);
         self.set_phase(Phase::Moving, None);
+        self.waits_again();
         self.task.redirected = Some(self.now);
         let call = self.task.call.clone();
         self.phone(Errand::MoveCaller, PhoneCommand::MoveCallerToRoom { call });
@@ -295,6 +317,7 @@ impl Machine<'_> {
         if self.task.deadlines.wish.is_some() || self.is_redirecting() {
             return;
         }
+        self.waits_again();
         self.task.redirected = Some(self.now);
         let call = self.task.call.clone();
         match wish {

@@ -5,8 +5,9 @@
 //! noticed like any other departure. Start with `update_leg` and `begin_transfer`.
 
 use super::dial_rules::is_metered;
-use super::interface::{CallSid, ConferenceOptions, Output, PhoneCommand, PhoneOutcome, Role};
+use super::interface::{CallSid, Output, PhoneCommand, PhoneOutcome, Role};
 use super::machine::Machine;
+use super::options::ConferenceOptions;
 use super::policy::{ALERT_PHONE_SYSTEM, MOST_LEGS};
 use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Handing, Leg, LegState, VoiceState, VoiceTask};
 use super::wishes::{LegTarget, LegUpdate};
@@ -129,8 +130,13 @@ impl Machine<'_> {
         if self.task.legs.len() >= MOST_LEGS {
             return;
         }
-        let leg = Leg::requested(role, label.to_owned(), self.now);
-        self.task.legs.push(Leg { muted: options.muted, metered: is_metered(to), ..leg });
+        self.task.legs.push(Leg {
+            muted: options.muted,
+            metered: is_metered(to),
+            status_callback: options.status_callback.clone(),
+            recording_callback: options.recording_status_callback.clone(),
+            ..Leg::requested(role, label.to_owned(), self.now)
+        });
         let command = PhoneCommand::AddParticipant {
             room: self.room_handle(),
             label: label.to_owned(),

@@ -4,8 +4,9 @@
 //! of a caller. Start with `dial_customer`.
 
 use super::dial_rules::is_metered;
-use super::interface::{CallSid, CallStatus, ConferenceOptions, PhoneCommand, Role};
+use super::interface::{CallSid, CallStatus, PhoneCommand, Role};
 use super::machine::Machine;
+use super::options::ConferenceOptions;
 use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, LegState, Phase};
 
 impl Machine<'_> {

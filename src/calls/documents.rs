@@ -3,7 +3,8 @@
 //! Answers only; nothing changes here, and no TwiML is written. The webhook is folded first, then its document is asked
 //! for. Start with [`VoiceTask::document_after_left`].
 
-use super::interface::{ConferenceOptions, QueueResult, Role};
+use super::interface::{QueueResult, Role};
+use super::options::{ConferenceOptions, Whisper};
 use super::policy::REASON_MESSAGE;
 use super::voice_task::{CUSTOMER_LABEL, Phase, VoiceState, VoiceTask, Wish};
 use crate::routing::ReservationSid;
@@ -15,6 +16,8 @@ pub enum NextDocument {
     JoinRoom,
     /// The park document: the caller waits (again).
     Wait,
+    /// A redirect to this document of the application's, to which an instruction sends the caller too.
+    Redirect(String),
     /// The answer of the application's `action`.
     Application {
         /// `action`, absolute.
@@ -100,6 +103,10 @@ impl VoiceTask {
                     self.application(QueueResult::Redirected, false).unwrap_or(NextDocument::Empty)
                 } else if self.caller_end.is_some() {
                     NextDocument::Empty
+                } else if let Some(url) = &self.sent_to {
+                    NextDocument::Redirect(url.clone())
+                } else if self.elsewhere {
+                    self.application(QueueResult::Redirected, false).unwrap_or(NextDocument::Empty)
                 } else if self.is_moving_caller() || self.state == VoiceState::Bridged {
                     NextDocument::JoinRoom
                 } else if self.state < VoiceState::Bridged {
@@ -154,6 +161,12 @@ impl VoiceTask {
             cancel_reason: self.cancel_reason.clone(),
             answer_used,
         })
+    }
+
+    /// What a caller who is on the way into the room hears before the worker.
+    #[must_use]
+    pub fn whisper(&self) -> Option<&Whisper> {
+        self.options.as_ref().and_then(|options| options.whisper.as_ref()).filter(|_| self.is_moving_caller())
     }
 
     /// The room as the caller joins it.

@@ -39,14 +39,14 @@ impl Machine<'_> {
         }
         self.task.task_ended = true;
         if self.task.is_accepted() {
-            return;
+            return self.release_left_waiting();
         }
         self.abandon();
         self.task.wish = None;
         if self.task.outbound {
             return;
         }
-        let lost = self.task.caller_end.is_some();
+        let lost = self.task.caller_end.is_some() || self.task.elsewhere;
         if !lost && (self.policy.on_cancel_release_caller || !canceled) {
             self.task.released = true;
             self.want(Wish::Release);
@@ -94,6 +94,9 @@ impl Machine<'_> {
             self.send_guests_home();
         }
         self.settle_room(caller_here, workers, others, worker_remains);
+        if !self.task.legs.iter().any(|leg| leg.accepted && leg.is_live()) {
+            self.release_left_waiting();
+        }
     }
 
     /// The conversation is over for good: a task that nobody works on any more must not stay assigned, and a transfer
@@ -218,6 +221,9 @@ impl Machine<'_> {
                     self.phone(Errand::Kick(label.clone()), PhoneCommand::Kick { room, leg: label });
                 }
                 (Some(Abort::Wanted | Abort::ByLabel), Some(_)) => self.hang_up(index),
+                // The answer to the command that placed it will name it.
+                (Some(Abort::Wanted), None)
+                    if leg.by_document && self.is_outstanding(&Errand::AddParticipant(label.clone())) => {}
                 (Some(Abort::Wanted), None) => {
                     self.task.legs[index].abort = Some(Abort::ByLabel);
                     let room = self.task.room.clone();

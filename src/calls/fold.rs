@@ -37,6 +37,7 @@ impl Machine<'_> {
             }
             Input::TakenElsewhere => self.taken_elsewhere(),
             Input::WaitRequested => {
+                self.waits_again();
                 self.task.wait_seen = true;
                 self.task.caller_seen = self.now;
             }
@@ -49,7 +50,13 @@ impl Machine<'_> {
             }
             Input::CallerEnded { call } => self.call_ended(call),
             Input::Instruct { reservation, contact_uri, options, .. } => {
-                self.instruct(*reservation, contact_uri.as_deref(), options);
+                self.instruct(*reservation, contact_uri.as_deref(), options, None);
+            }
+            Input::Call { reservation, contact_uri, document, options, .. } => {
+                self.instruct(*reservation, contact_uri.as_deref(), options, Some(document));
+            }
+            Input::Redirect { reservation, call, account, url, accept } => {
+                self.redirect_call(*reservation, call, (*account, url), *accept);
             }
             Input::WorkerCalled { reservation, call, options, .. } => self.worker_called(*reservation, call, options),
             Input::LegChanged { role: Role::Customer, call, status, code, .. } => {
@@ -89,6 +96,8 @@ impl Machine<'_> {
                 self.lose_caller(result.as_str(), true, false);
             } else if result == QueueResult::Leave && self.task.released {
                 self.gone_on();
+            } else if result == QueueResult::Redirected && self.task.is_left_waiting() && !self.is_echo() {
+                self.led_elsewhere();
             }
             return;
         }
@@ -99,6 +108,7 @@ impl Machine<'_> {
             QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
                 self.lose_caller(result.as_str(), true, false);
             }
+            QueueResult::Redirected if self.task.taken && !self.is_echo() => self.led_elsewhere(),
             QueueResult::Redirected | QueueResult::RedirectedFromBridged if !self.is_echo() => {
                 self.lose_caller(QueueResult::Redirected.as_str(), true, false);
             }
@@ -120,6 +130,7 @@ impl Machine<'_> {
     fn is_echo(&self) -> bool {
         self.caller_was_sent()
             || self.task.wish.is_some()
+            || self.task.sent_to.is_some()
             || self.is_redirecting()
             || self.task.redirected.is_some_and(|at| self.now.ms_since(at) <= self.policy.redirect_echo_ms)
     }
@@ -206,6 +217,12 @@ impl Machine<'_> {
         let now = self.now;
         let dialing = self.connecting_index() == Some(index) && self.phase() == Some(Phase::Dialing);
         let leg = &mut self.task.legs[index];
+        if leg.by_document && leg.call.is_none() && leg.state == LegState::Ended && !status.is_final() {
+            // It was given up because nobody knew whether there is one.
+            leg.state = LegState::Queued;
+            leg.ended = None;
+            leg.abort = Some(Abort::Wanted);
+        }
         if leg.call.get_or_insert_with(|| call.clone()) != call || leg.state == LegState::Ended {
             return;
         }
@@ -227,7 +244,10 @@ impl Machine<'_> {
             }
             CallStatus::InProgress if leg.answered.is_none() => {
                 leg.answered = Some(now);
-                if dialing {
+                let by_document = leg.by_document;
+                if dialing && by_document {
+                    self.set_phase(Phase::Dialing, Some(self.policy.document_ms));
+                } else if dialing {
                     self.hasten_guard(self.policy.join_guard_ms);
                 }
             }

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::callback::CallbackTerms;
+use super::options::{ConferenceOptions, WorkerDocument};
 pub use super::queue_result::QueueResult;
 use super::sight::{Repaired, RoomQuery, RoomSight};
 use super::wishes::{LegTarget, LegUpdate};
-use crate::routing::{ReservationSid, TaskSid, Timestamp, WorkerSid};
+use crate::routing::{AccountSid, ReservationSid, TaskSid, Timestamp, WorkerSid};
 
 /// Identifies a call at the phone system: opaque text of at most 128 bytes (`CA…` at Twilio, other forms elsewhere).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -132,69 +133,6 @@ pub enum RoomEvent {
     Modified,
 }
 
-/// Options of the conference instruction that reach the phone system (`spec/voice.md` 3.6).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each field is the instruction's parameter of the same name")]
-pub struct ConferenceOptions {
-    /// Worker's `contact_uri` when absent; a bare word means `client:`.
-    pub to: Option<String>,
-    /// The number the caller dialled when absent.
-    pub from: Option<String>,
-    /// Ring timeout in seconds; 60 when absent; at most 600 at the phone system.
-    pub timeout_secs: u32,
-    pub muted: bool,
-    /// `true`, `false`, `onEnter` or `onExit`.
-    pub beep: String,
-    pub start_conference_on_enter: bool,
-    pub end_conference_on_exit: bool,
-    pub end_conference_on_customer_exit: bool,
-    pub beep_on_customer_entrance: bool,
-    pub wait_url: Option<String>,
-    pub wait_method: Option<String>,
-    pub early_media: bool,
-    pub max_participants: Option<u32>,
-    pub record: Option<String>,
-    pub recording_channels: Option<String>,
-    pub conference_record: Option<String>,
-    pub conference_trim: Option<String>,
-    pub region: Option<String>,
-    pub sip_auth_username: Option<String>,
-    pub sip_auth_password: Option<String>,
-    pub jitter_buffer_size: Option<String>,
-    /// It is the dequeue instruction: the same room, but its trace in the attributes is `worker_call_sid`.
-    #[serde(default)]
-    pub dequeue: bool,
-}
-
-impl Default for ConferenceOptions {
-    fn default() -> Self {
-        Self {
-            to: None,
-            from: None,
-            timeout_secs: 60,
-            muted: false,
-            beep: "true".to_owned(),
-            start_conference_on_enter: true,
-            end_conference_on_exit: false,
-            end_conference_on_customer_exit: false,
-            beep_on_customer_entrance: true,
-            wait_url: None,
-            wait_method: None,
-            early_media: true,
-            max_participants: None,
-            record: None,
-            recording_channels: None,
-            conference_record: None,
-            conference_trim: None,
-            region: None,
-            sip_auth_username: None,
-            sip_auth_password: None,
-            jitter_buffer_size: None,
-            dequeue: false,
-        }
-    }
-}
-
 /// What the caller's application gave with `<Enqueue>`, kept for when the call leaves the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Park {
@@ -294,13 +232,39 @@ pub enum Input {
         /// Parameters.
         options: ConferenceOptions,
     },
-    /// The worker's own phone placed a leg to accept the reservation.
+    /// The call instruction for a pending reservation: the worker's leg runs a document, which may take the reservation.
+    Call {
+        /// Which reservation.
+        reservation: ReservationSid,
+        /// Its worker.
+        worker: WorkerSid,
+        /// The worker's `contact_uri` attribute.
+        contact_uri: Option<String>,
+        /// What the leg runs.
+        document: WorkerDocument,
+        /// Parameters of the leg.
+        options: ConferenceOptions,
+    },
+    /// The redirect instruction for a pending reservation: a call goes on with a document.
+    Redirect {
+        /// Which reservation.
+        reservation: ReservationSid,
+        /// Which call.
+        call: CallSid,
+        /// Whose application has the document.
+        account: AccountSid,
+        /// The document, absolute.
+        url: String,
+        /// The reservation is accepted as soon as the call has been redirected.
+        accept: bool,
+    },
+    /// A leg called to accept the reservation: the worker's own phone, or one that the call instruction placed.
     WorkerCalled {
         /// Which reservation.
         reservation: ReservationSid,
         /// Its worker.
         worker: WorkerSid,
-        /// The worker's leg.
+        /// The leg.
         call: CallSid,
         /// Parameters of the room.
         options: ConferenceOptions,
@@ -426,7 +390,6 @@ pub enum PhoneOutcome {
 /// Something to do at the phone system. Each command is safe to repeat: the client looks before it repeats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "the options of a new leg; few are alive at a time")]
 pub enum PhoneCommand {
     /// Dial somebody into the room (`POST Conferences/{room}/Participants`); the label is the idempotency key.
     AddParticipant {
@@ -448,6 +411,30 @@ pub enum PhoneCommand {
         options: ConferenceOptions,
         /// When the leg was asked for; bounds the search for a leg that an unclear attempt may have made.
         requested_at: Timestamp,
+    },
+    /// Call somebody whose leg runs a document of the application's (`POST Calls`).
+    PlaceCall {
+        /// The reservation SID; callback URLs carry it.
+        label: String,
+        /// Whom to call.
+        to: String,
+        /// Caller ID.
+        from: String,
+        /// What the leg runs.
+        document: WorkerDocument,
+        /// Options of the instruction.
+        options: ConferenceOptions,
+        /// When the leg was asked for; bounds the search for a leg that an unclear attempt may have made.
+        requested_at: Timestamp,
+    },
+    /// Let a call go on with a document of the application's.
+    RedirectCall {
+        /// The call.
+        call: CallSid,
+        /// Whose application.
+        account: AccountSid,
+        /// The document, absolute.
+        url: String,
     },
     /// Change a leg in the room.
     UpdateParticipant {

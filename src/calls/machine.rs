@@ -7,7 +7,7 @@
 
 use super::documents::NextDocument;
 use super::interface::{CallStatus, Input, Output, PhoneCommand, Role, RoomEvent};
-use super::policy::{ALERT_DEQUEUE_PHONE_SYSTEM, ALERT_PHONE_SYSTEM, MOST_DOUBLINGS, MOST_PAST_ROOMS, Policy};
+use super::policy::{MOST_DOUBLINGS, MOST_PAST_ROOMS, Policy, alert_phone_system};
 use super::voice_task::{Abort, CallerEnd, Deadlines, Errand, LegState, Phase, VoiceState, VoiceTask};
 use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, Timestamp};
@@ -176,12 +176,16 @@ impl Machine<'_> {
 
     /// Whether a redirect of the caller is on its way.
     pub(super) fn is_redirecting(&self) -> bool {
-        [Errand::MoveCaller, Errand::ParkCaller, Errand::ReleaseCaller].iter().any(|errand| self.is_outstanding(errand))
+        self.task.outstanding.values().any(|errand| match errand {
+            Errand::MoveCaller | Errand::ParkCaller | Errand::ReleaseCaller => true,
+            Errand::Redirect { call, .. } => *call == self.task.call,
+            _ => false,
+        })
     }
 
     pub(super) fn alert(&mut self, message: String, reservation: Option<ReservationSid>) {
-        let dequeues = self.task.options.as_ref().is_some_and(|options| options.dequeue);
-        let code = if dequeues { ALERT_DEQUEUE_PHONE_SYSTEM } else { ALERT_PHONE_SYSTEM };
+        let by = self.task.options.as_ref().map(|options| options.by).unwrap_or_default();
+        let code = alert_phone_system(by);
         self.outputs.push(Output::Alert { code, message, reservation });
     }
 

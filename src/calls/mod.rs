@@ -5,6 +5,7 @@
 //! HTTP, TwiML or rows. Start with [`interface`], then [`Calls`], then `machine`.
 
 mod answers;
+mod by_document;
 pub mod callback;
 mod connecting;
 mod control;
@@ -15,10 +16,12 @@ mod ending;
 mod fold;
 pub mod interface;
 mod machine;
+pub mod options;
 pub mod policy;
 mod queue_result;
 #[cfg(test)]
 mod random;
+pub mod relay;
 mod repair;
 #[cfg(test)]
 mod scenarios;
@@ -33,10 +36,11 @@ pub use callback::{Callback, CallbackTerms, Recallable};
 pub use dial_rules::{DialRules, dialable};
 pub use documents::{NextDocument, RoomSettings};
 pub use interface::{
-    CallSid, CallStatus, CommandId, ConferenceOptions, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult,
-    Role, RoomEvent,
+    CallSid, CallStatus, CommandId, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent,
 };
+pub use options::{ConferenceOptions, ConnectBy, Subscription, Whisper, WorkerDocument};
 pub use policy::Policy;
+pub use relay::CallbackAbout;
 pub use sight::{LegSight, Repair, Repaired, RoomQuery, RoomSight};
 pub use voice_task::{CUSTOMER_LABEL, Leg, LegState, VoiceState, VoiceTask};
 pub use wishes::{HeardBy, LegTarget, LegUpdate, SuperviseMode};
@@ -44,12 +48,13 @@ pub use wishes::{HeardBy, LegTarget, LegUpdate, SuperviseMode};
 use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, TaskSid, Timestamp};
 
-/// Whether the conference instruction, or a call of the worker's own phone, can be taken for a reservation.
+/// Whether an instruction, or a call of the worker's own phone, can be taken for a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Instructable {
     /// It can.
     Yes,
-    /// This reservation is being connected already: the answer is 200, and nothing more happens.
+    /// This reservation is being connected already, or its call is being redirected: the answer to the same instruction is
+    /// 200, and nothing more happens.
     AlreadyConnecting,
     /// Another reservation is being connected, or one was accepted.
     OtherConnecting,
@@ -162,6 +167,10 @@ impl Calls {
         if !task.holds_caller() {
             return Instructable::CallerGone;
         }
+        if let Some(redirected) = task.redirection() {
+            let same = redirected == reservation;
+            return if same { Instructable::AlreadyConnecting } else { Instructable::OtherConnecting };
+        }
         match &task.connecting {
             Some(connecting) if connecting.reservation == reservation => Instructable::AlreadyConnecting,
             Some(_) => Instructable::OtherConnecting,
@@ -200,6 +209,15 @@ impl Calls {
             self.changed.insert(sid, VoiceChange::Changed(sid));
             at = at.plus_ms(spacing_ms);
         }
+    }
+
+    /// Whether a call is one of a live task of the workspace: a caller, or the leg of a worker or guest.
+    #[must_use]
+    pub fn knows_live_call(&self, task: TaskSid, call: &CallSid) -> bool {
+        let leg_of = |record: &VoiceTask| {
+            record.legs.iter().any(|leg| leg.call.as_ref() == Some(call) && leg.state != LegState::Ended)
+        };
+        self.live_task_of_call(call).is_some() || self.tasks.get(&task).is_some_and(|record| leg_of(record))
     }
 
     /// What changed since the last call, each task once, by SID.

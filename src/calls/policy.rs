@@ -2,6 +2,8 @@
 //!
 //! Nothing is decided here; the deciding modules read these values. Start with [`Policy`].
 
+use super::options::ConnectBy;
+
 /// Times in milliseconds and switches of the calls core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -15,6 +17,10 @@ pub struct Policy {
     pub ring_margin_ms: i64,
     /// How long a leg that is known to be answered or redirected may take to appear in the room.
     pub join_guard_ms: i64,
+    /// How long a worker may take to take the reservation by the document that its leg runs.
+    pub document_ms: i64,
+    /// How much longer a caller may take into the room who hears something before the worker.
+    pub whisper_ms: i64,
     /// A sign of life of the caller this young makes it unnecessary to look before the caller is moved.
     pub caller_fresh_ms: i64,
     /// How long the phone system's lists of rooms and legs may lag behind.
@@ -50,6 +56,8 @@ impl Policy {
         bridged_silence_ms: 600_000,
         ring_margin_ms: 15_000,
         join_guard_ms: 10_000,
+        document_ms: 120_000,
+        whisper_ms: 60_000,
         caller_fresh_ms: 2_000,
         settle_ms: 3_000,
         lost_join_ms: 1_000,
@@ -94,22 +102,45 @@ pub const LONGEST_RING_SECS: u32 = 600;
 pub const CODE_BUSY: i32 = 31_486;
 /// `canceled_reason_code` of a worker who does not answer.
 pub const CODE_NO_ANSWER: i32 = 31_480;
-/// Alert: nobody to dial.
-pub const ALERT_TO_MISSING: u32 = 40_137;
-/// Alert: no caller ID.
-pub const ALERT_FROM_MISSING: u32 = 40_138;
-/// Alert: the phone system did not do what the instruction needs.
+/// Alert: the phone system did not do what was wished of a leg.
 pub const ALERT_PHONE_SYSTEM: u32 = 40_145;
-/// The same of the dequeue instruction.
-pub const ALERT_DEQUEUE_TO: u32 = 40_131;
-/// The same of the dequeue instruction.
-pub const ALERT_DEQUEUE_FROM: u32 = 40_132;
-/// The same of the dequeue instruction.
-pub const ALERT_DEQUEUE_PHONE_SYSTEM: u32 = 40_133;
 /// Alert, a warning: a callback did not come, and what it would have told was found by looking.
 pub const ALERT_REPAIRED: u32 = 15_003;
 /// Silence doubles with each look that is not answered, so often at most.
 pub const MOST_DOUBLINGS: u32 = 3;
+/// Alert: a call could not be redirected.
+pub const ALERT_REDIRECT: u32 = 40_122;
+
+/// Alert of an instruction: nobody to dial.
+#[must_use]
+pub const fn alert_nobody(by: ConnectBy) -> u32 {
+    match by {
+        ConnectBy::Conference => 40_137,
+        ConnectBy::Dequeue => 40_131,
+        ConnectBy::Call => 40_110,
+    }
+}
+
+/// Alert of an instruction: no caller ID.
+#[must_use]
+pub const fn alert_no_caller_id(by: ConnectBy) -> u32 {
+    match by {
+        ConnectBy::Conference => 40_138,
+        ConnectBy::Dequeue => 40_132,
+        ConnectBy::Call => 40_111,
+    }
+}
+
+/// Alert of an instruction: the phone system did not do what it needs.
+#[must_use]
+pub const fn alert_phone_system(by: ConnectBy) -> u32 {
+    match by {
+        ConnectBy::Conference => ALERT_PHONE_SYSTEM,
+        ConnectBy::Dequeue => 40_133,
+        ConnectBy::Call => 40_113,
+    }
+}
+
 /// Most legs that are remembered for one task; older ended ones are dropped first.
 pub const MOST_LEGS: usize = 24;
 /// Most rooms of earlier attempts whose late news is recognised.

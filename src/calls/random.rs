@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::scenarios::output_text;
 use super::*;
-use crate::routing::WorkerSid;
+use crate::routing::{AccountSid, WorkerSid};
 
 /// A small generator with a fixed sequence (xorshift).
 struct Dice(u64);
@@ -94,7 +94,8 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32
     };
     let worker = WorkerSid::from_bits(1);
     let sequence = (dice.roll(3) > 0).then(|| u32::try_from(dice.roll(12)).unwrap());
-    match dice.roll(28) {
+    let account = AccountSid::from_bits(1);
+    match dice.roll(32) {
         0 | 1 => Input::WaitRequested,
         2 => Input::Left { result: dice.one(&RESULTS), call_ended: dice.roll(4) == 0, queue_time_secs: None },
         3 => Input::RoomLeft { role: Role::Customer, reservation: None, call: None, call_ended: dice.roll(2) == 0 },
@@ -159,6 +160,16 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32
                 1 => Input::EndConversation,
                 _ => Input::UpdateLeg { target, update: LegUpdate { hold, ..LegUpdate::default() } },
             }
+        }
+        24 => {
+            let document = WorkerDocument { account, url: "https://app/whisper".to_owned(), accept: dice.roll(3) == 0 };
+            let options = ConferenceOptions { by: ConnectBy::Call, ..options };
+            Input::Call { reservation, worker, contact_uri: Some("client:a".into()), document, options }
+        }
+        25 => {
+            let call = dice.one(&[caller.clone(), caller, worker_call]);
+            let accept = dice.roll(2) == 0;
+            Input::Redirect { reservation, call, account, url: "https://app/next".to_owned(), accept }
         }
         _ => match numbers.first() {
             Some(number) => Input::CommandDone { number: *number, outcome: outcome(dice, worker_call) },

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::*;
-use crate::routing::WorkerSid;
+use crate::routing::{AccountSid, WorkerSid};
 
 const TASK: TaskSid = TaskSid::from_bits(1);
 
@@ -28,6 +28,8 @@ fn short(text: &str) -> String {
 fn command_text(command: &PhoneCommand) -> String {
     match command {
         PhoneCommand::AddParticipant { label, .. } => format!("add {}", short(label)),
+        PhoneCommand::PlaceCall { label, document, .. } => format!("call {} {}", short(label), document.url),
+        PhoneCommand::RedirectCall { call, url, .. } => format!("redirect {call} {url}"),
         PhoneCommand::MoveCallerToRoom { .. } => "move".to_owned(),
         PhoneCommand::ParkCaller { .. } => "park".to_owned(),
         PhoneCommand::ReleaseCaller { .. } => "release".to_owned(),
@@ -71,6 +73,9 @@ pub(super) fn output_text(output: &Output) -> String {
         }
         Output::EndCaller { reason } => format!("end-caller {reason}"),
         Output::EndWork(sid) => format!("end-work {}", wr(sid)),
+        Output::MergeAttributes(attributes) if attributes.contains_key("worker_call_sid") => {
+            format!("attributes worker_call_sid {}", attributes["worker_call_sid"].as_str().unwrap())
+        }
         Output::MergeAttributes(attributes) if !attributes.contains_key("conference") => {
             let keys: Vec<String> = attributes.iter().map(|(key, value)| format!(" {key}={value}")).collect();
             format!("merge{}", keys.concat())
@@ -94,6 +99,7 @@ fn document_text(document: &NextDocument) -> String {
         NextDocument::Application { result, answer_used, .. } => {
             format!("application {}{}", result.as_str(), if *answer_used { "" } else { " unused" })
         }
+        NextDocument::Redirect(url) => format!("redirect {url}"),
         NextDocument::Release => "release".to_owned(),
         NextDocument::AfterEnqueue(verbs) => format!("after {verbs}"),
         NextDocument::Message => "message".to_owned(),
@@ -266,6 +272,24 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
             worker: WorkerSid::from_bits(1),
             contact_uri: (!words.has("no_contact")).then(|| "client:a".to_owned()),
             options: words.options(),
+        },
+        "call" => Input::Call {
+            reservation: reservation(word(1)),
+            worker: WorkerSid::from_bits(1),
+            contact_uri: (!words.has("no_contact")).then(|| "client:a".to_owned()),
+            document: WorkerDocument {
+                account: AccountSid::from_bits(1),
+                url: "https://app/whisper".to_owned(),
+                accept: words.has("accept"),
+            },
+            options: ConferenceOptions { by: ConnectBy::Call, end_conference_on_exit: true, ..words.options() },
+        },
+        "redirect" => Input::Redirect {
+            reservation: reservation(word(1)),
+            call: call_sid(),
+            account: AccountSid::from_bits(1),
+            url: "https://app/next".to_owned(),
+            accept: words.has("accept"),
         },
         "called" => Input::WorkerCalled {
             reservation: reservation(word(1)),

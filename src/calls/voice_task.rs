@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::callback::Callback;
-use super::interface::{CallSid, CallStatus, ConferenceOptions, Input, Park, QueueResult, Role};
+use super::interface::{CallSid, CallStatus, Input, Park, QueueResult, Role};
+use super::options::{ConferenceOptions, Subscription};
 use super::policy::Policy;
 use super::wishes::LegUpdate;
-use crate::routing::{ReservationSid, TaskSid, Timestamp};
+use crate::routing::{ActivitySid, ReservationSid, TaskSid, Timestamp};
 
 /// Label of the caller's leg in the room.
 pub const CUSTOMER_LABEL: &str = "customer";
@@ -124,6 +125,18 @@ pub struct Leg {
     /// We dialled it, and somebody has to pay for it.
     #[serde(default)]
     pub metered: bool,
+    /// The call instruction placed it: it runs a document of the application's, which leads it into the room.
+    #[serde(default)]
+    pub by_document: bool,
+    /// The worker's activity after the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_work_activity: Option<ActivitySid>,
+    /// Who is to be told of its call's progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_callback: Option<Subscription>,
+    /// Who is to be told of its recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_callback: Option<Subscription>,
 }
 
 impl Leg {
@@ -182,6 +195,9 @@ pub struct Connecting {
     /// Ring timeout of the worker's leg, in seconds.
     #[serde(default)]
     pub ring_secs: u32,
+    /// The reservation is accepted as soon as the worker answers.
+    #[serde(default)]
+    pub accepts_on_answer: bool,
 }
 
 /// A transfer that goes on.
@@ -233,6 +249,12 @@ pub enum Errand {
     Kick(String),
     UpdateLeg(String, LegUpdate),
     EndRoom,
+    /// The call of a reservation's redirect instruction, which accepts it or leaves it pending.
+    Redirect {
+        reservation: ReservationSid,
+        call: CallSid,
+        accept: bool,
+    },
     /// A room that is not the task's room any more, by SID, and the attempts at it that have failed.
     EndStrayRoom(String, u32),
     /// Its answer is of no interest any more.
@@ -321,6 +343,15 @@ pub struct VoiceTask {
     pub redirected: Option<Timestamp>,
     /// The caller was sent on, or was to be.
     pub released: bool,
+    /// A reservation was accepted without a conversation in our room: the application connects the two.
+    #[serde(default)]
+    pub taken: bool,
+    /// The document that the caller was sent to by an instruction, until it waits again or comes into the room.
+    #[serde(default)]
+    pub sent_to: Option<String>,
+    /// The caller is where the application led it, neither waiting nor in our room.
+    #[serde(default)]
+    pub elsewhere: bool,
     /// The end of the caller was told to the routing core.
     pub caller_told: bool,
     /// The routing core has ended the task.
@@ -341,6 +372,9 @@ pub struct VoiceTask {
     /// Looks in a row that the phone system did not answer.
     #[serde(default)]
     pub looks_unanswered: u32,
+    /// Number of the last callback that was passed on to the application.
+    #[serde(default)]
+    pub last_relay: u32,
 }
 
 impl VoiceTask {
@@ -414,6 +448,10 @@ impl Leg {
             ends_room: false,
             wished: None,
             metered: false,
+            by_document: false,
+            post_work_activity: None,
+            status_callback: None,
+            recording_callback: None,
         }
     }
 }
@@ -458,6 +496,9 @@ impl VoiceTask {
             wish_tries: 0,
             redirected: None,
             released: false,
+            taken: false,
+            sent_to: None,
+            elsewhere: false,
             caller_told: false,
             task_ended: false,
             cancel_reason: None,
@@ -467,6 +508,7 @@ impl VoiceTask {
             room_end_tries: 0,
             room_heard: None,
             looks_unanswered: 0,
+            last_relay: 0,
         })
     }
 }

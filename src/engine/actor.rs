@@ -13,7 +13,7 @@ use tracing::{Instrument as _, Span, debug};
 
 use crate::clock::{Clock, Entropy};
 use crate::routing::{MeasuredWait, Reply, Timestamp};
-use crate::store::{Error as StoreError, Store};
+use crate::store::{Error as StoreError, RelayRow, Store};
 
 use super::Limits;
 use super::cores::{Assignment, Cores};
@@ -78,6 +78,7 @@ pub(super) struct Surroundings {
     pub(super) entropy: Entropy,
     pub(super) outbox: Outbox,
     pub(super) assignments: mpsc::UnboundedSender<Assignment>,
+    pub(super) relays: mpsc::UnboundedSender<RelayRow>,
     pub(super) limits: Limits,
     pub(super) witnesses: Witnesses,
     pub(super) shutdown: CancellationToken,
@@ -89,6 +90,14 @@ impl Surroundings {
         for assignment in assignments {
             // Closed only while the server stops; the callbacks stay on disk for the next start.
             let _ = self.assignments.send(assignment);
+        }
+    }
+
+    /// Has applications told of callbacks that are on disk.
+    fn pass_on(&self, relays: Vec<RelayRow>) {
+        for relay in relays {
+            // Closed only while the server stops; they stay on disk for the next start.
+            let _ = self.relays.send(relay);
         }
     }
 }
@@ -152,6 +161,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             }
             around.outbox.add(cores.sid(), errands);
             around.hand_over(cores.take_assignments());
+            around.pass_on(cores.take_relays());
             around.witnesses.tell(cores.workspace(), &witnessed, now);
             counted.record(started.elapsed());
             if advances {

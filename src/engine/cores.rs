@@ -3,6 +3,8 @@
 //! Still pure: no I/O, no clock; public so that simulations can drive it. The actor calls [`Cores::carry_out`] for each
 //! request of a batch and then takes everything that is to be written with [`Cores::take_batch`]. Start with [`Cores::carry_out`].
 
+#[path = "cores/alerts.rs"]
+mod alerts;
 #[path = "cores/assignments.rs"]
 mod assignments;
 #[path = "cores/callbacks.rs"]
@@ -13,6 +15,8 @@ mod dialling;
 mod instructions;
 #[path = "cores/legs.rs"]
 mod legs;
+#[path = "cores/relays.rs"]
+mod relays;
 #[path = "cores/unreadable.rs"]
 mod unreadable;
 
@@ -30,7 +34,7 @@ use crate::routing::{
     ReservationSid, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid, Workspace,
     WorkspaceSid,
 };
-use crate::store::{Alert, Batch, Loaded, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
+use crate::store::{Alert, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow};
 
 pub use assignments::Assignment;
 pub use unreadable::Unreadable;
@@ -40,6 +44,8 @@ use super::moment::Moments;
 use super::outgoing::OutgoingLegs;
 use super::request::Request;
 use super::voice_queue::VoiceQueues;
+use alerts::{Refs, row_refs};
+use instructions::How;
 
 /// Spacing of the first looks at live calls after a start, in milliseconds.
 const LOOK_SPACING_MS: i64 = 20;
@@ -83,6 +89,9 @@ pub struct Cores {
     callbacks_closed: Vec<ReservationSid>,
     /// Those of the last batch, to be sent once it is on disk.
     callbacks_to_send: Vec<ReservationSid>,
+    /// Callbacks to pass on: new ones, and those of the last batch.
+    relays: Vec<RelayRow>,
+    relays_to_send: Vec<RelayRow>,
     waits: Vec<MeasuredWait>,
     /// What looks at the phone system have made good since the last batch.
     repairs: Vec<Repair>,
@@ -156,6 +165,8 @@ impl Cores {
             callbacks_opened: Vec::new(),
             callbacks_closed: Vec::new(),
             callbacks_to_send: Vec::new(),
+            relays: Vec::new(),
+            relays_to_send: Vec::new(),
             waits: Vec::new(),
             repairs: Vec::new(),
             leftovers: BTreeSet::new(),
@@ -246,13 +257,17 @@ impl Cores {
                 self.instruct(*parent, *reservation, instruction, *if_match, sids)
             }
             Request::WorkerCall { reservation, call, options } => {
-                self.connect(ReservationParent::Any, *reservation, Some(call), options, sids)
+                self.connect(ReservationParent::Any, *reservation, How::Leg(call), options, sids)
             }
             Request::AssignmentAnswered { reservation, answer } => {
                 Ok(self.answer_assignment(*reservation, answer, sids))
             }
             Request::CallBack { task, call, to, terms } => self.call_back(*task, call, to, *terms, sids),
             Request::Leg { task, by, wish } => self.change_leg(*task, *by, wish, sids),
+            Request::Heard { task, input, heard } => {
+                self.take_in(*task, input.as_ref(), heard, sids);
+                Ok(Reply::Done)
+            }
             Request::Call { task, input } => {
                 if let Input::CommandDone { number, .. } = input {
                     self.errands_done.push((*task, *number));
@@ -399,7 +414,10 @@ impl Cores {
                     Command::FailConnecting { reservation, reason_code: code, not_before }
                 }
                 Output::EndCaller { reason } => Command::EndCaller { task, reason },
-                Output::EndWork(reservation) => Command::EndWork(reservation),
+                Output::EndWork(reservation) => {
+                    self.end_work(task, reservation, inputs, sids);
+                    continue;
+                }
                 Output::MergeAttributes(attributes) => Command::MergeTaskAttributes { task, attributes },
             };
             // A refusal means that the routing core was faster (the task ended, the reservation is not pending any
@@ -459,21 +477,6 @@ impl Cores {
         inputs
     }
 
-    fn alert(&mut self, code: u32, message: String, Refs { task, reservation, worker }: Refs) {
-        self.alerts.push(Alert {
-            // Replaced by a fresh SID when the batch is taken: an alert needs one only on disk.
-            sid: AlertSid::from_bits(0),
-            account: self.account,
-            workspace: Some(self.sid),
-            code,
-            message,
-            task,
-            reservation,
-            worker,
-            at: self.now,
-        });
-    }
-
     /// Everything to write since the last call, and the phone commands among it; `None` when nothing changed.
     pub fn take_batch(&mut self, sids: &mut dyn SidSource) -> Option<(Batch, Vec<Errand>)> {
         let rows = self.workspace.take_changes();
@@ -489,6 +492,7 @@ impl Cores {
         batch.outbox_done = std::mem::take(&mut self.errands_done);
         batch.alerts = std::mem::take(&mut self.alerts);
         (batch.callbacks_opened, batch.callbacks_closed) = self.take_callbacks();
+        batch.relays = self.take_relay_rows();
         for alert in &mut batch.alerts {
             alert.sid = AlertSid::fresh(sids, self.now);
         }
@@ -570,19 +574,7 @@ impl Cores {
     }
 }
 
-/// Whom an alert concerns.
-#[derive(Clone, Copy)]
-struct Refs {
-    task: Option<TaskSid>,
-    reservation: Option<ReservationSid>,
-    worker: Option<WorkerSid>,
-}
-
-fn row_refs(row: &Reservation) -> Refs {
-    Refs { task: Some(row.task), reservation: Some(row.sid), worker: Some(row.worker) }
-}
-
-/// Whether the calls core asked for exactly this end.
+/// Whether the calls core asked for exactly this.
 fn was_asked(asked: Option<&Command>, task: TaskSid, input: &Input) -> bool {
     match (asked, input) {
         (Some(Command::FailConnecting { reservation, .. }), Input::ReservationEnded { reservation: ended }) => {

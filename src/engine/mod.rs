@@ -33,7 +33,7 @@ use crate::clock::{Clock, Entropy};
 use crate::phone::PhoneSystem;
 use crate::routing::command::NewWorkspace;
 use crate::routing::{AccountSid, Reply, Timestamp, Workspace, WorkspaceSid};
-use crate::store::{Error as StoreError, Store};
+use crate::store::{Error as StoreError, RelayRow, Store};
 
 use actor::{Call, Ended, Look, Surroundings};
 use cores::Cores;
@@ -43,7 +43,8 @@ use witness::Witnesses;
 pub use cores::Assignment;
 pub use limits::{Dialling, Limits};
 pub use request::{
-    AssignmentAnswer, Complaint, Consequence, Error, LegWish, Request, ReservationInstruction, Supervision,
+    AssignmentAnswer, CallRedirect, Complaint, Consequence, Error, Heard, LegWish, Request, ReservationInstruction,
+    Supervision, WorkerCall,
 };
 pub use witness::Witness;
 
@@ -87,6 +88,7 @@ struct Inner {
     tracker: TaskTracker,
     outbox_shutdown: CancellationToken,
     assignments: std::sync::Mutex<Option<mpsc::UnboundedReceiver<Assignment>>>,
+    relays: std::sync::Mutex<Option<mpsc::UnboundedReceiver<RelayRow>>>,
 }
 
 impl Engine {
@@ -110,15 +112,17 @@ impl Engine {
     ) -> Result<Self, StartError> {
         let (outbox, committed) = Outbox::new();
         let (assignments, to_ask) = mpsc::unbounded_channel();
+        let (relays, to_relay) = mpsc::unbounded_channel();
         let witnesses = Witnesses::default();
         let shutdown = CancellationToken::new();
-        let around = Surroundings { store, clock, entropy, outbox, assignments, limits, witnesses, shutdown };
+        let around = Surroundings { store, clock, entropy, outbox, assignments, relays, limits, witnesses, shutdown };
         let engine = Self(Arc::new(Inner {
             around,
             workspaces: RwLock::new(BTreeMap::new()),
             tracker: TaskTracker::new(),
             outbox_shutdown: CancellationToken::new(),
             assignments: std::sync::Mutex::new(Some(to_ask)),
+            relays: std::sync::Mutex::new(Some(to_relay)),
         }));
         for workspace in engine.0.around.store.workspaces().await? {
             if let Some(mut cores) = engine.load(workspace).await? {
@@ -223,6 +227,13 @@ impl Engine {
     #[must_use]
     pub fn take_assignments(&self) -> Option<mpsc::UnboundedReceiver<Assignment>> {
         self.0.assignments.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The callbacks to pass on to applications, each one after its commit; those of before the start are on disk. There
+    /// is one who sends, so there is only one to take.
+    #[must_use]
+    pub fn take_relays(&self) -> Option<mpsc::UnboundedReceiver<RelayRow>> {
+        self.0.relays.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     async fn fingerprint(&self, workspace: WorkspaceSid) -> Result<u64, Error> {

@@ -1,6 +1,8 @@
 //! What the outer layers ask of a workspace, and the errors they can get.
 
-use crate::calls::{CallSid, CallbackTerms, ConferenceOptions, Input, LegTarget, LegUpdate, Park, SuperviseMode};
+use crate::calls::{
+    CallSid, CallbackAbout, CallbackTerms, ConferenceOptions, Input, LegTarget, LegUpdate, Park, SuperviseMode,
+};
 use crate::routing::command::{ReservationChange, ReservationParent};
 use crate::routing::{Command, Refusal, ReservationSid, TaskSid, WorkerSid, WorkflowSid};
 
@@ -46,7 +48,7 @@ pub enum Request {
         /// What the application answered, or that it did not.
         answer: AssignmentAnswer,
     },
-    /// The worker's own phone placed a leg that accepts the reservation.
+    /// A leg called to take the reservation: the worker's own phone, or one that the call instruction placed.
     WorkerCall {
         /// Which reservation.
         reservation: ReservationSid,
@@ -75,6 +77,15 @@ pub enum Request {
         /// What is to be done.
         wish: LegWish,
     },
+    /// A callback of the phone system about a voice task: what it tells, and who else may want to hear it.
+    Heard {
+        /// The task.
+        task: TaskSid,
+        /// What happened, if that matters to us.
+        input: Option<Input>,
+        /// As it came.
+        heard: Heard,
+    },
     /// A fact about the calls of a voice task.
     Call {
         /// The task.
@@ -82,6 +93,19 @@ pub enum Request {
         /// What happened.
         input: Input,
     },
+}
+
+/// A callback as the phone system sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// What it is about.
+    pub about: CallbackAbout,
+    /// The event, in the words of an instruction's list.
+    pub event: String,
+    /// SID of the call or conference.
+    pub subject: String,
+    /// All parameters.
+    pub form: Vec<(String, String)>,
 }
 
 /// Something that is to be done to a leg in a room (`spec/voice.md` 3.12).
@@ -128,8 +152,34 @@ pub enum ReservationInstruction {
     Change(ReservationChange),
     /// The worker is dialled into a room with the caller.
     Conference(Box<ConferenceOptions>),
+    /// The worker is called by a leg that runs a document of the application's.
+    Call(Box<WorkerCall>),
+    /// A call goes on with a document of the application's.
+    Redirect(Box<CallRedirect>),
     /// A supervisor joins the conversation.
     Supervise(Box<Supervision>),
+}
+
+/// The call instruction (`spec/voice.md` 3.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerCall {
+    /// What the leg runs, absolute.
+    pub url: String,
+    /// The reservation is accepted as soon as the worker answers.
+    pub accept: bool,
+    /// Options of the leg, and of the room that the document may lead it into.
+    pub options: ConferenceOptions,
+}
+
+/// The redirect instruction (`spec/voice.md` 3.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallRedirect {
+    /// Which call.
+    pub call: CallSid,
+    /// What it goes on with, absolute.
+    pub url: String,
+    /// The reservation is accepted as soon as the call has been redirected.
+    pub accept: bool,
 }
 
 /// What follows from an assignment callback.

@@ -210,7 +210,7 @@ enum Verdict {
 
 /// Places for requests, so that one slow application keeps only its own waiting.
 #[derive(Debug)]
-struct Places {
+pub(super) struct Places {
     all: Arc<Semaphore>,
     endpoints: Mutex<BTreeMap<(WorkspaceSid, String), Arc<Semaphore>>>,
 }
@@ -223,7 +223,7 @@ impl Default for Places {
 
 impl Places {
     /// Waits for a place of the endpoint, then for one of all; both are given back when the result is dropped.
-    async fn take(&self, workspace: WorkspaceSid, url: &str) -> Vec<OwnedSemaphorePermit> {
+    pub(super) async fn take(&self, workspace: WorkspaceSid, url: &str) -> Vec<OwnedSemaphorePermit> {
         let mut permits = Vec::with_capacity(2);
         for semaphore in [self.endpoint(workspace, url), Arc::clone(&self.all)] {
             // They are never closed, so there is always a permit in the end.

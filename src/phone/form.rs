@@ -1,10 +1,10 @@
-//! The form of a participant: an instruction's options in the phone system's words (`spec/voice.md` 3.6 and 5.3).
+//! The forms of legs: an instruction's options in the phone system's words (`spec/voice.md` 3.6 and 5.3).
 //!
 //! Must not send anything. Start with [`participant`].
 
 use super::transport::segment;
-use crate::calls::{HeardBy, LegUpdate, PhoneCommand, dialable};
-use crate::routing::TaskSid;
+use crate::calls::{HeardBy, LegUpdate, PhoneCommand, Role, dialable};
+use crate::routing::{AccountSid, TaskSid};
 
 /// Events of a leg that we ask for.
 const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
@@ -43,7 +43,10 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
         ("ConferenceStatusCallbackMethod", "POST"),
     ]);
     form.extend(CALL_EVENTS.iter().map(|event| ("StatusCallbackEvent".to_owned(), (*event).to_owned())));
-    form.extend(ROOM_EVENTS.iter().map(|event| ("ConferenceStatusCallbackEvent".to_owned(), (*event).to_owned())));
+    let wanted = options.conference_status_callback.iter().flat_map(|subscription| &subscription.events);
+    let others = wanted.map(String::as_str).filter(|event| !ROOM_EVENTS.contains(event));
+    let events = ROOM_EVENTS.into_iter().chain(others);
+    form.extend(events.map(|event| ("ConferenceStatusCallbackEvent".to_owned(), event.to_owned())));
     let max_participants = options.max_participants.map(|count| count.to_string());
     let is_sip = to.starts_with("sip:") || to.starts_with("sips:");
     let optional = [
@@ -60,10 +63,57 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
         ("JitterBufferSize", options.jitter_buffer_size.as_ref()),
     ];
     form.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
+    let recording_callback = format!("{public_url}/voice/cb/rec/{task}/call");
+    let room_recording_callback = format!("{public_url}/voice/cb/rec/{task}/conference");
+    if options.recording_status_callback.is_some() {
+        form.extend(pairs(&[
+            ("RecordingStatusCallback", &recording_callback),
+            ("RecordingStatusCallbackMethod", "POST"),
+        ]));
+    }
+    if options.conference_recording_status_callback.is_some() {
+        form.extend(pairs(&[
+            ("ConferenceRecordingStatusCallback", &room_recording_callback),
+            ("ConferenceRecordingStatusCallbackMethod", "POST"),
+        ]));
+    }
     if let Some(call) = coach {
         form.extend(pairs(&[("Coaching", flag(true)), ("CallSidToCoach", &call.0)]));
     }
     form
+}
+
+/// The form of `POST Calls` for a leg that runs a document of the application's; empty for every other command.
+pub(super) fn call(public_url: &str, task: TaskSid, command: &PhoneCommand) -> Vec<(String, String)> {
+    let PhoneCommand::PlaceCall { label, to, from, document, options, .. } = command else { return Vec::new() };
+    let timeout = options.timeout_secs.clamp(*RING_TIMEOUT_SECS.start(), *RING_TIMEOUT_SECS.end()).to_string();
+    let callback = format!("{public_url}/voice/cb/call/{task}/{}/{}", segment(label), Role::Worker.as_str());
+    let mut form = pairs(&[
+        ("From", from),
+        ("To", &dialable(to)),
+        ("Timeout", &timeout),
+        ("Url", &through_us(public_url, document.account, &document.url)),
+        ("Method", "POST"),
+        ("StatusCallback", &callback),
+        ("StatusCallbackMethod", "POST"),
+    ]);
+    form.extend(CALL_EVENTS.iter().map(|event| ("StatusCallbackEvent".to_owned(), (*event).to_owned())));
+    if options.record.as_ref().is_some_and(|record| record != "false") {
+        form.extend(pairs(&[("Record", "true")]));
+    }
+    form
+}
+
+/// The URL of ours that asks an application for a document, so that TaskRouter's verbs in it are carried out. Settings of
+/// the connection, in the fragment, are for whoever asks us.
+pub(super) fn through_us(public_url: &str, account: AccountSid, url: &str) -> String {
+    let (target, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("target", target)
+        .append_pair("account", &account.to_string())
+        .finish();
+    let ours = format!("{public_url}/voice/proxy?{query}");
+    fragment.map_or(ours.clone(), |fragment| format!("{ours}#{fragment}"))
 }
 
 /// The form of `POST Conferences/{room}/Participants/{leg}`: a leg on hold hears our hold document unless another is given.

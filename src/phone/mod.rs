@@ -142,6 +142,12 @@ impl PhoneSystem {
             PhoneCommand::ReleaseCaller { call } => {
                 self.redirect(&sent(call, Destination::Application), repeated, last_error).await
             }
+            PhoneCommand::PlaceCall { .. } => self.place_call(id.task, command, repeated, last_error).await,
+            PhoneCommand::RedirectCall { call, account, url } => {
+                let url = form::through_us(&self.public_url, *account, url);
+                let pairs = form::pairs(&[("Url", &url), ("Method", "POST")]);
+                self.send_call_to(call, &pairs, repeated, last_error).await
+            }
             PhoneCommand::FetchCall { call } => self.fetch(call, last_error).await,
             PhoneCommand::FetchRoom(query) => self.see_rooms(query, last_error).await.map(PhoneOutcome::Seen),
             PhoneCommand::HangUp { call } => self.hang_up(call, last_error).await,
@@ -174,19 +180,47 @@ impl PhoneSystem {
         };
         let pairs = form::participant(&self.public_url, task, command);
         let path = format!("Conferences/{}/Participants.json", transport::segment(room));
-        let mut unclear = repeated;
-        let mut attempt = 0;
         let wanted = look::Wanted { room, label, to: &dialable(to), from, requested_at: *requested_at };
+        self.make_leg(&path, &pairs, &wanted, repeated, last_error).await
+    }
+
+    /// Places a call that runs a document, once.
+    async fn place_call(
+        &self,
+        task: TaskSid,
+        command: &PhoneCommand,
+        repeated: bool,
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        let PhoneCommand::PlaceCall { label, to, from, requested_at, .. } = command else {
+            return Ok(PhoneOutcome::Gone);
+        };
+        let pairs = form::call(&self.public_url, task, command);
+        let wanted =
+            look::Wanted { room: &task.to_string(), label, to: &dialable(to), from, requested_at: *requested_at };
+        self.make_leg("Calls.json", &pairs, &wanted, repeated, last_error).await
+    }
+
+    /// Asks for a leg, once: an unclear attempt is followed by a look.
+    async fn make_leg(
+        &self,
+        path: &str,
+        pairs: &[(String, String)],
+        wanted: &look::Wanted<'_>,
+        mut unclear: bool,
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        let mut attempt = 0;
         loop {
-            if unclear && let Some(leg) = self.look_twice(&wanted, last_error).await? {
+            if unclear && let Some(leg) = self.look_twice(wanted, last_error).await? {
                 return Ok(done(leg));
             }
-            let failure = match self.transport.once(Method::POST, &path, &pairs).await {
-                Ok(answer) => return Ok(leg_of(&answer).map_or_else(|| unreadable("participant"), done)),
+            let failure = match self.transport.once(Method::POST, path, pairs).await {
+                Ok(answer) => return Ok(leg_of(&answer).map_or_else(unreadable, done)),
                 Err(failure) => failure,
             };
             if failure.is_label_taken() {
-                return match self.look_twice(&wanted, last_error).await? {
+                return match self.look_twice(wanted, last_error).await? {
                     Some(leg) => Ok(done(leg)),
                     None => Err(failure),
                 };
@@ -264,8 +298,8 @@ fn done(leg: Leg) -> PhoneOutcome {
     PhoneOutcome::Done { call: Some(leg.call), conference: leg.conference, status: leg.status }
 }
 
-fn unreadable(what: &str) -> PhoneOutcome {
-    PhoneOutcome::Unavailable { message: format!("expected a {what} with call_sid in the answer") }
+fn unreadable() -> PhoneOutcome {
+    PhoneOutcome::Unavailable { message: "expected a participant or a call in the answer".to_owned() }
 }
 
 fn outcome_of(failure: Failure) -> PhoneOutcome {
@@ -278,10 +312,10 @@ fn outcome_of(failure: Failure) -> PhoneOutcome {
     }
 }
 
-/// Reads `call_sid` and `conference_sid` of a participant.
+/// Reads `call_sid` and `conference_sid` of a participant, or `sid` of a call.
 fn leg_of(answer: &serde_json::Value) -> Option<Leg> {
     let text = |name: &str| answer.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
-    let call = CallSid(text("call_sid")?.to_owned());
+    let call = CallSid(text("call_sid").or_else(|| text("sid"))?.to_owned());
     Some(Leg { call, conference: text("conference_sid").map(ToOwned::to_owned), status: None })
 }
 
@@ -295,6 +329,8 @@ fn name_of(command: &PhoneCommand) -> &'static str {
         PhoneCommand::MoveCallerToRoom { .. } => "move caller to room",
         PhoneCommand::ParkCaller { .. } => "park caller",
         PhoneCommand::ReleaseCaller { .. } => "release caller",
+        PhoneCommand::PlaceCall { .. } => "place call",
+        PhoneCommand::RedirectCall { .. } => "redirect call",
         PhoneCommand::FetchCall { .. } => "fetch call",
         PhoneCommand::FetchRoom(_) => "fetch room",
         PhoneCommand::HangUp { .. } => "hang up",

@@ -121,6 +121,47 @@ impl PhoneSystem {
         })
     }
 
+    /// Sends a call to a document. Where an attempt may have been carried out already, the outcome is left open: the
+    /// document's own requests tell, and sending the call there twice would cut it off from what it has begun.
+    pub(super) async fn send_call_to(
+        &self,
+        call: &CallSid,
+        pairs: &[(String, String)],
+        unclear: bool,
+        last_error: &mut String,
+    ) -> Result<PhoneOutcome, Failure> {
+        let path = format!("Calls/{}.json", segment(&call.0));
+        let mut attempt = 0;
+        loop {
+            if unclear || attempt > 0 {
+                match self.fetch(call, last_error).await? {
+                    PhoneOutcome::Done { status, .. } if status.is_some_and(CallStatus::is_final) => {
+                        return Ok(PhoneOutcome::Gone);
+                    }
+                    PhoneOutcome::Done { .. } if unclear => {
+                        let message = "whether the call was redirected is not known".to_owned();
+                        return Ok(PhoneOutcome::Unavailable { message });
+                    }
+                    PhoneOutcome::Done { .. } => {}
+                    other => return Ok(other),
+                }
+            }
+            let failure = match self.transport.once(Method::POST, &path, pairs).await {
+                Ok(answer) => {
+                    let status = status_of(&answer);
+                    return Ok(PhoneOutcome::Done { call: Some(call.clone()), conference: None, status });
+                }
+                Err(failure) if failure.is_refusal() => return Err(failure),
+                Err(failure) => failure,
+            };
+            if failure.may_have_been_carried_out() {
+                return Err(failure);
+            }
+            self.transport.pause(attempt, &failure, last_error).await;
+            attempt += 1;
+        }
+    }
+
     async fn is_in_room(&self, redirect: &Redirect<'_>, last_error: &mut String) -> Result<bool, Failure> {
         let leg = self.look_for_label(&redirect.room(), CUSTOMER_LABEL, last_error).await?;
         Ok(leg.is_some_and(|leg| leg.call == *redirect.call))

@@ -34,6 +34,8 @@ pub struct Batch {
     pub callbacks_opened: Vec<OpenCallback>,
     /// Reservations whose assignment callback has its outcome.
     pub callbacks_closed: Vec<ReservationSid>,
+    /// Callbacks of the phone system that are passed on to applications.
+    pub relays: Vec<RelayRow>,
     /// States of the calls core, new or changed.
     pub voice_tasks: Vec<VoiceTaskRow>,
     /// States of the calls core that are not needed any more.
@@ -55,6 +57,7 @@ impl Batch {
             outbox_done: Vec::new(),
             callbacks_opened: Vec::new(),
             callbacks_closed: Vec::new(),
+            relays: Vec::new(),
             voice_tasks: Vec::new(),
             voice_tasks_deleted: Vec::new(),
             alerts: Vec::new(),
@@ -76,6 +79,7 @@ impl Batch {
             + self.outbox_done.len()
             + self.callbacks_opened.len()
             + self.callbacks_closed.len()
+            + self.relays.len()
             + self.voice_tasks.len()
             + self.voice_tasks_deleted.len()
             + self.alerts.len()
@@ -116,6 +120,27 @@ pub struct OutboxRow {
     /// Attempts so far.
     pub attempts: u32,
     /// When it was decided.
+    pub created_at: Timestamp,
+}
+
+/// A callback of the phone system that an application is still to be told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayRow {
+    /// The workspace.
+    pub workspace: WorkspaceSid,
+    /// The task.
+    pub task: TaskSid,
+    /// Counts up within the task.
+    pub number: u32,
+    /// SID of the call or conference that it is about.
+    pub subject: String,
+    /// Where to, with the settings in its fragment.
+    pub url: String,
+    /// By GET, else by POST.
+    pub by_get: bool,
+    /// JSON: pairs of name and value.
+    pub form: String,
+    /// When it came.
     pub created_at: Timestamp,
 }
 

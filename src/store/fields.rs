@@ -10,11 +10,11 @@ use sqlx::sqlite::SqliteRow;
 
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, PRESENCES, RESERVATIONS, TASK_CHANNELS,
-    TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS,
-    WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, PRESENCES, RELAYS, RESERVATIONS,
+    TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS,
+    WORKFLOWS, WORKSPACES,
 };
-use super::{Alert, Error, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
+use super::{Alert, Error, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow};
 use crate::routing::{
     Activity, BackOff, Presence, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue,
     TaskStatus, Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow,
@@ -316,6 +316,16 @@ from_row! {
         number: fields.int()?,
         command: fields.text()?,
         attempts: fields.int()?,
+        created_at: fields.moment()?,
+    };
+    RelayRow, RELAYS, |fields| Self {
+        workspace: fields.parsed()?,
+        task: fields.parsed()?,
+        number: fields.int()?,
+        subject: fields.text()?,
+        url: fields.text()?,
+        by_get: fields.flag()?,
+        form: fields.text()?,
         created_at: fields.moment()?,
     };
     Presence, PRESENCES, |fields| Self {

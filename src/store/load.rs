@@ -50,7 +50,7 @@ impl Store {
     }
 
     /// Lends a connection of its own to `read`.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -165,7 +165,11 @@ fn all_but_tasks(snapshot: &Connection, sid: &str, settings: WorkspaceSettings) 
 }
 
 /// Reads the records of one table; each row becomes a record as it arrives, so that rows are not held twice.
-fn all<T: FromRow>(connection: &Connection, rest: &'static str, bound: &[&dyn ToSql]) -> Result<Vec<T>, Error> {
+pub(super) fn all<T: FromRow>(
+    connection: &Connection,
+    rest: &'static str,
+    bound: &[&dyn ToSql],
+) -> Result<Vec<T>, Error> {
     let mut statement = connection.prepare(&select_sql(T::TABLE, rest))?;
     let mut rows = statement.query(bound)?;
     let mut records = Vec::new();

@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0008_event_callbacks"),
     migration!("0009_presence"),
     migration!("0010_departed_workspaces"),
+    migration!("0012_callback_relays"),
     migration!("0013_entry_points"),
 ];
 

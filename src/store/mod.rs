@@ -20,6 +20,7 @@ mod load;
 mod lookups;
 mod migrations;
 pub mod pages;
+mod relays;
 mod retention;
 mod rows;
 mod secrets;
@@ -32,7 +33,7 @@ pub mod views;
 mod work;
 mod writer;
 
-pub use batch::{Account, Alert, ApiKey, Batch, Loaded, OpenCallback, OutboxRow, VoiceRecord, VoiceTaskRow};
+pub use batch::{Account, Alert, ApiKey, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow};
 pub use entries::{Entry, EntryKind};
 pub use error::Error;
 pub use secrets::{KeySource, SecretsReport};

@@ -4,11 +4,11 @@
 
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ACTIVITY_PERIODS, ALERTS, API_KEYS, EVENTS, OUTBOX, PRESENCES, RESERVATIONS, STATISTIC_FACTS,
-    STATISTIC_ROLLUPS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, Value, WORKER_CHANNELS,
-    WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ACTIVITY_PERIODS, ALERTS, API_KEYS, EVENTS, OUTBOX, PRESENCES, RELAYS, RESERVATIONS,
+    STATISTIC_FACTS, STATISTIC_ROLLUPS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, Value,
+    WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Alert, OutboxRow, VoiceTaskRow};
+use super::{Alert, OutboxRow, RelayRow, VoiceTaskRow};
 use crate::routing::rollup::{Rollup, Waits};
 use crate::routing::{
     Activity, ActivityPeriod, BackOff, EventData, EventRecord, Fact, FactKind, Presence, Reservation, RowChange, Step,
@@ -368,6 +368,23 @@ pub(super) fn outbox_change(workspace: WorkspaceSid, record: OutboxRow) -> Chang
             record.number.into(),
             record.command.into(),
             record.attempts.into(),
+            record.created_at.into(),
+        ],
+    )
+}
+
+/// A callback to pass on.
+pub(super) fn relay_change(record: RelayRow) -> Change {
+    Change::write(
+        &RELAYS,
+        vec![
+            Value::of(record.workspace),
+            Value::of(record.task),
+            record.number.into(),
+            record.subject.into(),
+            record.url.into(),
+            record.by_get.into(),
+            record.form.into(),
             record.created_at.into(),
         ],
     )

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::rows::{
     Change, account_change, alert_change, api_key_change, change_of, event_change, fact_change, outbox_change,
-    period_change, rollup_change, voice_task_change,
+    period_change, relay_change, rollup_change, voice_task_change,
 };
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
@@ -114,6 +114,7 @@ impl Work {
         let closed =
             |reservation| Change::delete(&ASSIGNMENT_CALLBACKS, vec![Value::of(workspace), Value::of(reservation)]);
         changes.extend(batch.callbacks_closed.into_iter().map(closed));
+        changes.extend(batch.relays.into_iter().map(relay_change));
         // In the commit of the events, so that statistics are what the event log amounts to.
         changes.extend(cursor_change);
         let facts: Vec<Fact> = batch.events.iter().filter_map(Fact::of).collect();

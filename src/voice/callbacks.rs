@@ -1,6 +1,6 @@
-//! Status callbacks of calls and conferences (`spec/voice.md` section 4).
+//! Status callbacks of calls, conferences and recordings (`spec/voice.md` section 4).
 //!
-//! Answered with 204 once what they tell is on disk, and with 503 when it cannot be written now, so that the phone
+//! Answered with 204 once what they tell is on disk, and with it what of it is passed on to the application, and with 503 when it cannot be written now, so that the phone
 //! system may tell again; what is not for us is 204 too. Order and duplicates are the calls core's business. Start with
 //! [`leg`] and [`room`].
 
@@ -12,8 +12,8 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::request::{self, Sender, Webhook};
 use super::{State, no_content};
-use crate::calls::{CallStatus, Input, Role, RoomEvent};
-use crate::engine;
+use crate::calls::{CallStatus, CallbackAbout, Input, Role, RoomEvent};
+use crate::engine::{self, Heard};
 use crate::routing::{Command, TaskSid};
 
 /// Longest SID or URL of a recording that is noted, in bytes.
@@ -43,7 +43,17 @@ pub(super) async fn leg(
         sequence: webhook.number("SequenceNumber"),
         code: code_of(&webhook),
     };
-    state.tell(webhook.sender, task, input).await
+    let event = match status {
+        CallStatus::Queued => "queued",
+        CallStatus::Initiated => "initiated",
+        CallStatus::Ringing => "ringing",
+        CallStatus::InProgress => "answered",
+        _ => "completed",
+    };
+    let subject = webhook.text("CallSid").to_owned();
+    let Input::LegChanged { label, .. } = &input else { return no_content() };
+    let heard = heard(&webhook, CallbackAbout::Leg(label.clone()), event, subject);
+    state.take_in(webhook.sender, task, Some(input), heard).await
 }
 
 /// `/voice/cb/room/{WT}`: a room of ours.
@@ -52,15 +62,56 @@ pub(super) async fn room(Shared(state): Shared<Arc<State>>, Path(task): Path<Str
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
-    let (Ok(task), Some(event)) = (task.parse(), room_event(&webhook)) else { return no_content() };
-    let input = Input::RoomChanged {
-        conference: webhook.text("ConferenceSid").to_owned(),
+    let Ok(task) = task.parse() else { return no_content() };
+    let conference = webhook.text("ConferenceSid").to_owned();
+    let input = room_event(&webhook).map(|event| Input::RoomChanged {
+        conference: conference.clone(),
         event,
         call: webhook.call(),
         label: webhook.get("ParticipantLabel").filter(|label| !label.is_empty()).map(ToOwned::to_owned),
         sequence: webhook.number("SequenceNumber"),
+    });
+    let heard = heard(&webhook, CallbackAbout::Room, subscribed_as(webhook.text("StatusCallbackEvent")), conference);
+    state.take_in(webhook.sender, task, input, heard).await
+}
+
+/// `/voice/cb/rec/{WT}/{kind}`: a recording of the room (`conference`) or of a leg (`call`); nothing follows from it here.
+pub(super) async fn asked_recording(
+    Shared(state): Shared<Arc<State>>,
+    Path((task, kind)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
     };
-    state.tell(webhook.sender, task, input).await
+    let Ok(task) = task.parse() else { return no_content() };
+    let about = match (kind.as_str(), webhook.call()) {
+        ("conference", _) => CallbackAbout::RoomRecording,
+        ("call", Some(call)) => CallbackAbout::CallRecording(call),
+        _ => return no_content(),
+    };
+    let subject = if about == CallbackAbout::RoomRecording { "ConferenceSid" } else { "CallSid" };
+    let subject = webhook.text(subject).to_owned();
+    let heard = heard(&webhook, about, webhook.text("RecordingStatus"), subject);
+    state.take_in(webhook.sender, task, None, heard).await
+}
+
+fn heard(webhook: &Webhook, about: CallbackAbout, event: &str, subject: String) -> Heard {
+    Heard { about, event: event.to_owned(), subject, form: webhook.pairs().cloned().collect() }
+}
+
+/// The word of an instruction's list under which a room event is asked for (`spec/voice.md` 4.2).
+fn subscribed_as(event: &str) -> &str {
+    match event {
+        "conference-start" => "start",
+        "conference-end" => "end",
+        "participant-mute" | "participant-unmute" => "mute",
+        "participant-hold" | "participant-unhold" => "hold",
+        "participant-speech-start" | "participant-speech-stop" => "speaker",
+        "announcement-end" | "announcement-fail" => "announcement",
+        other => other.strip_prefix("participant-").unwrap_or(other),
+    }
 }
 
 /// `/voice/cb/call/inbound`: the status callback of a number, which knows no task.
@@ -118,6 +169,11 @@ impl State {
     /// Hands a fact to the engine and answers when it is on disk.
     async fn tell(&self, sender: Sender, task: TaskSid, input: Input) -> Response {
         self.send_of_task(sender, task, engine::Request::Call { task, input }).await
+    }
+
+    /// The same of a callback that an application may want to hear too.
+    async fn take_in(&self, sender: Sender, task: TaskSid, input: Option<Input>, heard: Heard) -> Response {
+        self.send_of_task(sender, task, engine::Request::Heard { task, input, heard }).await
     }
 
     async fn send_of_task(&self, sender: Sender, task: TaskSid, request: engine::Request) -> Response {
@@ -188,6 +244,24 @@ mod tests {
             (&[][..], None),
         ] {
             assert_eq!(code_of(&webhook(pairs)), code, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn room_events_are_asked_for_by_their_group() {
+        for (event, group) in [
+            ("conference-start", "start"),
+            ("conference-end", "end"),
+            ("participant-join", "join"),
+            ("participant-leave", "leave"),
+            ("participant-unmute", "mute"),
+            ("participant-unhold", "hold"),
+            ("participant-modify", "modify"),
+            ("participant-speech-stop", "speaker"),
+            ("announcement-fail", "announcement"),
+            ("something-new", "something-new"),
+        ] {
+            assert_eq!(subscribed_as(event), group);
         }
     }
 

@@ -180,6 +180,8 @@ pub(super) struct Room<'a> {
     pub(super) left_url: &'a str,
     /// Conference status callbacks.
     pub(super) callback_url: &'a str,
+    /// What the leg hears before, well-formed, inserted as it is; only callers hear something.
+    pub(super) verbs_before: &'a str,
 }
 
 /// File names of all templates.
@@ -266,8 +268,9 @@ impl Document<'_> {
             Self::CallbackRefused { language, wait_url } => {
                 context! { language => *language, wait_url => *wait_url }
             }
-            Self::JoinCustomer(Room { settings, left_url, callback_url })
-            | Self::JoinWorker(Room { settings, left_url, callback_url }) => context! {
+            Self::JoinCustomer(Room { settings, left_url, callback_url, verbs_before })
+            | Self::JoinWorker(Room { settings, left_url, callback_url, verbs_before }) => context! {
+                verbs_before => Value::from_safe_string((*verbs_before).to_owned()),
                 room => settings.room_name.as_str(),
                 label => settings.label.as_str(),
                 start_on_enter => settings.start_on_enter,
@@ -321,7 +324,8 @@ impl Document<'_> {
 
     /// Documents of each kind with `text` in every placeholder that takes text; `samples` has it too.
     pub(super) fn samples<'a>(text: &'a str, samples: &'a Samples) -> Vec<Document<'a>> {
-        let room = Room { settings: &samples.room, left_url: text, callback_url: text };
+        let room =
+            Room { settings: &samples.room, left_url: text, callback_url: text, verbs_before: "<Say>Recorded</Say>" };
         let (outlook, rules) = (Some(&samples.outlook), &samples.rules);
         let told = Wait {
             task: text,

@@ -27,6 +27,7 @@ mod room_left;
 pub mod templates;
 mod wait;
 mod walk;
+mod whisper;
 mod xml;
 
 use std::sync::Arc;
@@ -118,6 +119,7 @@ routes! {
     "/voice/cb/call/{task}/{reservation}/{role}" => callbacks::leg,
     "/voice/cb/room/{task}" => callbacks::room,
     "/voice/cb/recording/{task}" => callbacks::recording,
+    "/voice/cb/rec/{task}/{kind}" => callbacks::asked_recording,
 }
 
 /// All endpoints of the voice side.

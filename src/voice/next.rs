@@ -25,11 +25,22 @@ impl State {
     pub(super) async fn go_on(&self, next: NextDocument, context: &Context<'_>) -> Response {
         let task = context.record.task;
         match next {
-            NextDocument::JoinRoom => self.join_customer(task, &context.record.customer_room()),
+            // What the caller hears before is asked for once: by the document that the caller was sent to.
+            NextDocument::JoinRoom if context.record.whisper().is_some() => {
+                self.answer(&Document::Redirect { url: &self.url(&format!("/voice/tasks/{task}/join/customer")) })
+            }
+            NextDocument::JoinRoom => self.join_customer(task, &context.record.customer_room(), ""),
             NextDocument::Wait => {
                 // The queue is only a parking place: without a workflow any stable name will do.
                 let queue = self.workflow_of(context).await.unwrap_or_else(|| context.workspace.to_string());
                 self.park(task, &queue, "")
+            }
+            NextDocument::Redirect(url) => {
+                let account = self.store.account_of_workspace(context.workspace).await.ok().flatten();
+                // A call whose account cannot be read now is redirected all the same: this answer is the spare one.
+                let Some(account) = account else { return self.answer(&Document::Empty) };
+                let pairs = [("target".to_owned(), url), ("account".to_owned(), account.to_string())];
+                self.answer(&Document::Redirect { url: &with_query(&self.url("/voice/proxy"), &pairs) })
             }
             NextDocument::AfterEnqueue(after) => self.serve_verbs(context.webhook, &after, 0).await,
             NextDocument::Message => {
@@ -101,20 +112,26 @@ impl State {
     }
 
     /// The customer's join document.
-    pub(super) fn join_customer(&self, task: TaskSid, settings: &RoomSettings) -> Response {
+    pub(super) fn join_customer(&self, task: TaskSid, settings: &RoomSettings, verbs_before: &str) -> Response {
         let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", Role::Customer.as_str()));
-        self.answer(&Document::JoinCustomer(self.room(task, settings, &left).as_room()))
+        self.answer(&Document::JoinCustomer(self.room(task, settings, &left, verbs_before).as_room()))
     }
 
     /// The join document of a worker who called us; `onward` tells `room-left` of whom and how the call goes on.
     pub(super) fn join_worker(&self, task: TaskSid, onward: &[(String, String)], settings: &RoomSettings) -> Response {
         let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", Role::Worker.as_str()));
         let left = with_query(&left, onward);
-        self.answer(&Document::JoinWorker(self.room(task, settings, &left).as_room()))
+        self.answer(&Document::JoinWorker(self.room(task, settings, &left, "").as_room()))
     }
 
-    fn room<'a>(&self, task: TaskSid, settings: &'a RoomSettings, left: &'a str) -> RoomUrls<'a> {
-        RoomUrls { settings, left, callback: self.url(&format!("/voice/cb/room/{task}")) }
+    fn room<'a>(
+        &self,
+        task: TaskSid,
+        settings: &'a RoomSettings,
+        left: &'a str,
+        verbs_before: &'a str,
+    ) -> RoomUrls<'a> {
+        RoomUrls { settings, left, callback: self.url(&format!("/voice/cb/room/{task}")), verbs_before }
     }
 }
 
@@ -123,10 +140,16 @@ struct RoomUrls<'a> {
     settings: &'a RoomSettings,
     left: &'a str,
     callback: String,
+    verbs_before: &'a str,
 }
 
 impl RoomUrls<'_> {
     fn as_room(&self) -> Room<'_> {
-        Room { settings: self.settings, left_url: self.left, callback_url: &self.callback }
+        Room {
+            settings: self.settings,
+            left_url: self.left,
+            callback_url: &self.callback,
+            verbs_before: self.verbs_before,
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Acceptance returns the conference instructions: a leg that the worker's own phone placed takes the reservation.
+//! Acceptance returns the conference instructions: a leg that the worker's own phone placed, or that the call
+//! instruction placed, takes the reservation.
 //!
 //! The answer is the worker's place in the room, while the engine has the caller moved in. Start with [`answer`].
 
@@ -12,9 +13,9 @@ use super::alerts::{Complaint, INVALID_POST_WORK_ACTIVITY, INVALID_RESERVATION, 
 use super::document::Document;
 use super::proxy::OF_DIAL;
 use super::request::{self, Webhook};
-use crate::calls::ConferenceOptions;
+use crate::calls::{ConferenceOptions, Whisper};
 use crate::engine;
-use crate::routing::{Refusal, ReservationSid};
+use crate::routing::{ActivitySid, Refusal, ReservationSid};
 
 /// `/voice/reservations/{WR}`
 pub(super) async fn answer(
@@ -88,8 +89,9 @@ impl State {
             }
         }
         let (_, record) = self.voice_task(task).await.ok_or(Turned::Busy)?;
-        if webhook.get("PostWorkActivitySid").is_some() {
-            let message = "postWorkActivitySid is not supported here: the worker's activity stays as it is";
+        let post_work = webhook.get("PostWorkActivitySid").filter(|given| given.parse::<ActivitySid>().is_err());
+        if post_work.is_some() {
+            let message = "postWorkActivitySid names no activity: the worker's activity stays as it is";
             let complaint =
                 Complaint::new(INVALID_POST_WORK_ACTIVITY, message).in_workspace(workspace).about_task(task);
             self.complain(webhook.sender, complaint.about_reservation(reservation)).await;
@@ -117,6 +119,11 @@ fn options_of(webhook: &Webhook) -> ConferenceOptions {
         end_conference_on_customer_exit: flag("EndConferenceOnCustomerExit", false),
         beep_on_customer_entrance: flag("BeepOnCustomerEntrance", false),
         wait_url: webhook.get("WaitUrl").map(ToOwned::to_owned),
+        whisper: webhook.get("Whisper").filter(|url| !url.is_empty()).map(|url| Whisper {
+            url: url.to_owned(),
+            by_get: webhook.text("WhisperMethod").eq_ignore_ascii_case("GET"),
+        }),
+        post_work_activity: webhook.text("PostWorkActivitySid").parse().ok(),
         ..ConferenceOptions::default()
     }
 }

@@ -193,6 +193,7 @@ OF_STATE = [
         r"^Invalid (Closed|Overflow)Number: '' is not a number to dial",
         # Dial rules: the words of attributes and parameters may name somebody whom the settings do not allow to dial.
         r"^Invalid (To|contact_uri|outbound_to|Supervisor): (dialling .* is not allowed|expected a number in E\.164 form)",
+        r"^Invalid RedirectCallSid: it is no live call of this workspace$",
         r"^Invalid Instruction: the task has (no call_sid|neither call_sid nor outbound_to)$",
     ]
 ]

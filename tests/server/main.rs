@@ -33,6 +33,8 @@ mod figures;
 #[cfg(test)]
 mod first_sdk;
 #[cfg(test)]
+mod instructions;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod lint;

@@ -309,6 +309,8 @@ impl Phone {
                 self.send(Self::soon(now, dice), Message::Progress(sid.clone()));
                 done(Some(sid), Some(conference), None)
             }
+            // No application of this world asks for them.
+            PhoneCommand::PlaceCall { .. } | PhoneCommand::RedirectCall { .. } => PhoneOutcome::Gone,
             PhoneCommand::MoveCallerToRoom { call } => self.redirect(errand, call, Ask::Join, now, dice),
             PhoneCommand::ParkCaller { call } => self.redirect(errand, call, Ask::Park, now, dice),
             PhoneCommand::ReleaseCaller { call } => {

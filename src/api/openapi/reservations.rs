@@ -10,13 +10,13 @@ use super::schema::{
     address, array, constant, date, flag, integer, links, nullable, object, own_sid, sid, text, url, word_list, words,
 };
 use super::{WORKSPACE_PATH, participants};
-use crate::api::instruction::{BEEPS, CALL_EVENTS, CONFERENCE_EVENTS, DEQUEUE_RECORD, METHODS};
+use crate::api::instruction::{BEEPS, CALL_EVENTS, CALL_RECORD, CONFERENCE_EVENTS, DEQUEUE_RECORD, METHODS};
 use crate::api::reservations::STATUSES;
 
 const RESERVATION: Resource = Resource { name: "Reservation", sid: || sid("WR"), versioned: true };
 const CONFERENCE: Resource = Resource { name: "ReservationConference", sid: || sid("WR"), versioned: false };
-/// What can be asked for, and what later versions will do.
-const INSTRUCTIONS: &[&str] = &["accept", "reject", "conference"];
+/// What can be asked for.
+const INSTRUCTIONS: &[&str] = &["accept", "reject", "conference", "dequeue", "call", "redirect"];
 
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let reservation = object([
@@ -58,7 +58,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .field("ReservationStatus", words(&["accepted", "rejected", "wrapping", "completed"]))
             .field("WorkerActivitySid", sid("WA"))
             .field("Instruction", words(INSTRUCTIONS));
-        later_instructions(conference(operation))
+        documents(conference(operation))
     };
     vec![
         RESERVATION
@@ -131,21 +131,17 @@ fn conference(operation: Operation) -> Operation {
         .field("DequeueStatusCallbackEvent", word_list(&CALL_EVENTS))
 }
 
-/// Fields of instructions that are refused as yet, and so are not looked at.
-fn later_instructions(mut operation: Operation) -> Operation {
-    for name in [
-        "CallFrom",
-        "CallRecord",
-        "CallTimeout",
-        "CallTo",
-        "CallUrl",
-        "CallStatusCallbackUrl",
-        "CallAccept",
-        "RedirectCallSid",
-        "RedirectAccept",
-        "RedirectUrl",
-    ] {
-        operation = operation.field(name, text());
-    }
+/// Fields of `Instruction=call` and `Instruction=redirect`.
+fn documents(operation: Operation) -> Operation {
     operation
+        .field("CallFrom", text())
+        .field("CallRecord", words(&CALL_RECORD))
+        .field("CallTimeout", integer(1..=999))
+        .field("CallTo", text())
+        .field("CallUrl", url())
+        .field("CallStatusCallbackUrl", url())
+        .field("CallAccept", flag())
+        .field("RedirectCallSid", text())
+        .field("RedirectAccept", flag())
+        .field("RedirectUrl", url())
 }

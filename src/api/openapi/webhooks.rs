@@ -183,6 +183,13 @@ const WEBHOOKS: &[Webhook] = &[
         parameters: &["CallSid", "ConferenceSid", "StatusCallbackEvent", "ParticipantLabel", "SequenceNumber"],
         twiml: false,
     },
+    Webhook {
+        path: "/voice/cb/rec/{task}/{kind}",
+        ids: ["RecordingChangedByGet", "RecordingChanged"],
+        summary: "Status of a recording that an application wants to hear of",
+        parameters: &["CallSid", "ConferenceSid", "RecordingSid", "RecordingStatus"],
+        twiml: false,
+    },
 ];
 
 pub(super) fn operations() -> Vec<Operation> {

@@ -65,7 +65,9 @@ impl Cores {
         command: &PhoneCommand,
         inputs: &mut VecDeque<(TaskSid, Input)>,
     ) -> bool {
-        let PhoneCommand::AddParticipant { to, .. } = command else { return true };
+        let (PhoneCommand::AddParticipant { to, .. } | PhoneCommand::PlaceCall { to, .. }) = command else {
+            return true;
+        };
         match self.may_dial(to, true) {
             Ok(()) => {
                 self.outgoing.begin(to, self.now);

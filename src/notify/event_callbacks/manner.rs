@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::outbound::{Failed, Overrides, RetriedOn, as_requested};
+use crate::outbound::{Answer, Error, Failed, Overrides, RetriedOn, as_requested};
 use crate::routing::Timestamp;
 
 /// When a failed event is tried again where the URL does not say.
@@ -16,10 +16,15 @@ pub enum Schedule {
     Patient,
     /// As Twilio does: once more at once, if no connection came about.
     Twilio,
+    /// For two minutes: after 1 s, 5 s, 20 s and 90 s, unless the receiver says that it never will.
+    Brief,
 }
 
 /// Longest pause that a receiver may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
+
+const BRIEF: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(20), Duration::from_secs(90)];
 
 const PATIENT: [Duration; 9] = [
     Duration::from_secs(5),
@@ -35,7 +40,7 @@ const PATIENT: [Duration; 9] = [
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::notify) enum Outcome {
     /// The receiver took the event.
     Taken,
     /// It answered with another status than 2xx.
@@ -48,9 +53,45 @@ pub(super) enum Outcome {
     Impossible(String),
 }
 
+/// Longest beginning of an answer that is kept, in bytes.
+const EXCERPT_MAX: usize = 1_024;
+
 impl Outcome {
+    /// What an attempt has come to.
+    pub(in crate::notify) fn of(answered: Result<Answer, Error>) -> Self {
+        match answered {
+            Ok(answer) if (200..300).contains(&answer.status) => Self::Taken,
+            Ok(answer) => Self::Refused {
+                status: answer.status,
+                answer: String::from_utf8_lossy(&answer.body[..answer.body.len().min(EXCERPT_MAX)]).into_owned(),
+                retry_after: answer.retry_after,
+            },
+            Err(error @ Error::Unreachable(_)) => Self::NotConnected(error.to_string()),
+            Err(error @ Error::Timeout(_)) => Self::TooLate(error.to_string()),
+            Err(error) => Self::Impossible(error.to_string()),
+        }
+    }
+
+    /// What was wrong, for people.
+    pub(in crate::notify) fn reason(&self) -> String {
+        match self {
+            Self::Taken => String::new(),
+            Self::Refused { status, .. } => format!("expected a status from 200 to 299, found {status}"),
+            Self::NotConnected(error) | Self::TooLate(error) | Self::Impossible(error) => error.clone(),
+        }
+    }
+
+    /// The same request would fail the same way.
+    const fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => !matches!(*status, 408 | 425 | 429 | 500..),
+            Self::Impossible(_) => true,
+            Self::Taken | Self::NotConnected(_) | Self::TooLate(_) => false,
+        }
+    }
+
     /// For metrics: a class of status, or what was wrong.
-    pub(super) const fn code(&self) -> &'static str {
+    pub(in crate::notify) const fn code(&self) -> &'static str {
         match self {
             Self::Taken => "2xx",
             Self::Refused { status: 300..=399, .. } => "3xx",
@@ -67,6 +108,7 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Retries {
     Patient,
+    Brief,
     /// So often, at once, after these.
     AtOnce {
         times: u32,
@@ -76,23 +118,24 @@ enum Retries {
 
 /// How events are sent to one URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Manner {
+pub(in crate::notify) struct Manner {
     /// As it is requested and signed: without the fragment.
-    pub(super) url: String,
+    pub(in crate::notify) url: String,
     /// An answer takes no longer.
-    pub(super) patience: Duration,
+    pub(in crate::notify) patience: Duration,
     retries: Retries,
 }
 
 impl Manner {
     /// Reads the fragment of `url`; without one `schedule` and `patience` count. What cannot be understood in it counts
     /// as not said.
-    pub(super) fn of(url: &str, schedule: Schedule, patience: Duration) -> Self {
+    pub(in crate::notify) fn of(url: &str, schedule: Schedule, patience: Duration) -> Self {
         let mut manner = Self {
             url: as_requested(url),
             patience,
             retries: match schedule {
                 Schedule::Patient => Retries::Patient,
+                Schedule::Brief => Retries::Brief,
                 Schedule::Twilio => Retries::AtOnce { times: 1, on: RetriedOn::NO_CONNECTION },
             },
         };
@@ -106,7 +149,7 @@ impl Manner {
 
     /// When an event is tried again that failed for the `attempts`th time; `None` when it is not. `dice` spreads the
     /// attempts of many events.
-    pub(super) fn next_attempt(
+    pub(in crate::notify) fn next_attempt(
         &self,
         attempts: u32,
         outcome: &Outcome,
@@ -117,8 +160,10 @@ impl Manner {
             Retries::AtOnce { times, on } => {
                 (attempts <= *times && is_covered(*on, outcome)).then_some(Duration::ZERO)?
             }
-            Retries::Patient => {
-                let pause = *PATIENT.get(usize::try_from(attempts.checked_sub(1)?).ok()?)?;
+            Retries::Brief if outcome.is_final() => return None,
+            Retries::Patient | Retries::Brief => {
+                let pauses: &[Duration] = if self.retries == Retries::Brief { &BRIEF } else { &PATIENT };
+                let pause = *pauses.get(usize::try_from(attempts.checked_sub(1)?).ok()?)?;
                 // A fifth less to a fifth more.
                 let thousandths = 800 + u32::try_from(dice % 401).unwrap_or(200);
                 pause.saturating_mul(thousandths) / 1_000
@@ -172,6 +217,25 @@ mod tests {
         }
         assert_eq!(manner.next_attempt(10, &refused(500, None), NOW, 0), None);
         assert!(total > Duration::from_hours(72));
+    }
+
+    #[test]
+    fn a_brief_schedule_ends_after_two_minutes_or_at_a_plain_no() {
+        let manner = Manner::of("https://app/x", Schedule::Brief, Duration::from_secs(15));
+        let after =
+            |attempts, outcome: &Outcome| manner.next_attempt(attempts, outcome, NOW, 200).map(|at| at.ms_since(NOW));
+        let pauses: Vec<_> = (1..=5).map(|attempts| after(attempts, &refused(503, None))).collect();
+        assert_eq!(pauses, [Some(1_000), Some(5_000), Some(20_000), Some(90_000), None]);
+        for (outcome, again) in [
+            (refused(404, None), false),
+            (refused(302, None), false),
+            (Outcome::Impossible(String::new()), false),
+            (refused(429, None), true),
+            (Outcome::NotConnected(String::new()), true),
+            (Outcome::TooLate(String::new()), true),
+        ] {
+            assert_eq!(after(1, &outcome).is_some(), again, "{outcome:?}");
+        }
     }
 
     #[test]

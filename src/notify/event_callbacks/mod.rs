@@ -8,7 +8,7 @@
 mod attempt;
 mod endpoint;
 mod form;
-mod manner;
+pub(super) mod manner;
 #[cfg(test)]
 mod tests;
 mod window;

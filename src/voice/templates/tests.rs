@@ -46,6 +46,7 @@ fn room(settings: &RoomSettings) -> Room<'_> {
         settings,
         left_url: "https://r/voice/tasks/WT1/room-left/customer?a=1&b=2",
         callback_url: "https://r/voice/cb/room/WT1",
+        verbs_before: "<Say>Recorded</Say>",
     }
 }
 

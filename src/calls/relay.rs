@@ -1,0 +1,56 @@
+//! Which of the phone system's callbacks an application asked to be told of (`spec/voice.md` 4.5).
+//!
+//! The URLs came with an instruction and are kept with the leg or with the room. Nothing is sent here. Start with
+//! [`VoiceTask::subscription`].
+
+use super::Calls;
+use super::interface::CallSid;
+use super::options::Subscription;
+use super::voice_task::VoiceTask;
+use super::{Arc, VoiceChange};
+use crate::routing::TaskSid;
+
+/// What a callback of the phone system is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallbackAbout {
+    /// The leg with this label.
+    Leg(String),
+    /// The room.
+    Room,
+    /// A recording of this call.
+    CallRecording(CallSid),
+    /// A recording of the room.
+    RoomRecording,
+}
+
+impl VoiceTask {
+    /// The URL that is to be told of an event, in the words of the instruction's list, if any is.
+    #[must_use]
+    pub fn subscription(&self, about: &CallbackAbout, event: &str) -> Option<&Subscription> {
+        let options = self.options.as_ref();
+        let subscription = match about {
+            CallbackAbout::Leg(label) => {
+                self.legs.iter().find(|leg| leg.label == *label).and_then(|leg| leg.status_callback.as_ref())
+            }
+            CallbackAbout::CallRecording(call) => {
+                let leg = self.legs.iter().find(|leg| leg.call.as_ref() == Some(call));
+                leg.and_then(|leg| leg.recording_callback.as_ref())
+            }
+            CallbackAbout::Room => options.and_then(|options| options.conference_status_callback.as_ref()),
+            CallbackAbout::RoomRecording => {
+                options.and_then(|options| options.conference_recording_status_callback.as_ref())
+            }
+        };
+        subscription.filter(|subscription| subscription.events.iter().any(|wanted| wanted == event))
+    }
+}
+
+impl Calls {
+    /// The number of the next callback of a task that is passed on; counts from 1.
+    pub fn number_relay(&mut self, task: TaskSid) -> Option<u32> {
+        let record = Arc::make_mut(self.tasks.get_mut(&task)?);
+        record.last_relay += 1;
+        self.changed.insert(task, VoiceChange::Changed(task));
+        Some(record.last_relay)
+    }
+}
