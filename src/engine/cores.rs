@@ -30,9 +30,8 @@ use crate::calls::{Calls, Input, LegTarget, Output, PhoneCommand, Repair, VoiceC
 use crate::routing::command::{ChannelName, Instruction, NewTask, NewTransfer, NewWorkspace, ReservationParent};
 use crate::routing::defect::defect;
 use crate::routing::{
-    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, Reservation,
-    ReservationSid, RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkerSid, WorkflowSid, Workspace,
-    WorkspaceSid,
+    AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, ReservationSid,
+    RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkflowSid, Workspace, WorkspaceSid,
 };
 use crate::store::{Alert, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow};
 
