@@ -132,8 +132,19 @@ async fn furnish(directory: &std::path::Path, rows: usize) -> Floor {
     let event_streams = EventStreams::default();
     let socket_addresses = switchhook::http::Addresses::default();
     let rates = api::Rates::unlimited();
-    let state =
-        State { engine, store, clock, public_url, hub, socket_addresses, event_callbacks, event_streams, rates };
+    let dial_rules = std::sync::Arc::default();
+    let state = State {
+        engine,
+        store,
+        clock,
+        public_url,
+        hub,
+        socket_addresses,
+        event_callbacks,
+        event_streams,
+        rates,
+        dial_rules,
+    };
     let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{TOKEN}"));
     Floor {
         router: api::router(state),

@@ -249,7 +249,11 @@ impl DialRules {
     /// Whether every ordinary number that begins with this prefix may be dialled.
     #[must_use]
     pub fn covers(&self, prefix: &str) -> bool {
-        self.0.iter().any(|rule| matches!(rule, Rule::Prefix(allowed) if prefix.starts_with(allowed.as_str())))
+        self.0.iter().any(|rule| match rule {
+            Rule::Any => true,
+            Rule::Prefix(allowed) => prefix.starts_with(allowed.as_str()),
+            _ => false,
+        })
     }
 
     /// Whether a leg may be dialled to this address; empty or blank means that nobody is named, which others notice.

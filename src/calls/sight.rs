@@ -2,7 +2,7 @@
 //! (`spec/voice.md` 5.6).
 //!
 //! What differs is made into the inputs that the missing callbacks would have been. Nothing is decided here about what
-//! follows from them. Start with [`missed`].
+//! follows from them. Start with `missed`.
 
 use serde::{Deserialize, Serialize};
 

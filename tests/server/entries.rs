@@ -128,7 +128,7 @@ async fn a_calendar_says_whether_it_is_open_now() {
     let form = format!("FriendlyName=Mornings&TimeZone=Asia/Tokyo&Hours={}", week("00:00-12:00"));
     let mornings = server.make(&path, &form).await;
     let path = format!("{path}/{}", text_of(&mornings["sid"]));
-    server.clock.advance(Duration::from_secs(12 * 3_600));
+    server.clock.advance(Duration::from_hours(12));
     let later = server.get(&path).await.body;
     assert_ne!(mornings["open"], later["open"], "twelve hours later it is the other half of the day");
     assert_ne!(mornings["next_change"], later["next_change"]);
@@ -229,8 +229,8 @@ async fn a_message_that_a_caller_leaves_becomes_a_task_once() {
     let path = format!("/voice/entries/{sid}");
     let number = json!({ "voice_url": format!("http://{}{path}", programs.server) });
     programs.control(Method::PUT, &format!("/numbers/{NUMBER}"), number).await;
-    let called = programs.control(Method::POST, "/calls", json!({ "from": "+15551110000", "to": NUMBER })).await;
-    let caller = text(&called, "call_sid");
+    let answer = programs.control(Method::POST, "/calls", json!({ "from": "+15551110000", "to": NUMBER })).await;
+    let caller = text(&answer, "call_sid");
     programs
         .until("the caller speaks", async |programs: &Programs| {
             let list = programs.phone_get(&format!("/Recordings.json?CallSid={caller}")).await;

@@ -364,9 +364,8 @@ async fn an_assignment_callback_has_the_worker_called() {
 #[tokio::test]
 async fn a_caller_hears_a_word_before_the_worker_who_then_takes_a_break() {
     let programs = Programs::start(4.0).await;
-    let floor = programs.furnish().await;
+    let floor = programs.furnish_in(&[("FriendlyName", "Floor"), ("MultiTaskEnabled", "false")]).await;
     let application = Application::start().await;
-    programs.post(&floor.base, &[("MultiTaskEnabled", "false")]).await;
     let form = [("FriendlyName", "After a call"), ("Available", "false")];
     let after = text(&programs.post(&format!("{}/Activities", floor.base), &form).await, "sid");
     let behaviour = json!({ "answer_after_ms": 50, "digits": "1", "digits_after_ms": 50 });

@@ -108,8 +108,6 @@ impl Programs {
             .env("SWITCHHOOK_PHONE_AUTH_TOKEN", PHONE_TOKEN)
             .env("SWITCHHOOK_OUTBOUND_ALLOW_PRIVATE", "true")
             .env("SWITCHHOOK_LOG", "info")
-            // Tests dial numbers; `dialling` is about those that may not be dialled.
-            .env("SWITCHHOOK_DIAL_ALLOW", "+1")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .spawn()
             .unwrap();
@@ -242,7 +240,12 @@ impl Programs {
 
     /// A workspace with one queue, one workflow and one worker; the number leads into the workflow.
     pub(crate) async fn furnish(&self) -> Floor {
-        let workspace = text(&self.post("/Workspaces", &[("FriendlyName", "Floor")]).await, "sid");
+        self.furnish_in(&[("FriendlyName", "Floor")]).await
+    }
+
+    /// The same in a workspace that is made with these parameters.
+    pub(crate) async fn furnish_in(&self, workspace: &[(&str, &str)]) -> Floor {
+        let workspace = text(&self.post("/Workspaces", workspace).await, "sid");
         let base = format!("/Workspaces/{workspace}");
         let activities = self.get(&format!("{base}/Activities?FriendlyName=Available")).await;
         let available = text(&activities["activities"][0], "sid");

@@ -338,18 +338,20 @@ async fn a_workspace_holds_no_more_activities_and_channels_than_it_may() {
 }
 
 #[tokio::test]
-async fn reservations_are_told_that_some_instructions_are_not_there_yet() {
+async fn instructions_are_told_what_they_lack() {
     let server = Server::start().await;
     let workspace = server.workspace().await;
     let worker = server.worker(&workspace, "dana").await;
     server.make(&format!("{workspace}/Tasks"), "").await;
     let list = server.get(&format!("{workspace}/Workers/{worker}/Reservations")).await;
     let path = text(&list.body["reservations"][0]["url"]).to_owned();
-    for (form, instruction) in [
-        ("Instruction=call&CallFrom=x&CallAccept=perhaps", "call"),
-        ("Instruction=redirect&RedirectUrl=nowhere", "redirect"),
+    for (form, missing) in [
+        ("Instruction=call&CallUrl=http://localhost/a", "CallFrom"),
+        ("Instruction=call&CallFrom=x&CallAccept=perhaps", "CallUrl"),
+        ("Instruction=redirect&RedirectUrl=nowhere", "RedirectCallSid"),
+        ("Instruction=redirect&RedirectCallSid=CA1", "RedirectUrl"),
     ] {
-        let message = format!("Instruction {instruction} is not supported by this version of the server");
+        let message = format!("{missing} field is required");
         check_error(&server.post(&path, form).await, 400, 20001, &message);
     }
     let no_call = server.post(&path, "Instruction=dequeue&DequeueTo=client:dana").await;

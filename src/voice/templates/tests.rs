@@ -89,7 +89,7 @@ fn documents_are_as_written_down() {
         (
             Document::JoinCustomer(room(&customer)),
             format!(
-                "{dial}<Conference participantLabel=\"customer\" startConferenceOnEnter=\"true\" \
+                "<Say>Recorded</Say>{dial}<Conference participantLabel=\"customer\" startConferenceOnEnter=\"true\" \
                  endConferenceOnExit=\"false\" beep=\"onEnter\" {events}>WT1</Conference></Dial>"
             ),
         ),

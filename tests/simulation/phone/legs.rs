@@ -257,7 +257,7 @@ impl Phone {
             NextDocument::Application { answer_used: true, .. } | NextDocument::AfterEnqueue(_) => {
                 call.place = Place::Elsewhere;
             }
-            NextDocument::Message => call.place = Place::Elsewhere,
+            NextDocument::Message | NextDocument::Redirect(_) => call.place = Place::Elsewhere,
             NextDocument::Application { .. } | NextDocument::Unavailable | NextDocument::Empty => {
                 call.place = Place::Elsewhere;
                 call.status = CallStatus::Completed;
