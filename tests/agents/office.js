@@ -69,7 +69,6 @@ class Office {
     const environment = {
       SWITCHHOOK_ACCOUNT_SID: accountSid,
       SWITCHHOOK_AUTH_TOKEN: authToken,
-      SWITCHHOOK_DIAL_ALLOW: "+1555",
       SWITCHHOOK_PHONE_URL: this.phoneUrl,
       SWITCHHOOK_PHONE_ACCOUNT_SID: phoneAccountSid,
       SWITCHHOOK_PHONE_AUTH_TOKEN: phoneAuthToken,

@@ -70,8 +70,8 @@ def test_reservations_are_guarded_by_their_version(workspace, worker):
     ("instruction", "reason"),
     [
         ("dequeue", "the task has no call_sid"),
-        ("call", "call"),
-        ("redirect", "redirect"),
+        ("call", "CallFrom"),
+        ("redirect", "RedirectCallSid"),
         ("supervise", "Supervisor"),
         ("fly", "fly"),
     ],

@@ -164,9 +164,11 @@ impl World {
             return Err(format!("the call of {} is {:?} although everybody hung up", open.task, open.state));
         }
         for record in tasks() {
-            let status = self.watch.stored.tasks.get(&record.task).map(|row| row.status);
-            if status == Some(TaskStatus::Assigned) && record.callback.is_some() {
-                // Accepted without a conference: whoever did that calls back by other means.
+            let row = self.watch.stored.tasks.get(&record.task);
+            let status = row.map(|row| row.status);
+            let handed_on = row.is_some_and(|row| row.transfer.is_some());
+            if record.callback.is_some() && (status == Some(TaskStatus::Assigned) || handed_on) {
+                // Accepted without a conference: whoever did that calls back by other means, or has others do it.
                 continue;
             }
             if let Some(status @ (TaskStatus::Pending | TaskStatus::Reserved | TaskStatus::Assigned)) = status {

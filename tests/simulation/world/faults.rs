@@ -85,7 +85,8 @@ impl World {
     /// A second copy of the cores, made of the rows written so far, and the SIDs they would be given next.
     pub(super) fn copy(&mut self) -> Result<(Cores, Sids), String> {
         let loaded = self.disk.load(&self.watch);
-        let (copy, _) = Cores::restore(loaded, self.now).map_err(|error| format!("cannot load: {error}"))?;
+        let (mut copy, _) = Cores::restore(loaded, self.now).map_err(|error| format!("cannot load: {error}"))?;
+        copy.keep_within(limits());
         Ok((copy, self.sids.clone()))
     }
 
