@@ -150,7 +150,7 @@ impl Rule {
     fn allows(&self, destination: &Destination) -> bool {
         match (self, destination) {
             (Self::Any, Destination::Number(number)) => !EXPENSIVE.iter().any(|costly| number.starts_with(costly)),
-            (Self::Any, _) => true,
+            (Self::Any, Destination::Client | Destination::Sip(_)) => true,
             (Self::Prefix(prefix), Destination::Number(number)) => {
                 let expensive =
                     EXPENSIVE.iter().any(|costly| number.starts_with(costly) && prefix.len() < costly.len());

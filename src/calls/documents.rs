@@ -77,6 +77,14 @@ pub struct RoomSettings {
 }
 
 impl VoiceTask {
+    /// Whether a caller who still hears the wait document is to leave the queue: the task is over, and the redirect that
+    /// was to tell the caller is not on its way, or went wrong.
+    #[must_use]
+    pub fn lets_caller_leave(&self) -> bool {
+        let waits_no_more = matches!(self.state, VoiceState::Closing | VoiceState::Closed);
+        waits_no_more && self.callback.is_none() && self.outstanding.is_empty()
+    }
+
     /// The answer to the `<Enqueue>` action (`spec/voice.md` 2.8, "Answer of /left by state of the task"). A caller whom
     /// we released comes with [`QueueResult::Leave`]; the action that tells of that redirect comes with another result
     /// and must not ask the application too.

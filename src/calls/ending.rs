@@ -253,6 +253,13 @@ impl Machine<'_> {
             return;
         }
         if leg.call.is_none() {
+            // An attempt at ending it went wrong, so it may be there still. The customer is not dialled again before that
+            // is known.
+            let unclear = leg.abort == Some(Abort::ByLabel) && leg.tries > 0;
+            if unclear && (index == 0 || leg.tries < self.policy.attempts) {
+                self.task.legs[index].abort = Some(Abort::Wanted);
+                return;
+            }
             return self.end_leg(index, None, None);
         }
         if leg.tries >= self.policy.attempts {

@@ -44,6 +44,9 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         // The call should be over; what was said before it says again.
         return state.answer(&Document::CallbackDone { language: state.language(outlook.as_ref()).as_deref() });
     }
+    if record.lets_caller_leave() {
+        return state.answer(&Document::Leave);
+    }
     let own = || state.wait(&webhook, task, outlook.as_ref(), Some(&record));
     let url = match record.park.wait_url.as_deref() {
         None => return own(),

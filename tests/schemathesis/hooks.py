@@ -128,6 +128,9 @@ def before_call(context, case, kwargs):
             for name, sid in known.items():
                 if isinstance(case.body.get(name), str) and SID.fullmatch(case.body[name]):
                     case.body[name] = sid
+    elif "/Participants" in case.path or case.path.endswith("/Tasks/{TaskSid}/Conference"):
+        offer = FLOOR.offer(by_call=True)
+        real = {"WorkspaceSid": offer["workspace_sid"], "TaskSid": offer["task_sid"], "Sid": "customer"}
     elif "Reservations" in case.path and "Sid" in names:
         offer = FLOOR.offer(by_call=case.path.endswith("/Conference"))
         real = {"WorkspaceSid": offer["workspace_sid"], "TaskSid": offer["task_sid"],
@@ -189,6 +192,7 @@ OF_STATE = [
         r"^At most [0-9]+ ",
         r"^Invalid TaskChannel: can be changed only while the task is pending$",
         r"^Invalid Participant: ",
+        r"^Invalid (Closed|Overflow)Number: ",
         r"^Invalid Label: ",
         r"^Invalid (Closed|Overflow)Number: '' is not a number to dial",
         # Dial rules: the words of attributes and parameters may name somebody whom the settings do not allow to dial.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::WORKSPACE_PATH;
 use super::operation::{Operation, Resource};
 use super::schema::{
-    address, array, attributes, boolean, constant, count, date, integer, name, nullable, object, or_nothing, own_sid,
-    sid, text, url, words,
+    address, array, attributes, boolean, constant, count, date, integer, name, nullable, object, own_sid, sid, text,
+    url, words,
 };
 use crate::entry::{FallbackAction, TEXT_LIMIT, WEEKDAYS};
 
@@ -101,7 +101,6 @@ fn entry_points() -> Vec<Operation> {
     let all = &format!("{WORKSPACE_PATH}/EntryPoints");
     let one = &format!("{all}/{{Sid}}");
     let said = || json!({ "type": "string", "maxLength": TEXT_LIMIT });
-    let client = || or_nothing(json!({ "type": "string", "pattern": "^client:[a-z]{1,20}$" }));
     let fields = |operation: Operation| {
         operation
             .field("Attributes", attributes())
@@ -112,10 +111,10 @@ fn entry_points() -> Vec<Operation> {
             .field("CalendarSid", sid("CL"))
             .field("ClosedAction", words(&FallbackAction::WORDS))
             .field("ClosedText", said())
-            .field("ClosedNumber", client())
+            .field("ClosedNumber", text())
             .field("OverflowAction", words(&FallbackAction::WORDS))
             .field("OverflowText", said())
-            .field("OverflowNumber", client())
+            .field("OverflowNumber", text())
             .field("VoicemailWorkflowSid", sid("WW"))
     };
     vec![

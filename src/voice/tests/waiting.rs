@@ -181,3 +181,16 @@ async fn a_caller_who_leaves_a_message_is_recorded_and_the_recording_is_noted() 
     assert_eq!(attributes["voicemail"], noted);
     assert!(asked.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_caller_whose_task_is_over_leaves_the_queue_with_the_next_wait_document() {
+    let bench = Bench::start().await;
+    let task = park(&bench, "CA1", "").await;
+    let wait = format!("/voice/tasks/{task}/wait");
+    assert!(!bench.post(&wait, &[("CallSid", "CA1"), WAITS]).await.1.contains("<Leave"));
+    bench.engine.send(bench.workspace, EngineRequest::Routing(canceled(task.parse().unwrap()))).await.unwrap();
+    // Without a phone system the redirect cannot be made; its outcome comes by itself.
+    while !bench.post(&wait, &[("CallSid", "CA1"), WAITS]).await.1.contains("<Response><Leave/></Response>") {
+        tokio::task::yield_now().await;
+    }
+}
