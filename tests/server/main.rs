@@ -62,7 +62,8 @@ mod steps;
 mod story;
 #[cfg(test)]
 mod tidy;
-#[cfg(all(test, feature = "otlp"))]
+#[cfg(test)]
+#[cfg(feature = "otlp")]
 mod traces;
 #[cfg(test)]
 #[expect(dead_code, reason = "only the simulation takes back what was lost")]
