@@ -495,6 +495,28 @@ pub enum PhoneCommand {
     },
 }
 
+impl PhoneCommand {
+    /// What it does, without what is in it, which nobody needs to read in a log.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AddParticipant { .. } => "add participant",
+            Self::MoveCallerToRoom { .. } => "move caller to room",
+            Self::ParkCaller { .. } => "park caller",
+            Self::ReleaseCaller { .. } => "release caller",
+            Self::PlaceCall { .. } => "place call",
+            Self::RedirectCall { .. } => "redirect call",
+            Self::FetchCall { .. } => "fetch call",
+            Self::FetchRoom(_) => "fetch room",
+            Self::HangUp { .. } => "hang up",
+            Self::HangUpLabel { .. } => "hang up label",
+            Self::Kick { .. } => "kick",
+            Self::EndRoom { .. } => "end room",
+            Self::UpdateParticipant { .. } => "update participant",
+        }
+    }
+}
+
 /// Role of the legs that were written before there were others.
 const fn worker() -> Role {
     Role::Worker

@@ -61,6 +61,10 @@ impl Outbox {
 struct Lanes {
     waiting: BTreeMap<TaskSid, VecDeque<(WorkspaceSid, Errand)>>,
     running: BTreeSet<TaskSid>,
+    /// Those of which the next command may begin.
+    ready: BTreeSet<TaskSid>,
+    /// Those of which nothing but a look waits, for which there was no place.
+    held: BTreeSet<TaskSid>,
     /// How many of those that run are looks.
     looking: usize,
     /// Everything that waits or runs: a workspace that is loaded again hands its open commands over again.
@@ -68,6 +72,35 @@ struct Lanes {
 }
 
 impl Lanes {
+    /// One more command, after those of its task.
+    fn add(&mut self, workspace: WorkspaceSid, errand: Errand) {
+        let task = errand.task;
+        if self.known.insert((task, errand.number)) {
+            self.waiting.entry(task).or_default().push_back((workspace, errand));
+            self.wake(task);
+        }
+    }
+
+    /// The next command of a task may begin, if there is one and none is under way.
+    fn wake(&mut self, task: TaskSid) {
+        if self.waiting.contains_key(&task) && !self.running.contains(&task) {
+            self.ready.insert(task);
+        }
+    }
+
+    /// The commands that may begin now, one for each task.
+    fn begin(&mut self) -> Vec<(WorkspaceSid, Errand)> {
+        let ready = std::mem::take(&mut self.ready);
+        let begins = |task: TaskSid| {
+            let next = self.next_of(task);
+            if next.is_none() {
+                self.held.insert(task);
+            }
+            next
+        };
+        ready.into_iter().filter_map(begins).collect()
+    }
+
     /// The next command of a task: its oldest, except that a look gives way while there is no place for it.
     fn next_of(&mut self, task: TaskSid) -> Option<(WorkspaceSid, Errand)> {
         let queue = self.waiting.get_mut(&task)?;
@@ -86,7 +119,17 @@ impl Lanes {
     fn finished(&mut self, task: TaskSid, number: u32, looked: bool) {
         self.running.remove(&task);
         self.known.remove(&(task, number));
-        self.looking = self.looking.saturating_sub(usize::from(looked));
+        self.wake(task);
+        if looked {
+            self.looking = self.looking.saturating_sub(1);
+            // One place is one look; tasks that have something else under way wake by themselves.
+            while let Some(held) = self.held.pop_first() {
+                self.wake(held);
+                if self.ready.contains(&held) {
+                    break;
+                }
+            }
+        }
     }
 }
 
@@ -109,9 +152,7 @@ pub(super) async fn run(
             () = shutdown.cancelled() => return,
             Some((workspace, errands)) = committed.recv() => {
                 for errand in errands {
-                    if lanes.known.insert((errand.task, errand.number)) {
-                        lanes.waiting.entry(errand.task).or_default().push_back((workspace, errand));
-                    }
+                    lanes.add(workspace, errand);
                 }
             }
             Some(finished) = running.join_next() => {
@@ -120,43 +161,33 @@ pub(super) async fn run(
                 }
             }
         }
-        let idle: Vec<TaskSid> = lanes.waiting.keys().copied().filter(|task| !lanes.running.contains(task)).collect();
-        for task in idle {
-            if let Some((workspace, errand)) = lanes.next_of(task) {
-                let (phone, engine, permits) = (phone.clone(), engine.clone(), Arc::clone(&permits));
-                running.spawn(async move {
-                    let done = (errand.task, errand.number, is_look(&errand));
-                    let permit = permits.acquire().await;
-                    // In a task of its own: a failure of the client must not keep the task's other commands waiting.
-                    let attempt = errand.clone();
-                    let span = info_span!(
-                        "phone_command",
-                        workspace.sid = %workspace,
-                        task.sid = %errand.task,
-                        command.number = errand.number,
-                        command.kind = kind_of(&errand.command),
-                        command.repeated = errand.repeated,
-                    );
-                    let attempt = async move { carry_out(phone.as_ref(), &attempt).await }.instrument(span.clone());
-                    let attempt = tokio::spawn(attempt).await;
-                    let outcome =
-                        attempt.unwrap_or_else(|error| PhoneOutcome::Unavailable { message: error.to_string() });
-                    drop(permit);
-                    span.in_scope(|| debug!(outcome = word_of(&outcome), "phone command attempted"));
-                    report(&engine, workspace, &errand, outcome).await;
-                    done
-                });
-            }
+        for (workspace, errand) in lanes.begin() {
+            let (phone, engine, permits) = (phone.clone(), engine.clone(), Arc::clone(&permits));
+            running.spawn(async move {
+                let done = (errand.task, errand.number, is_look(&errand));
+                let permit = permits.acquire().await;
+                // In a task of its own: a failure of the client must not keep the task's other commands waiting.
+                let attempt = errand.clone();
+                let span = info_span!(
+                    "phone_command",
+                    workspace.sid = %workspace,
+                    task.sid = %errand.task,
+                    command.number = errand.number,
+                    command.kind = errand.command.name(),
+                    command.repeated = errand.repeated,
+                );
+                let attempt = async move { carry_out(phone.as_ref(), &attempt).await }.instrument(span.clone());
+                let attempt = tokio::spawn(attempt).await;
+                let outcome = attempt.unwrap_or_else(|error| PhoneOutcome::Unavailable { message: error.to_string() });
+                drop(permit);
+                span.in_scope(|| debug!(outcome = word_of(&outcome), "phone command attempted"));
+                report(&engine, workspace, &errand, outcome).await;
+                done
+            });
         }
         gauge!("taskrouter_outbox_rows", "state" => "open")
             .set(f64::from(u32::try_from(lanes.known.len()).unwrap_or(u32::MAX)));
     }
-}
-
-/// The name of a command without what is in it, which nobody needs to read in a log.
-fn kind_of(command: &PhoneCommand) -> String {
-    let text = format!("{command:?}");
-    text.split(|letter: char| !letter.is_ascii_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
 const fn word_of(outcome: &PhoneOutcome) -> &'static str {
@@ -186,5 +217,50 @@ async fn report(engine: &Engine, workspace: WorkspaceSid, errand: &Errand, outco
             Ok(_) | Err(Error::Refused(_) | Error::NoSuchWorkspace) => return,
             Err(Error::Overloaded | Error::Unavailable) => tokio::time::sleep(REPORT_PAUSE).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::CallSid;
+
+    fn errand(task: u128, number: u32, looks: bool) -> Errand {
+        let call = CallSid(format!("CA{task}"));
+        let command = if looks { PhoneCommand::FetchCall { call } } else { PhoneCommand::HangUp { call } };
+        Errand { task: TaskSid::from_bits(task), number, command, repeated: false }
+    }
+
+    fn begun(lanes: &mut Lanes) -> Vec<Errand> {
+        lanes.begin().into_iter().map(|(_, errand)| errand).collect()
+    }
+
+    #[test]
+    fn looks_have_so_many_places_and_keep_nothing_else_waiting() {
+        let workspace = WorkspaceSid::from_bits(1);
+        let mut lanes = Lanes::default();
+        let tasks = 3 * LOOKS_MAX as u128;
+        for task in 0..tasks {
+            lanes.add(workspace, errand(task, 1, true));
+            lanes.add(workspace, errand(task, 1, true));
+        }
+        let mut running = begun(&mut lanes);
+        assert_eq!(running.len(), LOOKS_MAX);
+        assert!(begun(&mut lanes).is_empty(), "no place is free");
+        // Something else of a task whose look is held begins at once, before that look.
+        lanes.add(workspace, errand(tasks - 1, 2, false));
+        let other = begun(&mut lanes);
+        assert_eq!(other.iter().map(|errand| errand.number).collect::<Vec<_>>(), [2]);
+        lanes.finished(other[0].task, 2, false);
+        assert!(begun(&mut lanes).is_empty());
+        let mut looked = 0;
+        while let Some(errand) = running.pop() {
+            looked += 1;
+            lanes.finished(errand.task, errand.number, true);
+            running.extend(begun(&mut lanes));
+            assert!(running.len() <= LOOKS_MAX);
+        }
+        assert_eq!(looked, tasks, "each look is had once");
+        assert!(lanes.waiting.is_empty() && lanes.known.is_empty() && lanes.held.is_empty());
     }
 }

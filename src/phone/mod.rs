@@ -108,7 +108,7 @@ impl PhoneSystem {
         let budget = self.transport.patience.command;
         let outcome = tokio::time::timeout(budget, self.carry_out(id, command, repeated, &mut last_error)).await;
         let outcome = outcome.unwrap_or(PhoneOutcome::Unavailable { message: last_error });
-        let (task, number, name) = (id.task, id.number, name_of(command));
+        let (task, number, name) = (id.task, id.number, command.name());
         match &outcome {
             PhoneOutcome::Done { .. } | PhoneOutcome::Seen(_) | PhoneOutcome::Gone => {
                 tracing::debug!(task.sid = %task, number, command = name, ?outcome, "phone command carried out");
@@ -321,24 +321,6 @@ fn leg_of(answer: &serde_json::Value) -> Option<Leg> {
 
 fn status_of(answer: &serde_json::Value) -> Option<CallStatus> {
     answer.get("status").and_then(serde_json::Value::as_str).and_then(CallStatus::from_text)
-}
-
-fn name_of(command: &PhoneCommand) -> &'static str {
-    match command {
-        PhoneCommand::AddParticipant { .. } => "add participant",
-        PhoneCommand::MoveCallerToRoom { .. } => "move caller to room",
-        PhoneCommand::ParkCaller { .. } => "park caller",
-        PhoneCommand::ReleaseCaller { .. } => "release caller",
-        PhoneCommand::PlaceCall { .. } => "place call",
-        PhoneCommand::RedirectCall { .. } => "redirect call",
-        PhoneCommand::FetchCall { .. } => "fetch call",
-        PhoneCommand::FetchRoom(_) => "fetch room",
-        PhoneCommand::HangUp { .. } => "hang up",
-        PhoneCommand::HangUpLabel { .. } => "hang up label",
-        PhoneCommand::Kick { .. } => "kick",
-        PhoneCommand::EndRoom { .. } => "end room",
-        PhoneCommand::UpdateParticipant { .. } => "update participant",
-    }
 }
 
 #[cfg(test)]

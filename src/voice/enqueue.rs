@@ -74,21 +74,22 @@ async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> R
 
 /// Carries out the `<Enqueue workflowSid>` of a document that is served to a call; `documents` came before it.
 pub(super) async fn document(state: &State, webhook: &Webhook, text: &str, documents: u32) -> Response {
-    let verb = match EnqueueDocument::parse(text) {
-        Ok(verb) => verb,
-        Err(problem) => {
-            state.complain(webhook.sender, Complaint::new(problem.code(), problem.to_string())).await;
-            return twiml(text.to_owned());
-        }
-    };
-    let (webhook, workflow) = (webhook.clone(), verb.workflow.clone());
-    let wish = Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents, entry_url: None };
-    carry_out(state, wish).await
+    of_document(state, webhook, text, documents, None).await
 }
 
 /// Carries out the document of an entry point, for which there is little time: a call that cannot be taken within it comes
 /// back to `entry_url`.
 pub(super) async fn entry(state: &State, webhook: &Webhook, text: &str, entry_url: &str) -> Response {
+    of_document(state, webhook, text, 0, Some(entry_url.to_owned())).await
+}
+
+async fn of_document(
+    state: &State,
+    webhook: &Webhook,
+    text: &str,
+    documents: u32,
+    entry_url: Option<String>,
+) -> Response {
     let verb = match EnqueueDocument::parse(text) {
         Ok(verb) => verb,
         Err(problem) => {
@@ -97,8 +98,7 @@ pub(super) async fn entry(state: &State, webhook: &Webhook, text: &str, entry_ur
         }
     };
     let (webhook, workflow) = (webhook.clone(), verb.workflow.clone());
-    let entry_url = Some(entry_url.to_owned());
-    carry_out(state, Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents: 0, entry_url })
+    carry_out(state, Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents, entry_url })
         .await
 }
 

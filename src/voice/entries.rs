@@ -41,14 +41,10 @@ struct Entry {
 
 /// `/voice/entries/{EP}`
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(entry): Path<String>, request: Request) -> Response {
-    let webhook = match request::read(&state, request).await {
-        Ok(webhook) => webhook,
-        Err(refused) => return refused,
+    let (webhook, entry) = match arrived(&state, &entry, request).await {
+        Ok(arrived) => arrived,
+        Err(answer) => return answer,
     };
-    if webhook.call_ended() {
-        return state.answer(&Document::Empty);
-    }
-    let Some(entry) = state.entry(&webhook, &entry).await else { return state.answer(&Document::Unavailable) };
     if !state.is_open(&entry).await {
         return state.fall_back(&webhook, &entry, &entry.point.closed).await;
     }
@@ -71,18 +67,24 @@ pub(super) async fn overflow(
     Path(entry): Path<String>,
     request: Request,
 ) -> Response {
-    let webhook = match request::read(&state, request).await {
-        Ok(webhook) => webhook,
-        Err(refused) => return refused,
+    let (webhook, entry) = match arrived(&state, &entry, request).await {
+        Ok(arrived) => arrived,
+        Err(answer) => return answer,
     };
-    if webhook.call_ended() {
-        return state.answer(&Document::Empty);
-    }
-    let Some(entry) = state.entry(&webhook, &entry).await else { return state.answer(&Document::Unavailable) };
     if state.was_served(&webhook).await {
         return state.answer(&Document::Empty);
     }
     state.fall_back(&webhook, &entry, &entry.point.overflow).await
+}
+
+/// A live call and the entry point that it is at, or the answer where there is nothing more to do.
+async fn arrived(state: &State, entry: &str, request: Request) -> Result<(Webhook, Entry), Response> {
+    let webhook = request::read(state, request).await?;
+    if webhook.call_ended() {
+        return Err(state.answer(&Document::Empty));
+    }
+    let entry = state.entry(&webhook, entry).await.ok_or_else(|| state.answer(&Document::Unavailable))?;
+    Ok((webhook, entry))
 }
 
 /// `/voice/entries/{EP}/recorded`: the caller has left a message.

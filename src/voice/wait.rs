@@ -36,16 +36,17 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         // The caller hears music all the same; the next round tells again.
         tracing::warn!(task.sid = %task, %error, "cannot record that a call is parked");
     }
+    let known = state.voice_task(task).await;
+    if known.as_ref().is_some_and(|(_, record)| record.lets_caller_leave()) {
+        return state.answer(&Document::Leave);
+    }
     let outlook = state.outlook(workspace, task).await;
-    let Some((_, record)) = state.voice_task(task).await else {
+    let Some((_, record)) = known else {
         return state.wait(&webhook, task, outlook.as_ref(), None);
     };
     if record.callback.is_some() {
         // The call should be over; what was said before it says again.
         return state.answer(&Document::CallbackDone { language: state.language(outlook.as_ref()).as_deref() });
-    }
-    if record.lets_caller_leave() {
-        return state.answer(&Document::Leave);
     }
     let own = || state.wait(&webhook, task, outlook.as_ref(), Some(&record));
     let url = match record.park.wait_url.as_deref() {

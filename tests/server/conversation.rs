@@ -85,6 +85,22 @@ impl Office {
         (text(&call, "call_sid"), task, reservation)
     }
 
+    /// The same while `bob`, who is hired for it and free afterwards, has no capacity: bob before what `talk` gives.
+    async fn talk_beside_bob(&self, form: &[(&str, &str)]) -> (String, String, String, String) {
+        let bob = self.hire("bob", true).await;
+        let channel = self.at(&format!("/Workers/{bob}/Channels/voice"));
+        self.programs.post(&channel, &[("Capacity", "0")]).await;
+        let (caller, task, reservation) = self.talk(form).await;
+        self.programs.post(&channel, &[("Capacity", "1")]).await;
+        (bob, caller, task, reservation)
+    }
+
+    /// Hands alice's task on to a worker: the transfer.
+    async fn hand_on(&self, task: &str, reservation: &str, to: &str, mode: &str) -> Value {
+        let form = [("TaskSid", task), ("ReservationSid", reservation), ("To", to), ("Mode", mode)];
+        self.programs.post(&self.at(&format!("/Workers/{}/Transfers", self.floor.worker)), &form).await
+    }
+
     /// The legs of the task's room at the phone system, by label; empty when there is no room in progress.
     async fn legs(&self, task: &str) -> Vec<(String, Value)> {
         let rooms = self.programs.phone_get(&format!("/Conferences.json?FriendlyName={task}&Status=in-progress")).await;
@@ -185,20 +201,19 @@ async fn an_application_holds_mutes_adds_and_removes_and_ends_for_all() {
 #[tokio::test]
 async fn a_warm_transfer_keeps_everybody_in_the_room_until_they_leave() {
     let office = Office::open().await;
-    let (alice, bob) = (office.floor.worker.clone(), office.hire("bob", true).await);
-    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "0")]).await;
-    let (caller, task, first) = office.talk(&[("EndConferenceOnExit", "true")]).await;
-    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "1")]).await;
+    let (bob, caller, task, first) = office.talk_beside_bob(&[("EndConferenceOnExit", "true")]).await;
 
-    let form = [("TaskSid", task.as_str()), ("ReservationSid", &first), ("To", &bob), ("Mode", "WARM")];
-    let transfer = office.programs.post(&office.at(&format!("/Workers/{alice}/Transfers")), &form).await;
+    let transfer = office.hand_on(&task, &first, &bob, "WARM").await;
     office.until_legs(&task, &[("customer", &["hold"]), (&first, &[])]).await;
     let (same, second) = office.offered(&bob).await;
     assert_eq!(same, task);
     office.instruct(&task, &second, &[("Instruction", "conference"), ("EndConferenceOnExit", "true")]).await;
     office.until_reservation(&task, &second, "accepted").await;
     let three = office.until_legs(&task, &[("customer", &["hold"]), (&first, &[]), (&second, &[])]).await;
-    let row = office.programs.get(&office.at(&format!("/Workers/{alice}/Transfers/{}", text(&transfer, "sid")))).await;
+    let row = office
+        .programs
+        .get(&office.at(&format!("/Workers/{}/Transfers/{}", office.floor.worker, text(&transfer, "sid"))))
+        .await;
     assert_eq!(row["transfer_status"], "complete");
     let customer = office.at(&format!("/Tasks/{task}/Participants/customer"));
     office.programs.post(&customer, &[("Hold", "false")]).await;
@@ -216,13 +231,9 @@ async fn a_warm_transfer_keeps_everybody_in_the_room_until_they_leave() {
 #[tokio::test]
 async fn a_cold_transfer_leaves_the_customer_on_hold_until_somebody_takes_over() {
     let office = Office::open().await;
-    let (alice, bob) = (office.floor.worker.clone(), office.hire("bob", true).await);
-    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "0")]).await;
-    let (caller, task, first) = office.talk(&[("EndConferenceOnExit", "true")]).await;
-    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "1")]).await;
+    let (bob, caller, task, first) = office.talk_beside_bob(&[("EndConferenceOnExit", "true")]).await;
 
-    let form = [("TaskSid", task.as_str()), ("ReservationSid", &first), ("To", &bob), ("Mode", "COLD")];
-    office.programs.post(&office.at(&format!("/Workers/{alice}/Transfers")), &form).await;
+    office.hand_on(&task, &first, &bob, "COLD").await;
     office.until_reservation(&task, &first, "wrapping").await;
     office.until_legs(&task, &[("customer", &["hold"])]).await;
     let (_, second) = office.offered(&bob).await;
@@ -239,17 +250,13 @@ async fn a_cold_transfer_leaves_the_customer_on_hold_until_somebody_takes_over()
 #[tokio::test]
 async fn a_transferee_who_cannot_be_reached_fails_the_transfer_and_the_customer_stays_on_hold() {
     let office = Office::open().await;
-    let (alice, bob) = (office.floor.worker.clone(), office.hire("bob", true).await);
-    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "0")]).await;
-    let (_, task, first) = office.talk(&[]).await;
-    office.programs.post(&office.at(&format!("/Workers/{bob}/Channels/voice")), &[("Capacity", "1")]).await;
-    let form = [("TaskSid", task.as_str()), ("ReservationSid", &first), ("To", &bob), ("Mode", "WARM")];
-    let transfer = office.programs.post(&office.at(&format!("/Workers/{alice}/Transfers")), &form).await;
+    let (bob, _, task, first) = office.talk_beside_bob(&[]).await;
+    let transfer = office.hand_on(&task, &first, &bob, "WARM").await;
     let (_, second) = office.offered(&bob).await;
     office.programs.control(Method::PUT, "/addresses/+1999", json!({ "refuse": 13223 })).await;
     office.instruct(&task, &second, &[("Instruction", "conference"), ("To", "+1999")]).await;
     office.until_reservation(&task, &second, "canceled").await;
-    let path = office.at(&format!("/Workers/{alice}/Transfers/{}", text(&transfer, "sid")));
+    let path = office.at(&format!("/Workers/{}/Transfers/{}", office.floor.worker, text(&transfer, "sid")));
     office.until(&path, "the transfer failed", |row| row["transfer_status"] == "failed").await;
     office.until_legs(&task, &[("customer", &["hold"]), (&first, &[])]).await;
     let events = office

@@ -35,6 +35,14 @@ async fn dialled(programs: &Programs) -> Vec<String> {
     outgoing.map(|call| text(call, "to")).collect()
 }
 
+/// Only one prefix may be dialled, and alice answers.
+async fn with_one_prefix() -> (Programs, Floor) {
+    let programs = Programs::start_with(1.0, &[("SWITCHHOOK_DIAL_ALLOW", "+4989")]).await;
+    let floor = programs.furnish().await;
+    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
+    (programs, floor)
+}
+
 async fn offered(programs: &Programs, floor: &Floor) -> (String, String) {
     programs.control(Method::POST, "/calls", json!({ "from": "+15551110000", "to": NUMBER })).await;
     programs.post(&format!("{}/Workers/{}", floor.base, floor.worker), &[("ActivitySid", &floor.available)]).await;
@@ -49,12 +57,7 @@ async fn offered(programs: &Programs, floor: &Floor) -> (String, String) {
 
 #[tokio::test]
 async fn nobody_is_dialled_whom_the_settings_do_not_name() {
-    let mut programs = Programs::start(1.0).await;
-    programs.terminate_server().await;
-    programs.environment.push(("SWITCHHOOK_DIAL_ALLOW", "+4989".to_owned()));
-    programs.start_server().await;
-    let floor = programs.furnish().await;
-    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
+    let (programs, floor) = with_one_prefix().await;
     let (task, reservation) = offered(&programs, &floor).await;
     let path = format!("{}/Tasks/{task}/Reservations/{reservation}", floor.base);
     let worker = format!("{}/Workers/{}", floor.base, floor.worker);
@@ -123,12 +126,7 @@ async fn named_destinations_are_dialled_within_the_caps() {
 
 #[tokio::test]
 async fn a_customer_whom_the_settings_do_not_name_is_not_dialled_and_the_offer_is_canceled_with_the_code() {
-    let mut programs = Programs::start(1.0).await;
-    programs.terminate_server().await;
-    programs.environment.push(("SWITCHHOOK_DIAL_ALLOW", "+4989".to_owned()));
-    programs.start_server().await;
-    let floor = programs.furnish().await;
-    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
+    let (programs, floor) = with_one_prefix().await;
     for (address, code) in FORBIDDEN {
         let attributes = json!({ "outbound_to": address, "from": NUMBER }).to_string();
         let form = [
