@@ -1,8 +1,9 @@
 //! What agents and supervisors do to the legs in a room: hold, mute, kick, taking part, handing the task on
 //! (`spec/voice.md` 3.10 and 3.12).
 //!
-//! A wish about a leg that is neither in the room nor, without a reservation, on its way has no effect; who may wish what is decided elsewhere. Who leaves by it is
-//! noticed like any other departure. Start with `update_leg` and `begin_transfer`.
+//! A wish about a leg that is neither in the room nor, without a reservation, on its way has no effect; who may wish what
+//! is decided elsewhere. Who leaves by it is noticed like any other departure. Start with `update_leg` and
+//! `begin_transfer`.
 
 use super::dial_rules::is_metered;
 use super::interface::{CallSid, Output, PhoneCommand, PhoneOutcome, Role};
@@ -177,9 +178,11 @@ impl Machine<'_> {
 
     /// However the transfer ended: a worker who began a cold one leaves all the same, once the customer is on hold.
     pub(super) fn transfer_over(&mut self) {
-        let holding = self.task.outstanding.values().any(
-            |errand| matches!(errand, Errand::UpdateLeg(label, update) if label == CUSTOMER_LABEL && update.hold == Some(true)),
-        );
+        let holds = |errand: &Errand| match errand {
+            Errand::UpdateLeg(label, update) => label == CUSTOMER_LABEL && update.hold == Some(true),
+            _ => false,
+        };
+        let holding = self.task.outstanding.values().any(holds);
         let stays = |handing: &Handing| handing.cold && holding;
         self.task.handing = self.task.handing.filter(stays).map(|handing| Handing { over: true, ..handing });
     }

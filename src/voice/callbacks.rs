@@ -1,8 +1,8 @@
 //! Status callbacks of calls, conferences and recordings (`spec/voice.md` section 4).
 //!
-//! Answered with 204 once what they tell is on disk, and with it what of it is passed on to the application, and with 503 when it cannot be written now, so that the phone
-//! system may tell again; what is not for us is 204 too. Order and duplicates are the calls core's business. Start with
-//! [`leg`] and [`room`].
+//! Answered with 204 once what they tell is on disk, together with what is passed on to the application; with 503 when it
+//! cannot be written now, so that the phone system may tell again. What is not for us is 204 too. Order and duplicates are
+//! the calls core's business. Start with [`leg`] and [`room`].
 
 use std::sync::Arc;
 

@@ -191,6 +191,8 @@ OF_STATE = [
         r"^The account has no API key ",
         r"^At most [0-9]+ ",
         r"^Invalid TaskChannel: can be changed only while the task is pending$",
+        r"^Invalid Instruction: the reservation is not accepted$",
+        r"^Invalid Supervisor: ",
         r"^Invalid Participant: ",
         r"^Invalid (Closed|Overflow)Number: ",
         r"^Invalid Label: ",

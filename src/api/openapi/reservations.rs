@@ -15,8 +15,8 @@ use crate::api::reservations::STATUSES;
 
 const RESERVATION: Resource = Resource { name: "Reservation", sid: || sid("WR"), versioned: true };
 const CONFERENCE: Resource = Resource { name: "ReservationConference", sid: || sid("WR"), versioned: false };
-/// What can be asked for.
-const INSTRUCTIONS: &[&str] = &["accept", "reject", "conference", "dequeue", "call", "redirect"];
+/// What can be asked for; the last one on the task's reservation only.
+const INSTRUCTIONS: &[&str] = &["accept", "reject", "conference", "dequeue", "call", "redirect", "supervise"];
 
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let reservation = object([
@@ -52,12 +52,12 @@ pub(super) fn operations() -> Vec<Operation> {
     let of_worker = &format!("{WORKSPACE_PATH}/Workers/{{WorkerSid}}/Reservations");
     let one_of_task = &format!("{of_task}/{{Sid}}");
     let one_of_worker = &format!("{of_worker}/{{Sid}}");
-    let update = |id, path: &str| {
+    let update = |id, path: &str, instructions: &[&'static str]| {
         let operation = RESERVATION.update(id, path, "Answers an offer, or ends the work").error(410);
         let operation = operation
             .field("ReservationStatus", words(&["accepted", "rejected", "wrapping", "completed"]))
             .field("WorkerActivitySid", sid("WA"))
-            .field("Instruction", words(INSTRUCTIONS));
+            .field("Instruction", words(instructions));
         documents(conference(operation))
     };
     vec![
@@ -67,7 +67,9 @@ pub(super) fn operations() -> Vec<Operation> {
             .query("WorkerSid", sid("WK"))
             .paged(1),
         RESERVATION.fetch("FetchTaskReservation", one_of_task, "One reservation of a task"),
-        update("UpdateTaskReservation", one_of_task).field("SupervisorMode", text()).field("Supervisor", text()),
+        update("UpdateTaskReservation", one_of_task, INSTRUCTIONS)
+            .field("SupervisorMode", text())
+            .field("Supervisor", text()),
         CONFERENCE.fetch(
             "FetchTaskReservationConference",
             &format!("{one_of_task}/Conference"),
@@ -78,7 +80,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .query("ReservationStatus", words(&STATUSES))
             .paged(1),
         RESERVATION.fetch("FetchWorkerReservation", one_of_worker, "One reservation of a worker"),
-        update("UpdateWorkerReservation", one_of_worker),
+        update("UpdateWorkerReservation", one_of_worker, &INSTRUCTIONS[..INSTRUCTIONS.len() - 1]),
         CONFERENCE.fetch(
             "FetchWorkerReservationConference",
             &format!("{one_of_worker}/Conference"),
