@@ -5,6 +5,7 @@
 //! counted in total and per address. This module must not know any route. Start with [`serve`] and [`Limits`].
 
 mod addresses;
+mod half_open;
 mod public_url;
 mod requests;
 mod stream;
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
+use half_open::{HalfOpen, Unheard};
 use stream::{Patience, Progress, TimedStream};
 
 pub use addresses::{AddressPlace, Addresses};
@@ -56,6 +58,8 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 pub struct Limits {
     /// Open connections in total; further ones wait in the system's backlog.
     pub connections: usize,
+    /// Of these, connections without a first request; beyond it the oldest is closed for a new one.
+    pub half_open: usize,
     /// Open connections of one address (of one /64 network for IPv6); loopback is exempt, because a reverse proxy on
     /// the same machine brings everybody's connections.
     pub connections_per_address: usize,
@@ -89,6 +93,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 20_000,
+            half_open: 1_000,
             connections_per_address: 1_024,
             head_bytes: 32 * 1024,
             headers: 64,
@@ -123,11 +128,12 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
         cut: cut.clone(),
     };
     let places = Arc::new(Semaphore::new(server.limits.connections));
+    let half_open = HalfOpen::new(server.limits.half_open);
     let connections = TaskTracker::new();
     let accepting = async {
         while let Ok(place) = Arc::clone(&places).acquire_owned().await {
             match listener.accept().await {
-                Ok((stream, peer)) => server.admit(&connections, stream, peer, place),
+                Ok((stream, peer)) => server.admit(&connections, stream, peer, place, half_open.enter().await),
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -162,21 +168,30 @@ struct Server {
 struct Place {
     _total: OwnedSemaphorePermit,
     _address: AddressPlace,
+    unheard: Unheard,
 }
 
 impl Server {
-    fn admit(&self, connections: &TaskTracker, stream: TcpStream, peer: SocketAddr, total: OwnedSemaphorePermit) {
+    fn admit(
+        &self,
+        connections: &TaskTracker,
+        stream: TcpStream,
+        peer: SocketAddr,
+        total: OwnedSemaphorePermit,
+        unheard: Unheard,
+    ) {
         let Some(address) = self.addresses.enter(peer.ip(), self.limits.connections_per_address) else {
             metrics::counter!("taskrouter_http_refused_connections_total", "reason" => "address").increment(1);
             debug!("an address has too many connections");
             return;
         };
-        let place = Place { _total: total, _address: address };
+        let place = Place { _total: total, _address: address, unheard };
         connections.spawn(self.clone().connection(stream, peer, place));
     }
 
     async fn connection(self, stream: TcpStream, peer: SocketAddr, place: Place) {
-        let _place = place;
+        let place = Arc::new(place);
+        let unheard = Arc::clone(&place);
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "cannot send small answers without delay");
         }
@@ -187,6 +202,7 @@ impl Server {
         let router = self.router;
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let in_progress = progress.begin();
+            unheard.unheard.heard();
             let router = router.clone();
             async move {
                 let mut request = request.map(Body::new);
@@ -222,6 +238,7 @@ impl Server {
             result = run => if let Err(error) = result {
                 debug!(%error, "a connection ended early");
             },
+            () = place.unheard.displaced.cancelled() => debug!("a connection without a request made room for another"),
             () = self.cut.cancelled() => {}
         }
     }

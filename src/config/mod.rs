@@ -207,6 +207,8 @@ pub enum LogFormat {
 pub struct Limits {
     /// Open connections in total.
     pub connections: usize,
+    /// Open connections without a first request.
+    pub half_open: usize,
     /// Open connections of one address.
     pub connections_per_address: usize,
     /// Requests a second of one account.
@@ -229,6 +231,7 @@ impl Limits {
     pub fn for_listener(&self) -> http::Limits {
         http::Limits {
             connections: self.connections,
+            half_open: self.half_open,
             connections_per_address: self.connections_per_address,
             requests_per_sec: self.requests_per_sec,
             expression_lists_per_sec: self.expression_lists_per_sec,
@@ -423,6 +426,7 @@ impl Config {
         let limits = &self.limits;
         for (key, value) in [
             ("limits.connections", limits.connections as u64),
+            ("limits.half_open", limits.half_open as u64),
             ("limits.connections_per_address", limits.connections_per_address as u64),
             ("limits.requests_per_sec", limits.requests_per_sec.into()),
             ("limits.expression_lists_per_sec", limits.expression_lists_per_sec.into()),

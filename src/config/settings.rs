@@ -156,6 +156,8 @@ settings! {
         "Form of the log: text or json"
     "limits.connections" "SWITCHHOOK_LIMITS_CONNECTIONS" "limits-connections" Count "COUNT"
         "Open connections in total"
+    "limits.half_open" "SWITCHHOOK_LIMITS_HALF_OPEN" "limits-half-open" Count "COUNT"
+        "Of these, connections without a first request; beyond it the oldest makes room"
     "limits.connections_per_address" "SWITCHHOOK_LIMITS_CONNECTIONS_PER_ADDRESS" "limits-connections-per-address" Count "COUNT"
         "Open connections of one address"
     "limits.requests_per_sec" "SWITCHHOOK_LIMITS_REQUESTS_PER_SEC" "limits-requests-per-sec" Count "COUNT"

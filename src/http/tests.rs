@@ -151,6 +151,23 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 }
 
 #[tokio::test]
+async fn clients_that_dribble_do_not_keep_others_out() {
+    let server = start(echo(), Limits { half_open: 2, ..Limits::default() }).await;
+    let mut dribbling = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /peer HTT").await.unwrap();
+        dribbling.push(stream);
+    }
+    let answer = exchange(server.address, b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // The oldest made room, the other one may go on.
+    assert_eq!(until_closed(&mut dribbling[0]).await, "");
+    dribbling[1].write_all(b"P/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert!(until_closed(&mut dribbling[1]).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
 async fn a_handler_that_fails_is_answered_500_and_the_server_goes_on() {
     let router = echo().route("/fail", get(async || -> String { panic!("a test asked for it") }));
     let server = start(router, Limits::default()).await;
