@@ -11,7 +11,7 @@ DEFECT ?=
 PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-otlp test-simulation sim sim-defects test-clients test-agents test-schemathesis schemathesis bench bench-load bench-sockets
+.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-otlp test-simulation sim sim-defects test-clients test-agents test-schemathesis schemathesis bench bench-load bench-sockets bench-voice
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench: cargo ## Benchmarks
 
 bench-sockets: cargo ## Ten thousand agents' sockets: memory, pushes, a restart, a tenth that stalls
 	$(CARGO) bench --locked --bench sockets
+
+bench-voice: cargo ## Voice webhooks, and two thousand calls at the same time (PARTS="webhook calls")
+	$(CARGO) bench --locked --bench voice -- $(PARTS)
 
 bench-load: cargo ## Latency, memory and restart with 100,000 waiting tasks (PARTS="memory restart")
 	$(CARGO) bench --locked --bench load -- $(PARTS)

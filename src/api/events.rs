@@ -23,7 +23,7 @@ const DEFAULT_MINUTES: i64 = 15;
 
 pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiError> {
     let paging = Paging::read(&query, 2)?;
-    let after = query.integer("After", 0..=i64::MAX)?;
+    let after = after(&query)?;
     let (from, until) = window(&query, after.is_some(), scope.state.clock.now())?;
     let filter = EventFilter {
         event_type: query.filled("EventType").map(str::to_owned),
@@ -46,6 +46,14 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
 pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
     let row = scope.found(scope.state.store.event(scope.sid(), scope.path_sid("Sid")?).await?)?;
     Ok(answer(StatusCode::OK, &render(&scope.place, &scope.workspace.friendly_name, &row)))
+}
+
+/// Number of the event after which a reader goes on; the name is taken in small letters too, as addresses are written.
+pub(super) fn after(query: &Query) -> Result<Option<i64>, ApiError> {
+    match query.integer("After", 0..=i64::MAX)? {
+        None => query.integer("after", 0..=i64::MAX),
+        given => Ok(given),
+    }
 }
 
 /// First and last moment of the list, both inclusive; `StartDate` goes before `Minutes`, and what comes after a number

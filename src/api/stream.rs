@@ -36,7 +36,7 @@ pub(super) async fn stream(scope: Scope, headers: HeaderMap, query: Query) -> Re
             let number = last.trim().parse().ok();
             Some(number.ok_or_else(|| ApiError::invalid("expected the number of an event as Last-Event-ID"))?)
         }
-        _ => query.integer("After", 0..=u64::try_from(i64::MAX).unwrap_or(u64::MAX))?,
+        _ => events::after(&query)?.map(i64::unsigned_abs),
     };
     let types: Vec<String> = query
         .filled("EventType")

@@ -595,6 +595,7 @@ async fn events_tell_the_story_in_order() {
     let next = server.get(text(&page.body["meta"]["next_page_url"])).await;
     assert_eq!((number(&page.body["events"][0]), number(&next.body["events"][0])), (1, 2));
     assert_eq!(server.get(&format!("{events}&After=-1")).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(server.get(&format!("{events}&after={}", numbers[1])).await.body["events"].as_array().unwrap().len(), 2);
     assert_eq!(server.get(&events).await.body["events"], json!([]));
     assert_eq!(server.get(&format!("{events}&Minutes=20")).await.body["events"].as_array().unwrap().len(), 4);
     let by_kind = server.get(&format!("{workspace}/Events?Minutes=20&EventType=task.created")).await;
