@@ -90,8 +90,8 @@ impl Stage {
 
     /// The phone system's story of one call.
     async fn happened(&self, call: &str) -> Vec<String> {
-        let list = self.programs().control(Method::GET, &format!("/events?call_sid={call}&limit=1000"), Value::Null);
-        let list = list.await;
+        let path = format!("/events?call_sid={call}&limit=1000");
+        let list = self.programs().control(Method::GET, &path, Value::Null).await;
         let line = |event: &Value| format!("{} {}", text(event, "kind"), event["detail"].as_str().unwrap_or_default());
         list["events"].as_array().unwrap().iter().map(line).collect()
     }

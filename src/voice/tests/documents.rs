@@ -67,7 +67,7 @@ proptest! {
         prop_assert_eq!(read(&written.text).unwrap().elements, written.elements.clone());
         let found = rewritten(&written.text).unwrap();
         prop_assert_eq!(found.text, written.expected);
-        let enqueues = written.text.contains("workflowSid=") && EnqueueDocument::parse(&written.text).is_ok_and(|verb| verb.workflow.is_some());
+        let enqueues = EnqueueDocument::parse(&written.text).is_ok_and(|verb| verb.workflow.is_some());
         prop_assert_eq!(found.enqueues, enqueues);
     }
 
@@ -130,7 +130,7 @@ proptest! {
             prop_assert_eq!(&found.attributes, &expected);
         }
         let redirect = read(&documents(&one, &other)[0]).unwrap();
-        prop_assert_eq!(redirect.text.trim_start_matches('\n'), kept(&one).trim_start_matches('\n'));
+        prop_assert_eq!(redirect.text.trim_start_matches('\n').to_owned(), kept(&one).trim_start_matches('\n').to_owned());
         let verb = EnqueueDocument::parse(&documents(&one, &other)[2]).unwrap();
         prop_assert_eq!((verb.workflow, verb.attributes), (Some(kept(&other)), kept(&one)));
     }

@@ -271,7 +271,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         "xmlns:a=''",
         "😀",
     ];
-    let piece = prop::sample::select(&pieces[..]).prop_map(str::to_owned);
+    let piece = prop::sample::select(pieces.to_vec()).prop_map(str::to_owned);
     prop_oneof![
         3 => (0.0..1.0, any::<u8>()).prop_map(|(at, byte)| Mutation::Byte(at, byte)),
         2 => (0.0..1.0, 1_usize..20).prop_map(|(at, length)| Mutation::Without(at, length)),
