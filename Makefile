@@ -11,7 +11,7 @@ DEFECT ?=
 PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-otlp test-simulation sim sim-defects test-clients test-agents test-schemathesis schemathesis bench bench-load bench-sockets bench-voice
+.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-otlp test-simulation sim sim-defects fuzz test-clients test-agents test-schemathesis schemathesis bench bench-load bench-sockets bench-voice
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ sim: cargo ## Random steps against the cores (SEED=42 STEPS=1000000, or KEEP=1-3
 
 sim-defects: cargo ## Whether the simulation finds each known defect
 	$(SIMULATION) defects
+
+fuzz: cargo ## Random and spoilt TwiML documents (CASES=5000)
+	PROPTEST_CASES=$(CASES) $(CARGO) test --locked --lib -- tests::documents
 
 test-schemathesis: cargo python ## Generated requests, by our description and by the contract (CASES=5000 SEED=42)
 	$(CARGO) build --locked

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::Request;
 use tower::ServiceExt as _;
 
+mod documents;
 mod proxy;
 mod queue_full;
 mod waiting;

@@ -7,14 +7,19 @@ use serde_json::{Value, json};
 use crate::programs::{Floor, NUMBER, Programs, text};
 
 /// A floor on which callers are talking to workers.
-struct Office {
-    programs: Programs,
-    floor: Floor,
+pub(crate) struct Office {
+    pub(crate) programs: Programs,
+    pub(crate) floor: Floor,
 }
 
 impl Office {
-    async fn open() -> Self {
-        let programs = Programs::start(1.0).await;
+    pub(crate) async fn open() -> Self {
+        Self::open_at(1.0).await
+    }
+
+    /// The same where the phone system's clock runs `speed` times as fast.
+    pub(crate) async fn open_at(speed: f64) -> Self {
+        let programs = Programs::start(speed).await;
         let floor = programs.furnish().await;
         for name in ["alice", "bob", "sue"] {
             programs.control(Method::PUT, &format!("/addresses/client:{name}"), quick()).await;
@@ -22,12 +27,12 @@ impl Office {
         Self { programs, floor }
     }
 
-    fn at(&self, path: &str) -> String {
+    pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.floor.base)
     }
 
     /// Another worker, who is reached at `client:<name>`.
-    async fn hire(&self, name: &str, available: bool) -> String {
+    pub(crate) async fn hire(&self, name: &str, available: bool) -> String {
         let attributes = json!({ "contact_uri": format!("client:{name}") }).to_string();
         let mut form = vec![("FriendlyName", name), ("Attributes", attributes.as_str())];
         if available {
@@ -36,13 +41,13 @@ impl Office {
         text(&self.programs.post(&self.at("/Workers"), &form).await, "sid")
     }
 
-    async fn make_available(&self, worker: &str) {
+    pub(crate) async fn make_available(&self, worker: &str) {
         let form = [("ActivitySid", self.floor.available.as_str())];
         self.programs.post(&self.at(&format!("/Workers/{worker}")), &form).await;
     }
 
     /// What the worker was offered: task and reservation.
-    async fn offered(&self, worker: &str) -> (String, String) {
+    pub(crate) async fn offered(&self, worker: &str) -> (String, String) {
         let path = self.at(&format!("/Workers/{worker}/Reservations?ReservationStatus=pending"));
         let row = self
             .programs
@@ -53,28 +58,28 @@ impl Office {
         (text(&row, "task_sid"), text(&row, "sid"))
     }
 
-    async fn instruct(&self, task: &str, reservation: &str, form: &[(&str, &str)]) -> Value {
+    pub(crate) async fn instruct(&self, task: &str, reservation: &str, form: &[(&str, &str)]) -> Value {
         self.programs.post(&self.at(&format!("/Tasks/{task}/Reservations/{reservation}")), form).await
     }
 
-    async fn until_reservation(&self, task: &str, reservation: &str, status: &str) -> Value {
+    pub(crate) async fn until_reservation(&self, task: &str, reservation: &str, status: &str) -> Value {
         let path = self.at(&format!("/Tasks/{task}/Reservations/{reservation}"));
         self.until(&path, &format!("the reservation is {status}"), |row| row["reservation_status"] == status).await
     }
 
-    async fn until_task(&self, task: &str, status: &str) -> Value {
+    pub(crate) async fn until_task(&self, task: &str, status: &str) -> Value {
         let path = self.at(&format!("/Tasks/{task}"));
         self.until(&path, &format!("the task is {status}"), |row| row["assignment_status"] == status).await
     }
 
-    async fn until(&self, path: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&self, path: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         self.programs
             .until(what, async |programs: &Programs| Some(programs.get(path).await).filter(|row| is(row)))
             .await
     }
 
     /// A caller talks to alice: caller's call, task, alice's reservation.
-    async fn talk(&self, form: &[(&str, &str)]) -> (String, String, String) {
+    pub(crate) async fn talk(&self, form: &[(&str, &str)]) -> (String, String, String) {
         let (programs, alice) = (&self.programs, &self.floor.worker);
         let call = programs.control(Method::POST, "/calls", json!({ "from": "+15551110000", "to": NUMBER })).await;
         self.make_available(alice).await;
@@ -86,7 +91,7 @@ impl Office {
     }
 
     /// The same while `bob`, who is hired for it and free afterwards, has no capacity: bob before what `talk` gives.
-    async fn talk_beside_bob(&self, form: &[(&str, &str)]) -> (String, String, String, String) {
+    pub(crate) async fn talk_beside_bob(&self, form: &[(&str, &str)]) -> (String, String, String, String) {
         let bob = self.hire("bob", true).await;
         let channel = self.at(&format!("/Workers/{bob}/Channels/voice"));
         self.programs.post(&channel, &[("Capacity", "0")]).await;
@@ -96,13 +101,13 @@ impl Office {
     }
 
     /// Hands alice's task on to a worker: the transfer.
-    async fn hand_on(&self, task: &str, reservation: &str, to: &str, mode: &str) -> Value {
+    pub(crate) async fn hand_on(&self, task: &str, reservation: &str, to: &str, mode: &str) -> Value {
         let form = [("TaskSid", task), ("ReservationSid", reservation), ("To", to), ("Mode", mode)];
         self.programs.post(&self.at(&format!("/Workers/{}/Transfers", self.floor.worker)), &form).await
     }
 
     /// The legs of the task's room at the phone system, by label; empty when there is no room in progress.
-    async fn legs(&self, task: &str) -> Vec<(String, Value)> {
+    pub(crate) async fn legs(&self, task: &str) -> Vec<(String, Value)> {
         let rooms = self.programs.phone_get(&format!("/Conferences.json?FriendlyName={task}&Status=in-progress")).await;
         let Some(room) = rooms["conferences"].as_array().and_then(|rooms| rooms.first()) else { return Vec::new() };
         let path = format!("/Conferences/{}/Participants.json", text(room, "sid"));
@@ -115,7 +120,7 @@ impl Office {
 
     /// Waits until the room has exactly these legs and the phone system says this of each: words out of `hold`, `muted`
     /// and `coaching`.
-    async fn until_legs(&self, task: &str, expected: &[(&str, &[&str])]) -> Vec<(String, Value)> {
+    pub(crate) async fn until_legs(&self, task: &str, expected: &[(&str, &[&str])]) -> Vec<(String, Value)> {
         let mut wanted: Vec<_> = expected.iter().map(|(label, marks)| ((*label).to_owned(), marks.to_vec())).collect();
         wanted.sort();
         self.programs
@@ -131,18 +136,18 @@ impl Office {
     }
 
     /// A request that is refused; its message.
-    async fn refused(&self, method: Method, path: &str, form: &[(&str, &str)]) -> String {
+    pub(crate) async fn refused(&self, method: Method, path: &str, form: &[(&str, &str)]) -> String {
         let (status, body) = self.programs.try_api(method, &self.at(path), form).await.unwrap();
         assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!(20001)), "{path}: {body}");
         text(&body, "message")
     }
 }
 
-fn quick() -> Value {
+pub(crate) fn quick() -> Value {
     json!({ "ring_after_ms": 10, "answer_after_ms": 50 })
 }
 
-fn call_of(legs: &[(String, Value)], label: &str) -> String {
+pub(crate) fn call_of(legs: &[(String, Value)], label: &str) -> String {
     let leg = legs.iter().find(|(found, _)| found == label).unwrap_or_else(|| panic!("no leg {label}: {legs:?}"));
     text(&leg.1, "call_sid")
 }

@@ -18,16 +18,16 @@ use crate::programs::{ACCOUNT, Floor, NUMBER, Programs, TOKEN, text};
 
 /// A request to the application.
 #[derive(Debug, Clone)]
-struct Asked {
-    path: String,
-    method: Verb,
-    pairs: Vec<(String, String)>,
-    signed: bool,
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) method: Verb,
+    pub(crate) pairs: Vec<(String, String)>,
+    pub(crate) signed: bool,
     token: String,
 }
 
 impl Asked {
-    fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.pairs.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
     }
 
@@ -48,10 +48,10 @@ struct Shared {
 }
 
 /// An application that notes what it is asked and checks each signature.
-struct Application(Arc<Shared>);
+pub(crate) struct Application(Arc<Shared>);
 
 impl Application {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { base: format!("http://{address}"), ..Shared::default() });
@@ -60,27 +60,27 @@ impl Application {
         Self(shared)
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}/{path}?tenant=7", self.0.base)
     }
 
-    fn answers(&self, path: &str, content_type: &'static str, body: &str) {
+    pub(crate) fn answers(&self, path: &str, content_type: &'static str, body: &str) {
         self.0.answers.lock().unwrap().insert(path.to_owned(), (content_type, body.to_owned()));
     }
 
-    fn document(&self, path: &str, verbs: &str) {
+    pub(crate) fn document(&self, path: &str, verbs: &str) {
         self.answers(path, "text/xml", &format!("<Response>{verbs}</Response>"));
     }
 
-    fn fails(&self, path: &str, statuses: &[u16]) {
+    pub(crate) fn fails(&self, path: &str, statuses: &[u16]) {
         self.0.failures.lock().unwrap().insert(path.to_owned(), statuses.to_vec());
     }
 
-    fn asked(&self, path: &str) -> Vec<Asked> {
+    pub(crate) fn asked(&self, path: &str) -> Vec<Asked> {
         self.0.asked.lock().unwrap().iter().filter(|asked| asked.path == path).cloned().collect()
     }
 
-    async fn until_asked(&self, programs: &Programs, path: &str, times: usize) -> Vec<Asked> {
+    pub(crate) async fn until_asked(&self, programs: &Programs, path: &str, times: usize) -> Vec<Asked> {
         programs
             .until(&format!("{path} is asked {times} times"), async |_: &Programs| {
                 Some(self.asked(path)).filter(|asked| asked.len() >= times)

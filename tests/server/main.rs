@@ -53,6 +53,8 @@ mod rest;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod sequences;
+#[cfg(test)]
 mod sockets;
 #[cfg(test)]
 mod statistics;

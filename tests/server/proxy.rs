@@ -1,4 +1,4 @@
-//! Applications behind the proxy (`spec/voice.md` 2.8): six of different make, each called twice. Once the phone system
+//! Applications behind the proxy (`spec/voice.md` 2.8): seven of different make, each called twice. Once the phone system
 //! asks the application itself, which enqueues into a plain queue; once it asks through `/voice/proxy`, and the
 //! application says `<Enqueue workflowSid>`. The call and the application must live through the same both times.
 
@@ -10,12 +10,18 @@ use serde_json::{Value, json};
 use crate::programs::{Floor, PHONE_TOKEN, Programs, TOKEN, text};
 use applications::{Applications, Asked};
 
-/// Digits a caller presses, and how the caller is treated otherwise.
+/// What a caller does, and how the caller is treated.
+#[derive(Default)]
 struct Caller {
     digits: &'static str,
+    says: &'static str,
     hang_up_after_ms: Option<u32>,
     /// Somebody waits already in a queue for one.
     queue_is_full: bool,
+    /// How often the application is told something beside the documents.
+    told: usize,
+    /// The application's own way to serve: a plain queue behind the proxy too.
+    without_task: bool,
 }
 
 /// What came of a call: the phone system's story of it, and what the application was asked.
@@ -34,32 +40,41 @@ async fn call(
     caller: &Caller,
 ) -> Story {
     applications.forget();
-    programs.control(Method::PUT, &format!("/numbers/{number}"), json!({ "voice_url": voice_url })).await;
+    let method = if caller.without_task { "GET" } else { "POST" };
+    let order = json!({ "voice_url": voice_url, "voice_method": method });
+    programs.control(Method::PUT, &format!("/numbers/{number}"), order).await;
+    let busy = json!({ "busy": true, "ring_after_ms": 50 });
+    programs.control(Method::PUT, "/addresses/+15556660101", busy).await;
+    let bob = json!({ "ring_after_ms": 50, "answer_after_ms": 400, "hang_up_after_talking_ms": 8_000 });
+    programs.control(Method::PUT, "/addresses/client:bob", bob).await;
     let behaviour = json!({
-        "digits": caller.digits, "digits_after_ms": 50, "hang_up_after_ms": caller.hang_up_after_ms,
+        "digits": caller.digits, "digits_after_ms": 50, "says": caller.says, "speaks_ms": 6_000,
+        "hang_up_after_ms": caller.hang_up_after_ms,
     });
     let order = json!({ "from": "+15551110000", "to": number, "behaviour": behaviour });
     let call = text(&programs.control(Method::POST, "/calls", order).await, "call_sid");
-    let happened = programs
-        .until("the call is over", async |programs: &Programs| {
-            let events = programs.control(Method::GET, "/events?limit=1000", Value::Null).await;
-            let ours: Vec<Value> = events["events"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter(|event| event["call_sid"] == call.as_str())
-                .cloned()
-                .collect();
-            ours.iter().any(|event| event["kind"] == "call.ended").then_some(ours)
-        })
-        .await;
-    let happened = story(&happened);
+    let is_over = async |programs: &Programs| {
+        let row = programs.phone_get(&format!("/Calls/{call}.json")).await;
+        let is_live = matches!(row["status"].as_str(), Some("queued" | "ringing" | "in-progress"));
+        (!is_live).then_some(())
+    };
+    programs.until("the call is over", is_over).await;
+    let legs = programs.phone_get(&format!("/Calls.json?ParentCallSid={call}")).await;
+    let mut sids: Vec<String> = legs["calls"].as_array().unwrap().iter().map(|leg| text(leg, "sid")).collect();
+    sids.push(call.clone());
+    let events = programs.control(Method::GET, "/events?limit=1000", Value::Null).await;
+    let ours = |event: &&Value| event["call_sid"].as_str().is_some_and(|sid| sids.iter().any(|ours| ours == sid));
+    let events: Vec<Value> = events["events"].as_array().unwrap().iter().filter(ours).cloned().collect();
+    assert!(events.iter().any(|event| event["kind"] == "call.ended"), "{events:?}");
+    let happened = story(&events, &call);
     let asked = programs
-        .until("the application was told of the end", async |_: &Programs| {
+        .until("the application was told all", async |_: &Programs| {
             let asked = applications.asked(&call);
             // The end of a call in a queue is told after the end itself.
-            let waits = happened.iter().any(|line| line.starts_with("queue.left hangup"));
-            (!waits || asked.iter().any(|asked| asked.what.contains("QueueResult=hangup"))).then_some(asked)
+            let waits = happened.iter().any(|line| line.contains("queue.left hangup"));
+            let is_told = asked.iter().filter(|asked| asked.is_told()).count() >= caller.told;
+            (is_told && (!waits || asked.iter().any(|asked| asked.what.contains("QueueResult=hangup"))))
+                .then_some(asked)
         })
         .await;
     Story { happened, asked }
@@ -67,13 +82,14 @@ async fn call(
 
 /// The phone system's story, without names and without the documents on the way: what the application was asked for is
 /// compared by itself, and ours between them (silence in the queue, the verbs after it) change nothing for the caller.
-fn story(events: &[Value]) -> Vec<String> {
+fn story(events: &[Value], call: &str) -> Vec<String> {
     let line = |event: &Value| {
         let kind = event["kind"].as_str().unwrap();
+        let who = if event["call_sid"] == call { "caller" } else { "leg" };
         match kind {
             "call.document" => None,
-            "call.placed" | "queue.entered" => Some(kind.to_owned()),
-            _ => Some(format!("{kind} {}", event["detail"].as_str().unwrap_or_default())),
+            "call.placed" | "queue.entered" | "call.initiated" => Some(format!("{who}: {kind}")),
+            _ => Some(format!("{who}: {kind} {}", event["detail"].as_str().unwrap_or_default())),
         }
     };
     events.iter().filter_map(line).collect()
@@ -107,6 +123,7 @@ async fn compare(programs: &Programs, floor: &Floor, applications: &Applications
     assert_eq!(direct.happened, proxied.happened, "{name}\n{direct:#?}\n{proxied:#?}\n{}", programs.logs());
     assert_eq!(direct.asked, proxied.asked, "{name}\n{}", programs.logs());
     assert!(direct.asked.len() >= 3, "{name} is asked: {direct:#?}");
+    assert_eq!(direct.asked.iter().filter(|asked| asked.is_told()).count(), caller.told, "{name}: {direct:#?}");
 }
 
 async fn make_queue(programs: &Programs, name: &str, size: &str) {
@@ -125,40 +142,50 @@ async fn both_ways(name: &str, caller: Caller) {
     // Through the proxy the caller was a task like any other.
     let tasks = programs.get(&format!("{}/Tasks", floor.base)).await;
     let tasks: Vec<Value> = tasks["tasks"].as_array().unwrap().clone();
-    assert_eq!(tasks.len(), 1, "{tasks:?}");
-    let expected = if caller.queue_is_full { "queue-full" } else { "" };
-    let reason = text(&tasks[0], "reason");
-    assert!(tasks[0]["assignment_status"] == "canceled" && (expected.is_empty() || reason == expected), "{tasks:?}");
+    assert_eq!(tasks.len(), usize::from(!caller.without_task), "{tasks:?}");
+    if let [task] = &tasks[..] {
+        let expected = if caller.queue_is_full { "queue-full" } else { "" };
+        let reason = text(task, "reason");
+        assert!(task["assignment_status"] == "canceled" && (expected.is_empty() || reason == expected), "{task:?}");
+    }
 }
 
 #[tokio::test]
-async fn a_menu_of_keys_leads_into_the_queue_and_the_caller_gives_up() {
-    both_ways("menu", Caller { digits: "1", hang_up_after_ms: Some(12_000), queue_is_full: false }).await;
+async fn wrong_keys_and_silence_lead_into_the_queue_and_the_caller_gives_up() {
+    both_ways("menu", Caller { digits: "5", hang_up_after_ms: Some(12_000), ..Caller::default() }).await;
 }
 
 #[tokio::test]
 async fn nested_redirects_lead_into_a_silent_queue() {
-    both_ways("redirects", Caller { digits: "", hang_up_after_ms: Some(9_000), queue_is_full: false }).await;
+    both_ways("redirects", Caller { hang_up_after_ms: Some(9_000), ..Caller::default() }).await;
 }
 
 #[tokio::test]
 async fn wrong_keys_lead_round_through_nested_actions() {
-    both_ways("actions", Caller { digits: "9421*", hang_up_after_ms: None, queue_is_full: false }).await;
+    both_ways("actions", Caller { digits: "9421*", ..Caller::default() }).await;
 }
 
 #[tokio::test]
-async fn a_full_queue_leads_to_the_message_after_it() {
-    both_ways("voicemail", Caller { digits: "", hang_up_after_ms: None, queue_is_full: true }).await;
+async fn a_full_queue_leads_to_a_message_whose_recording_is_told() {
+    both_ways("voicemail", Caller { queue_is_full: true, told: 2, ..Caller::default() }).await;
 }
 
 #[tokio::test]
-async fn a_language_line_remembers_its_caller_by_a_cookie() {
-    both_ways("language", Caller { digits: "2", hang_up_after_ms: Some(9_000), queue_is_full: false }).await;
+async fn a_language_line_listens_and_remembers_its_caller_by_a_cookie() {
+    let caller = Caller { says: "Deutsch, bitte", hang_up_after_ms: Some(12_000), ..Caller::default() };
+    both_ways("language", caller).await;
 }
 
 #[tokio::test]
 async fn the_verbs_after_the_queue_ask_how_it_was() {
-    both_ways("survey", Caller { digits: "*7", hang_up_after_ms: None, queue_is_full: false }).await;
+    both_ways("survey", Caller { digits: "*7", ..Caller::default() }).await;
+}
+
+#[tokio::test]
+async fn a_switchboard_dials_one_extension_after_the_other_and_hears_of_each_leg() {
+    let caller =
+        Caller { digits: "999101", hang_up_after_ms: Some(25_000), told: 6, without_task: true, ..Caller::default() };
+    both_ways("switchboard", caller).await;
 }
 
 /// A worker's phone number is answered by an application that says `<Dial><Queue reservationSid>`.
@@ -194,7 +221,7 @@ async fn a_worker_takes_the_reservation_that_the_application_dials() {
     programs.hang_up(&caller).await;
     let done = programs
         .until("the application hears of the end", async |_: &Programs| {
-            applications.asked(&worker).into_iter().find(|asked| asked.what.contains("worker/done"))
+            applications.asked(&worker).into_iter().find(|asked| asked.page == "done")
         })
         .await;
     assert!(done.what.contains("signed=true"), "{done:?}");

@@ -1,5 +1,7 @@
 //! Documents as they are read: defaults, limits, refusals.
 
+mod documents;
+
 use super::*;
 
 const BASE: &str = "https://app.example.org/voice/start?x=1";

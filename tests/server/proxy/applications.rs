@@ -12,14 +12,54 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use switchhook::signature;
 
-/// What the applications look at; everything else may differ between two calls.
-const LOOKED_AT: [&str; 8] =
-    ["Digits", "QueueResult", "CallStatus", "From", "Direction", "FinishedOnKey", "ErrorCode", "step"];
+/// Parameters whose values are another call's: only that they are there is compared.
+const OF_EACH_CALL: [&str; 14] = [
+    "CallSid",
+    "ParentCallSid",
+    "DialCallSid",
+    "AccountSid",
+    "To",
+    "Called",
+    "QueueSid",
+    "QueueTime",
+    "AvgQueueTime",
+    "RecordingSid",
+    "RecordingUrl",
+    "RecordingStartTime",
+    "Timestamp",
+    "I-Twilio-Idempotency-Token",
+];
+/// Parameters that only an application behind the proxy is told (`docs/proxy.md`).
+const OURS: [&str; 13] = [
+    "TaskSid",
+    "WorkflowSid",
+    "TaskQueueSid",
+    "TaskQueueName",
+    "TaskPriority",
+    "TaskAge",
+    "EstimatedWaitTime",
+    "EstimatedWaitTimeLow",
+    "EstimatedWaitTimeHigh",
+    "TaskQueuePosition",
+    "TasksAhead",
+    "WorkersAvailable",
+    "TaskCanceledReason",
+];
+/// Pages below this are told something while the call goes on.
+const TOLD: &str = "told/";
 
-/// A request, without where it was enqueued to.
+/// A request, without where it was enqueued to: all its parameters by name, with the values that two calls must share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
+    pub(super) page: String,
     pub(super) what: String,
+}
+
+impl Asked {
+    /// Its answer does not guide the call.
+    pub(super) fn is_told(&self) -> bool {
+        self.page.starts_with(TOLD)
+    }
 }
 
 #[derive(Debug)]
@@ -59,9 +99,14 @@ impl Applications {
         self.0.noted.lock().unwrap().clear();
     }
 
+    /// What was asked about the call and the legs that it dialled: documents in order, then what was told, page by
+    /// page, in order.
     pub(super) fn asked(&self, call: &str) -> Vec<Asked> {
         let noted = self.0.noted.lock().unwrap();
-        noted.iter().filter(|noted| noted.call == call).map(|noted| noted.asked.clone()).collect()
+        let mut asked: Vec<Asked> =
+            noted.iter().filter(|noted| noted.call == call).map(|noted| noted.asked.clone()).collect();
+        asked.sort_by_key(|asked| asked.is_told().then(|| asked.page.clone()));
+        asked
     }
 }
 
@@ -116,18 +161,26 @@ async fn answer(
     let signed = given(signature::HEADER);
     let is_signed = shared.tokens.iter().any(|token| signature::verify_form(token, &url, &form, &signed));
     let request = Request { page, pairs, cookie: given("cookie"), place };
-    let looked_at: Vec<String> = LOOKED_AT
+    let mut parameters: Vec<String> = request
+        .pairs
         .iter()
-        .filter(|name| !request.get(name).is_empty())
-        .map(|name| format!("{name}={}", request.get(name)))
+        .filter(|(name, _)| !OURS.contains(&name.as_str()))
+        .map(
+            |(name, value)| {
+                if OF_EACH_CALL.contains(&name.as_str()) { format!("{name}=*") } else { format!("{name}={value}") }
+            },
+        )
         .collect();
+    parameters.sort();
     let what = format!(
         "{method} {application}/{} {} cookie={:?} signed={is_signed}",
         request.page,
-        looked_at.join("&"),
+        parameters.join("&"),
         request.cookie
     );
-    shared.noted.lock().unwrap().push(Noted { call: request.get("CallSid").to_owned(), asked: Asked { what } });
+    let of = if request.get("ParentCallSid").is_empty() { "CallSid" } else { "ParentCallSid" };
+    let noted = Noted { call: request.get(of).to_owned(), asked: Asked { page: request.page.clone(), what } };
+    shared.noted.lock().unwrap().push(noted);
     if !is_signed {
         return StatusCode::FORBIDDEN.into_response();
     }
@@ -138,6 +191,7 @@ async fn answer(
         "voicemail" => voicemail(&request, &shared.base),
         "language" => language(&request),
         "survey" => survey(&request),
+        "switchboard" => switchboard(&request),
         "worker" => worker(&request),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
@@ -150,10 +204,14 @@ fn menu(request: &Request) -> Response {
             "<Gather action=\"choice\" numDigits=\"1\" timeout=\"3\"><Say voice='alice'>For sales &amp; more press 1</Say></Gather>\
              <Say>We did not hear you</Say><Redirect>start</Redirect>",
         ),
-        ("choice", "1") => document(
+        ("start-again", _) => document(
+            "<Gather action='choice' numDigits='1' timeout='2'><Say>Sorry?</Say></Gather><Say>A person, then</Say>\
+             <Redirect>person</Redirect>",
+        ),
+        ("choice", "1") | ("person", _) => document(
             &request.enqueue("action=\"left\" waitUrl=\"wait\" waitUrlMethod=\"GET\"", "{\"skill\":\"sales\"}"),
         ),
-        ("choice", _) => document("<Redirect method=\"POST\">start</Redirect>"),
+        ("choice", _) => document("<Redirect method=\"POST\">start-again</Redirect>"),
         ("wait", _) => document("<Say>Please hold the line</Say><Pause length=\"2\"/>"),
         _ => document("<Say>Good bye</Say>"),
     }
@@ -198,7 +256,12 @@ fn voicemail(request: &Request, base: &str) -> Response {
             "<![CDATA[{\"a\":\"<&>\"}]]>",
         )),
         ("left", "queue-full") => document("<Say>Please leave a message</Say><Redirect>record</Redirect>"),
-        ("record", _) => document("<Pause length=\"2\"/><Say>Thank you</Say><Hangup/>"),
+        ("record", _) => document(
+            "<Record action=\"recorded?kind=message\" maxLength=\"30\" timeout='2' finishOnKey=\"#\" playBeep='true' \
+             transcribe='true' transcribeCallback='told/transcript' recordingStatusCallback=\"told/recording?a=1&amp;b=2\" \
+             recordingStatusCallbackEvent='in-progress completed'/><Say>We did not hear you</Say>",
+        ),
+        ("recorded", _) => document("<Say>Thank you</Say><Pause length=\"2\"/><Hangup/>"),
         _ => document("<Reject/>"),
     }
 }
@@ -207,9 +270,11 @@ fn voicemail(request: &Request, base: &str) -> Response {
 fn language(request: &Request) -> Response {
     let page = match (request.page.as_str(), request.cookie.as_str()) {
         ("start", "") => {
-            "<Gather input='dtmf' action='/PLACE/language/chosen' numDigits='1'><Say language='de'>Für Deutsch die 2</Say></Gather>"
+            "<Gather input='dtmf speech' language='de-DE' hints='Deutsch, Englisch' speechTimeout='auto' \
+             action='/PLACE/language/chosen' numDigits='1'><Say language='de' voice='Polly.Vicki'>Für <lang \
+             xml:lang='de-DE'>Deutsch</lang> die 2, oder sagen Sie es</Say></Gather><Say>What?</Say>"
         }
-        ("chosen", "") if request.get("Digits") == "2" => {
+        ("chosen", "") if request.get("SpeechResult") == "Deutsch, bitte" => {
             let mut response = document("<Redirect>line</Redirect>");
             let cookie = "lang=de; Path=/; HttpOnly".parse().unwrap();
             response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -235,6 +300,36 @@ fn survey(request: &Request) -> Response {
         ("wait", "") => document("<Gather action=\"wait\" numDigits=\"1\" timeout=\"60\"/>"),
         ("wait", "*") => document("<Leave/>"),
         ("rated", "7") => document("<Say>Thank you</Say><Hangup/>"),
+        _ => document("<Say>What?</Say>"),
+    }
+}
+
+/// Everything by GET; extensions are dialled, one after the other, and who was not helped waits in a plain queue.
+fn switchboard(request: &Request) -> Response {
+    match (request.page.as_str(), request.get("Digits"), request.get("of"), request.get("DialCallStatus")) {
+        ("start", ..) => document(
+            "<Gather action=\"extension\" method=\"GET\" numDigits=\"3\" timeout=\"2\"><Say>Extension</Say></Gather>\
+             <Redirect method=\"GET\">wait-for-anybody</Redirect>",
+        ),
+        ("extension", "101", ..) => document(
+            "<Dial action=\"dialled?of=sales&amp;x=1\" method=\"GET\" timeout=\"5\" callerId=\"+15550300\">\
+             <Number statusCallback=\"told/sales\" statusCallbackMethod=\"GET\" \
+             statusCallbackEvent=\"initiated ringing answered completed\">+15556660101</Number></Dial><Say>Never</Say>",
+        ),
+        ("extension", ..) => document("<Say>No such extension</Say><Redirect method=\"GET\">start?again=1</Redirect>"),
+        ("dialled", _, "sales", "busy") => document(&format!(
+            "<Say>Busy</Say><Dial sequential='true' method='GET' action='/{}/switchboard/dialled?of=bob'>\
+             <Number statusCallback='told/sales'>+15556660101</Number>\
+             <Client url='whisper' method='GET' statusCallback='told/bob' statusCallbackEvent='initiated answered \
+             completed'><Identity>bob</Identity><Parameter name='why' value='busy'/></Client></Dial>",
+            request.place
+        )),
+        ("whisper", ..) => document("<Say>From the switchboard</Say>"),
+        ("dialled", _, "bob", "completed") => document("<Redirect method='GET'>wait-for-anybody?after=bob</Redirect>"),
+        ("wait-for-anybody", ..) => document(
+            "<Enqueue action=\"left?x=%20\" method=\"GET\" waitUrl=\"wait\" waitUrlMethod=\"GET\">switchboard</Enqueue>",
+        ),
+        ("wait", ..) => document("<Pause length='30'/>"),
         _ => document("<Say>What?</Say>"),
     }
 }
