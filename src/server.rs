@@ -35,7 +35,7 @@ use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
-use crate::voice::{self, Actions, Templates, Voicemails};
+use crate::voice::{self, Actions, Templates};
 
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
@@ -255,7 +255,6 @@ impl Server {
             wait: settings.wait,
             outbound,
             actions: Actions::default(),
-            voicemails: Voicemails::default(),
             dial_rules: Arc::clone(&settings.dialling.rules),
         };
         let relays_clock = clock.clone();
