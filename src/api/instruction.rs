@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use super::form::{Parameters, invalid};
-use crate::calls::{CallSid, ConferenceOptions, ConnectBy, Subscription, SuperviseMode};
+use crate::calls::{Announcement, CallSid, ConferenceOptions, ConnectBy, Subscription, SuperviseMode};
 use crate::engine::{
     AssignmentAnswer, CallRedirect, Complaint, Consequence, ReservationInstruction, Supervision, WorkerCall,
 };
@@ -259,9 +259,28 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
             &["completed"],
         )?,
         whisper: None,
+        announcement: announcement(form, ("Whisper", "AcceptKey"))?,
         post_work_activity: None,
         by: ConnectBy::Conference,
     })
+}
+
+/// Longest text that a worker hears before the caller, in characters.
+const WHISPER_LIMIT: usize = 1_000;
+/// The keys of a telephone.
+pub(super) const KEYS: [&str; 12] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#"];
+
+/// What the worker hears before being connected, and the key that takes the call.
+fn announcement(
+    form: &Parameters,
+    (whisper, accept_key): (&'static str, &'static str),
+) -> Result<Option<Announcement>, ApiError> {
+    let text = form.filled(whisper).map(str::to_owned);
+    if text.as_ref().is_some_and(|text| text.chars().count() > WHISPER_LIMIT) {
+        return Err(ApiError::invalid(format!("Invalid {whisper}: longer than {WHISPER_LIMIT} characters")));
+    }
+    let key = form.word(accept_key, &KEYS)?.map(str::to_owned);
+    Ok((text.is_some() || key.is_some()).then_some(Announcement { text, key }))
 }
 
 /// Options of a third party's leg: those of the conference instruction that are about one leg alone.
@@ -316,6 +335,7 @@ fn dequeue_options(form: &Parameters, multi_task: bool) -> Result<ConferenceOpti
         status_callback: url.filter(|url| !url.is_empty()).map(told),
         // With several tasks at once a worker has no activity to go back to, so it is ignored there.
         post_work_activity: activity.filter(|_| !multi_task),
+        announcement: announcement(form, ("DequeueWhisper", "DequeueAcceptKey"))?,
         by: ConnectBy::Dequeue,
         ..defaults
     })

@@ -194,7 +194,8 @@ impl VoiceTask {
     /// The room as a worker's own leg joins it.
     #[must_use]
     pub fn worker_room(&self, reservation: ReservationSid) -> RoomSettings {
-        let options = self.options.clone().unwrap_or_default();
+        let announced = self.worker_leg(reservation).and_then(|leg| leg.announced.as_deref());
+        let options = announced.or(self.options.as_ref()).cloned().unwrap_or_default();
         RoomSettings { label: reservation.to_string(), ..self.room_settings(options) }
     }
 

@@ -412,7 +412,7 @@ pub enum PhoneCommand {
         /// When the leg was asked for; bounds the search for a leg that an unclear attempt may have made.
         requested_at: Timestamp,
     },
-    /// Call somebody whose leg runs a document of the application's (`POST Calls`).
+    /// Call somebody whose leg runs a document before it comes into the room (`POST Calls`).
     PlaceCall {
         /// The reservation SID; callback URLs carry it.
         label: String,
@@ -420,8 +420,9 @@ pub enum PhoneCommand {
         to: String,
         /// Caller ID.
         from: String,
-        /// What the leg runs.
-        document: WorkerDocument,
+        /// What the leg runs; our announcement when absent.
+        #[serde(default)]
+        document: Option<WorkerDocument>,
         /// Options of the instruction.
         options: ConferenceOptions,
         /// When the leg was asked for; bounds the search for a leg that an unclear attempt may have made.

@@ -28,7 +28,10 @@ fn short(text: &str) -> String {
 fn command_text(command: &PhoneCommand) -> String {
     match command {
         PhoneCommand::AddParticipant { label, .. } => format!("add {}", short(label)),
-        PhoneCommand::PlaceCall { label, document, .. } => format!("call {} {}", short(label), document.url),
+        PhoneCommand::PlaceCall { label, document: Some(document), .. } => {
+            format!("call {} {}", short(label), document.url)
+        }
+        PhoneCommand::PlaceCall { label, document: None, .. } => format!("announce {}", short(label)),
         PhoneCommand::RedirectCall { call, url, .. } => format!("redirect {call} {url}"),
         PhoneCommand::MoveCallerToRoom { .. } => "move".to_owned(),
         PhoneCommand::ParkCaller { .. } => "park".to_owned(),
@@ -158,6 +161,7 @@ impl<'a> Words<'a> {
             timeout_secs: self.number("timeout").unwrap_or(60),
             end_conference_on_exit: self.has("end_on_exit"),
             end_conference_on_customer_exit: self.has("end_on_customer_exit"),
+            announcement: self.key("accept_key").map(|key| Announcement { text: None, key: Some(key) }),
             ..ConferenceOptions::default()
         }
     }

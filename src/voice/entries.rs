@@ -115,8 +115,9 @@ impl State {
 
     /// The entry point that a caller came in at, by what follows the queue.
     pub(super) async fn entry_of(&self, webhook: &Webhook, record: &VoiceTask) -> Option<Entry> {
-        let action = record.park.action.as_deref()?;
-        let sid = action.strip_prefix(&self.url("/voice/entries/"))?.strip_suffix(OVERFLOW)?;
+        let verbs = record.park.after_enqueue.as_deref()?;
+        let (_, sid) = verbs.split_once(&self.url("/voice/entries/"))?;
+        let (sid, _) = sid.split_once(OVERFLOW)?;
         self.entry(webhook, sid).await
     }
 

@@ -112,6 +112,7 @@ routes! {
     "/voice/tasks/{task}/join/{role}" => join::join,
     "/voice/tasks/{task}/room-left/{role}" => room_left::answer,
     "/voice/reservations/{reservation}" => reservations::answer,
+    "/voice/reservations/{reservation}/whisper" => reservations::whisper,
     "/voice/hold/{task}" => join::hold,
     "/voice/cb/call/inbound" => callbacks::inbound_call,
     "/voice/cb/call/{task}/{reservation}/{role}" => callbacks::leg,
