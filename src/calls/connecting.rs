@@ -186,6 +186,7 @@ impl Machine<'_> {
         self.task.legs[index].accepted = true;
         self.task.deadlines.lost_join = None;
         self.task.deadlines.callback = None;
+        self.task.requeued = false;
         self.outputs.push(Output::Accept(connecting.reservation));
     }
 

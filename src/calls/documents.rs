@@ -96,6 +96,7 @@ impl VoiceTask {
         }
         match result {
             QueueResult::Leave if self.cancel_reason.as_deref() == Some(REASON_MESSAGE) => NextDocument::Message,
+            QueueResult::Leave if self.is_accepted() && self.released && self.leaves_message => NextDocument::Message,
             QueueResult::Hangup => self.application(result, false).unwrap_or(NextDocument::Empty),
             QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
                 let otherwise = if self.released { NextDocument::Unavailable } else { NextDocument::Empty };

@@ -322,7 +322,10 @@ pub enum Input {
         cold: bool,
     },
     /// The transfer has succeeded, failed, or was taken back.
-    TransferOver,
+    TransferOver {
+        /// It has failed, and the task is assigned to whoever handed it on.
+        failed: bool,
+    },
     /// A leg in the room is to be changed.
     UpdateLeg {
         /// Whose.
@@ -554,6 +557,8 @@ pub enum Output {
     },
     /// Routing: the worker's leg is gone.
     EndWork(ReservationSid),
+    /// Routing: the transfer of this reservation has failed, and the queue that it came from is asked for somebody else.
+    AskQueue(ReservationSid),
     /// Routing: merge these keys into the task's attributes.
     MergeAttributes(Map<String, Value>),
     /// A look has made good what callbacks had not told.

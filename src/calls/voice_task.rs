@@ -324,6 +324,9 @@ pub struct VoiceTask {
     /// The task is being handed on.
     #[serde(default)]
     pub handing: Option<Handing>,
+    /// After a cold transfer that failed the queue was asked for somebody else.
+    #[serde(default)]
+    pub requeued: bool,
     /// Commands that were not answered yet, by number.
     pub outstanding: BTreeMap<u32, Errand>,
     /// Number of the last command.
@@ -478,6 +481,7 @@ impl VoiceTask {
             from: from.clone(),
             to: to.clone(),
             callback: None,
+            requeued: false,
             leaves_message: false,
             past_calls: Vec::new(),
             park,

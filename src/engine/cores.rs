@@ -186,7 +186,8 @@ impl Cores {
 
     /// Sets limits other than the usual ones.
     pub fn keep_within(&mut self, limits: Limits) {
-        self.calls.set_policy(Policy::DEFAULT.looking_after(limits.look_after_secs));
+        let policy = Policy { cold_transfer_failure: limits.cold_transfer_failure, ..Policy::DEFAULT };
+        self.calls.set_policy(policy.looking_after(limits.look_after_secs));
         self.limits = limits;
     }
 
@@ -425,6 +426,10 @@ impl Cores {
                     self.end_work(task, reservation, inputs, sids);
                     continue;
                 }
+                Output::AskQueue(reservation) => match self.back_to_queue(task, reservation) {
+                    Some(command) => command,
+                    None => continue,
+                },
                 Output::MergeAttributes(attributes) => Command::MergeTaskAttributes { task, attributes },
             };
             // A refusal means that the routing core was faster (the task ended, the reservation is not pending any
@@ -457,8 +462,13 @@ impl Cores {
                     reservation,
                     cold: event.data.get("transfer_mode").is_some_and(|mode| mode.eq_ignore_ascii_case("COLD")),
                 }),
-                EventKind::TaskTransferCompleted | EventKind::TaskTransferFailed | EventKind::TaskTransferCanceled => {
-                    Some(Input::TransferOver)
+                EventKind::TaskTransferCompleted | EventKind::TaskTransferCanceled => {
+                    Some(Input::TransferOver { failed: false })
+                }
+                EventKind::TaskTransferFailed => {
+                    let row = self.workspace.task(task);
+                    let failed = row.is_some_and(|row| row.status == TaskStatus::Assigned);
+                    Some(Input::TransferOver { failed })
                 }
                 EventKind::TaskCanceled => Some(Input::TaskEnded { canceled: true }),
                 EventKind::TaskCompleted | EventKind::TaskSystemDeleted => Some(Input::TaskEnded { canceled: false }),
@@ -588,7 +598,7 @@ fn was_asked(asked: Option<&Command>, task: TaskSid, input: &Input) -> bool {
         (Some(Command::FailConnecting { reservation, .. }), Input::ReservationEnded { reservation: ended }) => {
             reservation == ended
         }
-        (Some(Command::EndCaller { .. }), Input::TransferOver) => false,
+        (Some(Command::EndCaller { .. }), Input::TransferOver { .. }) => false,
         (Some(Command::EndCaller { task: ended, .. }), _) => *ended == task,
         _ => false,
     }

@@ -449,8 +449,54 @@ async fn without_the_key_of_an_assignment_callbacks_dequeue_it_is_as_if_nobody_h
     application.answers("assignment", "application/json", r#"{"instruction":"dequeue","accept_key":"1"}"#);
     let waiting = a_waiting_caller(&programs, &floor).await;
     until_reservation(&programs, &floor, &waiting, "canceled").await;
-    let path = format!("{}/Tasks/{}/Reservations/{}", floor.base, waiting.task, waiting.reservation);
-    assert_eq!(programs.get(&path).await["canceled_reason_code"], 31_480);
+    let legs = programs.phone_get("/Calls.json?To=client:alice").await;
+    let answered = |leg: &Value| leg["status"] == "completed" && leg["sid"] != waiting.caller;
+    assert!(legs["calls"].as_array().unwrap().iter().any(answered), "the worker was called and hung up on: {legs}");
+    assert_eq!(programs.phone_get("/Conferences.json").await["conferences"], json!([]), "nobody was in a conference");
+    assert_eq!(programs.get("/Alerts").await["alerts"], json!([]));
+    let path = format!("{}/Events?TaskSid={}&EventType=reservation.canceled", floor.base, waiting.task);
+    let events = programs.get(&path).await;
+    let canceled = events["events"].as_array().unwrap();
+    let mut codes = canceled.iter().map(|event| &event["event_data"]["reservation_reason_code"]);
+    assert!(!canceled.is_empty() && codes.all(|code| *code == "31480"), "{events}");
     let call = programs.phone_get(&format!("/Calls/{}.json", waiting.caller)).await;
     assert_eq!(call["status"], "in-progress", "the caller waits on");
+}
+
+#[tokio::test]
+async fn the_progress_and_recording_of_a_third_party_are_passed_on() {
+    let programs = Programs::start(1.0).await;
+    let floor = programs.furnish().await;
+    let application = Application::start().await;
+    for address in ["client:alice", "+15557770000"] {
+        programs.control(Method::PUT, &format!("/addresses/{address}"), json!({ "answer_after_ms": 50 })).await;
+    }
+    let waiting = a_waiting_caller(&programs, &floor).await;
+    instruct(&programs, &floor, &waiting, &[("Instruction", "conference")]).await;
+    until_task(&programs, &floor, &waiting.task, "assigned").await;
+    let (leg, recording) = (application.url("leg"), application.url("recording"));
+    let form = [
+        ("To", "+15557770000"),
+        ("StatusCallback", leg.as_str()),
+        ("StatusCallbackMethod", "GET"),
+        ("StatusCallbackEvent", "answered completed"),
+        ("Record", "true"),
+        ("RecordingStatusCallback", recording.as_str()),
+    ];
+    let participants = format!("{}/Tasks/{}/Participants", floor.base, waiting.task);
+    let label = text(&programs.post(&participants, &form).await, "label");
+    let answered = application.until_asked(&programs, "leg", 1).await;
+    assert_eq!(answered[0].get("CallStatus"), "in-progress");
+    programs.hang_up(answered[0].get("CallSid")).await;
+    let legs = application.until_asked(&programs, "leg", 2).await;
+    assert_passed_on(&legs);
+    let told: Vec<&str> = legs.iter().map(|asked| asked.get("CallStatus")).collect();
+    assert_eq!(told, ["in-progress", "completed"], "what was asked for, of {label}");
+    assert!(legs.iter().all(|asked| asked.method == Verb::GET && asked.get("To") == "+15557770000"), "{legs:?}");
+    let recordings = application.until_asked(&programs, "recording", 1).await;
+    assert_passed_on(&recordings);
+    assert_eq!(recordings[0].get("CallSid"), legs[0].get("CallSid"));
+    let refused = [("To", "+15557770000"), ("StatusCallback", "no address")];
+    let (status, body) = programs.try_api(Method::POST, &participants, &refused).await.unwrap();
+    assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!(20001)), "{body}");
 }

@@ -10,7 +10,9 @@ use super::schema::{
     address, array, constant, date, flag, integer, links, nullable, object, own_sid, sid, text, url, word_list, words,
 };
 use super::{WORKSPACE_PATH, participants};
-use crate::api::instruction::{BEEPS, CALL_EVENTS, CALL_RECORD, CONFERENCE_EVENTS, DEQUEUE_RECORD, KEYS, METHODS};
+use crate::api::instruction::{
+    BEEPS, CALL_EVENTS, CALL_RECORD, CONFERENCE_EVENTS, DEQUEUE_RECORD, KEYS, METHODS, RECORD,
+};
 use crate::api::reservations::STATUSES;
 
 const RESERVATION: Resource = Resource { name: "Reservation", sid: || sid("WR"), versioned: true };
@@ -105,7 +107,7 @@ fn conference(operation: Operation) -> Operation {
         .field("WaitMethod", words(&METHODS))
         .field("EarlyMedia", flag())
         .field("MaxParticipants", integer(2..=250))
-        .field("Record", words(&["true", "false", "record-from-answer"]))
+        .field("Record", words(&RECORD))
         .field("RecordingChannels", words(&["mono", "dual"]))
         .field("RecordingStatusCallback", url())
         .field("RecordingStatusCallbackMethod", words(&METHODS))
