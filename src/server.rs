@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
+use crate::calls::ColdTransferFailure;
 use crate::clock::{Clock, Entropy};
 use crate::config::Wait;
 use crate::engine::{self, Dialling, Engine};
@@ -35,7 +36,7 @@ use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::AccountSid;
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
-use crate::voice::{self, Actions, Templates, Voicemails};
+use crate::voice::{self, Actions, Templates};
 
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
@@ -79,6 +80,8 @@ pub struct Settings {
     pub waiting_calls_max: u32,
     /// Seconds of silence after which a waiting call is looked at.
     pub look_after_secs: u32,
+    /// What becomes of a customer whom a cold transfer has left alone.
+    pub cold_transfer_failure: ColdTransferFailure,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
     /// Bounds of agents' sockets.
@@ -202,6 +205,7 @@ impl Server {
         let limits = engine::Limits {
             waiting_calls: settings.waiting_calls_max,
             look_after_secs: settings.look_after_secs,
+            cold_transfer_failure: settings.cold_transfer_failure,
             dialling: settings.dialling.clone(),
         };
         entries::apply(&settings.entries, &store, &clock).await?;
@@ -255,7 +259,6 @@ impl Server {
             wait: settings.wait,
             outbound,
             actions: Actions::default(),
-            voicemails: Voicemails::default(),
             dial_rules: Arc::clone(&settings.dialling.rules),
         };
         let relays_clock = clock.clone();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use super::form::{Parameters, invalid};
-use crate::calls::{CallSid, ConferenceOptions, ConnectBy, Subscription, SuperviseMode};
+use crate::calls::{Announcement, CallSid, ConferenceOptions, ConnectBy, Subscription, SuperviseMode};
 use crate::engine::{
     AssignmentAnswer, CallRedirect, Complaint, Consequence, ReservationInstruction, Supervision, WorkerCall,
 };
@@ -22,6 +22,7 @@ pub(super) const CALL_RECORD: [&str; 4] = ["record-from-answer", "do-not-record"
 pub(super) const SUPERVISOR_MODES: [&str; 3] = ["monitor", "whisper", "barge"];
 pub(super) const BEEPS: [&str; 4] = ["true", "false", "onEnter", "onExit"];
 pub(super) const METHODS: [&str; 2] = ["GET", "POST"];
+pub(super) const RECORD: [&str; 3] = ["true", "false", "record-from-answer"];
 
 /// Codes of the alert log (`spec/rest.md` 6.3).
 const REJECT_ACTIVITY: u32 = 40_100;
@@ -222,7 +223,7 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
         wait_method: word("WaitMethod", &METHODS)?,
         early_media: form.boolean("EarlyMedia")?.unwrap_or(defaults.early_media),
         max_participants: form.integer("MaxParticipants", 2..=250)?,
-        record: word("Record", &["true", "false", "record-from-answer"])?,
+        record: word("Record", &RECORD)?,
         recording_channels: word("RecordingChannels", &["mono", "dual"])?,
         conference_record: word("ConferenceRecord", &["true", "false", "record-from-start", "do-not-record"])?,
         conference_trim: word("ConferenceTrim", &["trim-silence", "do-not-trim"])?,
@@ -230,20 +231,8 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
         sip_auth_username: filled("SipAuthUsername"),
         sip_auth_password: filled("SipAuthPassword"),
         jitter_buffer_size: word("JitterBufferSize", &["small", "medium", "large", "off"])?,
-        status_callback: told(
-            "StatusCallback",
-            "StatusCallbackMethod",
-            Some("StatusCallbackEvent"),
-            &CALL_EVENTS,
-            &["completed"],
-        )?,
-        recording_status_callback: told(
-            "RecordingStatusCallback",
-            "RecordingStatusCallbackMethod",
-            None,
-            &[],
-            &["completed"],
-        )?,
+        status_callback: call_callback(form).map_err(Defect::under(CONFERENCE_CALLBACK))?,
+        recording_status_callback: recording_callback(form).map_err(Defect::under(CONFERENCE_CALLBACK))?,
         conference_status_callback: told(
             "ConferenceStatusCallback",
             "ConferenceStatusCallbackMethod",
@@ -259,9 +248,28 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
             &["completed"],
         )?,
         whisper: None,
+        announcement: announcement(form, ("Whisper", "AcceptKey"))?,
         post_work_activity: None,
         by: ConnectBy::Conference,
     })
+}
+
+/// Longest text that a worker hears before the caller, in characters.
+const WHISPER_LIMIT: usize = 1_000;
+/// The keys of a telephone.
+pub(super) const KEYS: [&str; 12] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#"];
+
+/// What the worker hears before being connected, and the key that takes the call.
+fn announcement(
+    form: &Parameters,
+    (whisper, accept_key): (&'static str, &'static str),
+) -> Result<Option<Announcement>, ApiError> {
+    let text = form.filled(whisper).map(str::to_owned);
+    if text.as_ref().is_some_and(|text| text.chars().count() > WHISPER_LIMIT) {
+        return Err(ApiError::invalid(format!("Invalid {whisper}: longer than {WHISPER_LIMIT} characters")));
+    }
+    let key = form.word(accept_key, &KEYS)?.map(str::to_owned);
+    Ok((text.is_some() || key.is_some()).then_some(Announcement { text, key }))
 }
 
 /// Options of a third party's leg: those of the conference instruction that are about one leg alone.
@@ -277,8 +285,23 @@ pub(super) fn leg_options(form: &Parameters) -> Result<ConferenceOptions, ApiErr
         early_media: form.boolean("EarlyMedia")?.unwrap_or(defaults.early_media),
         sip_auth_username: filled("SipAuthUsername"),
         sip_auth_password: filled("SipAuthPassword"),
+        record: form.word("Record", &RECORD)?.map(str::to_owned),
+        recording_channels: form.word("RecordingChannels", &["mono", "dual"])?.map(str::to_owned),
+        status_callback: call_callback(form)?,
+        recording_status_callback: recording_callback(form)?,
         ..ConferenceOptions::default()
     })
+}
+
+/// Who is told of the progress of a leg's call.
+fn call_callback(form: &Parameters) -> Result<Option<Subscription>, ApiError> {
+    let names = ("StatusCallback", "StatusCallbackMethod");
+    subscription(form, names, Some("StatusCallbackEvent"), &CALL_EVENTS, &["completed"])
+}
+
+/// Who is told of the recording of a leg's call.
+fn recording_callback(form: &Parameters) -> Result<Option<Subscription>, ApiError> {
+    subscription(form, ("RecordingStatusCallback", "RecordingStatusCallbackMethod"), None, &[], &["completed"])
 }
 
 /// Who takes part in the conversation, and how; options of the leg are those of the conference instruction.
@@ -316,6 +339,7 @@ fn dequeue_options(form: &Parameters, multi_task: bool) -> Result<ConferenceOpti
         status_callback: url.filter(|url| !url.is_empty()).map(told),
         // With several tasks at once a worker has no activity to go back to, so it is ignored there.
         post_work_activity: activity.filter(|_| !multi_task),
+        announcement: announcement(form, ("DequeueWhisper", "DequeueAcceptKey"))?,
         by: ConnectBy::Dequeue,
         ..defaults
     })

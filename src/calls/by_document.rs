@@ -30,6 +30,13 @@ impl VoiceTask {
         leg.is_some_and(|leg| leg.abort.is_none() && leg.call.as_ref().is_none_or(|known| known == call))
     }
 
+    /// The options of a leg that hears our announcement, if it is the leg of this call and has not come further.
+    #[must_use]
+    pub fn announced(&self, reservation: ReservationSid, call: &CallSid) -> Option<&ConferenceOptions> {
+        let leg = self.worker_leg(reservation).filter(|_| self.awaits_document_of(reservation, call));
+        leg.and_then(|leg| leg.announced.as_deref())
+    }
+
     /// Whether the caller still waits, although a reservation was accepted.
     pub(super) fn is_left_waiting(&self) -> bool {
         let lost = self.caller_end.is_some() || self.released || self.elsewhere;
@@ -48,6 +55,10 @@ impl Machine<'_> {
         leg.call.get_or_insert_with(|| call.clone());
         leg.state = leg.state.max(LegState::Answered);
         leg.answered.get_or_insert(now);
+        if leg.announced.is_some() {
+            // The instruction has said how it takes part.
+            return self.hasten_guard(self.policy.join_guard_ms);
+        }
         leg.ends_room = options.end_conference_on_exit;
         leg.post_work_activity = options.post_work_activity;
         let ring = self.task.options.as_ref().map_or(options.timeout_secs, |options| options.timeout_secs);

@@ -20,6 +20,8 @@ fn failure_code(leg: &Leg) -> Option<i32> {
         Some(CallStatus::Busy) => Some(CODE_BUSY),
         Some(CallStatus::NoAnswer) => Some(CODE_NO_ANSWER),
         Some(CallStatus::Failed) => leg.end_code,
+        // Whoever or whatever answered did not press the key.
+        Some(CallStatus::Completed) if leg.announced.is_some() && leg.joined.is_none() => Some(CODE_NO_ANSWER),
         _ => None,
     }
 }
@@ -57,18 +59,19 @@ impl Machine<'_> {
         options.timeout_secs = options.timeout_secs.min(LONGEST_RING_SECS);
         let leg = Leg { metered: is_metered(&to), ..self.begin(reservation, &options) };
         let label = leg.label.clone();
-        self.task.legs.push(Leg { by_document: document.is_some(), ..leg });
+        let announced = (document.is_none() && options.announcement.is_some()).then(|| Box::new(options.clone()));
+        let by_document = document.is_some() || announced.is_some();
+        self.task.legs.push(Leg { by_document, announced, ..leg });
         self.set_ring_guard();
         let requested_at = self.now;
-        let command = match document {
-            Some(document) => {
-                if let Some(connecting) = &mut self.task.connecting {
-                    connecting.accepts_on_answer = document.accept;
-                }
-                let (label, document) = (label.clone(), document.clone());
-                PhoneCommand::PlaceCall { label, to, from, document, options, requested_at }
-            }
-            None => PhoneCommand::AddParticipant {
+        if let Some(connecting) = &mut self.task.connecting {
+            connecting.accepts_on_answer = document.is_some_and(|document| document.accept);
+        }
+        let command = if by_document {
+            let (label, document) = (label.clone(), document.cloned());
+            PhoneCommand::PlaceCall { label, to, from, document, options, requested_at }
+        } else {
+            PhoneCommand::AddParticipant {
                 room: self.room_handle(),
                 label: label.clone(),
                 role: Role::Worker,
@@ -77,7 +80,7 @@ impl Machine<'_> {
                 from,
                 options,
                 requested_at,
-            },
+            }
         };
         self.phone(Errand::AddParticipant(label), command);
     }
@@ -183,6 +186,7 @@ impl Machine<'_> {
         self.task.legs[index].accepted = true;
         self.task.deadlines.lost_join = None;
         self.task.deadlines.callback = None;
+        self.task.requeued = false;
         self.outputs.push(Output::Accept(connecting.reservation));
     }
 

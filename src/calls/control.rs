@@ -9,8 +9,8 @@ use super::dial_rules::is_metered;
 use super::interface::{CallSid, Output, PhoneCommand, PhoneOutcome, Role};
 use super::machine::Machine;
 use super::options::ConferenceOptions;
-use super::policy::{ALERT_PHONE_SYSTEM, MOST_LEGS};
-use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Handing, Leg, LegState, VoiceState, VoiceTask};
+use super::policy::{ALERT_PHONE_SYSTEM, ColdTransferFailure, MOST_LEGS};
+use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Handing, Leg, LegState, VoiceState, VoiceTask, Wish};
 use super::wishes::{LegTarget, LegUpdate};
 use crate::routing::ReservationSid;
 
@@ -177,7 +177,10 @@ impl Machine<'_> {
     }
 
     /// However the transfer ended: a worker who began a cold one leaves all the same, once the customer is on hold.
-    pub(super) fn transfer_over(&mut self) {
+    pub(super) fn transfer_over(&mut self, failed: bool) {
+        if let Some(Handing { reservation, cold: true, over: false }) = self.task.handing.filter(|_| failed) {
+            self.cold_transfer_failed(reservation);
+        }
         let holds = |errand: &Errand| match errand {
             Errand::UpdateLeg(label, update) => label == CUSTOMER_LABEL && update.hold == Some(true),
             _ => false,
@@ -185,6 +188,30 @@ impl Machine<'_> {
         let holding = self.task.outstanding.values().any(holds);
         let stays = |handing: &Handing| handing.cold && holding;
         self.task.handing = self.task.handing.filter(stays).map(|handing| Handing { over: true, ..handing });
+    }
+
+    /// The customer would be alone on hold, unless the settings know better (`spec/voice.md` 3.12). A customer who was
+    /// called is not asked for a message.
+    fn cold_transfer_failed(&mut self, initiator: ReservationSid) {
+        let is_with = |leg: &Leg| {
+            let stays = matches!(leg.role, Role::Worker | Role::External) && leg.reservation != Some(initiator);
+            stays && leg.state == LegState::InRoom && leg.abort.is_none()
+        };
+        if self.task.index_in_room(&LegTarget::Customer).is_none() || self.task.legs.iter().any(is_with) {
+            return;
+        }
+        match self.policy.cold_transfer_failure {
+            ColdTransferFailure::Requeue if !self.task.requeued => {
+                self.task.requeued = true;
+                self.outputs.push(Output::AskQueue(initiator));
+            }
+            ColdTransferFailure::Voicemail if !self.task.outbound && !self.task.released => {
+                self.task.leaves_message = true;
+                self.task.released = true;
+                self.want(Wish::Release);
+            }
+            _ => {}
+        }
     }
 
     fn let_initiator_go(&mut self) {

@@ -96,6 +96,7 @@ impl VoiceTask {
         }
         match result {
             QueueResult::Leave if self.cancel_reason.as_deref() == Some(REASON_MESSAGE) => NextDocument::Message,
+            QueueResult::Leave if self.is_accepted() && self.released && self.leaves_message => NextDocument::Message,
             QueueResult::Hangup => self.application(result, false).unwrap_or(NextDocument::Empty),
             QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
                 let otherwise = if self.released { NextDocument::Unavailable } else { NextDocument::Empty };
@@ -194,7 +195,8 @@ impl VoiceTask {
     /// The room as a worker's own leg joins it.
     #[must_use]
     pub fn worker_room(&self, reservation: ReservationSid) -> RoomSettings {
-        let options = self.options.clone().unwrap_or_default();
+        let announced = self.worker_leg(reservation).and_then(|leg| leg.announced.as_deref());
+        let options = announced.or(self.options.as_ref()).cloned().unwrap_or_default();
         RoomSettings { label: reservation.to_string(), ..self.room_settings(options) }
     }
 

@@ -5,6 +5,7 @@
 
 use super::interface::{Output, PhoneCommand, Role};
 use super::machine::Machine;
+use super::policy::REASON_MESSAGE;
 use super::voice_task::{Abort, Errand, LegState, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -109,7 +110,8 @@ impl Machine<'_> {
         self.task.caller_told = true;
         self.abandon();
         if !self.task.task_ended && !defect!(CallerEndUntold) {
-            self.outputs.push(Output::EndCaller { reason: "hangup".to_owned() });
+            let reason = if self.task.released && self.task.leaves_message { REASON_MESSAGE } else { "hangup" };
+            self.outputs.push(Output::EndCaller { reason: reason.to_owned() });
         }
     }
 

@@ -78,7 +78,7 @@ impl Machine<'_> {
             Input::ReservationEnded { reservation } => self.end_reservation(*reservation),
             Input::TaskEnded { canceled } => self.end_task(*canceled),
             Input::TransferBegan { reservation, cold } => self.begin_transfer(*reservation, *cold),
-            Input::TransferOver => self.transfer_over(),
+            Input::TransferOver { failed } => self.transfer_over(*failed),
             Input::UpdateLeg { target, update } => self.update_leg(target, update),
             Input::KickLeg { target } => self.kick_leg(target),
             Input::Invite { role, label, to, from, options, coach } => {

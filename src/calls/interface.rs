@@ -322,7 +322,10 @@ pub enum Input {
         cold: bool,
     },
     /// The transfer has succeeded, failed, or was taken back.
-    TransferOver,
+    TransferOver {
+        /// It has failed, and the task is assigned to whoever handed it on.
+        failed: bool,
+    },
     /// A leg in the room is to be changed.
     UpdateLeg {
         /// Whose.
@@ -412,7 +415,7 @@ pub enum PhoneCommand {
         /// When the leg was asked for; bounds the search for a leg that an unclear attempt may have made.
         requested_at: Timestamp,
     },
-    /// Call somebody whose leg runs a document of the application's (`POST Calls`).
+    /// Call somebody whose leg runs a document before it comes into the room (`POST Calls`).
     PlaceCall {
         /// The reservation SID; callback URLs carry it.
         label: String,
@@ -420,8 +423,9 @@ pub enum PhoneCommand {
         to: String,
         /// Caller ID.
         from: String,
-        /// What the leg runs.
-        document: WorkerDocument,
+        /// What the leg runs; our announcement when absent.
+        #[serde(default)]
+        document: Option<WorkerDocument>,
         /// Options of the instruction.
         options: ConferenceOptions,
         /// When the leg was asked for; bounds the search for a leg that an unclear attempt may have made.
@@ -553,6 +557,8 @@ pub enum Output {
     },
     /// Routing: the worker's leg is gone.
     EndWork(ReservationSid),
+    /// Routing: the transfer of this reservation has failed, and the queue that it came from is asked for somebody else.
+    AskQueue(ReservationSid),
     /// Routing: merge these keys into the task's attributes.
     MergeAttributes(Map<String, Value>),
     /// A look has made good what callbacks had not told.

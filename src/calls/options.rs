@@ -41,6 +41,15 @@ pub struct Whisper {
     pub by_get: bool,
 }
 
+/// What the worker hears before being connected (`spec/voice.md` 6: Whisper to agent before the bridge).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// The words.
+    pub text: Option<String>,
+    /// The key that takes the call; without one it is taken when all was said.
+    pub key: Option<String>,
+}
+
 /// What the worker's leg of the call instruction runs (`spec/voice.md` 3.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerDocument {
@@ -92,6 +101,9 @@ pub struct ConferenceOptions {
     /// What the caller hears before the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whisper: Option<Whisper>,
+    /// What the worker hears before, alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<Announcement>,
     /// The worker's activity after the call, in single-tasking workspaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_work_activity: Option<ActivitySid>,
@@ -129,6 +141,7 @@ impl Default for ConferenceOptions {
             conference_status_callback: None,
             conference_recording_status_callback: None,
             whisper: None,
+            announcement: None,
             post_work_activity: None,
             by: ConnectBy::Conference,
         }

@@ -4,6 +4,30 @@
 
 use super::options::ConnectBy;
 
+/// What becomes of a customer on hold whom a cold transfer has left alone (`spec/voice.md` 3.12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ColdTransferFailure {
+    /// On hold, for whoever comes back.
+    #[default]
+    Hold,
+    /// The customer leaves a message.
+    Voicemail,
+    /// The queue that the task was handed on from is asked for another worker, once.
+    Requeue,
+}
+
+impl ColdTransferFailure {
+    /// All words of the setting.
+    pub const WORDS: [&str; 3] = ["hold", "voicemail", "requeue"];
+
+    /// Reads the word of the setting.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let all = [Self::Hold, Self::Voicemail, Self::Requeue];
+        Self::WORDS.iter().position(|word| *word == text).and_then(|index| all.get(index).copied())
+    }
+}
+
 /// Times in milliseconds and switches of the calls core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -46,6 +70,8 @@ pub struct Policy {
     pub end_room_when_customer_left: bool,
     /// Send a live caller on with the application's next document when the task is canceled.
     pub on_cancel_release_caller: bool,
+    /// What becomes of a customer whom a cold transfer has left alone.
+    pub cold_transfer_failure: ColdTransferFailure,
 }
 
 impl Policy {
@@ -70,6 +96,7 @@ impl Policy {
         redirect_echo_ms: 10_000,
         end_room_when_customer_left: true,
         on_cancel_release_caller: true,
+        cold_transfer_failure: ColdTransferFailure::Hold,
     };
 }
 

@@ -28,7 +28,10 @@ fn short(text: &str) -> String {
 fn command_text(command: &PhoneCommand) -> String {
     match command {
         PhoneCommand::AddParticipant { label, .. } => format!("add {}", short(label)),
-        PhoneCommand::PlaceCall { label, document, .. } => format!("call {} {}", short(label), document.url),
+        PhoneCommand::PlaceCall { label, document: Some(document), .. } => {
+            format!("call {} {}", short(label), document.url)
+        }
+        PhoneCommand::PlaceCall { label, document: None, .. } => format!("announce {}", short(label)),
         PhoneCommand::RedirectCall { call, url, .. } => format!("redirect {call} {url}"),
         PhoneCommand::MoveCallerToRoom { .. } => "move".to_owned(),
         PhoneCommand::ParkCaller { .. } => "park".to_owned(),
@@ -73,6 +76,7 @@ pub(super) fn output_text(output: &Output) -> String {
         }
         Output::EndCaller { reason } => format!("end-caller {reason}"),
         Output::EndWork(sid) => format!("end-work {}", wr(sid)),
+        Output::AskQueue(sid) => format!("ask-queue {}", wr(sid)),
         Output::MergeAttributes(attributes) if attributes.contains_key("worker_call_sid") => {
             format!("attributes worker_call_sid {}", attributes["worker_call_sid"].as_str().unwrap())
         }
@@ -158,6 +162,7 @@ impl<'a> Words<'a> {
             timeout_secs: self.number("timeout").unwrap_or(60),
             end_conference_on_exit: self.has("end_on_exit"),
             end_conference_on_customer_exit: self.has("end_on_customer_exit"),
+            announcement: self.key("accept_key").map(|key| Announcement { text: None, key: Some(key) }),
             ..ConferenceOptions::default()
         }
     }
@@ -231,7 +236,7 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
         "leave-message" => Input::LeaveMessage { call: call_sid() },
         "taken-elsewhere" => Input::TakenElsewhere,
         "transfer" => Input::TransferBegan { reservation: reservation(word(1)), cold: words.has("cold") },
-        "transfer-over" => Input::TransferOver,
+        "transfer-over" => Input::TransferOver { failed: words.has("failed") },
         "update" => Input::UpdateLeg {
             target: target(),
             update: LegUpdate {
@@ -411,6 +416,11 @@ impl Play {
             self.advance_to(Timestamp(1_000_000 + (secs * 1000.0) as i64));
             return Ok(true);
         }
+        if let Some(word) = line.strip_prefix("cold-transfer-failure ") {
+            let cold_transfer_failure = ColdTransferFailure::from_text(word).ok_or("hold, voicemail or requeue")?;
+            self.calls.set_policy(Policy { cold_transfer_failure, ..Policy::DEFAULT });
+            return Ok(true);
+        }
         if line == "then" {
             return Ok(true);
         }
@@ -427,7 +437,9 @@ impl Play {
                 .map(|task| serde_json::from_str(&serde_json::to_string(task).unwrap()).unwrap())
                 .collect();
             assert!(self.calls.tasks().eq(stored.iter()), "the stored record differs");
+            let policy = self.calls.policy;
             self.calls = Calls::restore(stored);
+            self.calls.set_policy(policy);
         }
         Ok(true)
     }

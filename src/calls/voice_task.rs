@@ -125,9 +125,12 @@ pub struct Leg {
     /// We dialled it, and somebody has to pay for it.
     #[serde(default)]
     pub metered: bool,
-    /// The call instruction placed it: it runs a document of the application's, which leads it into the room.
+    /// It was called to run a document, the application's or our announcement, which leads it into the room.
     #[serde(default)]
     pub by_document: bool,
+    /// It hears an announcement of ours, by which it comes into the room; the options of the room, where they are its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<Box<ConferenceOptions>>,
     /// The worker's activity after the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_work_activity: Option<ActivitySid>,
@@ -321,6 +324,9 @@ pub struct VoiceTask {
     /// The task is being handed on.
     #[serde(default)]
     pub handing: Option<Handing>,
+    /// After a cold transfer that failed the queue was asked for somebody else.
+    #[serde(default)]
+    pub requeued: bool,
     /// Commands that were not answered yet, by number.
     pub outstanding: BTreeMap<u32, Errand>,
     /// Number of the last command.
@@ -449,6 +455,7 @@ impl Leg {
             wished: None,
             metered: false,
             by_document: false,
+            announced: None,
             post_work_activity: None,
             status_callback: None,
             recording_callback: None,
@@ -474,6 +481,7 @@ impl VoiceTask {
             from: from.clone(),
             to: to.clone(),
             callback: None,
+            requeued: false,
             leaves_message: false,
             past_calls: Vec::new(),
             park,

@@ -75,6 +75,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         entries: EntryFile::default(),
         waiting_calls_max: config.voice.waiting_calls_max,
         look_after_secs: config.voice.look_after_secs,
+        cold_transfer_failure: config.voice.cold_transfer_failure(),
         event_callbacks: super::serve::event_callback_rules(config),
         sockets: super::serve::socket_limits(config),
         limits: Limits::default(),

@@ -89,6 +89,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         entries: config.voice.entries.clone(),
         waiting_calls_max: config.voice.waiting_calls_max,
         look_after_secs: config.voice.look_after_secs,
+        cold_transfer_failure: config.voice.cold_transfer_failure(),
         event_callbacks: event_callback_rules(config),
         sockets: socket_limits(config),
         limits: config.limits.for_listener(),

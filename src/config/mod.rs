@@ -17,8 +17,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::calls::DialRules;
 use crate::calls::dial_rules::InvalidRule;
+use crate::calls::{ColdTransferFailure, DialRules};
 use crate::entry::EntryFile;
 use crate::http;
 use crate::routing::AccountSid;
@@ -115,6 +115,7 @@ pub struct Voice {
     pub waiting_calls_max: u32,
     /// Seconds of silence after which a waiting call is looked at.
     pub look_after_secs: u32,
+    cold_transfer_failure: String,
     entries_file: Option<PathBuf>,
     /// What that file says; read while loading.
     #[serde(skip)]
@@ -275,6 +276,13 @@ pub struct Demo {
     pub rate: f64,
     /// Go on until interrupted.
     pub keep_running: bool,
+}
+
+impl Voice {
+    /// What becomes of a customer whom a cold transfer has left alone.
+    pub fn cold_transfer_failure(&self) -> ColdTransferFailure {
+        ColdTransferFailure::from_text(&self.cold_transfer_failure).unwrap_or_default()
+    }
 }
 
 impl Config {
@@ -442,6 +450,11 @@ impl Config {
         let waiting = self.voice.waiting_calls_max;
         if !(1..=5_000).contains(&waiting) {
             return contradiction(format!("voice.waiting_calls_max: expected 1 to 5000, found {waiting}"));
+        }
+        let word = &self.voice.cold_transfer_failure;
+        if ColdTransferFailure::from_text(word).is_none() {
+            let words = ColdTransferFailure::WORDS.join(", ");
+            return contradiction(format!("voice.cold_transfer_failure: expected one of {words}, found {word}"));
         }
         let look_after = self.voice.look_after_secs;
         if !(2..=3_600).contains(&look_after) {

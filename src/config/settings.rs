@@ -98,6 +98,8 @@ settings! {
         "Calls that may wait for one workflow; further ones get QueueResult=queue-full"
     "voice.look_after_secs" "SWITCHHOOK_LOOK_AFTER_SECS" "look-after-secs" Count "SECONDS"
         "Silence after which a waiting call is looked at at the phone system; a conversation after ten times as long"
+    "voice.cold_transfer_failure" "SWITCHHOOK_COLD_TRANSFER_FAILURE" "cold-transfer-failure" Text "WORD"
+        "What becomes of a customer whose cold transfer failed: hold, voicemail or requeue"
     "voice.entries_file" "SWITCHHOOK_ENTRIES_FILE" "entries-file" Text "FILE"
         "File of calendars and entry points, brought into the database at the start"
     "wait.say_position" "SWITCHHOOK_WAIT_SAY_POSITION" "wait-say-position" Flag "BOOL"

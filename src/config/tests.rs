@@ -127,6 +127,10 @@ fn a_wrong_value_is_named_with_its_place() {
         let given = Given::default().option("voice.waiting_calls_max", count);
         check(given, &format!("voice.waiting_calls_max: expected 1 to 5000, found {count}"));
     }
+    check(
+        Given::default().option("voice.cold_transfer_failure", "sing"),
+        "voice.cold_transfer_failure: expected one of hold, voicemail, requeue, found sing",
+    );
     for secs in ["1", "3601"] {
         let given = Given::default().option("voice.look_after_secs", secs);
         check(given, &format!("voice.look_after_secs: expected 2 to 3600, found {secs}"));

@@ -19,6 +19,8 @@ mod legs;
 mod relays;
 #[path = "cores/unreadable.rs"]
 mod unreadable;
+#[path = "cores/voicemails.rs"]
+mod voicemails;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -45,6 +47,7 @@ use super::request::Request;
 use super::voice_queue::VoiceQueues;
 use alerts::{Refs, row_refs};
 use instructions::How;
+use voicemails::Voicemails;
 
 /// Spacing of the first looks at live calls after a start, in milliseconds.
 const LOOK_SPACING_MS: i64 = 20;
@@ -91,6 +94,7 @@ pub struct Cores {
     /// Callbacks to pass on: new ones, and those of the last batch.
     relays: Vec<RelayRow>,
     relays_to_send: Vec<RelayRow>,
+    voicemails: Voicemails,
     waits: Vec<MeasuredWait>,
     /// What looks at the phone system have made good since the last batch.
     repairs: Vec<Repair>,
@@ -144,6 +148,7 @@ impl Cores {
             cores.note_in_voice_queue(task);
         }
         cores.open_callbacks = loaded.open_callbacks.iter().map(|callback| callback.reservation).collect();
+        cores.voicemails = Voicemails::restore(loaded.voicemails);
         Ok((cores, errands))
     }
 
@@ -166,6 +171,7 @@ impl Cores {
             callbacks_to_send: Vec::new(),
             relays: Vec::new(),
             relays_to_send: Vec::new(),
+            voicemails: Voicemails::default(),
             waits: Vec::new(),
             repairs: Vec::new(),
             leftovers: BTreeSet::new(),
@@ -180,7 +186,8 @@ impl Cores {
 
     /// Sets limits other than the usual ones.
     pub fn keep_within(&mut self, limits: Limits) {
-        self.calls.set_policy(Policy::DEFAULT.looking_after(limits.look_after_secs));
+        let policy = Policy { cold_transfer_failure: limits.cold_transfer_failure, ..Policy::DEFAULT };
+        self.calls.set_policy(policy.looking_after(limits.look_after_secs));
         self.limits = limits;
     }
 
@@ -213,6 +220,7 @@ impl Cores {
         for task in self.calls.tasks() {
             serde_json::to_string(task).expect("voice tasks have text keys only").hash(&mut hasher);
         }
+        self.voicemails.tasks().hash(&mut hasher);
         hasher.finish()
     }
 
@@ -262,6 +270,7 @@ impl Cores {
                 Ok(self.answer_assignment(*reservation, answer, sids))
             }
             Request::CallBack { task, call, to, terms } => self.call_back(*task, call, to, *terms, sids),
+            Request::Voicemail { recording, new } => self.take_message(recording, new, sids),
             Request::Leg { task, by, wish } => self.change_leg(*task, *by, wish, sids),
             Request::Heard { task, input, heard } => {
                 self.take_in(*task, input.as_ref(), heard, sids);
@@ -417,6 +426,10 @@ impl Cores {
                     self.end_work(task, reservation, inputs, sids);
                     continue;
                 }
+                Output::AskQueue(reservation) => match self.back_to_queue(task, reservation) {
+                    Some(command) => command,
+                    None => continue,
+                },
                 Output::MergeAttributes(attributes) => Command::MergeTaskAttributes { task, attributes },
             };
             // A refusal means that the routing core was faster (the task ended, the reservation is not pending any
@@ -449,8 +462,13 @@ impl Cores {
                     reservation,
                     cold: event.data.get("transfer_mode").is_some_and(|mode| mode.eq_ignore_ascii_case("COLD")),
                 }),
-                EventKind::TaskTransferCompleted | EventKind::TaskTransferFailed | EventKind::TaskTransferCanceled => {
-                    Some(Input::TransferOver)
+                EventKind::TaskTransferCompleted | EventKind::TaskTransferCanceled => {
+                    Some(Input::TransferOver { failed: false })
+                }
+                EventKind::TaskTransferFailed => {
+                    let row = self.workspace.task(task);
+                    let failed = row.is_some_and(|row| row.status == TaskStatus::Assigned);
+                    Some(Input::TransferOver { failed })
                 }
                 EventKind::TaskCanceled => Some(Input::TaskEnded { canceled: true }),
                 EventKind::TaskCompleted | EventKind::TaskSystemDeleted => Some(Input::TaskEnded { canceled: false }),
@@ -492,6 +510,7 @@ impl Cores {
         batch.alerts = std::mem::take(&mut self.alerts);
         (batch.callbacks_opened, batch.callbacks_closed) = self.take_callbacks();
         batch.relays = self.take_relay_rows();
+        (batch.voicemails, batch.voicemails_forgotten) = self.voicemails.take_changes();
         for alert in &mut batch.alerts {
             alert.sid = AlertSid::fresh(sids, self.now);
         }
@@ -579,7 +598,7 @@ fn was_asked(asked: Option<&Command>, task: TaskSid, input: &Input) -> bool {
         (Some(Command::FailConnecting { reservation, .. }), Input::ReservationEnded { reservation: ended }) => {
             reservation == ended
         }
-        (Some(Command::EndCaller { .. }), Input::TransferOver) => false,
+        (Some(Command::EndCaller { .. }), Input::TransferOver { .. }) => false,
         (Some(Command::EndCaller { task: ended, .. }), _) => *ended == task,
         _ => false,
     }

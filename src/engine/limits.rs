@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::calls::DialRules;
+use crate::calls::{ColdTransferFailure, DialRules};
 
 /// Limits that can be set; those of TaskRouter's resources are the routing core's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,13 +11,20 @@ pub struct Limits {
     pub waiting_calls: u32,
     /// Seconds of silence of a waiting call after which it is looked at; a conversation after ten times as long.
     pub look_after_secs: u32,
+    /// What becomes of a customer whom a cold transfer has left alone.
+    pub cold_transfer_failure: ColdTransferFailure,
     /// Where to, and how many legs may be dialled.
     pub dialling: Dialling,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { waiting_calls: 100, look_after_secs: 60, dialling: Dialling::default() }
+        Self {
+            waiting_calls: 100,
+            look_after_secs: 60,
+            cold_transfer_failure: ColdTransferFailure::default(),
+            dialling: Dialling::default(),
+        }
     }
 }
 

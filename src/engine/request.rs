@@ -3,7 +3,7 @@
 use crate::calls::{
     CallSid, CallbackAbout, CallbackTerms, ConferenceOptions, Input, LegTarget, LegUpdate, Park, SuperviseMode,
 };
-use crate::routing::command::{ReservationChange, ReservationParent};
+use crate::routing::command::{NewTask, ReservationChange, ReservationParent};
 use crate::routing::{Command, Refusal, ReservationSid, TaskSid, WorkerSid, WorkflowSid};
 
 /// One request to a workspace: carried out as a whole, answered after it is on disk.
@@ -67,6 +67,13 @@ pub enum Request {
         to: String,
         /// How.
         terms: CallbackTerms,
+    },
+    /// A caller has left a message: it becomes a task, once for each recording.
+    Voicemail {
+        /// What the phone system calls the recording.
+        recording: String,
+        /// The task.
+        new: NewTask,
     },
     /// A wish about a leg in the room of a task.
     Leg {

@@ -526,3 +526,35 @@ async fn the_error_of_an_estimate_is_published_once_its_task_is_accepted() {
     let counts = rendered.lines().filter(|line| line.starts_with("taskrouter_estimate_error_seconds_count"));
     assert_eq!(counts.map(|line| line.rsplit(' ').next().unwrap()).collect::<Vec<_>>(), ["1"], "{rendered}");
 }
+
+#[tokio::test]
+async fn a_recording_is_one_task_and_forgotten_after_a_week() {
+    let mut bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let told = async |bench: &Bench, recording: &str| {
+        let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}".to_owned()) };
+        let request = Request::Voicemail { recording: recording.to_owned(), new };
+        bench.engine.send(bench.workspace, request).await.unwrap()
+    };
+    let kept = async |bench: &Bench| {
+        let rows = bench.loaded().await.voicemails;
+        rows.into_iter().map(|row| row.recording).collect::<Vec<_>>()
+    };
+    let first = told(&bench, "RE1").await;
+    assert_eq!(told(&bench, "RE1").await, first);
+    bench.restart().await;
+    assert_eq!(told(&bench, "RE1").await, first);
+    assert_eq!(bench.loaded().await.rows.tasks.len(), 1);
+    bench.assert_agrees().await;
+    bench.clock.advance(Duration::from_hours(7 * 24));
+    told(&bench, "RE2").await;
+    assert_eq!(kept(&bench).await, ["RE2"]);
+    bench.assert_agrees().await;
+    // One that refuses is not remembered.
+    let refused = Request::Voicemail {
+        recording: "RE3".to_owned(),
+        new: NewTask { workflow: Some(WorkflowSid::from_bits(7)), ..NewTask::with_attributes("{}".to_owned()) },
+    };
+    assert!(bench.engine.send(bench.workspace, refused).await.is_err());
+    assert_eq!(kept(&bench).await, ["RE2"]);
+}

@@ -83,16 +83,19 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
     form
 }
 
-/// The form of `POST Calls` for a leg that runs a document of the application's; empty for every other command.
+/// The form of `POST Calls` for a leg that runs a document, the application's or our announcement; empty for every other command.
 pub(super) fn call(public_url: &str, task: TaskSid, command: &PhoneCommand) -> Vec<(String, String)> {
     let PhoneCommand::PlaceCall { label, to, from, document, options, .. } = command else { return Vec::new() };
     let timeout = options.timeout_secs.clamp(*RING_TIMEOUT_SECS.start(), *RING_TIMEOUT_SECS.end()).to_string();
     let callback = format!("{public_url}/voice/cb/call/{task}/{}/{}", segment(label), Role::Worker.as_str());
+    let ours = || format!("{public_url}/voice/reservations/{}/whisper", segment(label));
+    let url = document.as_ref().map_or_else(ours, |document| through_us(public_url, document.account, &document.url));
+    let to = dialable(to);
     let mut form = pairs(&[
         ("From", from),
-        ("To", &dialable(to)),
+        ("To", &to),
         ("Timeout", &timeout),
-        ("Url", &through_us(public_url, document.account, &document.url)),
+        ("Url", &url),
         ("Method", "POST"),
         ("StatusCallback", &callback),
         ("StatusCallbackMethod", "POST"),
@@ -100,6 +103,17 @@ pub(super) fn call(public_url: &str, task: TaskSid, command: &PhoneCommand) -> V
     form.extend(CALL_EVENTS.iter().map(|event| ("StatusCallbackEvent".to_owned(), (*event).to_owned())));
     if options.record.as_ref().is_some_and(|record| record != "false") {
         form.extend(pairs(&[("Record", "true")]));
+    }
+    let is_sip = to.starts_with("sip:") || to.starts_with("sips:");
+    let optional = [
+        ("RecordingChannels", options.recording_channels.as_ref()),
+        ("SipAuthUsername", options.sip_auth_username.as_ref().filter(|_| is_sip)),
+        ("SipAuthPassword", options.sip_auth_password.as_ref().filter(|_| is_sip)),
+    ];
+    form.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
+    if options.recording_status_callback.is_some() {
+        let callback = format!("{public_url}/voice/cb/rec/{task}/call");
+        form.extend(pairs(&[("RecordingStatusCallback", &callback), ("RecordingStatusCallbackMethod", "POST")]));
     }
     form
 }

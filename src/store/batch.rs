@@ -36,6 +36,10 @@ pub struct Batch {
     pub callbacks_closed: Vec<ReservationSid>,
     /// Callbacks of the phone system that are passed on to applications.
     pub relays: Vec<RelayRow>,
+    /// Recordings of callers that have become tasks.
+    pub voicemails: Vec<Voicemail>,
+    /// Recordings that nobody tells of any more.
+    pub voicemails_forgotten: Vec<String>,
     /// States of the calls core, new or changed.
     pub voice_tasks: Vec<VoiceTaskRow>,
     /// States of the calls core that are not needed any more.
@@ -58,6 +62,8 @@ impl Batch {
             callbacks_opened: Vec::new(),
             callbacks_closed: Vec::new(),
             relays: Vec::new(),
+            voicemails: Vec::new(),
+            voicemails_forgotten: Vec::new(),
             voice_tasks: Vec::new(),
             voice_tasks_deleted: Vec::new(),
             alerts: Vec::new(),
@@ -80,6 +86,8 @@ impl Batch {
             + self.callbacks_opened.len()
             + self.callbacks_closed.len()
             + self.relays.len()
+            + self.voicemails.len()
+            + self.voicemails_forgotten.len()
             + self.voice_tasks.len()
             + self.voice_tasks_deleted.len()
             + self.alerts.len()
@@ -97,6 +105,19 @@ pub struct Loaded {
     pub outbox: Vec<OutboxRow>,
     /// Reservations whose assignment callback has no outcome yet, ordered by SID.
     pub open_callbacks: Vec<OpenCallback>,
+    /// Recordings that have become tasks, ordered by their SIDs.
+    pub voicemails: Vec<Voicemail>,
+}
+
+/// A recording of a caller's message that has become a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voicemail {
+    /// What the phone system calls it.
+    pub recording: String,
+    /// The task, which may be gone by now.
+    pub task: TaskSid,
+    /// When it became one.
+    pub created_at: Timestamp,
 }
 
 /// A reservation whose assignment callback has no outcome yet.

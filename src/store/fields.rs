@@ -11,10 +11,10 @@ use sqlx::sqlite::SqliteRow;
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
     ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, PRESENCES, RELAYS, RESERVATIONS,
-    TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS,
-    WORKFLOWS, WORKSPACES,
+    TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, VOICEMAILS, WORKER_CHANNELS, WORKERS,
+    WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Alert, Error, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow};
+use super::{Alert, Error, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow, Voicemail};
 use crate::routing::{
     Activity, BackOff, Presence, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue,
     TaskStatus, Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow,
@@ -337,6 +337,11 @@ from_row! {
     OpenCallback, ASSIGNMENT_CALLBACKS, |fields| Self {
         reservation: { fields.skip(); fields.parsed()? },
         opened_at: fields.moment()?,
+    };
+    Voicemail, VOICEMAILS, |fields| Self {
+        recording: { fields.skip(); fields.text()? },
+        task: fields.parsed()?,
+        created_at: fields.moment()?,
     };
     VoiceTaskRow, VOICE_TASKS, |fields| Self {
         task: fields.parsed()?,

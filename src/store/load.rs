@@ -161,6 +161,7 @@ fn all_but_tasks(snapshot: &Connection, sid: &str, settings: WorkspaceSettings) 
         voice_tasks: all(snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid", &[&sid])?,
         outbox: all(snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid, number", &[&sid])?,
         open_callbacks: all(snapshot, "WHERE workspace_sid = $1 ORDER BY reservation_sid", &[&sid])?,
+        voicemails: all(snapshot, "WHERE workspace_sid = $1 ORDER BY recording", &[&sid])?,
     })
 }
 

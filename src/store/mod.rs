@@ -33,7 +33,9 @@ pub mod views;
 mod work;
 mod writer;
 
-pub use batch::{Account, Alert, ApiKey, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow};
+pub use batch::{
+    Account, Alert, ApiKey, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow, Voicemail,
+};
 pub use entries::{Entry, EntryKind};
 pub use error::Error;
 pub use secrets::{KeySource, SecretsReport};

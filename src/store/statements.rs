@@ -130,6 +130,8 @@ tables! {
         ["workspace_sid", "task_sid", "number", "command", "attempts", "created_at"];
     ASSIGNMENT_CALLBACKS = "assignment_callbacks", key 2, kept [], append_only false,
         ["workspace_sid", "reservation_sid", "opened_at"];
+    VOICEMAILS = "voicemails", key 2, kept [], append_only false,
+        ["workspace_sid", "recording", "task_sid", "created_at"];
     RELAYS = "callback_relays", key 3, kept [], append_only false,
         ["workspace_sid", "task_sid", "number", "subject_sid", "url", "by_get", "form", "created_at"];
     EVENT_CURSORS = "event_cursors", key 1, kept ["next_sequence"], append_only false,

@@ -13,9 +13,9 @@ use super::rows::{
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
     API_KEYS, ASSIGNMENT_CALLBACKS, EVENT_CURSORS, EVENT_DELIVERIES, EVENT_ENDPOINTS, EVENTS, OUTBOX, TABLES, Table,
-    VOICE_TASKS, Value, WORKSPACES,
+    VOICE_TASKS, VOICEMAILS, Value, WORKSPACES,
 };
-use super::{Alert, Batch, Error, OpenCallback};
+use super::{Alert, Batch, Error, OpenCallback, Voicemail};
 use crate::routing::rollup::Rollup;
 use crate::routing::{ActivityPeriod, ApiKeySid, EventKind, Fact, RowChange, WorkspaceSettings};
 
@@ -115,6 +115,13 @@ impl Work {
             |reservation| Change::delete(&ASSIGNMENT_CALLBACKS, vec![Value::of(workspace), Value::of(reservation)]);
         changes.extend(batch.callbacks_closed.into_iter().map(closed));
         changes.extend(batch.relays.into_iter().map(relay_change));
+        let kept = |voicemail: Voicemail| {
+            let Voicemail { recording, task, created_at } = voicemail;
+            Change::write(&VOICEMAILS, vec![Value::of(workspace), recording.into(), Value::of(task), created_at.into()])
+        };
+        changes.extend(batch.voicemails.into_iter().map(kept));
+        let forgotten = |recording: String| Change::delete(&VOICEMAILS, vec![Value::of(workspace), recording.into()]);
+        changes.extend(batch.voicemails_forgotten.into_iter().map(forgotten));
         // In the commit of the events, so that statistics are what the event log amounts to.
         changes.extend(cursor_change);
         let facts: Vec<Fact> = batch.events.iter().filter_map(Fact::of).collect();

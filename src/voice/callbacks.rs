@@ -14,10 +14,8 @@ use super::request::{self, Sender, Webhook};
 use super::{State, no_content};
 use crate::calls::{CallStatus, CallbackAbout, Input, Role, RoomEvent};
 use crate::engine::{self, Heard};
-use crate::routing::{Command, TaskSid};
+use crate::routing::TaskSid;
 
-/// Longest SID or URL of a recording that is noted, in bytes.
-const RECORDING_TEXT_MAX: usize = 2_048;
 /// Added to a SIP status code to make an error code (V4).
 const SIP_CODE_BASE: i32 = 31_000;
 
@@ -131,40 +129,6 @@ pub(super) async fn inbound_call(Shared(state): Shared<Arc<State>>, request: Req
     }
 }
 
-/// `/voice/cb/recording/{WT}`: a caller has left a message; where it is goes to the attributes of the task.
-pub(super) async fn recording(
-    Shared(state): Shared<Arc<State>>,
-    Path(task): Path<String>,
-    request: Request,
-) -> Response {
-    let webhook = match request::read(&state, request).await {
-        Ok(webhook) => webhook,
-        Err(refused) => return refused,
-    };
-    let (Ok(task), Some(message)) = (task.parse::<TaskSid>(), message_of(&webhook)) else { return no_content() };
-    let leaves_message = state.voice_task(task).await.is_some_and(|(_, record)| record.leaves_message);
-    if !leaves_message {
-        return no_content();
-    }
-    let attributes = serde_json::Map::from_iter([("voicemail".to_owned(), message)]);
-    let request = engine::Request::Routing(Command::MergeTaskAttributes { task, attributes });
-    state.send_of_task(webhook.sender, task, request).await
-}
-
-/// What is noted of a recording; `None` when there is none.
-fn message_of(webhook: &Webhook) -> Option<serde_json::Value> {
-    let text =
-        |name: &str| Some(webhook.text(name)).filter(|text| !text.is_empty() && text.len() <= RECORDING_TEXT_MAX);
-    if !matches!(webhook.text("RecordingStatus"), "" | "completed") {
-        return None;
-    }
-    Some(serde_json::json!({
-        "recording_sid": text("RecordingSid")?,
-        "recording_url": text("RecordingUrl")?,
-        "duration": webhook.number::<u32>("RecordingDuration"),
-    }))
-}
-
 impl State {
     /// Hands a fact to the engine and answers when it is on disk.
     async fn tell(&self, sender: Sender, task: TaskSid, input: Input) -> Response {
@@ -176,7 +140,7 @@ impl State {
         self.send_of_task(sender, task, engine::Request::Heard { task, input, heard }).await
     }
 
-    async fn send_of_task(&self, sender: Sender, task: TaskSid, request: engine::Request) -> Response {
+    pub(super) async fn send_of_task(&self, sender: Sender, task: TaskSid, request: engine::Request) -> Response {
         let workspace = match self.workspace_of(sender, task).await {
             Ok(Some(workspace)) => workspace,
             Ok(None) => return no_content(),

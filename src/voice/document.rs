@@ -45,6 +45,14 @@ pub(super) enum Document<'a> {
     Error,
     /// `worker_unavailable.xml`: the reservation cannot be taken any more.
     WorkerUnavailable,
+    /// `worker_whisper.xml`: what a worker hears before the caller.
+    WorkerWhisper {
+        language: Option<&'a str>,
+        text: Option<&'a str>,
+        key: Option<&'a str>,
+        /// Where the call is taken.
+        take_url: &'a str,
+    },
     /// `empty.xml`: nothing to do.
     Empty,
     /// `entry.xml`: a call is greeted and enqueued; the document is one of an application's, which is carried out.
@@ -185,7 +193,7 @@ pub(super) struct Room<'a> {
 }
 
 /// File names of all templates.
-pub(super) const NAMES: [&str; 23] = [
+pub(super) const NAMES: [&str; 24] = [
     "park.xml",
     "wait.xml",
     "join_customer.xml",
@@ -209,6 +217,7 @@ pub(super) const NAMES: [&str; 23] = [
     "entry.xml",
     "apology.xml",
     "forward.xml",
+    "worker_whisper.xml",
 ];
 
 impl Document<'_> {
@@ -238,6 +247,7 @@ impl Document<'_> {
             Self::Entry { .. } => NAMES[20],
             Self::Apology { .. } => NAMES[21],
             Self::Forward { .. } => NAMES[22],
+            Self::WorkerWhisper { .. } => NAMES[23],
         }
     }
 
@@ -300,6 +310,9 @@ impl Document<'_> {
                     timeout => *timeout_secs,
                     overflow_url => *overflow_url,
                 }
+            }
+            Self::WorkerWhisper { language, text, key, take_url } => {
+                context! { language => *language, text => *text, key => *key, take_url => *take_url }
             }
             Self::Apology { text } => context! { text => *text },
             Self::Forward { text, to } => {
@@ -389,6 +402,9 @@ impl Document<'_> {
             Document::CallbackDone { language: Some(text) },
             Document::CallbackDone { language: None },
             Document::CallbackRefused { language: Some(text), wait_url: text },
+            Document::WorkerWhisper { language: Some(text), text: Some(text), key: Some("1"), take_url: text },
+            Document::WorkerWhisper { language: None, text: None, key: Some("#"), take_url: text },
+            Document::WorkerWhisper { language: None, text: Some(text), key: None, take_url: text },
             Document::Entry {
                 greeting: Some(text),
                 greeting_url: None,

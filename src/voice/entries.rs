@@ -4,39 +4,26 @@
 //! Whatever goes wrong, within a second the caller hears something: the document of a closed business, that of a full
 //! queue or of a call that nobody took. Must not decide what becomes of a task. Start with [`answer`].
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Shared};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
-use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use axum::response::Response;
 
-use super::alerts::{CANNOT_CREATE_TASK, Complaint, DIAL_NOT_ALLOWED, INVALID_ATTRIBUTES};
+use super::alerts::{Complaint, DIAL_NOT_ALLOWED};
 use super::application::with_query;
 use super::document::{Document, Far, Voicemail};
 use super::request::{self, Webhook};
-use super::{State, enqueue, no_content};
+use super::{State, enqueue};
 use crate::calls::{VoiceTask, dialable};
-use crate::engine;
 use crate::entry::{Calendar, CalendarDocument, EntryPoint, Fallback, FallbackAction};
-use crate::routing::command::NewTask;
-use crate::routing::{Command, EntryPointSid, WorkspaceSid};
+use crate::routing::{EntryPointSid, WorkspaceSid};
 use crate::store::EntryKind;
 
-/// Recordings that are remembered, so that a repeated callback makes no second task.
-const KEPT: usize = 1_024;
-
-/// The recordings that have become tasks of late.
-#[derive(Debug, Default)]
-pub struct Voicemails(Mutex<VecDeque<String>>);
-
 /// An entry point and where it is.
-struct Entry {
-    sid: EntryPointSid,
-    workspace: WorkspaceSid,
-    point: EntryPoint,
+pub(super) struct Entry {
+    pub(super) sid: EntryPointSid,
+    pub(super) workspace: WorkspaceSid,
+    pub(super) point: EntryPoint,
 }
 
 /// `/voice/entries/{EP}`
@@ -56,10 +43,13 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(entry): Path<
         attributes: &point.attributes,
         priority: point.priority,
         timeout_secs: point.timeout_secs,
-        overflow_url: &state.entry_url(entry.sid, "/overflow"),
+        overflow_url: &state.entry_url(entry.sid, OVERFLOW),
     });
     enqueue::entry(&state, &webhook, &document, &state.entry_url(entry.sid, "")).await
 }
+
+/// What follows the SID in the path of [`overflow`].
+const OVERFLOW: &str = "/overflow";
 
 /// `/voice/entries/{EP}/overflow`: the call is not in the queue, or not any more.
 pub(super) async fn overflow(
@@ -95,75 +85,13 @@ pub(super) async fn recorded(Shared(state): Shared<Arc<State>>, request: Request
     }
 }
 
-/// `/voice/entries/{EP}/voicemail`: a message is there to be heard; it becomes a task, on disk before the answer.
-pub(super) async fn voicemail(
-    Shared(state): Shared<Arc<State>>,
-    Path(entry): Path<String>,
-    request: Request,
-) -> Response {
-    let webhook = match request::read(&state, request).await {
-        Ok(webhook) => webhook,
-        Err(refused) => return refused,
-    };
-    let is_there = matches!(webhook.text("RecordingStatus"), "completed" | "") && webhook.get("RecordingUrl").is_some();
-    let Some(entry) = state.entry(&webhook, &entry).await.filter(|_| is_there) else { return no_content() };
-    let recording = webhook.text("RecordingSid").to_owned();
-    // One after the other: a repetition waits for what became of the first.
-    let mut known = state.voicemails.0.lock().await;
-    if !recording.is_empty() && known.contains(&recording) {
-        return no_content();
-    }
-    let named = entry.point.voicemail_workflow.as_ref().unwrap_or(&entry.point.workflow);
-    let complaint = |code, message: String| Complaint::new(code, message).in_workspace(entry.workspace);
-    let Ok(workflow) = named.parse() else { return no_content() };
-    let Some(attributes) = attributes_of(&entry.point, &webhook) else {
-        state.complain(webhook.sender, complaint(INVALID_ATTRIBUTES, "the attributes are no object".to_owned())).await;
-        return no_content();
-    };
-    let new = NewTask { workflow: Some(workflow), ..NewTask::with_attributes(attributes) };
-    let request = engine::Request::Routing(Command::CreateTask(new));
-    match state.engine.send(entry.workspace, request).await {
-        Ok(_) => {}
-        Err(engine::Error::Overloaded | engine::Error::Unavailable) => {
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
-        }
-        Err(error) => {
-            let message = format!("the voicemail {recording} has not become a task: {error}");
-            state.complain(webhook.sender, complaint(CANNOT_CREATE_TASK, message)).await;
-        }
-    }
-    if known.len() >= KEPT {
-        known.pop_front();
-    }
-    known.push_back(recording);
-    no_content()
-}
-
-/// The attributes of a voicemail's task (`spec/voice.md` 8.10): those of the callers, and where the message is.
-fn attributes_of(point: &EntryPoint, webhook: &Webhook) -> Option<String> {
-    let mut attributes: Map<String, Value> = serde_json::from_str(&point.attributes).ok()?;
-    let mut set = |key: &str, value: Value| attributes.insert(key.to_owned(), value);
-    set("type", "voicemail".into());
-    for (key, name) in [
-        ("recording_url", "RecordingUrl"),
-        ("recording_sid", "RecordingSid"),
-        ("recorded_call_sid", "CallSid"),
-        ("from", "CallerFrom"),
-        ("to", "CallerTo"),
-    ] {
-        set(key, webhook.text(name).into());
-    }
-    set("recording_duration", webhook.number::<u32>("RecordingDuration").into());
-    serde_json::to_string(&attributes).ok()
-}
-
 impl State {
     fn entry_url(&self, entry: EntryPointSid, path: &str) -> String {
         self.url(&format!("/voice/entries/{entry}{path}"))
     }
 
     /// The entry point in a path, if the sender may touch it; what is wrong with it is logged.
-    async fn entry(&self, webhook: &Webhook, text: &str) -> Option<Entry> {
+    pub(super) async fn entry(&self, webhook: &Webhook, text: &str) -> Option<Entry> {
         let sid: EntryPointSid = text.parse().ok()?;
         let row = match self.store.entry_anywhere(EntryKind::EntryPoint, &sid.to_string()).await {
             Ok(row) => row?,
@@ -183,6 +111,14 @@ impl State {
                 None
             }
         }
+    }
+
+    /// The entry point that a caller came in at, by what follows the queue.
+    pub(super) async fn entry_of(&self, webhook: &Webhook, record: &VoiceTask) -> Option<Entry> {
+        let verbs = record.park.after_enqueue.as_deref()?;
+        let (_, sid) = verbs.split_once(&self.url("/voice/entries/"))?;
+        let (sid, _) = sid.split_once(OVERFLOW)?;
+        self.entry(webhook, sid).await
     }
 
     /// Whether its calendar is open; one that cannot be read keeps nobody out.

@@ -25,6 +25,7 @@ mod reservations;
 mod rewrite;
 mod room_left;
 pub mod templates;
+mod voicemail;
 mod wait;
 mod walk;
 mod whisper;
@@ -48,7 +49,6 @@ use crate::routing::{TaskSid, WorkspaceSid};
 use crate::store::Store;
 pub use actions::Actions;
 use document::Document;
-pub use entries::Voicemails;
 pub use templates::Templates;
 
 /// What the voice webhooks need.
@@ -78,8 +78,6 @@ pub struct State {
     pub outbound: Outbound,
     /// What the applications' `action` answered.
     pub actions: Actions,
-    /// The messages that callers left.
-    pub voicemails: Voicemails,
     /// Whom the documents of entry points may dial.
     pub dial_rules: Arc<DialRules>,
 }
@@ -104,7 +102,7 @@ routes! {
     "/voice/entries/{entry}" => entries::answer,
     "/voice/entries/{entry}/overflow" => entries::overflow,
     "/voice/entries/{entry}/recorded" => entries::recorded,
-    "/voice/entries/{entry}/voicemail" => entries::voicemail,
+    "/voice/entries/{entry}/voicemail" => voicemail::of_entry,
     "/voice/tasks/{task}/wait" => wait::answer,
     "/voice/tasks/{task}/choice" => choice::choice,
     "/voice/tasks/{task}/callback" => choice::confirmed,
@@ -114,11 +112,12 @@ routes! {
     "/voice/tasks/{task}/join/{role}" => join::join,
     "/voice/tasks/{task}/room-left/{role}" => room_left::answer,
     "/voice/reservations/{reservation}" => reservations::answer,
+    "/voice/reservations/{reservation}/whisper" => reservations::whisper,
     "/voice/hold/{task}" => join::hold,
     "/voice/cb/call/inbound" => callbacks::inbound_call,
     "/voice/cb/call/{task}/{reservation}/{role}" => callbacks::leg,
     "/voice/cb/room/{task}" => callbacks::room,
-    "/voice/cb/recording/{task}" => callbacks::recording,
+    "/voice/cb/recording/{task}" => voicemail::of_task,
     "/voice/cb/rec/{task}/{kind}" => callbacks::asked_recording,
 }
 

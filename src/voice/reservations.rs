@@ -10,12 +10,13 @@ use axum::response::Response;
 
 use super::State;
 use super::alerts::{Complaint, INVALID_POST_WORK_ACTIVITY, INVALID_RESERVATION, RESERVATION_NOT_ACCEPTABLE};
+use super::application::with_query;
 use super::document::Document;
 use super::proxy::OF_DIAL;
 use super::request::{self, Webhook};
 use crate::calls::{ConferenceOptions, Whisper};
 use crate::engine;
-use crate::routing::{ActivitySid, Refusal, ReservationSid};
+use crate::routing::{ActivitySid, Refusal, ReservationSid, TaskSid, WorkspaceSid};
 
 /// `/voice/reservations/{WR}`
 pub(super) async fn answer(
@@ -27,19 +28,70 @@ pub(super) async fn answer(
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
-    match state.take(&webhook, &reservation).await {
-        Ok(room) => room,
-        Err(Turned::Busy) => state.answer(&Document::Busy { url: &state.url(&webhook.target) }),
-        Err(Turned::Away(complaint)) => {
-            let workspace = complaint.workspace;
-            state.complain(webhook.sender, complaint).await;
-            match state.after_dial(&webhook, workspace, &[("DialCallStatus", "failed"), ("DialBridged", "false")]).await
-            {
-                Some(onward) => onward,
-                None => state.answer(&Document::WorkerUnavailable),
-            }
-        }
+    let taken = match state.addressed(&webhook, &reservation).await {
+        Ok(place) => state.take(&webhook, &place).await,
+        Err(turned) => Err(turned),
+    };
+    state.answered(&webhook, taken).await
+}
+
+/// `/voice/reservations/{WR}/whisper`: a worker whom an instruction had called is told of the caller, and presses the key
+/// that takes the call. Any other key ends it.
+pub(super) async fn whisper(
+    Shared(state): Shared<Arc<State>>,
+    Path(reservation): Path<String>,
+    request: Request,
+) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    if webhook.call_ended() {
+        return state.answer(&Document::Empty);
     }
+    let place = match state.addressed(&webhook, &reservation).await {
+        Ok(place) => place,
+        Err(turned) => return state.answered(&webhook, Err(turned)).await,
+    };
+    let Some((_, record)) = state.voice_task(place.task).await else {
+        return state.answered(&webhook, Err(Turned::Busy)).await;
+    };
+    let announced = webhook.call().and_then(|call| record.announced(place.reservation, &call).cloned());
+    let Some(announcement) = announced.and_then(|options| options.announcement) else {
+        return state.answer(&Document::WorkerUnavailable);
+    };
+    let said = (SAID.to_owned(), "1".to_owned());
+    let this = state.url(&format!("/voice/reservations/{}/whisper", place.reservation));
+    if webhook.get(SAID).is_none() {
+        let outlook = state.outlook(place.workspace, place.task).await;
+        return state.answer(&Document::WorkerWhisper {
+            language: state.language(outlook.as_ref()).as_deref(),
+            text: announcement.text.as_deref(),
+            key: announcement.key.as_deref(),
+            take_url: &with_query(&this, &[said]),
+        });
+    }
+    let pressed = announcement.key.map(|key| ("Digits".to_owned(), key));
+    if pressed.as_ref().is_some_and(|(digits, key)| webhook.get(digits) != Some(key)) {
+        return state.answer(&Document::Empty);
+    }
+    match state.take(&webhook, &place).await {
+        Err(Turned::Busy) => {
+            let again: Vec<(String, String)> = std::iter::once(said).chain(pressed).collect();
+            state.answer(&Document::Busy { url: &with_query(&this, &again) })
+        }
+        taken => state.answered(&webhook, taken).await,
+    }
+}
+
+/// In the query of the document that follows the announcement.
+const SAID: &str = "said";
+
+/// A reservation and where it is.
+struct Place {
+    reservation: ReservationSid,
+    workspace: WorkspaceSid,
+    task: TaskSid,
 }
 
 /// Why the worker does not get into the room.
@@ -52,7 +104,24 @@ enum Turned {
 }
 
 impl State {
-    async fn take(&self, webhook: &Webhook, reservation: &str) -> Result<Response, Turned> {
+    async fn answered(&self, webhook: &Webhook, taken: Result<Response, Turned>) -> Response {
+        match taken {
+            Ok(room) => room,
+            Err(Turned::Busy) => self.answer(&Document::Busy { url: &self.url(&webhook.target) }),
+            Err(Turned::Away(complaint)) => {
+                let workspace = complaint.workspace;
+                self.complain(webhook.sender, complaint).await;
+                let failed = [("DialCallStatus", "failed"), ("DialBridged", "false")];
+                match self.after_dial(webhook, workspace, &failed).await {
+                    Some(onward) => onward,
+                    None => self.answer(&Document::WorkerUnavailable),
+                }
+            }
+        }
+    }
+
+    /// The reservation in a path, if the sender may touch it.
+    async fn addressed(&self, webhook: &Webhook, reservation: &str) -> Result<Place, Turned> {
         let unknown = || Turned::Away(Complaint::new(INVALID_RESERVATION, "the URL does not name a reservation"));
         let reservation: ReservationSid = reservation.parse().map_err(|_| unknown())?;
         let (workspace, task, _) = match self.store.workspace_of_reservation(reservation).await {
@@ -65,6 +134,11 @@ impl State {
         if !self.may_touch(webhook.sender, workspace).await {
             return Err(unknown());
         }
+        Ok(Place { reservation, workspace, task })
+    }
+
+    async fn take(&self, webhook: &Webhook, place: &Place) -> Result<Response, Turned> {
+        let &Place { reservation, workspace, task } = place;
         let away = |code: u32, message: String| {
             let complaint = Complaint::new(code, message).in_workspace(workspace).about_task(task);
             Turned::Away(complaint.about_reservation(reservation))
@@ -73,7 +147,10 @@ impl State {
             .call()
             .filter(|_| !webhook.call_ended())
             .ok_or_else(|| away(RESERVATION_NOT_ACCEPTABLE, "expected the CallSid of a live call".to_owned()))?;
-        let request = engine::Request::WorkerCall { reservation, call, options: options_of(webhook) };
+        let known = self.voice_task(task).await;
+        let announced = known.as_ref().and_then(|(_, record)| record.announced(reservation, &call));
+        let options = announced.cloned().unwrap_or_else(|| options_of(webhook));
+        let request = engine::Request::WorkerCall { reservation, call, options };
         match self.engine.send(workspace, request).await {
             Ok(_) => {}
             Err(engine::Error::Overloaded | engine::Error::Unavailable) => return Err(Turned::Busy),

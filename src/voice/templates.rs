@@ -38,6 +38,7 @@ const BUILT_IN: [(&str, &str); NAMES.len()] = [
     ("entry.xml", include_str!("../../twiml-templates/entry.xml")),
     ("apology.xml", include_str!("../../twiml-templates/apology.xml")),
     ("forward.xml", include_str!("../../twiml-templates/forward.xml")),
+    ("worker_whisper.xml", include_str!("../../twiml-templates/worker_whisper.xml")),
 ];
 /// Values that would break out of a careless placeholder.
 const HOSTILE: &str = "a b=c\"d'e></Response><Dial>&amp;<!--]]>\u{0}";

@@ -85,7 +85,6 @@ impl Bench {
             wait,
             outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, patience).unwrap(),
             actions: Actions::default(),
-            voicemails: Voicemails::default(),
             dial_rules: Arc::default(),
         };
         Self { router: router(state), engine, store, workspace, workflow }

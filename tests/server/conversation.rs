@@ -14,12 +14,17 @@ pub(crate) struct Office {
 
 impl Office {
     pub(crate) async fn open() -> Self {
-        Self::open_at(1.0).await
+        Self::open_with(1.0, &[]).await
     }
 
     /// The same where the phone system's clock runs `speed` times as fast.
     pub(crate) async fn open_at(speed: f64) -> Self {
-        let programs = Programs::start(speed).await;
+        Self::open_with(speed, &[]).await
+    }
+
+    /// With settings of the server.
+    async fn open_with(speed: f64, settings: &[(&'static str, &'static str)]) -> Self {
+        let programs = Programs::start_with(speed, settings).await;
         let floor = programs.furnish().await;
         for name in ["alice", "bob", "sue"] {
             programs.control(Method::PUT, &format!("/addresses/client:{name}"), quick()).await;
@@ -269,6 +274,64 @@ async fn a_transferee_who_cannot_be_reached_fails_the_transfer_and_the_customer_
         .get(&office.at(&format!("/Events?ReservationSid={second}&EventType=reservation.canceled")))
         .await;
     assert_eq!(events["events"][0]["event_data"]["reservation_reason_code"], "13223", "{events}");
+}
+
+/// Alice has handed her caller on to bob, who is busy: the caller's call, the task, alice's reservation.
+async fn a_cold_transfer_fails(office: &Office) -> (String, String, String) {
+    let (bob, caller, task, first) = office.talk_beside_bob(&[]).await;
+    office.programs.control(Method::PUT, "/addresses/client:bob", json!({ "busy": true })).await;
+    office.hand_on(&task, &first, &bob, "COLD").await;
+    office.until_legs(&task, &[("customer", &["hold"])]).await;
+    let away = office.programs.get(&office.at("/Activities?FriendlyName=Offline")).await;
+    let away = text(&away["activities"][0], "sid");
+    let (_, second) = office.offered(&bob).await;
+    // Nobody is free when it fails.
+    let alice = office.at(&format!("/Workers/{}", office.floor.worker));
+    office.programs.post(&alice, &[("ActivitySid", &away)]).await;
+    office.instruct(&task, &second, &[("Instruction", "conference")]).await;
+    office.until_reservation(&task, &second, "canceled").await;
+    office.programs.post(&office.at(&format!("/Workers/{bob}")), &[("ActivitySid", &away)]).await;
+    (caller, task, first)
+}
+
+#[tokio::test]
+async fn somebody_else_of_the_queue_takes_a_customer_whose_cold_transfer_failed() {
+    let office = Office::open_with(1.0, &[("SWITCHHOOK_COLD_TRANSFER_FAILURE", "requeue")]).await;
+    let (caller, task, _) = a_cold_transfer_fails(&office).await;
+    let sue = office.hire("sue", true).await;
+    let (offered, third) = office.offered(&sue).await;
+    assert_eq!(offered, task);
+    office.instruct(&task, &third, &[("Instruction", "conference")]).await;
+    office.until_reservation(&task, &third, "accepted").await;
+    office.until_legs(&task, &[("customer", &["hold"]), (&third, &[])]).await;
+    let transfers = office.programs.get(&office.at(&format!("/Workers/{}/Transfers", office.floor.worker))).await;
+    let mut statuses: Vec<&Value> =
+        transfers["transfers"].as_array().unwrap().iter().map(|row| &row["transfer_status"]).collect();
+    statuses.sort_by_key(|status| status.to_string());
+    assert_eq!(statuses, ["complete", "failed"], "{transfers}");
+    office.programs.hang_up(&caller).await;
+    office.until_reservation(&task, &third, "wrapping").await;
+}
+
+#[tokio::test]
+async fn a_customer_whose_cold_transfer_failed_leaves_a_message_that_becomes_a_task() {
+    let office = Office::open_with(1.0, &[("SWITCHHOOK_COLD_TRANSFER_FAILURE", "voicemail")]).await;
+    let (caller, task, _) = a_cold_transfer_fails(&office).await;
+    office.until_legs(&task, &[]).await;
+    office
+        .programs
+        .until("the customer speaks", async |programs: &Programs| {
+            let list = programs.phone_get(&format!("/Recordings.json?CallSid={caller}")).await;
+            list["recordings"].as_array().is_some_and(|rows| !rows.is_empty()).then_some(())
+        })
+        .await;
+    office.programs.hang_up(&caller).await;
+    let path = office.at("/Tasks?EvaluateTaskAttributes=type%20%3D%3D%20%22voicemail%22");
+    let list = office.until(&path, "the message is a task", |list| list["tasks"][0].is_object()).await;
+    let attributes: Value = serde_json::from_str(&text(&list["tasks"][0], "attributes")).unwrap();
+    assert_eq!((&attributes["recorded_call_sid"], &attributes["from"]), (&json!(caller), &json!("+15551110000")));
+    assert!(attributes["conference"].is_null() && attributes["call_sid"].is_null(), "{attributes}");
+    office.until_task(&task, "wrapping").await;
 }
 
 #[tokio::test]

@@ -257,6 +257,78 @@ async fn a_message_that_a_caller_leaves_becomes_a_task_once() {
     assert!(document.contains("Thank you."), "{document}");
 }
 
+/// What the phone system tells of a recording.
+fn recorded<'a>(call: &'a str, recording: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("CallSid", call),
+        ("AccountSid", PHONE_ACCOUNT),
+        ("RecordingSid", recording),
+        ("RecordingUrl", "https://phone.example/recording"),
+        ("RecordingStatus", "completed"),
+    ]
+}
+
+#[tokio::test]
+async fn a_recording_that_is_told_of_at_once_and_again_after_a_restart_is_one_task() {
+    let mut programs = Programs::start(1.0).await;
+    let floor = programs.furnish().await;
+    let sid = entry_point(&programs, &floor, &[("ClosedAction", "voicemail")]).await;
+    let path = format!("/voice/entries/{sid}/voicemail?CallerFrom=x");
+    let (first, second) = (recorded("CA1", "RE1"), recorded("CA2", "RE2"));
+    let answers = tokio::join!(
+        programs.voice(&path, &first),
+        programs.voice(&path, &first),
+        programs.voice(&path, &first),
+        programs.voice(&path, &first)
+    );
+    for (status, _) in [answers.0, answers.1, answers.2, answers.3] {
+        assert_eq!(status, Status::NO_CONTENT);
+    }
+    let made = tasks(&programs, &floor).await;
+    assert_eq!(made.len(), 1, "{made:?}");
+    programs.terminate_server().await;
+    programs.start_server().await;
+    assert_eq!(programs.voice(&path, &first).await.0, Status::NO_CONTENT);
+    assert_eq!(tasks(&programs, &floor).await.len(), 1, "told again after the restart");
+    assert_eq!(programs.voice(&path, &second).await.0, Status::NO_CONTENT);
+    assert_eq!(tasks(&programs, &floor).await.len(), 2, "another message is another task");
+}
+
+#[tokio::test]
+async fn a_message_instead_of_waiting_goes_to_the_voicemail_workflow_of_the_entry_point() {
+    let mut programs = Programs::start(1.0).await;
+    programs.terminate_server().await;
+    programs.environment.push(("SWITCHHOOK_WAIT_VOICEMAIL_KEY", "2".to_owned()));
+    programs.start_server().await;
+    let floor = programs.furnish().await;
+    let queue = text(&programs.get(&format!("{}/TaskQueues", floor.base)).await["task_queues"][0], "sid");
+    let configuration = json!({ "task_routing": { "default_filter": { "queue": queue } } }).to_string();
+    let form = [("FriendlyName", "Messages"), ("Configuration", configuration.as_str())];
+    let messages = text(&programs.post(&format!("{}/Workflows", floor.base), &form).await, "sid");
+    let form = [("VoicemailWorkflowSid", messages.as_str()), ("Attributes", r#"{"line":"sales"}"#)];
+    let sid = entry_point(&programs, &floor, &form).await;
+    programs.voice(&format!("/voice/entries/{sid}"), &call("CA1")).await;
+    let task = text(&tasks(&programs, &floor).await[0], "sid");
+    let with = |more: &[(&'static str, &'static str)]| [call("CA1").as_slice(), more].concat();
+    programs.voice(&format!("/voice/tasks/{task}/wait"), &with(&[])).await;
+    let (_, leave) = programs.voice(&format!("/voice/tasks/{task}/choice"), &with(&[("Digits", "2")])).await;
+    assert!(leave.contains("<Leave/>"), "{leave}");
+    let (_, record) = programs.voice(&format!("/voice/tasks/{task}/left"), &with(&[("QueueResult", "leave")])).await;
+    assert!(record.contains("<Record"), "{record}");
+    for _ in 0..2 {
+        programs.voice(&format!("/voice/cb/recording/{task}"), &recorded("CA1", "RE1")).await;
+    }
+    let rows = tasks(&programs, &floor).await;
+    let made: Vec<&Value> = rows.iter().filter(|row| text(row, "sid") != task).collect();
+    assert_eq!(made.len(), 1, "{rows:?}");
+    assert_eq!((&made[0]["workflow_sid"], &made[0]["task_channel_unique_name"]), (&json!(messages), &json!("default")));
+    let attributes: Value = serde_json::from_str(&text(made[0], "attributes")).unwrap();
+    assert_eq!(
+        (&attributes["type"], &attributes["line"], &attributes["from"], &attributes["to"]),
+        (&json!("voicemail"), &json!("sales"), &json!("+15551110000"), &json!(NUMBER))
+    );
+}
+
 #[tokio::test]
 async fn a_file_of_entry_points_is_there_after_the_start() {
     let mut programs = Programs::start(1.0).await;

@@ -393,3 +393,110 @@ async fn a_caller_hears_a_word_before_the_worker_who_then_takes_a_break() {
     let row = programs.get(&format!("{}/Workers/{}", floor.base, floor.worker)).await;
     assert_eq!(row["activity_sid"], after.as_str(), "{row}");
 }
+
+#[tokio::test]
+async fn a_worker_hears_of_the_caller_and_presses_the_key_of_the_conference_instruction() {
+    let programs = Programs::start(1.0).await;
+    let floor = programs.furnish().await;
+    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
+    let waiting = a_waiting_caller(&programs, &floor).await;
+    let form = [
+        ("Instruction", "conference"),
+        ("Whisper", "A call for <sales>, press 5"),
+        ("AcceptKey", "5"),
+        ("EndConferenceOnExit", "true"),
+        ("Beep", "onExit"),
+    ];
+    instruct(&programs, &floor, &waiting, &form).await;
+    let worker = programs
+        .until("the worker answers", async |programs: &Programs| {
+            let list = programs.phone_get("/Calls.json?To=client:alice&Status=in-progress").await;
+            list["calls"].as_array().and_then(|calls| calls.first()).map(|call| text(call, "sid"))
+        })
+        .await;
+    let path = format!("/voice/reservations/{}/whisper", waiting.reservation);
+    let heard = async |call: &str| programs.voice(&path, &[("CallSid", call), ("CallStatus", "in-progress")]).await.1;
+    let document = heard(&worker).await;
+    assert!(document.contains("A call for &lt;sales&gt;, press 5") && document.contains("<Gather"), "{document}");
+    assert!(!heard("CAother").await.contains("<Gather"), "it is for the worker alone");
+    until_reservation(&programs, &floor, &waiting, "pending").await;
+    programs.control(Method::POST, &format!("/calls/{worker}/digits"), json!({ "digits": "5" })).await;
+    let task = until_task(&programs, &floor, &waiting.task, "assigned").await;
+    let attributes: Value = serde_json::from_str(&text(&task, "attributes")).unwrap();
+    let participants = &attributes["conference"]["participants"];
+    assert_eq!((&participants["customer"], &participants["worker"]), (&json!(waiting.caller), &json!(worker)));
+    let path = format!("/Conferences/{}/Participants/{worker}.json", text(&attributes["conference"], "sid"));
+    let participant = programs.phone_get(&path).await;
+    assert_eq!(
+        (&participant["label"], &participant["end_conference_on_exit"]),
+        (&json!(waiting.reservation), &json!(true)),
+        "the options of the instruction hold: {participant}"
+    );
+    programs.hang_up(&worker).await;
+    until_task(&programs, &floor, &waiting.task, "wrapping").await;
+}
+
+#[tokio::test]
+async fn without_the_key_of_an_assignment_callbacks_dequeue_it_is_as_if_nobody_had_answered() {
+    let programs = Programs::start(20.0).await;
+    let floor = programs.furnish().await;
+    let application = Application::start().await;
+    let workflow = format!("{}/Workflows/{}", floor.base, floor.workflow);
+    programs.post(&workflow, &[("AssignmentCallbackUrl", &application.url("assignment"))]).await;
+    // Another key than the one that takes the call.
+    let behaviour = json!({ "answer_after_ms": 50, "digits": "9", "digits_after_ms": 50 });
+    programs.control(Method::PUT, "/addresses/client:alice", behaviour).await;
+    application.answers("assignment", "application/json", r#"{"instruction":"dequeue","accept_key":"1"}"#);
+    let waiting = a_waiting_caller(&programs, &floor).await;
+    until_reservation(&programs, &floor, &waiting, "canceled").await;
+    let legs = programs.phone_get("/Calls.json?To=client:alice").await;
+    let answered = |leg: &Value| leg["status"] == "completed" && leg["sid"] != waiting.caller;
+    assert!(legs["calls"].as_array().unwrap().iter().any(answered), "the worker was called and hung up on: {legs}");
+    assert_eq!(programs.phone_get("/Conferences.json").await["conferences"], json!([]), "nobody was in a conference");
+    assert_eq!(programs.get("/Alerts").await["alerts"], json!([]));
+    let path = format!("{}/Events?TaskSid={}&EventType=reservation.canceled", floor.base, waiting.task);
+    let events = programs.get(&path).await;
+    let canceled = events["events"].as_array().unwrap();
+    let mut codes = canceled.iter().map(|event| &event["event_data"]["reservation_reason_code"]);
+    assert!(!canceled.is_empty() && codes.all(|code| *code == "31480"), "{events}");
+    let call = programs.phone_get(&format!("/Calls/{}.json", waiting.caller)).await;
+    assert_eq!(call["status"], "in-progress", "the caller waits on");
+}
+
+#[tokio::test]
+async fn the_progress_and_recording_of_a_third_party_are_passed_on() {
+    let programs = Programs::start(1.0).await;
+    let floor = programs.furnish().await;
+    let application = Application::start().await;
+    for address in ["client:alice", "+15557770000"] {
+        programs.control(Method::PUT, &format!("/addresses/{address}"), json!({ "answer_after_ms": 50 })).await;
+    }
+    let waiting = a_waiting_caller(&programs, &floor).await;
+    instruct(&programs, &floor, &waiting, &[("Instruction", "conference")]).await;
+    until_task(&programs, &floor, &waiting.task, "assigned").await;
+    let (leg, recording) = (application.url("leg"), application.url("recording"));
+    let form = [
+        ("To", "+15557770000"),
+        ("StatusCallback", leg.as_str()),
+        ("StatusCallbackMethod", "GET"),
+        ("StatusCallbackEvent", "answered completed"),
+        ("Record", "true"),
+        ("RecordingStatusCallback", recording.as_str()),
+    ];
+    let participants = format!("{}/Tasks/{}/Participants", floor.base, waiting.task);
+    let label = text(&programs.post(&participants, &form).await, "label");
+    let answered = application.until_asked(&programs, "leg", 1).await;
+    assert_eq!(answered[0].get("CallStatus"), "in-progress");
+    programs.hang_up(answered[0].get("CallSid")).await;
+    let legs = application.until_asked(&programs, "leg", 2).await;
+    assert_passed_on(&legs);
+    let told: Vec<&str> = legs.iter().map(|asked| asked.get("CallStatus")).collect();
+    assert_eq!(told, ["in-progress", "completed"], "what was asked for, of {label}");
+    assert!(legs.iter().all(|asked| asked.method == Verb::GET && asked.get("To") == "+15557770000"), "{legs:?}");
+    let recordings = application.until_asked(&programs, "recording", 1).await;
+    assert_passed_on(&recordings);
+    assert_eq!(recordings[0].get("CallSid"), legs[0].get("CallSid"));
+    let refused = [("To", "+15557770000"), ("StatusCallback", "no address")];
+    let (status, body) = programs.try_api(Method::POST, &participants, &refused).await.unwrap();
+    assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!(20001)), "{body}");
+}

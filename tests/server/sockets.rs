@@ -91,6 +91,7 @@ impl Office {
             entries: switchhook::entry::EntryFile::default(),
             waiting_calls_max: 100,
             look_after_secs: 60,
+            cold_transfer_failure: switchhook::calls::ColdTransferFailure::Hold,
             event_callbacks: switchhook::notify::event_callbacks::Rules::default(),
             sockets: self.limits,
             limits: http::Limits::default(),

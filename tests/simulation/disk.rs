@@ -87,6 +87,8 @@ impl Disk {
             outbox: self.outbox.values().cloned().collect(),
             // Workflows of the simulation have no callback URL.
             open_callbacks: Vec::new(),
+            // Nobody leaves a message there.
+            voicemails: Vec::new(),
         }
     }
 

@@ -58,7 +58,7 @@ fn conference_parameters_are_read() {
         &SipAuthPassword=p&JitterBufferSize=off&StatusCallback=https://a.example&StatusCallbackEvent=answered\
         &StatusCallbackEvent=ringing,completed&ConferenceStatusCallbackEvent=start%20end%20join\
         &ConferenceStatusCallback=https://b.example&ConferenceStatusCallbackMethod=GET\
-        &ConferenceRecordingStatusCallback=https://c.example";
+        &ConferenceRecordingStatusCallback=https://c.example&Whisper=From+sales&AcceptKey=%23";
     let told = |url: &str, by_get, events: &[&str]| {
         Some(Subscription { url: url.to_owned(), by_get, events: words_of(events), names_caller: false })
     };
@@ -89,6 +89,7 @@ fn conference_parameters_are_read() {
         conference_status_callback: told("https://b.example", true, &["start", "end", "join"]),
         conference_recording_status_callback: told("https://c.example", false, &["completed"]),
         whisper: None,
+        announcement: Some(Announcement { text: Some("From sales".to_owned()), key: Some("#".to_owned()) }),
         post_work_activity: None,
         by: ConnectBy::Conference,
     };

@@ -6,9 +6,9 @@ use super::WORKSPACE_PATH;
 use super::operation::{Operation, Resource};
 use super::schema::{
     address, array, boolean, component, constant, flag, integer, links, nullable, object, own_sid, pattern, text, url,
-    words,
+    word_list, words,
 };
-use crate::api::instruction::{BEEPS, METHODS};
+use crate::api::instruction::{BEEPS, CALL_EVENTS, METHODS, RECORD};
 
 const CONFERENCE: Resource = Resource { name: "TaskConference", sid: text, versioned: false };
 const PARTICIPANT: Resource = Resource { name: "Participant", sid: text, versioned: false };
@@ -70,6 +70,13 @@ pub(super) fn operations() -> Vec<Operation> {
             .field("Beep", words(&BEEPS))
             .field("EndConferenceOnExit", flag())
             .field("EarlyMedia", flag())
+            .field("Record", words(&RECORD))
+            .field("RecordingChannels", words(&["mono", "dual"]))
+            .field("RecordingStatusCallback", url())
+            .field("RecordingStatusCallbackMethod", words(&METHODS))
+            .field("StatusCallback", url())
+            .field("StatusCallbackMethod", words(&METHODS))
+            .field("StatusCallbackEvent", word_list(&CALL_EVENTS))
             .field("SipAuthUsername", text())
             .field("SipAuthPassword", text()),
         PARTICIPANT.fetch("FetchTaskParticipant", one, "One of them, by label or by the SID of its call"),

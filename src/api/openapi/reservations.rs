@@ -10,7 +10,9 @@ use super::schema::{
     address, array, constant, date, flag, integer, links, nullable, object, own_sid, sid, text, url, word_list, words,
 };
 use super::{WORKSPACE_PATH, participants};
-use crate::api::instruction::{BEEPS, CALL_EVENTS, CALL_RECORD, CONFERENCE_EVENTS, DEQUEUE_RECORD, METHODS};
+use crate::api::instruction::{
+    BEEPS, CALL_EVENTS, CALL_RECORD, CONFERENCE_EVENTS, DEQUEUE_RECORD, KEYS, METHODS, RECORD,
+};
 use crate::api::reservations::STATUSES;
 
 const RESERVATION: Resource = Resource { name: "Reservation", sid: || sid("WR"), versioned: true };
@@ -105,7 +107,7 @@ fn conference(operation: Operation) -> Operation {
         .field("WaitMethod", words(&METHODS))
         .field("EarlyMedia", flag())
         .field("MaxParticipants", integer(2..=250))
-        .field("Record", words(&["true", "false", "record-from-answer"]))
+        .field("Record", words(&RECORD))
         .field("RecordingChannels", words(&["mono", "dual"]))
         .field("RecordingStatusCallback", url())
         .field("RecordingStatusCallbackMethod", words(&METHODS))
@@ -123,6 +125,8 @@ fn conference(operation: Operation) -> Operation {
         .field("SipAuthUsername", text())
         .field("SipAuthPassword", text())
         .field("JitterBufferSize", words(&["small", "medium", "large", "off"]))
+        .field("Whisper", text())
+        .field("AcceptKey", words(&KEYS))
         .field("PostWorkActivitySid", sid("WA"))
         .field("DequeuePostWorkActivitySid", sid("WA"))
         .field("DequeueFrom", text())
@@ -130,6 +134,8 @@ fn conference(operation: Operation) -> Operation {
         .field("DequeueTimeout", integer(1..=999))
         .field("DequeueTo", text())
         .field("DequeueStatusCallbackUrl", url())
+        .field("DequeueWhisper", text())
+        .field("DequeueAcceptKey", words(&KEYS))
         .field("DequeueStatusCallbackEvent", word_list(&CALL_EVENTS))
 }
 

@@ -149,6 +149,13 @@ const WEBHOOKS: &[Webhook] = &[
         twiml: true,
     },
     Webhook {
+        path: "/voice/reservations/{reservation}/whisper",
+        ids: ["WhisperToWorkerByGet", "WhisperToWorker"],
+        summary: "A worker who was called hears of the caller and presses the key that takes the call",
+        parameters: &["CallSid", "CallStatus", "Digits"],
+        twiml: true,
+    },
+    Webhook {
         path: "/voice/hold/{task}",
         ids: ["HoldByGet", "Hold"],
         summary: "What a leg on hold hears",

@@ -6,8 +6,11 @@
 use std::collections::VecDeque;
 
 use crate::calls::{ConferenceOptions, HeardBy, Input, LegTarget, LegUpdate, Role};
-use crate::routing::command::ReservationParent;
-use crate::routing::{Refusal, Reply, ReservationSid, ReservationStatus, SidSource, TaskSid, WorkerSid};
+use crate::routing::command::{NewTransfer, ReservationParent};
+use crate::routing::{
+    Command, Refusal, Reply, ReservationSid, ReservationStatus, SidSource, TaskSid, TransferMode, TransferTarget,
+    WorkerSid,
+};
 
 use super::super::request::{LegWish, Supervision};
 use super::instructions::text_of;
@@ -91,6 +94,24 @@ impl Cores {
         rows.find(|row| row.worker == worker && row.status == ReservationStatus::Accepted)
             .map(|row| row.sid)
             .ok_or_else(|| not_possible("the worker has no accepted reservation of the task, in its conference"))
+    }
+
+    /// A cold transfer has failed: the queue that the task came from is asked for somebody who takes over, as by another
+    /// cold transfer of the same worker.
+    pub(super) fn back_to_queue(&self, task: TaskSid, reservation: ReservationSid) -> Option<Command> {
+        let worker = self.workspace.reservation(reservation)?.worker;
+        let queue = self.workspace.task(task)?.queue?;
+        Some(Command::CreateTransfer(NewTransfer {
+            worker,
+            task,
+            reservation,
+            to: TransferTarget::TaskQueue(queue),
+            mode: TransferMode::Cold,
+            attributes: None,
+            priority: None,
+            // The worker leaves the room, or has left it; either way the reservation wraps by that.
+            in_room: true,
+        }))
     }
 
     /// A supervisor listens to a conversation, whispers to its worker, or takes part; the same again changes the way.

@@ -143,7 +143,7 @@ async fn a_callback_is_for_allowed_numbers_and_for_the_caller_alone() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_a_message_is_recorded_and_the_recording_is_noted() {
+async fn a_caller_who_leaves_a_message_is_recorded_and_the_recording_becomes_a_task_once() {
     let wait = config::Wait { voicemail_key: Some("2".to_owned()), ..config::Wait::default() };
     let requested_url = PublicUrl::Fixed(BASE.to_owned());
     let bench = Bench::start_waiting(Limits::default(), requested_url, Duration::from_secs(5), wait).await;
@@ -177,8 +177,33 @@ async fn a_caller_who_leaves_a_message_is_recorded_and_the_recording_is_noted() 
     let rows = bench.rows().await;
     assert_eq!((rows.tasks[0].status, rows.tasks[0].reason.as_deref()), (TaskStatus::Canceled, Some("voicemail")));
     let attributes: serde_json::Value = serde_json::from_str(&rows.tasks[0].attributes).unwrap();
-    let noted = serde_json::json!({ "recording_sid": "RE1", "recording_url": "https://phone/RE1", "duration": 12 });
+    let made = &rows.tasks[1];
+    let noted = serde_json::json!({
+        "recording_sid": "RE1",
+        "recording_url": "https://phone/RE1",
+        "duration": 12,
+        "task_sid": made.sid.to_string(),
+    });
     assert_eq!(attributes["voicemail"], noted);
+    let of_message: serde_json::Value = serde_json::from_str(&made.attributes).unwrap();
+    for (key, value) in [
+        ("type", serde_json::json!("voicemail")),
+        ("recording_sid", serde_json::json!("RE1")),
+        ("recording_url", serde_json::json!("https://phone/RE1")),
+        ("recording_duration", serde_json::json!(12)),
+        ("recorded_call_sid", serde_json::json!("CA1")),
+        ("from", serde_json::json!("+15550001")),
+        ("to", attributes["to"].clone()),
+        ("call_sid", serde_json::Value::Null),
+        ("voicemail", serde_json::Value::Null),
+    ] {
+        assert_eq!(of_message[key], value, "{key} of {of_message}");
+    }
+    assert_eq!((made.status, made.workflow), (TaskStatus::Pending, rows.tasks[0].workflow));
+    let channel = rows.task_channels.iter().find(|channel| channel.sid == made.channel).unwrap();
+    assert_eq!(channel.unique_name, "default");
+    post(&recording, &recorded).await;
+    assert_eq!(bench.task_count().await, 2, "the phone system tells it again");
     assert!(asked.lock().unwrap().is_empty());
 }
 

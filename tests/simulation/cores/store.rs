@@ -3,4 +3,6 @@
 #[path = "../../../src/store/batch.rs"]
 mod batch;
 
-pub use batch::{Account, Alert, ApiKey, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow};
+pub use batch::{
+    Account, Alert, ApiKey, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow, Voicemail,
+};
