@@ -132,7 +132,7 @@ async fn furnish(directory: &std::path::Path, rows: usize) -> Floor {
     let event_streams = EventStreams::default();
     let socket_addresses = switchhook::http::Addresses::default();
     let rates = api::Rates::unlimited();
-    let dial_rules = std::sync::Arc::default();
+    let dialling = std::sync::Arc::default();
     let state = State {
         engine,
         store,
@@ -143,7 +143,7 @@ async fn furnish(directory: &std::path::Path, rows: usize) -> Floor {
         event_callbacks,
         event_streams,
         rates,
-        dial_rules,
+        dialling,
     };
     let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{TOKEN}"));
     Floor {

@@ -20,10 +20,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
-use crate::calls::ColdTransferFailure;
+use crate::calls::{ColdTransferFailure, DialPolicy};
 use crate::clock::{Clock, Entropy};
 use crate::config::Wait;
-use crate::engine::{self, Dialling, Engine};
+use crate::engine::{self, Engine};
 use crate::entry::EntryFile;
 use crate::http::{self, Limits, PublicUrl};
 use crate::notify::assignment::{self, Applications, Callbacks};
@@ -73,7 +73,7 @@ pub struct Settings {
     /// Which addresses users' URLs may lead to.
     pub outbound: outbound::Rules,
     /// Whom the server dials.
-    pub dialling: Dialling,
+    pub dialling: DialPolicy,
     /// Calendars and entry points that are to be there.
     pub entries: EntryFile,
     /// Calls that may wait for one workflow.
@@ -198,10 +198,12 @@ impl Server {
                     account_sid: access.account_sid.clone(),
                     auth_token: access.auth_token.clone(),
                     public_url: public_base.clone(),
+                    leg_secs_max: settings.dialling.leg_secs,
                 };
                 Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
             }
         };
+        let dialling = Arc::new(settings.dialling.clone());
         let limits = engine::Limits {
             waiting_calls: settings.waiting_calls_max,
             look_after_secs: settings.look_after_secs,
@@ -242,7 +244,7 @@ impl Server {
             event_callbacks: event_callbacks.clone(),
             event_streams: event_streams.clone(),
             rates: api::Rates::of(&settings.limits),
-            dial_rules: Arc::clone(&settings.dialling.rules),
+            dialling: Arc::clone(&dialling),
         };
         let ask = Applications { store: store.clone(), outbound: applications };
         let callbacks = Callbacks::new(ask, clock.clone(), api::instruction::of_answer);
@@ -259,7 +261,7 @@ impl Server {
             wait: settings.wait,
             outbound,
             actions: Actions::default(),
-            dial_rules: Arc::clone(&settings.dialling.rules),
+            dialling: Arc::clone(&dialling),
         };
         let relays_clock = clock.clone();
         let health = Health {

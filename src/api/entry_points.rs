@@ -137,7 +137,7 @@ fn fallback(
     }
     said(form, text, &mut fallback.text)?;
     if let Some(given) = form.text(number) {
-        if let Err(denied) = scope.state.dial_rules.check(given) {
+        if let Err(denied) = scope.state.dialling.of(scope.sid()).rules.check(given) {
             let (code, reason) = (denied.code(), denied.to_string());
             return Err(scope.refused(&Refusal::DestinationNotAllowed { parameter: number, code, reason }));
         }

@@ -59,7 +59,7 @@ use axum::{Extension, Router};
 use tower::Layer as _;
 use tower::util::MapRequestLayer;
 
-use crate::calls::DialRules;
+use crate::calls::DialPolicy;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::notify::Hub;
@@ -93,7 +93,7 @@ pub struct State {
     /// How often clients may ask.
     pub rates: Rates,
     /// Whom entry points may dial.
-    pub dial_rules: Arc<DialRules>,
+    pub dialling: Arc<DialPolicy>,
 }
 
 /// Makes the list of routes and the router that serves them from one table.

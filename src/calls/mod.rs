@@ -11,6 +11,7 @@ mod connecting;
 mod control;
 mod customer;
 pub mod dial_rules;
+pub mod dialling;
 pub mod documents;
 mod ending;
 mod fold;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 pub use callback::{Callback, CallbackTerms, Recallable};
 pub use dial_rules::{DialRules, dialable};
+pub use dialling::{DialPolicy, Dialling};
 pub use documents::{NextDocument, RoomSettings};
 pub use interface::{
     CallSid, CallStatus, CommandId, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent,

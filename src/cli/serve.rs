@@ -2,16 +2,15 @@
 //!
 //! The first signal lets requests that were begun finish, the second ends the process at once. Start with [`run`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::calls::DialPolicy;
 use crate::clock::{Clock, Entropy};
 use crate::config::{CallbackSchedule, Config};
-use crate::engine::Dialling;
 use crate::notify::{event_callbacks, hub};
 use crate::outbound::Rules;
 use crate::server::{PhoneAccess, Server, Settings};
@@ -97,18 +96,9 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
     }
 }
 
-/// Whom the server dials.
-pub(super) fn dialling(config: &Config) -> Dialling {
-    let dial = &config.dial;
-    // Load tests dial as fast as they can.
-    let slack = if config.dial.allow.is_empty() && config.phone_is_for_tests() { 100 } else { 1 };
-    Dialling {
-        // Checked when the settings were loaded.
-        rules: Arc::new(config.dial_rules().unwrap_or_default()),
-        legs: dial.legs_max.saturating_mul(slack),
-        per_minute: dial.per_minute_max.saturating_mul(slack),
-        per_region: dial.per_region_max.saturating_mul(slack),
-    }
+/// Whom the server dials; checked when the settings were loaded.
+pub(super) fn dialling(config: &Config) -> DialPolicy {
+    config.dialling().unwrap_or_default()
 }
 
 /// What agents' sockets may use.

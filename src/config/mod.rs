@@ -4,6 +4,7 @@
 //! but must not act on them. Start with [`Config`], then `settings` (the table of names) and `load`.
 
 mod collector;
+mod dial;
 mod load;
 pub mod settings;
 mod wait;
@@ -17,14 +18,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::calls::dial_rules::InvalidRule;
-use crate::calls::{ColdTransferFailure, DialRules};
+use crate::calls::ColdTransferFailure;
 use crate::entry::EntryFile;
 use crate::http;
 use crate::routing::AccountSid;
 use crate::sealing::KeyRing;
 
 pub use collector::names_trace_collector;
+pub use dial::Dial;
 pub use load::{Error, Sources};
 pub use wait::{Wait, is_language};
 
@@ -120,20 +121,6 @@ pub struct Voice {
     /// What that file says; read while loading.
     #[serde(skip)]
     pub entries: EntryFile,
-}
-
-/// Whom the server dials, and how often.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dial {
-    /// Destinations besides clients of the phone system.
-    pub allow: Vec<String>,
-    /// Legs of a workspace at one time.
-    pub legs_max: u32,
-    /// New ones within a minute.
-    pub per_minute_max: u32,
-    /// The same to one region.
-    pub per_region_max: u32,
 }
 
 /// Requests to users' URLs.
@@ -362,14 +349,6 @@ impl Config {
         }
     }
 
-    /// Whom the server dials: as `dial.allow` says; without it nobody but clients, at a phone system for tests everybody.
-    pub fn dial_rules(&self) -> Result<DialRules, InvalidRule> {
-        if self.dial.allow.is_empty() && self.phone_is_for_tests() {
-            return DialRules::parse(&["*"]);
-        }
-        DialRules::parse(&self.dial.allow)
-    }
-
     /// Checks what depends on several settings, and texts that have a grammar.
     fn validate(&self) -> Result<(), Error> {
         let contradiction = |text: String| Err(Error::Contradiction(text));
@@ -466,25 +445,15 @@ impl Config {
         if let Some(url) = &self.wait.music_url {
             check_url("wait.music_url", url)?;
         }
-        let rules = match self.dial_rules() {
+        let rules = match self.dialling().and_then(|_| self.dial_rules()) {
             Ok(rules) => rules,
-            Err(error) => return contradiction(format!("dial.allow: {error}")),
+            Err(error) => return contradiction(error),
         };
         // What is promised has to be possible.
         if let Some(prefix) = self.wait.callback_prefixes.iter().find(|prefix| !rules.covers(prefix)) {
             return contradiction(format!(
                 "wait.callback_prefixes: numbers that begin with {prefix} may not be dialled; add it to dial.allow"
             ));
-        }
-        let Dial { legs_max, per_minute_max, per_region_max, .. } = self.dial;
-        for (key, value) in [
-            ("dial.legs_max", legs_max),
-            ("dial.per_minute_max", per_minute_max),
-            ("dial.per_region_max", per_region_max),
-        ] {
-            if value > 100_000 {
-                return contradiction(format!("{key}: expected 0 to 100000, found {value}"));
-            }
         }
         let answer_secs = self.callbacks.answer_secs;
         if !(1..=30).contains(&answer_secs) {

@@ -267,3 +267,34 @@ fn every_setting_has_a_variable_an_option_a_default_line_and_a_documented_row() 
     names.dedup();
     assert_eq!(names.len(), count, "two settings share a name");
 }
+
+#[test]
+fn a_workspace_may_dial_others_and_at_another_pace() {
+    const ONE: &str = "WS00000000000000000000000000000001";
+    const TWO: &str = "WS00000000000000000000000000000002";
+    let file = format!(
+        "[dial]\nallow = [\"+1\"]\n[dial.workspaces.{ONE}]\nallow = [\"+49\"]\nper_minute_max = 5\n\
+         [dial.workspaces]\n{TWO} = \"+43, sip:pbx.example.org\""
+    );
+    let policy = Config::load(&Given::default().file(&file).0).unwrap().dialling().unwrap();
+    let allowed = |workspace: &str, to: &str| policy.of(workspace.parse().unwrap()).rules.check(to).is_ok();
+    assert!(allowed(ONE, "+4930123456") && !allowed(ONE, "+15550100"));
+    assert!(allowed(TWO, "+431234567") && allowed(TWO, "sip:a@pbx.example.org") && !allowed(TWO, "+4930123456"));
+    assert!(allowed("WS00000000000000000000000000000003", "+15550100"));
+    let caps = |workspace: &str| {
+        let dialling = policy.of(workspace.parse().unwrap());
+        (dialling.legs, dialling.per_minute, dialling.per_region)
+    };
+    assert_eq!((caps(ONE), caps(TWO)), ((100, 5, 10), (100, 60, 10)));
+
+    for (text, expected) in [
+        ("[dial.workspaces]\nsales = \"+49\"", "dial.workspaces.sales: expected the SID of a workspace"),
+        ("[dial.workspaces]\nWS00000000000000000000000000000001 = \"mailto:x\"", ".allow: "),
+        ("[dial.workspaces.WS00000000000000000000000000000001]\nlegs_max = 100001", ".legs_max: expected 0 to 100000"),
+        ("[dial]\nleg_secs_max = 5", "dial.leg_secs_max: expected 60 to 86400, found 5"),
+        ("[dial.workspaces.WS00000000000000000000000000000001]\nlegs = 1", "allow, legs_max, per_minute_max"),
+    ] {
+        let error = Config::load(&Given::default().file(text).0).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}

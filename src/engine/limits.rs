@@ -1,8 +1,6 @@
 //! Limits that an operator can set.
 
-use std::sync::Arc;
-
-use crate::calls::{ColdTransferFailure, DialRules};
+use crate::calls::{ColdTransferFailure, DialPolicy};
 
 /// Limits that can be set; those of TaskRouter's resources are the routing core's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +11,8 @@ pub struct Limits {
     pub look_after_secs: u32,
     /// What becomes of a customer whom a cold transfer has left alone.
     pub cold_transfer_failure: ColdTransferFailure,
-    /// Where to, and how many legs may be dialled.
-    pub dialling: Dialling,
+    /// Where to, and how many legs each workspace may dial.
+    pub dialling: DialPolicy,
 }
 
 impl Default for Limits {
@@ -23,26 +21,7 @@ impl Default for Limits {
             waiting_calls: 100,
             look_after_secs: 60,
             cold_transfer_failure: ColdTransferFailure::default(),
-            dialling: Dialling::default(),
+            dialling: DialPolicy::default(),
         }
-    }
-}
-
-/// What keeps a workspace from dialling at its owner's expense (`quality.md` 2.7).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dialling {
-    /// Where to.
-    pub rules: Arc<DialRules>,
-    /// Legs at one time.
-    pub legs: u32,
-    /// New legs within a minute.
-    pub per_minute: u32,
-    /// The same to one region: numbers that begin alike, or one SIP domain.
-    pub per_region: u32,
-}
-
-impl Default for Dialling {
-    fn default() -> Self {
-        Self { rules: Arc::default(), legs: 100, per_minute: 60, per_region: 10 }
     }
 }

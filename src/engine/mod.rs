@@ -41,7 +41,7 @@ use outbox::Outbox;
 use witness::Witnesses;
 
 pub use cores::Assignment;
-pub use limits::{Dialling, Limits};
+pub use limits::Limits;
 pub use request::{
     AssignmentAnswer, CallRedirect, Complaint, Consequence, Error, Heard, LegWish, Request, ReservationInstruction,
     Supervision, WorkerCall,

@@ -5,11 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::calls::VoiceTask;
 use crate::calls::dial_rules::{is_metered, region_of};
+use crate::calls::{Dialling, VoiceTask};
 use crate::routing::{TaskSid, Timestamp};
-
-use super::limits::Dialling;
 
 /// The time over which new legs are counted, in milliseconds.
 const WINDOW_MS: i64 = 60_000;

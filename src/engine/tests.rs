@@ -191,7 +191,10 @@ impl Bench {
 /// Those of a server that may dial numbers.
 fn usual_limits() -> Limits {
     let rules = Arc::new(crate::calls::DialRules::parse(&["+1"]).unwrap());
-    Limits { dialling: Dialling { rules, ..Dialling::default() }, ..Limits::default() }
+    Limits {
+        dialling: crate::calls::Dialling { rules, ..crate::calls::Dialling::default() }.into(),
+        ..Limits::default()
+    }
 }
 
 async fn start(url: &str, clock: &Clock, limits: Limits, silent_phone: Option<&std::net::TcpListener>) -> Engine {
@@ -202,6 +205,7 @@ async fn start(url: &str, clock: &Clock, limits: Limits, silent_phone: Option<&s
             account_sid: "AC1".to_owned(),
             auth_token: secrecy::SecretString::from("0".repeat(32)),
             public_url: "http://127.0.0.1:1".to_owned(),
+            leg_secs_max: 14_400,
         };
         PhoneSystem::new(settings, Patience::default(), Entropy).unwrap()
     });

@@ -32,6 +32,8 @@ pub struct PhoneSettings {
     pub auth_token: SecretString,
     /// Base URL under which the phone system reaches us.
     pub public_url: String,
+    /// Longest leg that we dial, in seconds.
+    pub leg_secs_max: u32,
 }
 
 /// How patient the client is.
@@ -82,6 +84,7 @@ pub enum Error {
 pub struct PhoneSystem {
     transport: Transport,
     public_url: String,
+    leg_secs_max: u32,
 }
 
 /// A leg at the phone system.
@@ -97,7 +100,8 @@ impl PhoneSystem {
     /// Makes the client; nothing is sent yet.
     pub fn new(settings: PhoneSettings, patience: Patience, entropy: Entropy) -> Result<Self, Error> {
         let public_url = settings.public_url.trim_end_matches('/').to_owned();
-        Ok(Self { transport: Transport::new(settings, patience, entropy)?, public_url })
+        let leg_secs_max = settings.leg_secs_max;
+        Ok(Self { transport: Transport::new(settings, patience, entropy)?, public_url, leg_secs_max })
     }
 
     /// Carries out one command within the time of [`Patience::command`].
@@ -178,7 +182,7 @@ impl PhoneSystem {
         let PhoneCommand::AddParticipant { room, label, to, from, requested_at, .. } = command else {
             return Ok(PhoneOutcome::Gone);
         };
-        let pairs = form::participant(&self.public_url, task, command);
+        let pairs = self.limited(form::participant(&self.public_url, task, command));
         let path = format!("Conferences/{}/Participants.json", transport::segment(room));
         let wanted = look::Wanted { room, label, to: &dialable(to), from, requested_at: *requested_at };
         self.make_leg(&path, &pairs, &wanted, repeated, last_error).await
@@ -195,10 +199,16 @@ impl PhoneSystem {
         let PhoneCommand::PlaceCall { label, to, from, requested_at, .. } = command else {
             return Ok(PhoneOutcome::Gone);
         };
-        let pairs = form::call(&self.public_url, task, command);
+        let pairs = self.limited(form::call(&self.public_url, task, command));
         let wanted =
             look::Wanted { room: &task.to_string(), label, to: &dialable(to), from, requested_at: *requested_at };
         self.make_leg("Calls.json", &pairs, &wanted, repeated, last_error).await
+    }
+
+    /// A leg does not last longer than the settings allow, whatever becomes of us.
+    fn limited(&self, mut pairs: Vec<(String, String)>) -> Vec<(String, String)> {
+        pairs.push(("TimeLimit".to_owned(), self.leg_secs_max.to_string()));
+        pairs
     }
 
     /// Asks for a leg, once: an unclear attempt is followed by a look.

@@ -182,6 +182,7 @@ fn phone_at(url: &str) -> PhoneSystem {
         account_sid: "ACphone".to_owned(),
         auth_token: SecretString::from("very secret"),
         public_url: "https://r.example.org/".to_owned(),
+        leg_secs_max: 14_400,
     };
     let patience = Patience { first_pause: Duration::ZERO, settle: Duration::ZERO, ..Patience::default() };
     PhoneSystem::new(settings, patience, Entropy).unwrap()
@@ -257,7 +258,7 @@ async fn a_worker_is_dialled_with_everything_the_instruction_says() {
     for event in ["start", "end", "join", "leave", "mute", "hold", "modify"] {
         expected.extend(form::pairs(&[("ConferenceStatusCallbackEvent", event)]));
     }
-    expected.extend(form::pairs(&[("WaitUrl", ""), ("MaxParticipants", "3")]));
+    expected.extend(form::pairs(&[("WaitUrl", ""), ("MaxParticipants", "3"), ("TimeLimit", "14400")]));
     assert_eq!(fake.posts(), [expected]);
 }
 
@@ -572,6 +573,7 @@ fn a_base_that_is_not_http_is_refused() {
             account_sid: "AC".to_owned(),
             auth_token: SecretString::from(""),
             public_url: String::new(),
+            leg_secs_max: 14_400,
         };
         assert!(PhoneSystem::new(settings, Patience::default(), Entropy).is_err(), "{url}");
     }

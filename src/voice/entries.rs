@@ -166,7 +166,7 @@ impl State {
                     callback_url: &callback_url,
                 }))
             }
-            (FallbackAction::Dial, Some(number)) => match self.dial_rules.check(number) {
+            (FallbackAction::Dial, Some(number)) => match self.dialling.of(entry.workspace).rules.check(number) {
                 Ok(()) => self.answer(&Document::Forward { text, to: Far::of(&dialable(number)) }),
                 // The rules have changed since it was written.
                 Err(denied) => {

@@ -39,7 +39,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use secrecy::SecretString;
 
-use crate::calls::{DialRules, VoiceTask};
+use crate::calls::{DialPolicy, VoiceTask};
 use crate::clock::{Clock, Entropy};
 use crate::config;
 use crate::engine::Engine;
@@ -79,7 +79,7 @@ pub struct State {
     /// What the applications' `action` answered.
     pub actions: Actions,
     /// Whom the documents of entry points may dial.
-    pub dial_rules: Arc<DialRules>,
+    pub dialling: Arc<DialPolicy>,
 }
 
 /// Makes the list of routes and the router that serves them from one table.

@@ -60,6 +60,7 @@ impl Server {
             account_sid: "AC1".to_owned(),
             auth_token: TOKEN.into(),
             public_url: "http://127.0.0.1:1".to_owned(),
+            leg_secs_max: 14_400,
         };
         // Until the test's process ends.
         std::mem::forget(listener);
@@ -90,7 +91,7 @@ impl Server {
             event_callbacks: EventCallbacks::new(rules, store.clone(), outbound, clock.clone(), Entropy),
             event_streams: switchhook::notify::streams::EventStreams::default(),
             rates,
-            dial_rules: std::sync::Arc::default(),
+            dialling: std::sync::Arc::default(),
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),

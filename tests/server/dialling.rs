@@ -167,3 +167,22 @@ async fn at_a_phone_system_for_tests_everybody_is_dialled_but_who_is_expensive()
     let contact = json!({ "contact_uri": "+870776123456" }).to_string();
     refused(&programs, &worker, &[("Attributes", &contact)], 21_215).await;
 }
+
+#[tokio::test]
+async fn no_leg_lasts_longer_than_the_settings_allow() {
+    // At this speed of the phone system a minute is over in half a second.
+    let programs = Programs::start_with(120.0, &[("SWITCHHOOK_DIAL_LEG_SECS_MAX", "60")]).await;
+    let floor = programs.furnish().await;
+    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
+    let (task, reservation) = offered(&programs, &floor).await;
+    let path = format!("{}/Tasks/{task}", floor.base);
+    let instruction = [("Instruction", "conference"), ("EndConferenceOnExit", "true")];
+    programs.post(&format!("{path}/Reservations/{reservation}"), &instruction).await;
+    programs
+        .until("the worker's leg is over", async |programs: &Programs| {
+            (programs.get(&path).await["assignment_status"] == "wrapping").then_some(())
+        })
+        .await;
+    let legs = programs.phone_get("/Calls.json?To=client:alice").await;
+    assert_eq!(legs["calls"][0]["status"], "completed", "{legs}");
+}

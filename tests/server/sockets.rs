@@ -87,7 +87,7 @@ impl Office {
             wait: switchhook::config::Wait::default(),
             insecure_skip_signature: false,
             outbound: outbound::Rules::default(),
-            dialling: switchhook::engine::Dialling::default(),
+            dialling: switchhook::calls::DialPolicy::default(),
             entries: switchhook::entry::EntryFile::default(),
             waiting_calls_max: 100,
             look_after_secs: 60,

@@ -90,7 +90,7 @@ impl Floor {
             event_callbacks,
             event_streams,
             rates,
-            dial_rules: std::sync::Arc::default(),
+            dialling: std::sync::Arc::default(),
         };
         let scope = Scope::of_workspace(state, account, workspace).await;
         let mut floor = Self { scope, dice: Dice(88_172_645_463_325_252), queues: Vec::new() };

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::calls::{Input, PhoneCommand, PhoneOutcome};
+use crate::calls::{Dialling, Input, PhoneCommand, PhoneOutcome};
 use crate::routing::{Command, Refusal, TaskSid};
 
 use super::instructions::text_of;
@@ -38,7 +38,7 @@ impl Cores {
             code: denied.code(),
             reason: denied.to_string(),
         };
-        self.limits.dialling.rules.check(&to).map_err(not_allowed)
+        self.dialling().rules.check(&to).map_err(not_allowed)
     }
 
     /// Refuses an instruction whose leg would not be dialled, with an alert.
@@ -81,8 +81,13 @@ impl Cores {
         }
     }
 
+    /// What counts for this workspace.
+    fn dialling(&self) -> &Dialling {
+        self.limits.dialling.of(self.workspace.settings().sid)
+    }
+
     fn may_dial(&self, to: &str, counted: bool) -> Result<(), (u32, String)> {
-        let dialling = &self.limits.dialling;
+        let dialling = self.dialling();
         dialling.rules.check(to).map_err(|denied| (denied.code(), denied.to_string()))?;
         self.outgoing.check(dialling, to, counted, self.now).map_err(|reason| (TOO_MANY, reason))
     }

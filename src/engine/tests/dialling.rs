@@ -2,11 +2,11 @@
 
 use super::legs::{join, refused};
 use super::*;
-use crate::calls::{DialRules, PhoneCommand};
+use crate::calls::{DialPolicy, DialRules, Dialling, PhoneCommand};
 
 fn limits(list: &[&str], legs: u32) -> Limits {
     let rules = Arc::new(DialRules::parse(list).unwrap());
-    Limits { dialling: Dialling { rules, legs, ..Dialling::default() }, ..Limits::default() }
+    Limits { dialling: Dialling { rules, legs, ..Dialling::default() }.into(), ..Limits::default() }
 }
 
 async fn update_worker(bench: &Bench, worker: WorkerSid, attributes: &str) -> Result<Reply, Error> {
@@ -39,6 +39,19 @@ async fn an_address_from_before_the_rules_stays_and_is_not_dialled() {
     assert!(dialled(&bench).await.is_empty());
     let alerts = bench.engine.0.around.store.alerts(AccountSid::from_bits(1), 10).await.unwrap();
     assert_eq!(alerts.iter().map(|alert| alert.code).collect::<Vec<_>>(), [21_215]);
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn a_workspace_has_rules_of_its_own_in_place_of_the_usual() {
+    let mut bench = Bench::start_with_silent_phone().await;
+    let (_, alice) = bench.furnish().await;
+    let own = Dialling { rules: Arc::new(DialRules::parse(&["+49"]).unwrap()), ..Dialling::default() };
+    let mut policy: DialPolicy = limits(&["+1555"], 9).dialling;
+    policy.set(bench.workspace, own);
+    bench.restart_within(Limits { dialling: policy, ..Limits::default() }).await;
+    refused(update_worker(&bench, alice, r#"{"contact_uri":"+15550008"}"#).await, "begin with +155500 is not allowed");
+    update_worker(&bench, alice, r#"{"contact_uri":"+4930123456"}"#).await.unwrap();
     bench.assert_agrees().await;
 }
 
