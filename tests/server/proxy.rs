@@ -88,7 +88,7 @@ fn story(events: &[Value], call: &str) -> Vec<String> {
         let who = if event["call_sid"] == call { "caller" } else { "leg" };
         match kind {
             "call.document" => None,
-            "call.placed" | "queue.entered" | "call.initiated" => Some(format!("{who}: {kind}")),
+            "call.placed" | "queue.entered" | "call.initiated" | "call.connected" => Some(format!("{who}: {kind}")),
             _ => Some(format!("{who}: {kind} {}", event["detail"].as_str().unwrap_or_default())),
         }
     };
