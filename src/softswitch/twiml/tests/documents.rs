@@ -2,6 +2,10 @@
 
 use proptest::prelude::*;
 
+#[expect(
+    clippy::duplicate_mod,
+    reason = "both readers are tried with the same documents, and know nothing of each other"
+)]
 #[path = "../../../voice/tests/documents/grammar.rs"]
 mod grammar;
 
