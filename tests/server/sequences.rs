@@ -514,7 +514,7 @@ async fn sequence_8_7_cold_transfer() {
     office.until_reservation(&task, &first, "wrapping").await;
     office.until_legs(&task, &[("customer", &["hold"])]).await;
     stage.until_call(&leg, "completed").await;
-    // In this order, else the room would have ended with whoever hands on, or the customer heard nothing.
+    // The room did not end with whoever handed on.
     let changes: Vec<String> =
         stage.happened(&caller).await.into_iter().filter(|line| line.starts_with("room.")).collect();
     assert!(!changes.iter().any(|line| line.starts_with("room.left")), "{changes:?}");
