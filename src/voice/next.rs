@@ -10,7 +10,7 @@ use super::application::{Question, Reply, with_query};
 use super::document::{Document, Room, Voicemail};
 use super::request::{RELEASED, Webhook};
 use crate::calls::{NextDocument, Role, RoomSettings, VoiceTask};
-use crate::routing::{TaskSid, WorkspaceSid};
+use crate::routing::{TaskSid, TaskStatus, WorkspaceSid};
 
 /// Of whom a document speaks.
 #[derive(Debug)]
@@ -59,7 +59,11 @@ impl State {
             NextDocument::Application { url, method, result, cancel_reason, answer_used } => {
                 let mut extra = self.facts(context).await;
                 extra.push(("QueueResult".to_owned(), result.as_str().to_owned()));
-                extra.extend(cancel_reason.map(|reason| ("TaskCanceledReason".to_owned(), reason)));
+                let cancel_reason = match cancel_reason {
+                    Some(reason) => Some(reason),
+                    None => self.cancel_reason_of(context).await,
+                };
+                extra.extend(cancel_reason.map(|reason| ("TaskCancelReason".to_owned(), reason)));
                 let (webhook, workspace) = (context.webhook, Some(context.workspace));
                 let question = Question { url: &url, method: &method, webhook, extra, workspace };
                 let reply = self.actions.once(task, self.ask_action(context, &question)).await;
@@ -109,6 +113,12 @@ impl State {
     /// The workflow of the task; `None` too when it cannot be read, which is no reason to keep a caller waiting.
     async fn workflow_of(&self, context: &Context<'_>) -> Option<String> {
         self.store.task(context.workspace, context.record.task).await.ok()??.workflow_sid
+    }
+
+    /// Why the task was canceled, by whoever did it without this call: a timeout, or a request.
+    async fn cancel_reason_of(&self, context: &Context<'_>) -> Option<String> {
+        let task = self.store.task(context.workspace, context.record.task).await.ok()??;
+        task.reason.filter(|_| task.status == TaskStatus::Canceled.as_str())
     }
 
     /// The customer's join document.

@@ -48,7 +48,7 @@ async fn call(
     let bob = json!({ "ring_after_ms": 50, "answer_after_ms": 400, "hang_up_after_talking_ms": 8_000 });
     programs.control(Method::PUT, "/addresses/client:bob", bob).await;
     let behaviour = json!({
-        "digits": caller.digits, "digits_after_ms": 50, "says": caller.says, "speaks_ms": 6_000,
+        "digits": caller.digits, "digits_after_ms": 50, "says": caller.says, "speaks_ms": 7_000,
         "hang_up_after_ms": caller.hang_up_after_ms,
     });
     let order = json!({ "from": "+15551110000", "to": number, "behaviour": behaviour });
@@ -88,7 +88,7 @@ fn story(events: &[Value], call: &str) -> Vec<String> {
         let who = if event["call_sid"] == call { "caller" } else { "leg" };
         match kind {
             "call.document" => None,
-            "call.placed" | "queue.entered" | "call.initiated" => Some(format!("{who}: {kind}")),
+            "call.placed" | "queue.entered" | "call.initiated" | "call.connected" => Some(format!("{who}: {kind}")),
             _ => Some(format!("{who}: {kind} {}", event["detail"].as_str().unwrap_or_default())),
         }
     };

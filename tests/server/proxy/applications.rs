@@ -43,7 +43,7 @@ const OURS: [&str; 13] = [
     "TaskQueuePosition",
     "TasksAhead",
     "WorkersAvailable",
-    "TaskCanceledReason",
+    "TaskCancelReason",
 ];
 /// Pages below this are told something while the call goes on.
 const TOLD: &str = "told/";

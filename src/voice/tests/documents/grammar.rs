@@ -4,6 +4,7 @@
 //! Knows nothing of whoever reads them: both readers of this program are tried with it.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -24,6 +25,18 @@ const LINKS: [(&str, Option<&str>); 9] = [
 /// Attributes whose URL is asked for a document, and attributes whose URL is only told something.
 const RUN: [&str; 3] = ["action", "waitUrl", "referUrl"];
 const TOLD: [&str; 4] = ["statusCallback", "recordingStatusCallback", "transcribeCallback", "eventCallbackUrl"];
+
+/// Longer than this is a hang, even where a busy machine runs a program that is not optimised.
+const HANG: Duration = Duration::from_secs(1);
+
+/// Reads something that must not take long.
+#[expect(clippy::disallowed_methods, reason = "the time is measured, not told to anybody")]
+pub(crate) fn in_time<T>(read: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let found = read();
+    assert!(began.elapsed() < HANG, "{:?}", began.elapsed());
+    found
+}
 
 /// Text as it is written, and what becomes of it behind the proxy.
 #[derive(Debug, Clone)]
@@ -223,7 +236,7 @@ pub(crate) fn corpus() -> Vec<(String, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/twiml");
     let mut files: Vec<_> = std::fs::read_dir(&directory)
         .unwrap()
-        .map(|entry| entry.unwrap())
+        .map(Result::unwrap)
         .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
         .collect();
     files.sort();
@@ -332,9 +345,9 @@ pub(crate) fn hostile() -> impl Strategy<Value = String> {
 /// Documents that are made to cost much, each by name.
 pub(crate) fn bombs() -> Vec<(&'static str, String)> {
     let inside = |content: &str| format!("<Response>{content}</Response>");
-    let names = |count: usize| (0..count).map(|number| format!(" a{number}=''")).collect::<String>();
-    let entities: String =
-        (1..20).map(|level| format!("<!ENTITY l{level} \"{}\">", format!("&l{};", level - 1).repeat(10))).collect();
+    let names = |count: usize| (0..count).map(|number| format!(" a{number}=''")).collect::<Vec<_>>().concat();
+    let entity = |level: usize| format!("<!ENTITY l{level} \"{}\">", format!("&l{};", level - 1).repeat(10));
+    let entities = (1..20).map(entity).collect::<Vec<_>>().concat();
     vec![
         ("entities", format!("<!DOCTYPE x [<!ENTITY l0 \"ha\">{entities}]><Response><Say>&l19;</Say></Response>")),
         (
