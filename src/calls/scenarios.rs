@@ -521,7 +521,7 @@ fn the_page_of_voice_rules_names_tests_that_exist() {
         if *file == "File" {
             continue;
         }
-        let is_rust = file.ends_with(".rs");
+        let is_rust = file.strip_suffix(".rs").is_some();
         let paths = if is_rust {
             vec![root.join(file)]
         } else {
