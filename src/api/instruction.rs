@@ -255,7 +255,7 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
 }
 
 /// Longest text that a worker hears before the caller, in characters.
-const WHISPER_LIMIT: usize = 1_000;
+pub(super) const WHISPER_LIMIT: usize = 1_000;
 /// The keys of a telephone.
 pub(super) const KEYS: [&str; 12] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#"];
 

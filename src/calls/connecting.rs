@@ -318,6 +318,12 @@ impl Machine<'_> {
     /// Redirects the caller as wished, when no other redirect is on its way.
     pub(super) fn settle_wish(&mut self) {
         let Some(wish) = self.task.wish else { return };
+        // Nobody is there any more to be redirected.
+        if self.task.caller_end.as_ref().is_some_and(|end| end.certain) {
+            self.task.wish = None;
+            self.task.deadlines.wish = None;
+            return;
+        }
         if self.task.deadlines.wish.is_some() || self.is_redirecting() {
             return;
         }

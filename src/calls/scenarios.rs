@@ -509,3 +509,31 @@ fn every_story_ends_the_same_after_restarts_and_with_doubled_and_swapped_callbac
     }
     assert!(stories >= 40 && swaps >= 100, "only {stories} stories and {swaps} swaps were played");
 }
+
+#[test]
+fn the_page_of_voice_rules_names_tests_that_exist() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/voice-rules.md")).unwrap();
+    let mut rows = 0;
+    for line in page.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [.., title, file] = cells.as_slice() else { panic!("{line}") };
+        if *file == "File" {
+            continue;
+        }
+        let is_rust = file.strip_suffix(".rs").is_some();
+        let paths = if is_rust {
+            vec![root.join(file)]
+        } else {
+            ["calls", "routing"].map(|kind| root.join(format!("tests/scenarios/{kind}/{file}.txt"))).to_vec()
+        };
+        let text: String = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        let marks =
+            if is_rust { vec![format!("fn {title}(")] } else { vec![format!("story {title}"), format!("== {title}")] };
+        let found =
+            text.lines().any(|line| marks.iter().any(|mark| if is_rust { line.contains(mark) } else { line == mark }));
+        assert!(found, "{file} has no {title:?}");
+        rows += 1;
+    }
+    assert!(rows > 40, "only {rows} rows were read");
+}

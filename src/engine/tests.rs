@@ -28,6 +28,7 @@ use crate::store::statistics::Question;
 mod assignments;
 mod calls;
 mod dialling;
+mod instructions;
 mod legs;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);

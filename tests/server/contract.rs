@@ -20,7 +20,17 @@ use super::api::{ACCOUNT, Answer, Server, rooted, text};
 const NOT_SERVED_YET: &[&str] = &[];
 
 /// Parameters of ours that the contract's operations do not have: operation and name.
-const EXTRA_PARAMETERS: &[(&str, &str)] = &[("ListEvent", "After")];
+const EXTRA_PARAMETERS: &[(&str, &str)] = &[
+    ("ListEvent", "After"),
+    ("UpdateTaskReservation", "Whisper"),
+    ("UpdateTaskReservation", "AcceptKey"),
+    ("UpdateTaskReservation", "DequeueWhisper"),
+    ("UpdateTaskReservation", "DequeueAcceptKey"),
+    ("UpdateWorkerReservation", "Whisper"),
+    ("UpdateWorkerReservation", "AcceptKey"),
+    ("UpdateWorkerReservation", "DequeueWhisper"),
+    ("UpdateWorkerReservation", "DequeueAcceptKey"),
+];
 
 /// An operation of the contract.
 struct Contracted {

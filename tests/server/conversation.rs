@@ -286,11 +286,11 @@ async fn a_cold_transfer_fails(office: &Office) -> (String, String, String) {
     let away = text(&away["activities"][0], "sid");
     let (_, second) = office.offered(&bob).await;
     // Nobody is free when it fails.
-    let alice = office.at(&format!("/Workers/{}", office.floor.worker));
-    office.programs.post(&alice, &[("ActivitySid", &away)]).await;
+    for worker in [office.floor.worker.as_str(), &bob] {
+        office.programs.post(&office.at(&format!("/Workers/{worker}")), &[("ActivitySid", &away)]).await;
+    }
     office.instruct(&task, &second, &[("Instruction", "conference")]).await;
     office.until_reservation(&task, &second, "canceled").await;
-    office.programs.post(&office.at(&format!("/Workers/{bob}")), &[("ActivitySid", &away)]).await;
     (caller, task, first)
 }
 
@@ -307,7 +307,7 @@ async fn somebody_else_of_the_queue_takes_a_customer_whose_cold_transfer_failed(
     let transfers = office.programs.get(&office.at(&format!("/Workers/{}/Transfers", office.floor.worker))).await;
     let mut statuses: Vec<&Value> =
         transfers["transfers"].as_array().unwrap().iter().map(|row| &row["transfer_status"]).collect();
-    statuses.sort_by_key(|status| status.to_string());
+    statuses.sort_by_key(ToString::to_string);
     assert_eq!(statuses, ["complete", "failed"], "{transfers}");
     office.programs.hang_up(&caller).await;
     office.until_reservation(&task, &third, "wrapping").await;

@@ -3,7 +3,7 @@
 //! Parameters of an update come in groups, of which the instruction chooses one; those of other groups are not looked
 //! at. Start with [`operations`].
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::operation::{Operation, Resource};
 use super::schema::{
@@ -11,7 +11,7 @@ use super::schema::{
 };
 use super::{WORKSPACE_PATH, participants};
 use crate::api::instruction::{
-    BEEPS, CALL_EVENTS, CALL_RECORD, CONFERENCE_EVENTS, DEQUEUE_RECORD, KEYS, METHODS, RECORD,
+    BEEPS, CALL_EVENTS, CALL_RECORD, CONFERENCE_EVENTS, DEQUEUE_RECORD, KEYS, METHODS, RECORD, WHISPER_LIMIT,
 };
 use crate::api::reservations::STATUSES;
 
@@ -125,7 +125,7 @@ fn conference(operation: Operation) -> Operation {
         .field("SipAuthUsername", text())
         .field("SipAuthPassword", text())
         .field("JitterBufferSize", words(&["small", "medium", "large", "off"]))
-        .field("Whisper", text())
+        .field("Whisper", json!({ "type": "string", "maxLength": WHISPER_LIMIT }))
         .field("AcceptKey", words(&KEYS))
         .field("PostWorkActivitySid", sid("WA"))
         .field("DequeuePostWorkActivitySid", sid("WA"))
@@ -134,7 +134,7 @@ fn conference(operation: Operation) -> Operation {
         .field("DequeueTimeout", integer(1..=999))
         .field("DequeueTo", text())
         .field("DequeueStatusCallbackUrl", url())
-        .field("DequeueWhisper", text())
+        .field("DequeueWhisper", json!({ "type": "string", "maxLength": WHISPER_LIMIT }))
         .field("DequeueAcceptKey", words(&KEYS))
         .field("DequeueStatusCallbackEvent", word_list(&CALL_EVENTS))
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::calls::{HeardBy, LegTarget, LegUpdate, PhoneCommand, SuperviseMode};
 
 /// A conversation of alice with a caller, in room CF1: the task, alice, and her reservation.
-async fn conversation(bench: &Bench) -> (TaskSid, WorkerSid, ReservationSid) {
+pub(super) async fn conversation(bench: &Bench) -> (TaskSid, WorkerSid, ReservationSid) {
     let (workflow, alice) = bench.furnish().await;
     let task = bench.enqueue(workflow, "CA1").await;
     bench.call(task, Input::WaitRequested).await;
