@@ -216,7 +216,7 @@ impl State {
         let named = wish.workflow.clone().unwrap_or_default();
         let unknown = || Obstacle::Wrong(INVALID_WORKFLOW, "workflowSid does not name a workflow".to_owned());
         let workflow: WorkflowSid = named.parse().map_err(|_| unknown())?;
-        let workspace = match self.store.workspace_of_workflow(workflow).await {
+        let workspace = match self.known_workflows.workspace_of(&self.store, workflow).await {
             Ok(found) => found.ok_or_else(unknown)?,
             Err(error) => {
                 tracing::error!(workflow.sid = %workflow, %error, "cannot look up the workspace of a workflow");

@@ -16,6 +16,7 @@ mod enqueue;
 mod enqueue_document;
 mod entries;
 mod join;
+mod known_workflows;
 mod left;
 mod next;
 mod outlook;
@@ -49,6 +50,7 @@ use crate::routing::{TaskSid, WorkspaceSid};
 use crate::store::Store;
 pub use actions::Actions;
 use document::Document;
+pub use known_workflows::KnownWorkflows;
 pub use templates::Templates;
 
 /// What the voice webhooks need.
@@ -78,6 +80,8 @@ pub struct State {
     pub outbound: Outbound,
     /// What the applications' `action` answered.
     pub actions: Actions,
+    /// Where workflows belong.
+    pub known_workflows: KnownWorkflows,
     /// Whom the documents of entry points may dial.
     pub dialling: Arc<DialPolicy>,
 }

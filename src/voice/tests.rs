@@ -85,6 +85,7 @@ impl Bench {
             wait,
             outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, patience).unwrap(),
             actions: Actions::default(),
+            known_workflows: KnownWorkflows::default(),
             dialling: Arc::default(),
         };
         Self { router: router(state), engine, store, workspace, workflow }

@@ -1,4 +1,4 @@
-//! A caller for whom the workflow's voice queue has no room.
+//! A caller for whom the workflow's voice queue has no room, or whose workflow is gone.
 
 use super::*;
 
@@ -41,4 +41,18 @@ async fn without_an_action_the_verbs_after_enqueue_follow() {
     let (_, body) = bench.post(&bench.target(""), &SECOND).await;
     assert!(!body.contains("<Enqueue") && body.contains("Nobody can take your call"), "{body}");
     assert_eq!(bench.task_count().await, 1);
+}
+
+#[tokio::test]
+async fn a_workflow_that_was_deleted_after_its_first_call_takes_no_more() {
+    let bench = Bench::start().await;
+    let park = bench.enqueue(&bench.target(""), &[]).await;
+    let task: TaskSid = task_of(&park).parse().unwrap();
+    let canceled = TaskUpdate { status: Some(TaskStatus::Canceled), ..TaskUpdate::default() };
+    let send = async |command| bench.engine.send(bench.workspace, EngineRequest::Routing(command)).await.unwrap();
+    send(Command::UpdateTask(task, canceled)).await;
+    send(Command::DeleteWorkflow(bench.workflow.parse().unwrap())).await;
+    let (_, body) = bench.post(&bench.target(""), &SECOND).await;
+    assert!(!body.contains("<Enqueue") && body.contains("Nobody can take your call"), "{body}");
+    assert_eq!(bench.alert_codes().await, [14_220]);
 }
