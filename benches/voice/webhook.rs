@@ -66,9 +66,9 @@ pub(crate) async fn measure(plan: &Plan, table: &mut Table) {
 }
 
 fn tell(rounds: &[Round], table: &mut Table) {
-    rounds.iter().for_each(|round| {
-        println!("  TwiML {}; handler {}; sync {}", round.ours.summary(), round.bare.summary(), round.sync.summary());
-    });
+    for Round { ours, bare, sync } in rounds {
+        println!("  TwiML {}; handler {}; sync {}", ours.summary(), bare.summary(), sync.summary());
+    }
     let best = |pick: &dyn Fn(&Round) -> Duration| {
         let mut all: Vec<Duration> = rounds.iter().map(pick).collect();
         all.sort_unstable();

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
 
 /// Time that every connection has for its first request, however many others wait.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -47,8 +48,9 @@ impl HalfOpen {
 
     /// Waits until there is a place, which is at most as long as the oldest of all may take; the oldest loses it then.
     pub(super) async fn enter(&self) -> Unheard {
+        let clock = Clock::system();
         loop {
-            if let Some(place) = self.try_enter(Instant::now()) {
+            if let Some(place) = self.try_enter(clock.instant()) {
                 return place;
             }
             tokio::time::sleep(PAUSE).await;
@@ -92,28 +94,27 @@ impl Drop for Unheard {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn the_oldest_makes_room_but_not_before_it_had_a_moment() {
+    #[test]
+    fn the_oldest_makes_room_but_not_before_it_had_a_moment() {
         let half_open = HalfOpen::new(2);
-        let oldest = half_open.enter().await;
-        let second = half_open.enter().await;
-        let began = Instant::now();
-        let third = half_open.enter().await;
+        let began = Clock::system().instant();
+        let oldest = half_open.try_enter(began).unwrap();
+        let second = half_open.try_enter(began + MOMENT / 2).unwrap();
+        assert!(half_open.try_enter(began + MOMENT * 9 / 10).is_none());
+        let third = half_open.try_enter(began + MOMENT).unwrap();
         assert!(oldest.displaced.is_cancelled());
         assert!(!second.displaced.is_cancelled() && !third.displaced.is_cancelled());
-        assert!(began.elapsed() >= MOMENT && began.elapsed() < MOMENT * 2);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn who_has_told_a_request_or_is_gone_leaves_the_place_at_once() {
+    #[test]
+    fn who_has_told_a_request_or_is_gone_leaves_the_place_at_once() {
         let half_open = HalfOpen::new(1);
-        let heard = half_open.enter().await;
+        let now = Clock::system().instant();
+        let heard = half_open.try_enter(now).unwrap();
         heard.heard();
-        let gone = half_open.enter().await;
+        let gone = half_open.try_enter(now).unwrap();
         drop(gone);
-        let began = Instant::now();
-        let last = half_open.enter().await;
-        assert_eq!(began.elapsed(), Duration::ZERO);
+        let last = half_open.try_enter(now).unwrap();
         assert!(!heard.displaced.is_cancelled());
         drop(last);
         assert!(half_open.line.lock().unwrap().waiting.is_empty());

@@ -14,9 +14,9 @@ mod people;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use switchhook::calls::{CallSid, DialRules};
+use switchhook::calls::{CallSid, DialRules, Dialling};
 use switchhook::engine::cores::{Cores, Errand};
-use switchhook::engine::{Dialling, Limits, Request};
+use switchhook::engine::{Limits, Request};
 use switchhook::routing::command::{NewWorkspace, Template};
 use switchhook::routing::{
     AccountSid, Command, EventKind, EventRecord, Refusal, Reply, TaskOrder, TaskSid, Timestamp, WorkerSid,
@@ -105,7 +105,7 @@ pub(crate) struct World {
 pub(crate) fn limits() -> Limits {
     let rules = DialRules::parse(&["+1555"]).unwrap_or_default();
     let dialling = Dialling { rules: Arc::new(rules), legs: 3, per_minute: u32::MAX, per_region: u32::MAX };
-    Limits { dialling, ..Limits::default() }
+    Limits { dialling: dialling.into(), ..Limits::default() }
 }
 
 impl World {

@@ -13,5 +13,5 @@ pub mod request;
 #[path = "../../../src/engine/voice_queue.rs"]
 mod voice_queue;
 
-pub use limits::{Dialling, Limits};
+pub use limits::Limits;
 pub use request::{Error, Request};
