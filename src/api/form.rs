@@ -163,6 +163,11 @@ impl Parameters {
         value.parse().map(Some).map_err(|_| invalid(name, value, "a SID"))
     }
 
+    /// The same where an empty value means none, which is something else than no value.
+    pub(super) fn sid_or_none<S: FromStr>(&self, name: &'static str) -> Result<Option<Option<S>>, ApiError> {
+        if self.text(name) == Some("") { Ok(Some(None)) } else { Ok(self.sid(name)?.map(Some)) }
+    }
+
     /// Values of a repeated name, and of comma lists.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
         let values = self.iter().filter(|(found, _)| *found == name).flat_map(|(_, value)| value.split(','));

@@ -74,8 +74,8 @@ pub(super) async fn update(scope: Scope, form: Form) -> Result<Response, ApiErro
         target_workers: form.owned("TargetWorkers"),
         task_order: order(&form, "TaskOrder")?,
         max_reserved_workers: form.integer("MaxReservedWorkers", 1..=50)?,
-        reservation_activity: form.sid("ReservationActivitySid")?,
-        assignment_activity: form.sid("AssignmentActivitySid")?,
+        reservation_activity: form.sid_or_none("ReservationActivitySid")?,
+        assignment_activity: form.sid_or_none("AssignmentActivitySid")?,
     };
     scope.carry_out(Command::UpdateTaskQueue(sid, update)).await?;
     show(&scope, sid, StatusCode::OK).await

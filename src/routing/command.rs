@@ -89,10 +89,10 @@ pub struct TaskQueueUpdate {
     pub task_order: Option<TaskOrder>,
     /// 1 to 50.
     pub max_reserved_workers: Option<u32>,
-    /// Single-tasking only.
-    pub reservation_activity: Option<ActivitySid>,
-    /// Single-tasking only.
-    pub assignment_activity: Option<ActivitySid>,
+    /// Single-tasking only; `Some(None)` is none any more.
+    pub reservation_activity: Option<Option<ActivitySid>>,
+    /// Single-tasking only; `Some(None)` is none any more.
+    pub assignment_activity: Option<Option<ActivitySid>>,
 }
 
 /// A new workflow.

@@ -152,9 +152,29 @@ impl Workspace {
     }
 
     fn fits_class(&self, worker: &WorkerEntry, class: &Class, now: Timestamp) -> bool {
-        let first = class.tasks.first().and_then(|key| self.tasks.get(&key.task()));
-        let expression = first.and_then(|task| self.target_of(&task.row)).and_then(|target| target.expression.as_ref());
-        first.is_some() && self.satisfies(worker, expression, Some(&class.document), now)
+        !class.tasks.is_empty() && self.satisfies(worker, self.expression_of(class), Some(&class.document), now)
+    }
+
+    /// What the step of a class asks of a worker.
+    pub(super) fn expression_of(&self, class: &Class) -> Option<&Expression> {
+        let first = class.tasks.first().and_then(|key| self.tasks.get(&key.task()))?;
+        self.target_of(&first.row)?.expression.as_ref()
+    }
+
+    /// Those who stand ready and may take from a source of tasks with a rule.
+    fn ready_for(&self, source: &Source, now: Timestamp) -> Vec<WorkerSid> {
+        let (lane, rule, only) = match source {
+            Source::Ruled(lane, rule) => (lane, rule, None),
+            Source::Known(lane, worker, rule) => (lane, rule, Some(*worker)),
+            Source::Plain(_) | Source::Targeted(_) => return Vec::new(),
+        };
+        let Some(lane) = self.lanes.get(lane) else { return Vec::new() };
+        let class = only.map_or(Some(&lane.ruled), |worker| lane.known.get(&worker)).and_then(|rules| rules.get(rule));
+        let Some(class) = class else { return Vec::new() };
+        let ready = lane.ready.iter().map(|key| key.worker).filter(|worker| only.is_none_or(|only| only == *worker));
+        ready
+            .filter(|worker| self.workers.get(worker).is_some_and(|entry| self.fits_class(entry, class, now)))
+            .collect()
     }
 
     /// The first task of a source that one of the askers may take; askers who may take none any more are dropped.
@@ -217,7 +237,7 @@ impl Workspace {
 
 /// Waiting tasks that matching takes in order: all of a lane, of a class, or of one worker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Source {
+pub(super) enum Source {
     Plain(LaneKey),
     Ruled(LaneKey, Arc<Rule>),
     Known(LaneKey, WorkerSid, Arc<Rule>),
@@ -281,18 +301,6 @@ impl Turn<'_> {
         true
     }
 
-    /// In a new minute, asks those who stand ready where tasks wait for a time of day.
-    pub(super) fn offer_by_time(&mut self) {
-        let now = self.now;
-        let offered_in = self.workspace.offered_in.replace(now);
-        if offered_in.is_some_and(|before| before.minute() == now.minute()) {
-            return;
-        }
-        let lanes = self.workspace.timed_lanes.keys().filter_map(|key| self.workspace.lanes.get(key));
-        let ready: Vec<WorkerSid> = lanes.flat_map(|lane| lane.ready.iter().map(|key| key.worker)).collect();
-        self.freed.extend(ready);
-    }
-
     /// Gives workers that became ready the first tasks they may take, then lets returning tasks try again.
     ///
     /// Ends because each round makes a reservation or drops a worker or a task from its list.
@@ -323,6 +331,11 @@ impl Turn<'_> {
         let mut hand_out = HandOut::default();
         loop {
             let mut asked = BTreeSet::new();
+            for source in std::mem::take(&mut self.stirred) {
+                for worker in self.workspace.ready_for(&source, self.now) {
+                    asked.insert(hand_out.ask(source.clone(), worker));
+                }
+            }
             for worker in std::mem::take(&mut self.freed) {
                 for source in self.workspace.sources_for(worker, self.now) {
                     asked.insert(hand_out.ask(source, worker));

@@ -5,6 +5,7 @@
 //! same times and identifiers give the same result. Start with [`command`], then [`state`].
 
 pub mod alert;
+mod by_time;
 pub mod change;
 pub mod command;
 mod configuration;

@@ -101,10 +101,10 @@ impl Turn<'_> {
         if let Some(limit) = update.max_reserved_workers {
             check_reserved_workers(limit)?;
         }
-        if let Some(activity) = update.reservation_activity {
+        if let Some(Some(activity)) = update.reservation_activity {
             self.check_activity("ReservationActivitySid", activity)?;
         }
-        if let Some(activity) = update.assignment_activity {
+        if let Some(Some(activity)) = update.assignment_activity {
             self.check_activity("AssignmentActivitySid", activity)?;
         }
         let target_workers = update.target_workers.as_ref().filter(|text| **text != before.target_workers);
@@ -121,8 +121,8 @@ impl Turn<'_> {
         }
         row.task_order = update.task_order.unwrap_or(row.task_order);
         row.max_reserved_workers = update.max_reserved_workers.unwrap_or(row.max_reserved_workers);
-        row.reservation_activity = update.reservation_activity.or(row.reservation_activity);
-        row.assignment_activity = update.assignment_activity.or(row.assignment_activity);
+        row.reservation_activity = update.reservation_activity.unwrap_or(row.reservation_activity);
+        row.assignment_activity = update.assignment_activity.unwrap_or(row.assignment_activity);
         if row == before {
             return Ok(Reply::Done);
         }

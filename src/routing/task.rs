@@ -67,6 +67,9 @@ impl Turn<'_> {
         self.check_virtual_start(virtual_start_at)?;
         let workflow = self.workflow_for(new)?;
         let routed = !matches!(new.routing_target, Some(RoutingTarget::Worker(_) | RoutingTarget::TaskQueue(_)));
+        if let Some(queue) = new.queue.filter(|queue| !self.workspace.task_queues.contains_key(queue)) {
+            return Err(Refusal::UnknownReference { parameter: "TaskQueueSid", value: queue.to_string() });
+        }
         let queue = self.direct_queue(new, workflow)?;
         let version = workflow.and_then(|sid| self.workspace.workflows.get(&sid)).map_or(0, |row| row.version);
         if routed {
@@ -240,6 +243,16 @@ impl Turn<'_> {
             return Err(Refusal::Invalid { parameter: "TaskChannel", reason });
         }
         check_transition(task, status, update.status)?;
+        if matches!(status, TaskStatus::Completed | TaskStatus::Canceled) {
+            // Attributes may still be written (D28).
+            let moved = |parameter| Refusal::Invalid { parameter, reason: format!("the task is {status} already") };
+            if update.priority.is_some_and(|priority| priority != row.priority) {
+                return Err(moved("Priority"));
+            }
+            if update.virtual_start_at.is_some_and(|at| at != row.virtual_start_at) {
+                return Err(moved("VirtualStartTime"));
+            }
+        }
         let attributes = update.attributes.as_ref().filter(|text| **text != row.attributes);
         let priority = update.priority.filter(|priority| *priority != row.priority);
         let virtual_start_at = update.virtual_start_at.filter(|at| *at != row.virtual_start_at);

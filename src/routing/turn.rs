@@ -12,6 +12,7 @@ use super::defect::defect;
 use super::estimate::MeasuredWait;
 use super::event::EventRecord;
 use super::index::attributes_of;
+use super::matcher::Source;
 use super::refusal::Refusal;
 use super::sid::{SidSource, TaskSid, WorkerSid};
 use super::state::Task;
@@ -36,6 +37,8 @@ pub(super) struct Turn<'a> {
     pub(super) events: Vec<EventRecord>,
     /// Workers that may have become ready for something.
     pub(super) freed: BTreeSet<WorkerSid>,
+    /// Waiting tasks whose rule asks for a time of day that has come.
+    pub(super) stirred: Vec<Source>,
     pub(super) alerts: Vec<Alert>,
     /// Pending tasks that are to be looked at again before the command ends.
     pub(super) returning: BTreeMap<TaskSid, Again>,
@@ -53,6 +56,7 @@ impl<'a> Turn<'a> {
             sids,
             events: Vec::new(),
             freed: BTreeSet::new(),
+            stirred: Vec::new(),
             alerts: Vec::new(),
             returning: BTreeMap::new(),
             entered: BTreeSet::new(),

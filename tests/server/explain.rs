@@ -489,3 +489,17 @@ async fn a_dry_run_names_the_worker_who_is_then_offered_the_task() {
     }
     floor.server.stop().await;
 }
+
+#[tokio::test]
+async fn a_task_that_is_handed_on_is_offered_to_the_other_worker_only() {
+    let floor = Floor::open().await;
+    let ann = floor.worker("Ann", &json!({ "skills": ["support"] })).await;
+    let task = floor.task(&json!({})).await;
+    floor.accept(&task).await;
+    let bob = floor.worker("Bob", &json!({ "skills": ["support"] })).await;
+    let list = floor.get(&format!("/Tasks/{task}/Reservations")).await;
+    let reservation = text(&list["reservations"][0]["sid"]).to_owned();
+    let form = [("TaskSid", task.as_str()), ("ReservationSid", &reservation), ("To", &bob), ("Mode", "WARM")];
+    floor.post(&format!("/Workers/{ann}/Transfers"), &form).await;
+    assert_eq!(floor.explain(&task).await["summary"], "The task is offered to Bob and waits for an answer.");
+}

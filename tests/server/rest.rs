@@ -363,3 +363,47 @@ async fn instructions_are_told_what_they_lack() {
     assert_eq!(both.body["reservation_status"], "rejected");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_parameter_names_has_to_be_there() {
+    let server = Server::start().await;
+    let workspace = server.workspace().await;
+    for parameter in ["TaskQueueSid", "RoutingTarget"] {
+        let answer = server.post(&format!("{workspace}/Tasks"), &format!("{parameter}={}", nobody("WQ"))).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{parameter}: {}", answer.body);
+        assert!(text(&answer.body["message"]).contains(parameter), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn activities_of_a_queue_can_be_taken_back() {
+    let server = Server::start().await;
+    let made = server.make("/Workspaces", "FriendlyName=One&Template=FIFO&MultiTaskEnabled=false").await;
+    let workspace = format!("/Workspaces/{}", text(&made["sid"]));
+    let activity = server.activity(&workspace, "Unavailable").await;
+    let form = format!("FriendlyName=Own&ReservationActivitySid={activity}&AssignmentActivitySid={activity}");
+    let queue = server.make(&format!("{workspace}/TaskQueues"), &form).await;
+    let path = format!("{workspace}/TaskQueues/{}", text(&queue["sid"]));
+    assert_eq!(server.post(&path, "MaxReservedWorkers=2").await.body["reservation_activity_sid"], json!(activity));
+    let changed = server.post(&path, "ReservationActivitySid=&AssignmentActivitySid=").await.body;
+    assert_eq!(
+        (&changed["reservation_activity_sid"], &changed["assignment_activity_sid"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(server.delete(&format!("{workspace}/Activities/{activity}")).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_task_that_is_over_takes_attributes_and_nothing_that_would_move_it() {
+    let server = Server::start().await;
+    let workspace = server.workspace().await;
+    let task = server.make(&format!("{workspace}/Tasks"), "Priority=3").await;
+    let path = format!("{workspace}/Tasks/{}", text(&task["sid"]));
+    server.post(&path, "AssignmentStatus=canceled").await;
+    for form in ["Priority=4", "VirtualStartTime=2020-01-01T00%3A00%3A00Z"] {
+        let answer = server.post(&path, form).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{form}: {}", answer.body);
+    }
+    let answer = server.post(&path, "Attributes=%7B%22disposition%22%3A%22spam%22%7D&Priority=3").await;
+    assert_eq!(answer.body["attributes"], json!(r#"{"disposition":"spam"}"#), "{}", answer.body);
+}

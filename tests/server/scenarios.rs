@@ -298,8 +298,8 @@ impl Stage {
                     target_workers: args.take_quoted().map(|text| self.with_sids(&text)).transpose()?,
                     task_order: args.order(),
                     max_reserved_workers: args.parsed("max", number)?,
-                    reservation_activity: args.parsed("reservation", |name| self.activity(name))?,
-                    assignment_activity: args.parsed("assignment", |name| self.activity(name))?,
+                    reservation_activity: args.parsed("reservation", |name| self.activity_or_none(name))?,
+                    assignment_activity: args.parsed("assignment", |name| self.activity_or_none(name))?,
                 },
             ),
             "workflow" => return self.read_workflow(args),
@@ -563,6 +563,10 @@ impl Stage {
             Named::Activity(sid) => Ok(sid),
             _ => Err(format!("{name} is no activity")),
         }
+    }
+
+    fn activity_or_none(&self, name: &str) -> Result<Option<ActivitySid>, String> {
+        if name == "none" { Ok(None) } else { self.activity(name).map(Some) }
     }
 
     fn queue(&self, name: &str) -> Result<TaskQueueSid, String> {

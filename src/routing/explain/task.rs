@@ -324,13 +324,17 @@ fn summary(
     tally: &Tally,
     reservations: &[OpenReservation],
 ) -> String {
-    let names = || reservations.iter().map(|one| one.worker_name.as_str()).collect::<Vec<_>>().join(", ");
+    // While a task is handed on, whoever has it and whoever is offered it both have a reservation.
+    let names = |pending: bool| {
+        let of_kind = reservations.iter().filter(|one| (one.status == ReservationStatus::Pending) == pending);
+        of_kind.map(|one| one.worker_name.as_str()).collect::<Vec<_>>().join(", ")
+    };
     match row.status {
         TaskStatus::Reserved => {
-            return format!("The task is offered to {} and waits for an answer.", names());
+            return format!("The task is offered to {} and waits for an answer.", names(true));
         }
-        TaskStatus::Assigned => return format!("The task is assigned to {}.", names()),
-        TaskStatus::Wrapping => return format!("The task is being wrapped up by {}.", names()),
+        TaskStatus::Assigned => return format!("The task is assigned to {}.", names(false)),
+        TaskStatus::Wrapping => return format!("The task is being wrapped up by {}.", names(false)),
         TaskStatus::Completed => return "The task is completed.".to_owned(),
         TaskStatus::Canceled => {
             return format!("The task is canceled: {}.", row.reason.as_deref().unwrap_or("no reason was given"));

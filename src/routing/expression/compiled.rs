@@ -3,6 +3,7 @@
 //! Compiling resolves every name to a slot or a built-in once, so that evaluation is a walk over a small tree without
 //! allocation or key comparison. Start with [`Expression`].
 
+use super::super::time::Timestamp;
 use super::error::SyntaxErrors;
 use super::names::{Meaning, Operand, Place};
 use super::scope::Scope;
@@ -70,6 +71,12 @@ impl Expression {
         self.meaning.uses_time
     }
 
+    /// Says whether the result may be another one at `now` than at `before` because of the time alone: a comparison of the
+    /// time with constants turned out otherwise, or a time changed that is compared with something else.
+    pub fn time_has_moved(&self, before: Timestamp, now: Timestamp) -> bool {
+        self.meaning.uses_time && self.root.time_has_moved(before, now)
+    }
+
     /// Says whether the expression mentions anything of the worker.
     pub fn uses_worker(&self) -> bool {
         self.meaning.uses_worker
@@ -115,6 +122,23 @@ fn node(syntax: Syntax, place: Place, vocabulary: &mut Vocabulary, meaning: &mut
 }
 
 impl Node {
+    fn time_has_moved(&self, before: Timestamp, now: Timestamp) -> bool {
+        let (before_scope, now_scope) = (Scope::at(before), Scope::at(now));
+        match self {
+            Self::Decided(_) => false,
+            Self::Comparison(left, _, right) => {
+                let is_time = |operand: &&Operand| matches!(operand, Operand::TimeOfDay(_));
+                let is_fixed = |operand: &Operand| matches!(operand, Operand::TimeOfDay(_) | Operand::Constant(_));
+                let mut times = [left, right].into_iter().filter(is_time);
+                if is_fixed(left) && is_fixed(right) {
+                    return self.holds(&before_scope) != self.holds(&now_scope);
+                }
+                times.any(|time| !compare(time.view(&before_scope), Operator::Equal, time.view(&now_scope)))
+            }
+            Self::All(members) | Self::Any(members) => members.iter().any(|member| member.time_has_moved(before, now)),
+        }
+    }
+
     pub(super) fn holds(&self, scope: &Scope<'_>) -> bool {
         match self {
             Self::Decided(result) => *result,

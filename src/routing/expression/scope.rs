@@ -21,6 +21,13 @@ pub struct Scope<'a> {
     pub now: Option<Timestamp>,
 }
 
+impl Scope<'_> {
+    /// Nothing but a moment.
+    pub(super) fn at(now: Timestamp) -> Self {
+        Self { now: Some(now), ..Self::default() }
+    }
+}
+
 /// Built-in names of a worker (TaskRouter: Using TaskRouter Expressions). An attribute of the same name wins over a
 /// field (D7), an existing channel wins over an attribute (D10).
 pub struct WorkerNames<'a> {
