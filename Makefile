@@ -11,7 +11,7 @@ DEFECT ?=
 PARTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-otlp test-simulation sim sim-defects fuzz test-clients test-agents test-schemathesis schemathesis bench bench-load bench-sockets bench-voice
+.PHONY: help run phone demo build check fmt lint doc tidy test test-cargo test-otlp test-simulation sim sim-storm sim-defects fuzz test-clients test-agents test-schemathesis schemathesis bench bench-load bench-sockets bench-voice
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,12 +57,16 @@ test-otlp: tools ## The program with traces: lint, and spans for a collector (fe
 	$(CARGO) clippy --locked --all-targets --features otlp -- -D warnings
 	$(CARGO) test --locked --features otlp --test server -- traces::
 
-test-simulation: cargo ## Ten million random steps against the cores, and the known defects
+test-simulation: cargo ## Ten million random steps against the cores, a storm over two thousand calls, and the known defects
 	$(SIMULATION) continuous-integration
+	$(SIMULATION) storm
 	$(SIMULATION) defects
 
 sim: cargo ## Random steps against the cores (SEED=42 STEPS=1000000, or KEEP=1-3,7 to play some steps again)
 	$(SIMULATION) run --seed $(SEED) --steps $(STEPS) --keep "$(KEEP)" --defect "$(DEFECT)"
+
+sim-storm: cargo ## Two thousand calls while a fifth of all callbacks and commands is lost, doubled, late or fails
+	$(SIMULATION) storm --defect "$(DEFECT)"
 
 sim-defects: cargo ## Whether the simulation finds each known defect
 	$(SIMULATION) defects

@@ -164,6 +164,10 @@ impl Parameters {
     }
 
     /// The same where an empty value means none, which is something else than no value.
+    #[expect(
+        clippy::option_option,
+        reason = "not given, given as none, and given are three things, as in the commands"
+    )]
     pub(super) fn sid_or_none<S: FromStr>(&self, name: &'static str) -> Result<Option<Option<S>>, ApiError> {
         if self.text(name) == Some("") { Ok(Some(None)) } else { Ok(self.sid(name)?.map(Some)) }
     }

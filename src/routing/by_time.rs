@@ -18,7 +18,7 @@ impl Workspace {
         let mut steps = BTreeMap::new();
         let mut has_moved = |rule: &Rule, class: &Class| {
             rule.uses_time
-                && *steps.entry((rule.workflow, rule.version, rule.step.clone())).or_insert_with(|| {
+                && *steps.entry((rule.workflow, rule.version, rule.step)).or_insert_with(|| {
                     before.is_none_or(|before| {
                         self.expression_of(class).is_none_or(|expression| expression.time_has_moved(before, now))
                     })
@@ -107,7 +107,7 @@ mod tests {
         };
         send(Command::CreateWorkflow(workflow));
         for lang in 0..50 {
-            send(Command::CreateTask(NewTask::with_attributes(&format!(r#"{{"lang":"l{lang}"}}"#))));
+            send(Command::CreateTask(NewTask::with_attributes(format!(r#"{{"lang":"l{lang}"}}"#))));
         }
         workspace
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::say;
+use crate::weather::Weather;
 use crate::world::World;
 
 /// Steps of one workspace.
@@ -17,6 +18,15 @@ pub(crate) const STEPS_OF_A_RUN: u32 = 20_000;
 /// Steps of continuous integration, and its first seed.
 const STEPS_OF_INTEGRATION: u64 = 10_000_000;
 pub(crate) const SEED_OF_INTEGRATION: u64 = 1_000;
+
+/// The storm's first seed, how far the next stormy one is, and the steps of each.
+const SEED_OF_STORM: u64 = 400_000;
+pub(crate) const STORMY_EVERY: u64 = 4;
+const STEPS_OF_A_STORM: u32 = 20_000;
+/// Callers of the storm.
+const CALLERS_OF_STORM: u64 = 2_000;
+/// Callbacks and commands that meet with something, in thousandths: a fifth, less what chance takes.
+const HIT_PERMILLE_MIN: u64 = 185;
 
 /// How long a shorter story is looked for.
 const SHORTENING: Duration = Duration::from_secs(20);
@@ -51,6 +61,7 @@ struct Done {
     ticks: u64,
     /// Events recorded: each is a transition of a task, a reservation, a worker or what is configured.
     transitions: u64,
+    weather: Weather,
 }
 
 impl std::ops::AddAssign for Done {
@@ -58,6 +69,7 @@ impl std::ops::AddAssign for Done {
         self.steps += more.steps;
         self.ticks += more.ticks;
         self.transitions += more.transitions;
+        self.weather += more.weather;
     }
 }
 
@@ -94,7 +106,7 @@ pub(crate) fn play(
     }
     outcome.map_err(|what| broken(steps.saturating_add(1), what))?;
     let steps = keep.map_or(u64::from(steps), |keep| keep.len() as u64);
-    let done = Done { steps, ticks: world.ticks, transitions: world.transitions };
+    let done = Done { steps, ticks: world.ticks, transitions: world.transitions, weather: world.weather() };
     Ok(Played { digest: world.digest, done })
 }
 
@@ -152,6 +164,26 @@ pub(crate) fn continuous_integration() -> Result<(), String> {
     twice_the_same(SEED_OF_INTEGRATION, STEPS_OF_A_RUN)
 }
 
+/// Two thousand callers of stormy workspaces: at the end of each no task is open without a call, no call without a task,
+/// and no worker holds capacity for nothing; everything else is checked on the way.
+pub(crate) fn storm(defect: Option<&str>) -> Result<(), String> {
+    crate::defects::switch_on(defect)?;
+    let began = now();
+    let mut done = Done::default();
+    let mut seed = SEED_OF_STORM;
+    while done.weather.callers < CALLERS_OF_STORM {
+        done +=
+            play(seed, STEPS_OF_A_STORM, None, None).map_err(|broken| report(seed, STEPS_OF_A_STORM, &broken))?.done;
+        seed += STORMY_EVERY;
+    }
+    say(&format!("storm: {}; {}", done.weather, rate(done, began.elapsed(), 1)));
+    let hit = done.weather.hit_permille();
+    if hit < HIT_PERMILLE_MIN || done.weather.overtaken == 0 {
+        return Err(format!("that was no storm: {hit} of 1,000 callbacks and commands met with something"));
+    }
+    Ok(())
+}
+
 /// The same seed gives the same run.
 fn twice_the_same(seed: u64, steps: u32) -> Result<(), String> {
     let mut stories = [Vec::new(), Vec::new()];
@@ -177,7 +209,7 @@ fn now() -> Instant {
 }
 
 fn rate(done: Done, took: Duration, threads: usize) -> String {
-    let Done { steps, ticks, transitions } = done;
+    let Done { steps, ticks, transitions, .. } = done;
     let a_second = |count: u64| u128::from(count) * 1_000 / took.as_millis().max(1);
     let threads = if threads == 1 { String::new() } else { format!(" on {threads} threads") };
     format!(

@@ -10,6 +10,7 @@ mod hunt;
 mod phone;
 #[path = "../watch/mod.rs"]
 mod watch;
+mod weather;
 mod world;
 
 #[global_allocator]
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 /// What is asked of the simulation on its command line.
 #[derive(Debug, Default)]
 struct Asked {
-    /// `continuous-integration`, `defects`, or nothing: one run.
+    /// `continuous-integration`, `defects`, `storm`, or nothing: one run.
     what: Option<String>,
     seed: Option<u64>,
     steps: Option<u64>,
@@ -41,7 +42,7 @@ impl Asked {
                 "--steps" => asked.steps = value().map(|text| number(&text)).transpose()?,
                 "--keep" => asked.keep = value(),
                 "--defect" => asked.defect = value(),
-                "run" | "continuous-integration" | "defects" => asked.what = Some(word),
+                "run" | "continuous-integration" | "defects" | "storm" => asked.what = Some(word),
                 other => return Err(format!("expected --seed, --steps, --keep, --defect or a word, found {other:?}")),
             }
         }
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     let outcome = Asked::read(std::env::args().skip(1)).and_then(|asked| match asked.what.as_deref() {
         Some("continuous-integration") => hunt::continuous_integration(),
         Some("defects") => defects::all_are_found(),
+        Some("storm") => hunt::storm(asked.defect.as_deref()),
         _ => hunt::run(
             asked.seed.unwrap_or(1),
             asked.steps.unwrap_or(1_000_000),

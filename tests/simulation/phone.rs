@@ -16,6 +16,7 @@ use switchhook::engine::cores::Errand;
 use switchhook::routing::{ReservationSid, TaskSid, Timestamp};
 
 use crate::dice::Dice;
+use crate::weather::Weather;
 
 /// Where a call is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +138,8 @@ pub(crate) struct Phone {
     pub(crate) faults: bool,
     /// A fifth of all callbacks and commands.
     pub(crate) stormy: bool,
+    /// What the faults did.
+    pub(crate) weather: Weather,
 }
 
 impl Phone {
@@ -173,18 +176,28 @@ impl Phone {
         let due: Vec<usize> =
             self.in_flight.iter().enumerate().filter(|(_, (at, _))| *at <= now).map(|(at, _)| at).collect();
         let at = *dice.pick(&due)?;
-        let (_, message) = self.in_flight.swap_remove(at);
+        let (arrived, message) = self.in_flight.swap_remove(at);
+        if self.faults && message.may_be_lost() {
+            let older = |(at, other): &(Timestamp, Message)| *at < arrived && other.may_be_lost();
+            self.weather.callbacks += 1;
+            self.weather.overtaken += u64::from(self.in_flight.iter().any(older));
+        }
         let doubled = if self.stormy { 15 } else { 12 };
         if self.faults && self.stormy && message.may_be_lost() && dice.one_in(15) {
             let later = now.plus_ms(i64::from(dice.small(1, 60_000)));
             self.send(later, message);
+            // It is counted again when it arrives.
+            self.weather.callbacks -= 1;
+            self.weather.late += 1;
             return None;
         }
         if self.faults && message.may_come_twice() && dice.one_in(doubled) {
             let later = now.plus_ms(i64::from(dice.small(0, 15_000)));
             self.send(later, message.clone());
+            self.weather.doubled += u64::from(message.may_be_lost());
         }
         if self.faults && message.may_be_lost() && dice.one_in(15) {
+            self.weather.lost += 1;
             return None;
         }
         Some(message)
@@ -226,16 +239,20 @@ impl Phone {
     /// Carries out a command and lets its answer be under way.
     pub(crate) fn execute(&mut self, errand: &Errand, now: Timestamp, dice: &mut Dice) -> Result<(), String> {
         let unavailable = || PhoneOutcome::Unavailable { message: "no answer".to_owned() };
+        self.weather.commands += u64::from(self.faults);
         let outcome = match dice.below(if self.stormy { 20 } else { 40 }) {
             0 | 1 if self.faults => {
+                self.weather.failed += 1;
                 self.spare(&errand.command);
                 unavailable()
             }
             2 if self.faults => {
+                self.weather.failed += 1;
                 self.spare(&errand.command);
                 PhoneOutcome::Refused { code: Some(20_001), message: "refused".to_owned() }
             }
             3 if self.faults => {
+                self.weather.unanswered += 1;
                 self.carry_out(errand, now, dice)?;
                 self.spare(&errand.command);
                 unavailable()

@@ -25,8 +25,10 @@ use switchhook::store::Batch;
 
 use crate::dice::Dice;
 use crate::disk::Disk;
+use crate::hunt::STORMY_EVERY;
 use crate::phone::{Message, Phone};
 use crate::watch::{Depth, Sids, Watch, mix};
+use crate::weather::Weather;
 
 /// Everything is looked at after so many steps.
 const LOOK_AT_ALL_EVERY: u32 = 10_000;
@@ -133,7 +135,7 @@ impl World {
             sids,
             watch: Watch::new(settings),
             disk: Disk::default(),
-            phone: Phone::faulty(seed.is_multiple_of(4)),
+            phone: Phone::faulty(seed.is_multiple_of(STORMY_EVERY)),
             waiting: Vec::new(),
             again: Vec::new(),
             lanes: BTreeMap::new(),
@@ -149,6 +151,11 @@ impl World {
         world.take(Depth::All)?;
         world.commit(&mut dice);
         Ok(world)
+    }
+
+    /// What went wrong with messages so far.
+    pub(crate) const fn weather(&self) -> Weather {
+        self.phone.weather
     }
 
     /// What was told since the last time.

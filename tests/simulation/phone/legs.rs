@@ -12,6 +12,7 @@ use crate::dice::Dice;
 impl Phone {
     /// A caller is in the wait queue of a task.
     pub(crate) fn enqueued(&mut self, sid: &CallSid, task: TaskSid, now: Timestamp, dice: &mut Dice) {
+        self.weather.callers += u64::from(!self.calls.contains_key(sid));
         let call = self.calls.entry(sid.clone()).or_insert_with(|| Call {
             task,
             label: CUSTOMER_LABEL.to_owned(),
