@@ -89,7 +89,8 @@ test-agents: cargo ## The official SDK for agents' browsers, in Node and in Chro
 	SWITCHHOOK_BIN=$(CURDIR)/target/debug/switchhook tests/agents/run.sh
 
 bench: cargo ## Benchmarks
-	$(CARGO) bench --locked --bench matching --bench engine --bench expressions --bench lists
+	$(CARGO) bench --locked --bench matching --bench engine --bench expressions --bench lists --bench statistics \
+	  --bench explain --bench callbacks
 
 bench-sockets: cargo ## Ten thousand agents' sockets: memory, pushes, a restart, a tenth that stalls
 	$(CARGO) bench --locked --bench sockets

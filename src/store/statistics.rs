@@ -109,8 +109,9 @@ impl Store {
         let mut answers: BTreeMap<FiguresOf, Cumulative> =
             question.of.iter().map(|of| (*of, Cumulative::default())).collect();
         let mut snapshot = self.read_pool().begin().await?;
+        let pieces = Pieces::of(to_the_end_of_what_happened(&mut snapshot, question).await?);
         for chunk in question.of.chunks(SCOPES_MAX) {
-            read_figures(&mut snapshot, question, chunk, &mut answers).await?;
+            read_figures(&mut snapshot, question, &pieces, chunk, &mut answers).await?;
         }
         if question.split {
             for (of, answer) in &mut answers {
@@ -234,9 +235,26 @@ const fn column_of(of: FiguresOf) -> Option<&'static str> {
     }
 }
 
+/// The window, prolonged to a whole hour when nothing has happened after it: buckets are written in the commits of their
+/// facts, so the newest ones are as good as those that are over, and nobody has to add up what happened in the last minutes.
+async fn to_the_end_of_what_happened(
+    connection: &mut SqliteConnection,
+    question: &Question,
+) -> Result<Stretch, sqlx::Error> {
+    let window = question.window;
+    let newest = Statement::new("SELECT MAX(at) FROM statistic_facts WHERE workspace_sid = ").text(&question.workspace);
+    let newest: Option<i64> = match newest.rows(connection).await?.first() {
+        Some(row) => row.try_get(0)?,
+        None => None,
+    };
+    let is_over = newest.is_some_and(|newest| newest >= window.until.0);
+    Ok(if is_over { window } else { Stretch { until: Width::Hour.begin_from(window.until), ..window } })
+}
+
 async fn read_figures(
     connection: &mut SqliteConnection,
     question: &Question,
+    pieces: &Pieces,
     chunk: &[FiguresOf],
     answers: &mut BTreeMap<FiguresOf, Cumulative>,
 ) -> Result<(), Error> {
@@ -247,7 +265,6 @@ async fn read_figures(
             answer.figures.add(figures);
         }
     };
-    let pieces = Pieces::of(question.window);
     for stretch in &pieces.facts {
         for row in fact_statement(question, chunk, *stretch).rows(connection).await? {
             let name: String = row.try_get(0)?;
