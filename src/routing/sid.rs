@@ -4,7 +4,6 @@
 //! order shows. This module must not make SIDs out of nothing: fresh bits come from a [`SidSource`] that the caller
 //! hands in. Start with the `sid!` lines.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -84,7 +83,7 @@ impl fmt::Debug for SidText {
 macro_rules! sid {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name {
             // Two words, because 128 bits in one are aligned to 16 bytes. The first is kept one greater, so that the
             // absence of a SID takes no room of its own. Both count where many tasks wait.
@@ -117,22 +116,6 @@ macro_rules! sid {
             #[must_use]
             pub const fn bits(self) -> u128 {
                 ((self.high_plus_one.get() - 1) as u128) << 64 | self.low as u128
-            }
-        }
-
-        impl Ord for $name {
-            #[inline]
-            fn cmp(&self, other: &Self) -> Ordering {
-                // Both halves at once: SIDs are looked up more often than anything else is done.
-                let whole = |sid: &Self| u128::from(sid.high_plus_one.get()) << 64 | u128::from(sid.low);
-                whole(self).cmp(&whole(other))
-            }
-        }
-
-        impl PartialOrd for $name {
-            #[inline]
-            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-                Some(self.cmp(other))
             }
         }
 
