@@ -76,6 +76,7 @@ impl Machine<'_> {
             leg.call = leg.call.take().or_else(|| call.clone());
             leg.state = leg.state.max(LegState::Queued);
             let over = status.filter(|status| status.is_final() && leg.call == *call);
+            let in_vain = call.clone().filter(|call| leg.by_document && leg.call.as_ref() != Some(call));
             let joined = leg.joined.is_some();
             match conference {
                 Some(sid) if current && !dials_customer && !joined && !self.task.is_accepted() => {
@@ -85,6 +86,9 @@ impl Machine<'_> {
                     self.remember_past_room(sid.clone());
                 }
                 _ => {}
+            }
+            if let Some(call) = in_vain.filter(|_| status.is_none_or(|status| !status.is_final())) {
+                self.placed_in_vain(&call);
             }
             if over.is_some() {
                 // It was found by looking: its callbacks came while nobody listened.

@@ -4,11 +4,12 @@
 //! A worker's leg that was placed to run a document comes into the room by that document, and from then on it is like any
 //! other; what happens in the document is the application's affair. Start with `call_worker` and `redirect_call`.
 
-use super::interface::{CallSid, Output, PhoneCommand, PhoneOutcome};
+use super::interface::{CallSid, Output, PhoneCommand, PhoneOutcome, Role};
 use super::machine::Machine;
 use super::options::{ConferenceOptions, ConnectBy};
-use super::policy::ALERT_REDIRECT;
-use super::voice_task::{Errand, LegState, Phase, VoiceTask, Wish};
+use super::policy::{ALERT_REDIRECT, MOST_LEGS};
+use super::voice_task::{Abort, Errand, Leg, LegState, Phase, VoiceTask, Wish};
+use crate::routing::defect::defect;
 use crate::routing::{AccountSid, ReservationSid};
 
 impl VoiceTask {
@@ -59,6 +60,10 @@ impl Machine<'_> {
             // The instruction has said how it takes part.
             return self.hasten_guard(self.policy.join_guard_ms);
         }
+        // Whoever asks for the caller is brought together with it, even when the instruction wants no more than an answer.
+        if let Some(connecting) = &mut self.task.connecting {
+            connecting.accepts_on_answer = false;
+        }
         leg.ends_room = options.end_conference_on_exit;
         leg.post_work_activity = options.post_work_activity;
         let ring = self.task.options.as_ref().map_or(options.timeout_secs, |options| options.timeout_secs);
@@ -71,9 +76,23 @@ impl Machine<'_> {
         }
     }
 
+    /// Another call of the worker's took the reservation before this one was known to be placed for it: it is not wanted.
+    pub(super) fn placed_in_vain(&mut self, call: &CallSid) {
+        if self.task.legs.len() >= MOST_LEGS || self.task.legs.iter().any(|leg| leg.call.as_ref() == Some(call)) {
+            return;
+        }
+        self.task.legs.push(Leg {
+            call: Some(call.clone()),
+            state: LegState::Queued,
+            abort: Some(Abort::Wanted),
+            ..Leg::requested(Role::External, call.0.clone(), self.now)
+        });
+    }
+
     /// The worker has answered, and that is all it takes: the application connects the two from here on.
     pub(super) fn accept_on_answer(&mut self, index: usize) {
-        if self.task.legs[index].answered.is_none() || !self.task.legs[index].is_live() {
+        let leg = &self.task.legs[index];
+        if (leg.answered.is_none() && !defect!(AcceptedWhileRinging)) || !leg.is_live() {
             return;
         }
         let Some(connecting) = self.task.connecting.take() else { return };
@@ -90,7 +109,7 @@ impl Machine<'_> {
         (account, url): (AccountSid, &str),
         accept: bool,
     ) {
-        if !self.can_connect(reservation) || self.task.redirection().is_some() {
+        if !self.can_connect(reservation) || self.task.taken || self.task.redirection().is_some() {
             return;
         }
         if accept {
@@ -119,6 +138,8 @@ impl Machine<'_> {
         if matches!(outcome, PhoneOutcome::Done { .. }) {
             if is_caller {
                 self.task.caller_seen = self.now;
+                // The queue tells of it from now on.
+                self.task.redirected = Some(self.now);
                 self.task.elsewhere = self.task.sent_to.is_some();
             }
             if accept && self.task.caller_end.is_none() {

@@ -10,6 +10,7 @@ use super::machine::Machine;
 use super::policy::{MOST_LEGS, REASON_MESSAGE};
 use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
+use crate::routing::defect::defect;
 
 /// Reasons of a departure that tell of the end of the whole room.
 const ROOM_END_REASONS: [&str; 2] = ["moderator_ended_conference", "conference_ended_via_api"];
@@ -37,7 +38,10 @@ impl Machine<'_> {
             }
             Input::TakenElsewhere => self.taken_elsewhere(),
             Input::WaitRequested => {
-                self.waits_again();
+                // While a redirect is on its way the caller still waits.
+                if self.task.redirection().is_none() {
+                    self.waits_again();
+                }
                 self.task.wait_seen = true;
                 self.task.caller_seen = self.now;
             }
@@ -130,7 +134,7 @@ impl Machine<'_> {
     fn is_echo(&self) -> bool {
         self.caller_was_sent()
             || self.task.wish.is_some()
-            || self.task.sent_to.is_some()
+            || ((self.task.sent_to.is_some() || self.task.elsewhere) && !defect!(RedirectTakenForLeaving))
             || self.is_redirecting()
             || self.task.redirected.is_some_and(|at| self.now.ms_since(at) <= self.policy.redirect_echo_ms)
     }
@@ -223,7 +227,13 @@ impl Machine<'_> {
             leg.ended = None;
             leg.abort = Some(Abort::Wanted);
         }
-        if leg.call.get_or_insert_with(|| call.clone()) != call || leg.state == LegState::Ended {
+        if leg.call.get_or_insert_with(|| call.clone()) != call {
+            if leg.by_document && !status.is_final() {
+                self.placed_in_vain(call);
+            }
+            return;
+        }
+        if leg.state == LegState::Ended {
             return;
         }
         leg.last_sequence = leg.last_sequence.max(sequence);

@@ -9,6 +9,7 @@ use super::options::Subscription;
 use super::voice_task::VoiceTask;
 use super::{Arc, VoiceChange};
 use crate::routing::TaskSid;
+use crate::routing::defect::defect;
 
 /// What a callback of the phone system is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl VoiceTask {
                 options.and_then(|options| options.conference_recording_status_callback.as_ref())
             }
         };
-        subscription.filter(|subscription| subscription.events.iter().any(|wanted| wanted == event))
+        subscription.filter(|asked| asked.events.iter().any(|wanted| wanted == event) || defect!(RelayedUnasked))
     }
 }
 
@@ -50,7 +51,9 @@ impl Calls {
     pub fn number_relay(&mut self, task: TaskSid) -> Option<u32> {
         let record = Arc::make_mut(self.tasks.get_mut(&task)?);
         record.last_relay += 1;
-        self.changed.insert(task, VoiceChange::Changed(task));
+        if !defect!(RelayNumberForgotten) {
+            self.changed.insert(task, VoiceChange::Changed(task));
+        }
         Some(record.last_relay)
     }
 }

@@ -88,6 +88,14 @@ mod seeded {
         AnswerNotNoted,
         /// A leg that is not wanted any more goes on ringing.
         LegLeftRinging,
+        /// A call instruction with `accept` is accepted before the worker has answered.
+        AcceptedWhileRinging,
+        /// Whoever redirects a caller by instruction takes it for a caller who left.
+        RedirectTakenForLeaving,
+        /// Applications are told of callbacks that they did not ask for.
+        RelayedUnasked,
+        /// The number of a callback that is passed on is not kept.
+        RelayNumberForgotten,
     }
 
     thread_local! {

@@ -15,6 +15,7 @@ enum Undo {
     Rows(Vec<RowChange>),
     VoiceTask(TaskSid, Option<Box<VoiceTaskRow>>),
     Outbox((TaskSid, u32), Option<Box<OutboxRow>>),
+    LastRelay(TaskSid, Option<u32>),
 }
 
 /// What follows a write once it is on disk, and is lost with it.
@@ -22,6 +23,8 @@ enum Undo {
 pub(crate) struct Disk {
     voice_tasks: BTreeMap<TaskSid, VoiceTaskRow>,
     outbox: BTreeMap<(TaskSid, u32), OutboxRow>,
+    /// The number of the newest callback that is passed on, for each task.
+    last_relays: BTreeMap<TaskSid, u32>,
     undo: Vec<Undo>,
     errands: Vec<Errand>,
 }
@@ -38,6 +41,13 @@ impl Disk {
         for task in batch.voice_tasks_deleted {
             let before = self.voice_tasks.remove(&task).map(Box::new);
             self.undo.push(Undo::VoiceTask(task, before));
+        }
+        for row in batch.relays {
+            let before = self.last_relays.insert(row.task, row.number);
+            if row.number != before.unwrap_or(0) + 1 {
+                return Err(format!("callback {} of {} is passed on after {before:?}", row.number, row.task));
+            }
+            self.undo.push(Undo::LastRelay(row.task, before));
         }
         for row in batch.outbox_added {
             let key = (row.task, row.number);
@@ -73,6 +83,8 @@ impl Disk {
                 Undo::Rows(changes) => watch.roll_back(changes),
                 Undo::VoiceTask(task, Some(row)) => _ = self.voice_tasks.insert(task, *row),
                 Undo::VoiceTask(task, None) => _ = self.voice_tasks.remove(&task),
+                Undo::LastRelay(task, Some(number)) => _ = self.last_relays.insert(task, number),
+                Undo::LastRelay(task, None) => _ = self.last_relays.remove(&task),
                 Undo::Outbox(key, Some(row)) => _ = self.outbox.insert(key, *row),
                 Undo::Outbox(key, None) => _ = self.outbox.remove(&key),
             }

@@ -61,6 +61,8 @@ struct Done {
     ticks: u64,
     /// Events recorded: each is a transition of a task, a reservation, a worker or what is configured.
     transitions: u64,
+    /// What a processor has spent on it; zero where the system does not tell.
+    on_cpu: Duration,
     weather: Weather,
 }
 
@@ -69,6 +71,7 @@ impl std::ops::AddAssign for Done {
         self.steps += more.steps;
         self.ticks += more.ticks;
         self.transitions += more.transitions;
+        self.on_cpu += more.on_cpu;
         self.weather += more.weather;
     }
 }
@@ -88,6 +91,7 @@ pub(crate) fn play(
     mut story: Option<&mut Vec<String>>,
 ) -> Result<Played, Broken> {
     let broken = |at: u32, what: String| Broken { at, what };
+    let began = cpu_time();
     let mut world = World::new(seed, story.is_some()).map_err(|what| broken(0, what))?;
     let mut one = |world: &mut World, number: u32| {
         let outcome = world.step(number);
@@ -106,7 +110,8 @@ pub(crate) fn play(
     }
     outcome.map_err(|what| broken(steps.saturating_add(1), what))?;
     let steps = keep.map_or(u64::from(steps), |keep| keep.len() as u64);
-    let done = Done { steps, ticks: world.ticks, transitions: world.transitions, weather: world.weather() };
+    let on_cpu = cpu_time().saturating_sub(began);
+    let done = Done { steps, ticks: world.ticks, transitions: world.transitions, on_cpu, weather: world.weather() };
     Ok(Played { digest: world.digest, done })
 }
 
@@ -208,15 +213,31 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// What a processor has spent on this thread so far: it tells the rate also where others keep the machine busy.
+fn cpu_time() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = told.split_whitespace().next().and_then(|text| text.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or(0))
+}
+
 fn rate(done: Done, took: Duration, threads: usize) -> String {
-    let Done { steps, ticks, transitions, .. } = done;
-    let a_second = |count: u64| u128::from(count) * 1_000 / took.as_millis().max(1);
+    let Done { steps, ticks, transitions, on_cpu, .. } = done;
+    let a_second = |count: u64, took: Duration| u128::from(count) * 1_000 / took.as_millis().max(1);
     let threads = if threads == 1 { String::new() } else { format!(" on {threads} threads") };
+    let one_core = if on_cpu.is_zero() {
+        String::new()
+    } else {
+        format!(
+            "; one core, by its {:.1} s of CPU time: {} a second",
+            on_cpu.as_secs_f64(),
+            a_second(steps + ticks, on_cpu)
+        )
+    };
     format!(
-        "{steps} steps and {ticks} ticks in {:.1} s{threads}, {} a second; {} transitions a second",
+        "{steps} steps and {ticks} ticks in {:.1} s{threads}, {} a second; {} transitions a second{one_core}",
         took.as_secs_f64(),
-        a_second(steps + ticks),
-        a_second(transitions)
+        a_second(steps + ticks, took),
+        a_second(transitions, took)
     )
 }
 

@@ -2,8 +2,10 @@
 //!
 //! It does what it is told, tells of it in callbacks that are in flight for a while, and, as long as faults are on,
 //! refuses, answers late or not at all. It knows nothing of tasks but the SID in its URLs. What a worker's or caller's
-//! phone does next is in `legs`. Start with [`Phone::execute`].
+//! phone does next is in `legs`, what documents of the application's do with a call in `documents`. Start with
+//! [`Phone::execute`].
 
+mod documents;
 mod legs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +19,8 @@ use switchhook::routing::{ReservationSid, TaskSid, Timestamp};
 
 use crate::dice::Dice;
 use crate::weather::Weather;
+
+use documents::Document;
 
 /// Where a call is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +61,11 @@ pub(crate) struct Call {
     role: Role,
     held: bool,
     muted: bool,
+    /// What it runs once it is answered, instead of entering a room.
+    document: Option<Document>,
+    /// An instruction of its own task has led it away, and nothing has moved it since.
+    pub(crate) redirected_for_task: bool,
+    pub(crate) was_answered: bool,
 }
 
 impl Call {
@@ -100,6 +109,8 @@ pub(crate) enum Ask {
     Park,
     /// The `<Dial>` action of a join document.
     RoomLeft { role: Role, reservation: Option<ReservationSid>, ended: bool },
+    /// The document of a worker's leg has come to the place where it takes the reservation.
+    Take { reservation: ReservationSid },
 }
 
 /// What is under way from the phone system to us, or within it.
@@ -257,7 +268,11 @@ impl Phone {
                 self.spare(&errand.command);
                 unavailable()
             }
-            _ => self.carry_out(errand, now, dice)?,
+            _ => {
+                let outcome = self.carry_out(errand, now, dice)?;
+                self.note_redirect(errand);
+                outcome
+            }
         };
         let at = Self::soon(now, dice);
         self.send(at, Message::Answer { task: errand.task, number: errand.number, outcome });
@@ -269,9 +284,9 @@ impl Phone {
         for (sid, call) in &mut self.calls {
             let meant = match command {
                 PhoneCommand::HangUp { call } | PhoneCommand::FetchCall { call } => sid == call,
-                PhoneCommand::HangUpLabel { label, .. } | PhoneCommand::AddParticipant { label, .. } => {
-                    call.label == *label
-                }
+                PhoneCommand::HangUpLabel { label, .. }
+                | PhoneCommand::AddParticipant { label, .. }
+                | PhoneCommand::PlaceCall { label, .. } => call.label == *label,
                 PhoneCommand::Kick { leg, .. } => call.label == *leg || sid.0 == *leg,
                 PhoneCommand::EndRoom { room } => {
                     matches!(&call.place, Place::Room(sid) if sid == room) || call.task.to_string() == *room
@@ -321,13 +336,16 @@ impl Phone {
                     role: *role,
                     held: false,
                     muted: options.muted,
+                    document: None,
+                    redirected_for_task: false,
+                    was_answered: false,
                 };
                 self.calls.insert(sid.clone(), call);
                 self.send(Self::soon(now, dice), Message::Progress(sid.clone()));
                 done(Some(sid), Some(conference), None)
             }
-            // No application of this world asks for them.
-            PhoneCommand::PlaceCall { .. } | PhoneCommand::RedirectCall { .. } => PhoneOutcome::Gone,
+            PhoneCommand::PlaceCall { .. } => self.place_call(errand, now, dice)?,
+            PhoneCommand::RedirectCall { call, .. } => self.lead_away(call, now, dice),
             PhoneCommand::MoveCallerToRoom { call } => self.redirect(errand, call, Ask::Join, now, dice),
             PhoneCommand::ParkCaller { call } => self.redirect(errand, call, Ask::Park, now, dice),
             PhoneCommand::ReleaseCaller { call } => {
@@ -347,7 +365,12 @@ impl Phone {
                 done(Some(call.clone()), None, Some(CallStatus::Completed))
             }
             PhoneCommand::HangUpLabel { label, .. } => {
-                let live = self.calls.iter().find(|(_, call)| call.label == *label && call.is_live());
+                // Only participants have labels.
+                let is_meant = |call: &Call| {
+                    let has_label = call.bound_for.is_some() || matches!(call.place, Place::Room(_));
+                    has_label && call.label == *label && call.is_live()
+                };
+                let live = self.calls.iter().find(|(_, call)| is_meant(call));
                 let Some(sid) = live.map(|(sid, _)| sid.clone()) else { return Ok(PhoneOutcome::Gone) };
                 self.hang_up(&sid, now, dice);
                 done(Some(sid), None, Some(CallStatus::Completed))
@@ -418,6 +441,7 @@ impl Phone {
             return done;
         }
         found.redirects += 1;
+        found.redirected_for_task = false;
         let redirects = found.redirects;
         match std::mem::replace(&mut found.place, Place::Nowhere) {
             Place::Queue => {

@@ -2,7 +2,7 @@
 //!
 //! A step lets some time pass, lets the cores tick (not always in time), and does one thing that somebody or something
 //! does; then everything is checked. Steps are numbered and each has dice of its own, so that a run can be played again
-//! without some of its steps. Who does what is in `people`, `admins` and `faults`; how a run ends is in `ending`. Start
+//! without some of its steps. Who does what is in `people`, `admins` and `faults`, what is passed on in `relays`; how a run ends is in `ending`. Start
 //! with [`World::step`].
 
 mod admins;
@@ -10,6 +10,7 @@ mod calls;
 mod ending;
 mod faults;
 mod people;
+mod relays;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use switchhook::engine::cores::{Cores, Errand};
 use switchhook::engine::{Limits, Request};
 use switchhook::routing::command::{NewWorkspace, Template};
 use switchhook::routing::{
-    AccountSid, Command, EventKind, EventRecord, Refusal, Reply, TaskOrder, TaskSid, Timestamp, WorkerSid,
+    AccountSid, Command, EventKind, EventRecord, Refusal, Reply, ReservationSid, TaskOrder, TaskSid, Timestamp,
+    WorkerSid,
 };
 use switchhook::store::Batch;
 
@@ -29,6 +31,8 @@ use crate::hunt::STORMY_EVERY;
 use crate::phone::{Message, Phone};
 use crate::watch::{Depth, Sids, Watch, mix};
 use crate::weather::Weather;
+
+use relays::Relay;
 
 /// Everything is looked at after so many steps.
 const LOOK_AT_ALL_EVERY: u32 = 10_000;
@@ -42,8 +46,8 @@ enum Waiting {
     Enqueued { call: CallSid, task: TaskSid },
     /// The webhook of a call, whose document is looked up when its news is on disk.
     Asked(Message),
-    /// A worker's own leg is to be led into the room.
-    OwnLeg { call: CallSid, task: TaskSid },
+    /// A worker's leg that has taken the reservation is to be led into the room.
+    WorkersLeg { call: CallSid, task: TaskSid },
     /// The outcome of a phone command.
     Answered { task: TaskSid, number: u32, message: Message },
 }
@@ -88,8 +92,12 @@ pub(crate) struct World {
     lanes: BTreeMap<TaskSid, VecDeque<Errand>>,
     running: BTreeSet<TaskSid>,
     known: BTreeSet<(TaskSid, u32)>,
+    /// Reservations that are to be accepted when the worker answers.
+    accepts_on_answer: BTreeSet<ReservationSid>,
     /// When something is due with calls, by their records.
     calls_due: CallsDue,
+    /// Callbacks that somebody asked for, in the batch that was not taken yet.
+    to_relay: Vec<Relay>,
     /// Steps whose batch was not taken yet.
     gathered: u32,
     /// Stands for everything that happened: equal for equal runs.
@@ -141,7 +149,9 @@ impl World {
             lanes: BTreeMap::new(),
             running: BTreeSet::new(),
             known: BTreeSet::new(),
+            accepts_on_answer: BTreeSet::new(),
             calls_due: CallsDue::default(),
+            to_relay: Vec::new(),
             gathered: 0,
             digest: seed,
             ticks: 0,
@@ -316,6 +326,7 @@ impl World {
         let same = batch.rows == again.rows
             && batch.events == again.events
             && batch.outbox_added == again.outbox_added
+            && batch.relays == again.relays
             && batch.voice_tasks == again.voice_tasks;
         if !same {
             let (left, right) = (format!("{batch:#?}"), format!("{again:#?}"));
@@ -333,8 +344,12 @@ impl World {
         self.note(&batch.events, rows.len(), errands.len());
         let undo = self.watch.look(rows, &batch.events, self.cores.workspace(), self.now, depth)?;
         self.calls_hold(&batch)?;
+        self.relays_hold(&batch)?;
         for event in batch.events.iter().filter(|event| event.kind == EventKind::ReservationAccepted) {
             self.both_were_in_the_room(event)?;
+        }
+        for event in batch.events.iter().filter(|event| event.kind == EventKind::TaskCanceled) {
+            self.left_of_its_own_accord(event)?;
         }
         for task in &batch.voice_tasks_deleted {
             self.phone.forget(*task);

@@ -114,8 +114,10 @@ impl Watch {
             };
             let at = usize::try_from(target).unwrap_or(usize::MAX);
             let skipped = event.data.iter().any(|field| field == ("target_changed_reason", "Target skipped"));
+            // It was skipped with the attributes of that moment, which were others if they changed within the batch.
+            let before = step.task_before(task).filter(|before| skipped && before.attributes == row.attributes);
             // Not the target before: those whose time is over are passed by on the way.
-            let left = step.task_before(task).filter(|_| skipped).and_then(|before| self.reading.target_of(before));
+            let left = before.and_then(|before| self.reading.target_of(before));
             if left.is_some_and(|left| !self.skips(row, left)) {
                 return Err(format!("{task} skipped a target whose skip_if is false"));
             }

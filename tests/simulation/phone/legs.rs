@@ -30,6 +30,9 @@ impl Phone {
             role: Role::Customer,
             held: false,
             muted: false,
+            document: None,
+            redirected_for_task: false,
+            was_answered: true,
         });
         call.task = task;
         let redirects = call.redirects;
@@ -56,14 +59,19 @@ impl Phone {
             role: Role::Worker,
             held: false,
             muted: false,
+            document: None,
+            redirected_for_task: false,
+            was_answered: true,
         };
         self.calls.insert(sid.clone(), call);
         sid
     }
 
-    /// The worker's own leg runs its join document.
-    pub(crate) fn own_leg_joins(&mut self, sid: &CallSid, record: &VoiceTask, now: Timestamp, dice: &mut Dice) {
-        self.join(sid, &record.room, now, dice);
+    /// A worker's leg that has taken the reservation runs its join document, unless it was redirected or asked twice.
+    pub(crate) fn leg_joins(&mut self, sid: &CallSid, record: &VoiceTask, now: Timestamp, dice: &mut Dice) {
+        if self.calls.get(sid).is_some_and(|call| call.place == Place::Nowhere) {
+            self.join(sid, &record.room, now, dice);
+        }
     }
 
     /// The next thing that happens to a leg that was dialled.
@@ -81,9 +89,12 @@ impl Phone {
                 16 => CallStatus::Failed,
                 _ => CallStatus::NoAnswer,
             },
+            CallStatus::InProgress => return self.go_on_with_document(sid, now, dice),
             _ => return,
         };
         call.status = next;
+        call.was_answered |= next == CallStatus::InProgress;
+        let runs_document = call.document.is_some();
         let (task, room) = (call.task, call.bound_for.clone());
         self.tell_status(sid, now, dice);
         match (next, room) {
@@ -91,7 +102,7 @@ impl Phone {
                 let name = self.rooms.get(&room).map_or_else(|| task.to_string(), |room| room.name.clone());
                 self.join(sid, &name, now, dice);
             }
-            (CallStatus::InProgress, None) => {}
+            (CallStatus::InProgress, None) if !runs_document => {}
             (status, _) if status.is_final() => self.drop_empty_rooms(),
             _ => self.send(Self::soon(now, dice), Message::Progress(sid.clone())),
         }
@@ -189,6 +200,10 @@ impl Phone {
             self.ask(task, sid, ask, redirects, now, dice);
         } else {
             call.status = CallStatus::Completed;
+            if call.document.is_some() {
+                let ask = Ask::RoomLeft { role: Role::Worker, reservation, ended: false };
+                self.ask(task, sid, ask, redirects, now, dice);
+            }
             self.tell_status(sid, now, dice);
         }
     }

@@ -1,13 +1,15 @@
 //! The outbox and the phone system: commands leave after their commit, callbacks and webhooks come in.
 
-use switchhook::calls::{CallSid, Input, LegState, NextDocument, QueueResult, Role, VoiceState, VoiceTask};
+use switchhook::calls::{
+    CallSid, ConferenceOptions, Input, LegState, NextDocument, QueueResult, Role, VoiceState, VoiceTask,
+};
 use switchhook::engine::Request;
-use switchhook::routing::{EventRecord, ReservationStatus, TaskSid};
+use switchhook::routing::{EventRecord, ReservationSid, ReservationStatus, TaskSid};
 use switchhook::store::Batch;
 
 use super::{Waiting, World};
 use crate::dice::Dice;
-use crate::phone::{Ask, Message};
+use crate::phone::{Ask, Message, Place};
 
 impl World {
     /// The outbox or the phone system does something; false when neither has anything to do now.
@@ -40,14 +42,20 @@ impl World {
     fn receive(&mut self, message: Message, dice: &mut Dice) -> Result<(), String> {
         match &message {
             Message::Progress(call) => self.phone.progress(call, self.now, dice),
-            Message::News { task, input } => self.tell(*task, (**input).clone(), dice)?,
+            Message::News { task, input } => self.hear(*task, input, dice)?,
+            Message::Asks { task, call, ask: Ask::Take { reservation }, .. } => {
+                self.take_by_document(*task, call, *reservation, dice)?;
+            }
             Message::Answer { task, number, outcome } => {
                 let (task, number) = (*task, *number);
                 let input = Input::CommandDone { number, outcome: outcome.clone() };
                 self.waiting.push(Waiting::Answered { task, number, message });
                 self.tell(task, input, dice)?;
             }
-            Message::Asks { task, call, ask, .. } => {
+            Message::Asks { task, call, ask, redirects } => {
+                if *ask == Ask::Wait {
+                    self.phone.says_it_waits(call, *redirects);
+                }
                 let input = match ask {
                     Ask::Wait => Some(Input::WaitRequested),
                     Ask::Left { result, ended, .. } => {
@@ -59,7 +67,7 @@ impl World {
                         call: Some(call.clone()),
                         call_ended: *ended,
                     }),
-                    Ask::Join | Ask::Park => None,
+                    Ask::Join | Ask::Park | Ask::Take { .. } => None,
                 };
                 let task = *task;
                 self.waiting.push(Waiting::Asked(message));
@@ -74,7 +82,7 @@ impl World {
         Ok(())
     }
 
-    fn tell(&mut self, task: TaskSid, input: Input, dice: &mut Dice) -> Result<(), String> {
+    pub(super) fn tell(&mut self, task: TaskSid, input: Input, dice: &mut Dice) -> Result<(), String> {
         // Facts are never refused.
         self.request(&Request::Call { task, input }, dice)?.map(|_| ()).map_err(|refusal| format!("refused: {refusal}"))
     }
@@ -87,9 +95,9 @@ impl World {
                 self.running.remove(&task);
                 self.known.remove(&(task, number));
             }
-            Waiting::OwnLeg { call, task } => {
+            Waiting::WorkersLeg { call, task } => {
                 if let Some(record) = self.cores.calls().task(task).cloned() {
-                    self.phone.own_leg_joins(&call, &record, self.now, dice);
+                    self.phone.leg_joins(&call, &record, self.now, dice);
                 }
             }
             Waiting::Asked(Message::Asks { task, call, ask, redirects }) => {
@@ -146,11 +154,55 @@ impl World {
         Ok(())
     }
 
-    /// A reservation that was connected is accepted when both legs have been in the room.
+    /// The document of a worker's leg takes the reservation, and leads the leg into the room once that is on disk.
+    fn take_by_document(
+        &mut self,
+        task: TaskSid,
+        call: &CallSid,
+        reservation: ReservationSid,
+        dice: &mut Dice,
+    ) -> Result<(), String> {
+        let record = self.cores.calls().task(task);
+        let announced = record.and_then(|record| record.announced(reservation, call)).cloned();
+        let options = announced.unwrap_or_else(|| ConferenceOptions {
+            end_conference_on_exit: dice.one_in(2),
+            end_conference_on_customer_exit: dice.one_in(3),
+            ..ConferenceOptions::default()
+        });
+        let request = Request::WorkerCall { reservation, call: call.clone(), options };
+        let is_taken = self.request(&request, dice)?.is_ok();
+        let call = call.clone();
+        if is_taken {
+            self.waiting.push(Waiting::WorkersLeg { call, task });
+        } else if self.phone.calls.get(&call).is_some_and(|call| call.place == Place::Nowhere) {
+            // The worker is told that there is nothing to take.
+            self.phone.hang_up(&call, self.now, dice);
+        }
+        Ok(())
+    }
+
+    /// A task is not canceled because its caller was redirected, when it was that task's instruction that did so.
+    pub(super) fn left_of_its_own_accord(&self, event: &EventRecord) -> Result<(), String> {
+        let Some(record) = event.about.task.and_then(|task| self.cores.calls().task(task)) else { return Ok(()) };
+        let redirected = record.cancel_reason.as_deref() == Some(QueueResult::Redirected.as_str());
+        let caller = self.phone.calls.get(&record.call).filter(|_| redirected);
+        if caller.is_some_and(|caller| caller.redirected_for_task) {
+            return Err(format!("the caller of {} was redirected for it, and counts as one who left", record.task));
+        }
+        Ok(())
+    }
+
+    /// A reservation that was connected is accepted when both legs have been in the room, or, where the instruction says
+    /// so, when the worker has answered.
     pub(super) fn both_were_in_the_room(&self, event: &EventRecord) -> Result<(), String> {
         let (Some(task), Some(reservation)) = (event.about.task, event.about.reservation) else { return Ok(()) };
         let Some(record) = self.cores.calls().task(task) else { return Ok(()) };
         let Some(leg) = record.worker_leg(reservation).filter(|leg| leg.accepted) else { return Ok(()) };
+        if self.accepts_on_answer.contains(&reservation) {
+            let leg = leg.call.as_ref().and_then(|call| self.phone.calls.get(call));
+            let early = || format!("{reservation} was accepted although its worker has not answered");
+            return if leg.is_some_and(|leg| leg.was_answered) { Ok(()) } else { Err(early()) };
+        }
         let was_in = |call: &CallSid| self.phone.calls.get(call).is_some_and(|call| call.was_in_room);
         if was_in(&record.call) && leg.call.as_ref().is_some_and(was_in) {
             return Ok(());
@@ -166,6 +218,7 @@ fn next_document(record: Option<&VoiceTask>, ask: &Ask) -> Option<NextDocument> 
             Ask::Wait
             | Ask::Left { runs: false, .. }
             | Ask::RoomLeft { ended: true, .. }
+            | Ask::Take { .. }
             | Ask::RoomLeft { role: Role::Worker | Role::External | Role::Supervisor, .. },
             _,
         ) => return None,

@@ -122,7 +122,7 @@ impl World {
         }
         let callers: Vec<_> =
             self.phone.calls.iter().filter(|(_, call)| call.is_customer()).map(|(sid, _)| sid.clone()).collect();
-        for call in callers {
+        for call in callers.into_iter().chain(self.phone.workers_elsewhere()) {
             self.phone.hang_up(&call, self.now, dice);
         }
         Ok(())

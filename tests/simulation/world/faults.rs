@@ -35,6 +35,7 @@ impl World {
         // What the cores had not handed out yet is lost too.
         let _ = self.cores.take_batch(&mut self.sids);
         self.gathered = 0;
+        self.to_relay.clear();
         self.disk.lose(&mut self.watch);
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
@@ -45,7 +46,7 @@ impl World {
                     }
                 }
                 Waiting::Asked(message) => self.phone.send(self.now.plus_ms(1_000), message),
-                Waiting::OwnLeg { call, .. } => self.phone.hang_up(&call, self.now, dice),
+                Waiting::WorkersLeg { call, .. } => self.phone.hang_up(&call, self.now, dice),
                 // Reported again until it is on disk, as long as the process lives.
                 Waiting::Answered { task, message, .. } => {
                     if self.running.contains(&task) {

@@ -1,8 +1,10 @@
 //! Callers, workers and applications: new tasks, answers to offers, changes of activity, hanging up.
 
-use switchhook::calls::{CallbackTerms, ConferenceOptions, LegTarget, LegUpdate, Park, SuperviseMode};
+use switchhook::calls::{
+    Announcement, CallSid, CallbackTerms, ConferenceOptions, ConnectBy, LegTarget, LegUpdate, Park, SuperviseMode,
+};
 use switchhook::engine::Request;
-use switchhook::engine::request::{LegWish, ReservationInstruction, Supervision};
+use switchhook::engine::request::{CallRedirect, LegWish, ReservationInstruction, Supervision, WorkerCall};
 use switchhook::routing::command::{
     ChannelName, Connection, Instruction, NewTask, NewTransfer, NewWorker, PresenceReport, ReservationChange,
     ReservationParent, TaskUpdate, WorkerUpdate,
@@ -12,9 +14,9 @@ use switchhook::routing::{
     TransferTarget, WorkerSid,
 };
 
-use super::{Waiting, World};
+use super::{Waiting, World, relays};
 use crate::dice::Dice;
-use crate::phone::Place;
+use crate::phone::{Call, Place};
 
 /// Tasks that are not finished at one time.
 const LIVE_TASKS_MAX: usize = 24;
@@ -191,13 +193,14 @@ impl World {
         self.command(command, dice).map(|_| ())
     }
 
-    /// The conference instruction, or a call of the worker's own phone.
+    /// One of the instructions that connect a worker with the caller, or a call of the worker's own phone.
     fn take_call(
         &mut self,
         parent: ReservationParent,
-        reservation: switchhook::routing::ReservationSid,
+        reservation: ReservationSid,
         dice: &mut Dice,
     ) -> Result<(), String> {
+        let Some(task) = self.watch.stored.reservations.get(&reservation).map(|row| row.task) else { return Ok(()) };
         let options = ConferenceOptions {
             to: if dice.one_in(3) { Some("+15550003".to_owned()) } else { None },
             timeout_secs: dice.small(5, 30),
@@ -205,16 +208,49 @@ impl World {
             end_conference_on_customer_exit: dice.one_in(3),
             ..ConferenceOptions::default()
         };
-        if !dice.one_in(4) {
-            let instruction = ReservationInstruction::Conference(Box::new(options));
-            let request = Request::Instruct { parent, reservation, instruction, if_match: None };
-            return self.request(&request, dice).map(|_| ());
+        let dialled = ConferenceOptions { status_callback: relays::of_leg(reservation), ..options.clone() };
+        let instruction = match dice.below(16) {
+            0..9 => ReservationInstruction::Conference(Box::new(ConferenceOptions {
+                by: if dice.one_in(4) { ConnectBy::Dequeue } else { ConnectBy::Conference },
+                announcement: dice.one_in(6).then(|| Announcement { text: None, key: Some("1".to_owned()) }),
+                conference_status_callback: relays::of_room(task),
+                ..dialled
+            })),
+            9 | 10 => ReservationInstruction::Call(Box::new(WorkerCall {
+                url: "https://example.com/worker".to_owned(),
+                accept: dice.one_in(3),
+                options: ConferenceOptions { by: ConnectBy::Call, from: Some("+15550006".to_owned()), ..dialled },
+            })),
+            11 => {
+                let own = self.cores.calls().task(task).map(|record| record.call.clone());
+                // Now and then the caller of another task.
+                let call = own.filter(|_| !dice.one_in(6)).or_else(|| self.phone.any_live_call(dice));
+                let is_leg = |call: &CallSid| self.phone.calls.get(call).is_some_and(|call| !call.is_caller());
+                let Some(call) = call.filter(|call| !is_leg(call)) else { return Ok(()) };
+                let (url, accept) = ("https://example.com/onward".to_owned(), dice.one_in(2));
+                ReservationInstruction::Redirect(Box::new(CallRedirect { call, url, accept }))
+            }
+            _ => return self.take_by_own_phone(task, reservation, options, dice),
+        };
+        let on_answer = matches!(&instruction, ReservationInstruction::Call(call) if call.accept);
+        let request = Request::Instruct { parent, reservation, instruction, if_match: None };
+        if self.request(&request, dice)?.is_ok() && on_answer {
+            self.accepts_on_answer.insert(reservation);
         }
-        let Some(task) = self.watch.stored.reservations.get(&reservation).map(|row| row.task) else { return Ok(()) };
+        Ok(())
+    }
+
+    fn take_by_own_phone(
+        &mut self,
+        task: TaskSid,
+        reservation: ReservationSid,
+        options: ConferenceOptions,
+        dice: &mut Dice,
+    ) -> Result<(), String> {
         let call = self.phone.own_leg(task, reservation);
         let request = Request::WorkerCall { reservation, call: call.clone(), options };
         match self.request(&request, dice)? {
-            Ok(_) => self.waiting.push(Waiting::OwnLeg { call, task }),
+            Ok(_) => self.waiting.push(Waiting::WorkersLeg { call, task }),
             Err(_) => self.phone.hang_up(&call, self.now, dice),
         }
         Ok(())
@@ -340,7 +376,7 @@ impl World {
         self.command(Command::UpdateWorker(worker, update), dice).map(|_| ())
     }
 
-    /// Somebody hangs up, who may have chosen to be called back.
+    /// Somebody hangs up, who may have chosen to be called back, or is led away by an application without our doing.
     pub(super) fn somebody_hangs_up(&mut self, dice: &mut Dice) -> Result<(), String> {
         let Some(call) = self.phone.any_live_call(dice) else { return Ok(()) };
         let waiting = self.phone.calls.get(&call).filter(|call| call.is_caller() && call.place == Place::Queue);
@@ -353,6 +389,11 @@ impl World {
             let to = "+15550001".to_owned();
             // Refused while a worker is about to take the call; then the caller gives up.
             let _ = self.request(&Request::CallBack { task, call: call.clone(), to, terms }, dice)?;
+        }
+        if dice.one_in(10) && self.phone.calls.get(&call).is_some_and(Call::is_caller) {
+            self.say(|| format!("{call} is led away by its application"));
+            let _ = self.phone.lead_away(&call, self.now, dice);
+            return Ok(());
         }
         self.say(|| format!("{call} hangs up"));
         self.phone.hang_up(&call, self.now, dice);
