@@ -72,7 +72,7 @@ struct Hold {
 #[derive(Debug, Default)]
 struct Known {
     all: HashSet<ReservationSid>,
-    /// Those that its first list brought; they are not announced again.
+    /// Those that its first list has announced, as the first SDK does; the present one announces what it is told of only.
     listed: HashSet<ReservationSid>,
 }
 
@@ -334,7 +334,9 @@ impl Hub {
             // A later list may be another browser's: what this one was not told of yet, it must be told.
             if !hold.is_over {
                 *hold = Hold { until: hold.until.min(soon), is_over: true };
-                known.listed.extend(reservations);
+                if dialect == Dialect::First {
+                    known.listed.extend(reservations);
+                }
             }
         }
     }

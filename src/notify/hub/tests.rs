@@ -28,10 +28,10 @@ fn offer(reservation: u128) -> Queued {
 }
 
 #[test]
-fn an_offer_that_the_first_list_brought_is_not_announced_again() {
+fn an_offer_that_the_first_list_announced_is_not_announced_again() {
     let hub = hub(Limits::default());
-    let seat = hub.enter(arrival()).unwrap();
-    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[ReservationSid::from_bits(7)]);
+    let seat = hub.enter(Arrival { dialect: Dialect::First, ..arrival() }).unwrap();
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::First, &[ReservationSid::from_bits(7)]);
     assert!(!seat.admits(&offer(7)));
     assert!(seat.admits(&offer(8)));
     let accepted = Knowledge::Needs(ReservationSid::from_bits(7));
@@ -39,12 +39,21 @@ fn an_offer_that_the_first_list_brought_is_not_announced_again() {
 }
 
 #[test]
+fn an_offer_that_was_listed_before_it_was_told_of_is_announced() {
+    let hub = hub(Limits::default());
+    let seat = hub.enter(arrival()).unwrap();
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[ReservationSid::from_bits(7)]);
+    assert!(seat.admits(&offer(7)));
+}
+
+#[test]
 fn an_offer_that_only_another_browser_listed_is_announced() {
     let hub = hub(Limits::default());
-    let first = hub.enter(arrival()).unwrap();
-    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[]);
-    let second = hub.enter(arrival()).unwrap();
-    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::Present, &[ReservationSid::from_bits(7)]);
+    let enter = || hub.enter(Arrival { dialect: Dialect::First, ..arrival() }).unwrap();
+    let first = enter();
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::First, &[]);
+    let second = enter();
+    hub.reservations_were_read(WorkerSid::from_bits(2), Dialect::First, &[ReservationSid::from_bits(7)]);
     assert!(first.admits(&offer(7)));
     assert!(!second.admits(&offer(7)));
 }
