@@ -243,15 +243,11 @@ impl Turn<'_> {
             return Err(Refusal::Invalid { parameter: "TaskChannel", reason });
         }
         check_transition(task, status, update.status)?;
-        if matches!(status, TaskStatus::Completed | TaskStatus::Canceled) {
-            // Attributes may still be written (D28).
-            let moved = |parameter| Refusal::Invalid { parameter, reason: format!("the task is {status} already") };
-            if update.priority.is_some_and(|priority| priority != row.priority) {
-                return Err(moved("Priority"));
-            }
-            if update.virtual_start_at.is_some_and(|at| at != row.virtual_start_at) {
-                return Err(moved("VirtualStartTime"));
-            }
+        let is_over = matches!(status, TaskStatus::Completed | TaskStatus::Canceled);
+        if is_over && update.virtual_start_at.is_some_and(|at| at != row.virtual_start_at) {
+            // Its place in the queue is gone; everything else may still be written (D28).
+            let reason = format!("the task is {status} already");
+            return Err(Refusal::Invalid { parameter: "VirtualStartTime", reason });
         }
         let attributes = update.attributes.as_ref().filter(|text| **text != row.attributes);
         let priority = update.priority.filter(|priority| *priority != row.priority);

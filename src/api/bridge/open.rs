@@ -13,7 +13,7 @@ use super::first::{self, FirstPath};
 use super::{Method, rights, verified};
 use crate::api::State;
 use crate::api::error::ApiError;
-use crate::api::form::{Query, invalid};
+use crate::api::form::{Parameters, Query, invalid};
 use crate::http::AddressPlace;
 use crate::notify::channel::{Channel, Dialect};
 use crate::notify::hub::{Arrival, FULL, NoPlace};
@@ -79,7 +79,9 @@ async fn begin(
         token: digest(&query.required("token")?),
         close_existing: query.boolean("closeExistingSessions")?.unwrap_or(false),
         connection: Connection {
-            disconnect_activity: query.sid("disconnectActivitySid")?,
+            disconnect_activity: query
+                .sid("disconnectActivitySid")?
+                .filter(|activity| may_leave_in(&grant, channel, *activity)),
             keeps_activity: query.boolean("setWorkerOfflineIfDisconnected")? == Some(false),
         },
     };
@@ -110,6 +112,14 @@ async fn begin(
             }
         })
     }))
+}
+
+/// Whether the token's policies let the worker change to the activity itself; else the wish for it does not count, so that
+/// leaving gives nobody a right that asking does not.
+fn may_leave_in(grant: &Grant, channel: Channel, activity: ActivitySid) -> bool {
+    let Some(worker) = channel.worker() else { return true };
+    let form = Parameters::parse(format!("ActivitySid={activity}").as_bytes());
+    rights::check(grant, Method::Post, &["Workers", &worker.to_string()], &form).is_ok()
 }
 
 /// Takes a place of the other side's address.

@@ -308,6 +308,21 @@ async fn the_activity_after_the_socket_follows() {
     office.stop().await;
 }
 
+#[tokio::test]
+async fn who_may_not_change_the_activity_does_not_do_so_by_leaving() {
+    let mut office = Office::open(Limits::default()).await;
+    office.make(&office.at("/Presence"), &[("DisconnectGraceSeconds", "30")]).await;
+    let token = Official::new(&office, &office.worker.to_string()).grant("allow_fetch_self");
+    let browser = connect(&office, &token, &format!("&disconnectActivitySid={}", office.unavailable)).await;
+    office.until("the agent is there", is_there).await;
+    drop(browser);
+    office.until("the agent is gone", is_gone).await;
+    office.pass(30 * SECOND).await;
+    // What the workspace says counts, not what the token has no right to.
+    assert_eq!(office.activity().await, "Offline");
+    office.stop().await;
+}
+
 /// The SDK opens sockets of queues and workspaces too, on which nothing is told.
 #[tokio::test]
 async fn queues_and_workspaces_have_sockets_that_only_stay_open() {
