@@ -79,7 +79,9 @@ pub struct Metrics(PrometheusHandle);
 impl Metrics {
     /// Starts to collect what the process measures. Works once per process.
     pub fn install() -> Result<Self, Error> {
-        builder().install_recorder().map(Self).map_err(|error| Error::Taken(error.to_string()))
+        let handle = builder().install_recorder().map_err(|error| Error::Taken(error.to_string()))?;
+        begin_what_alerts_watch();
+        Ok(Self(handle))
     }
 
     /// The figures in Prometheus' text form.
@@ -107,9 +109,30 @@ fn builder() -> PrometheusBuilder {
     })
 }
 
+/// Counters that should never count are there from the start: an increase from nothing would not be seen as one.
+fn begin_what_alerts_watch() {
+    metrics::counter!("taskrouter_invariant_violations_total").increment(0);
+    for kind in ["driver", "fenced", "inconsistent", "unavailable"] {
+        metrics::counter!("taskrouter_store_errors_total", "kind" => kind).increment(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_alerts_watch_begins_at_zero() {
+        let recorder = builder().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, begin_what_alerts_watch);
+        let text = handle.render();
+        let rules = include_str!("../deploy/prometheus/switchhook.rules.yml");
+        for name in ["taskrouter_invariant_violations_total", "taskrouter_store_errors_total"] {
+            assert!(rules.contains(&format!("increase({name}")), "{name} is no alert");
+            assert!(text.lines().any(|line| line.starts_with(name) && line.ends_with(" 0")), "{text}");
+        }
+    }
 
     #[test]
     fn histograms_have_the_buckets_of_their_kind() {

@@ -340,12 +340,14 @@ impl Store {
         self.write(Work::of_changes(changes.into(), Some(update))).await
     }
 
-    /// Forgets what waits for another attempt, and that the receiver failed: there is none any more.
-    pub async fn forget_deliveries(&self, workspace: WorkspaceSid) -> Result<(), Error> {
+    /// There is no receiver any more: forgets that it failed; what waits for another attempt is dead, so that it can be seen
+    /// and sent to another one.
+    pub async fn bury_deliveries(&self, workspace: WorkspaceSid, now: Timestamp) -> Result<(), Error> {
         let changes = vec![Change::delete(&EVENT_ENDPOINTS, vec![Value::of(workspace)])];
         let update = Update {
-            sql: "DELETE FROM event_deliveries WHERE workspace_sid = $1 AND state = 'waiting'",
-            values: vec![Value::of(workspace)],
+            sql: "UPDATE event_deliveries SET state = 'dead', next_attempt_at = $1 \
+                  WHERE workspace_sid = $2 AND state = 'waiting'",
+            values: vec![now.0.into(), Value::of(workspace)],
         };
         self.write(Work::of_changes(changes, Some(update))).await
     }

@@ -135,7 +135,7 @@ impl Endpoint {
             self.target = self.around.store.event_target(self.workspace).await?;
         }
         let Some(target) = self.target.take() else {
-            self.around.store.forget_deliveries(self.workspace).await?;
+            self.around.store.bury_deliveries(self.workspace, self.around.clock.now()).await?;
             self.close_breaker();
             return Ok(false);
         };

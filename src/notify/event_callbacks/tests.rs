@@ -482,6 +482,28 @@ async fn a_url_counts_from_the_commit_that_sets_it_to_the_one_that_takes_it_away
 }
 
 #[tokio::test]
+async fn what_waits_when_the_url_is_taken_away_is_dead_and_can_be_sent_to_another() {
+    let (url, receiver) = Receiver::start().await;
+    let bench = Bench::start().await;
+    let workspace = bench.workspace("", None).await;
+    receiver.answers.lock().unwrap().push_back(Answers::Status(500));
+    bench.set_url(workspace, &url).await;
+    bench.until_rows(workspace, |rows| rows.len() == 1 && rows[0].state == "waiting").await;
+    bench.set_url(workspace, "").await;
+    bench.pass(workspace, Duration::from_secs(1));
+    bench.until_rows(workspace, |rows| rows.len() == 1 && rows[0].state == "dead").await;
+    bench.set_url(workspace, &format!("{url}/other")).await;
+    let dead = bench.store.dead_from(workspace, 0, 10).await.unwrap();
+    bench.store.ask_again(workspace, dead, bench.clock.now()).await.unwrap();
+    bench.callbacks.look_again(workspace);
+    let first = receiver.received()[0].get("Sid").to_owned();
+    receiver
+        .until_so("it is sent again", |all| all.iter().filter(|event| event.get("Sid") == first).count() == 2)
+        .await;
+    bench.until_rows(workspace, <[_]>::is_empty).await;
+}
+
+#[tokio::test]
 async fn what_waits_for_a_week_is_dead() {
     let (url, receiver) = Receiver::start().await;
     let bench = Bench::start().await;
