@@ -10,7 +10,8 @@ use switchhook::routing::command::{
     NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, ReservationChange, ReservationParent, Template,
 };
 use switchhook::routing::{
-    AccountSid, Command, Reply, RowChange, SidSource, TaskOrder, TaskSid, Timestamp, WorkerSid, WorkflowSid, Workspace,
+    AccountSid, Command, Reply, ResourceLimits, RowChange, SidSource, TaskOrder, TaskSid, Timestamp, WorkerSid,
+    WorkflowSid, Workspace,
 };
 
 const QUEUES: u32 = 200;
@@ -49,7 +50,7 @@ impl Floor {
             template: Template::None,
         };
         let (mut workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, now, &mut sids).expect("valid");
-        workspace.raise_task_limit(2_000_000);
+        workspace.hold_at_most(ResourceLimits { tasks: 2_000_000, ..ResourceLimits::default() });
         let mut filters = Vec::new();
         for number in 0..QUEUES {
             let queue = NewTaskQueue {

@@ -33,7 +33,7 @@ use crate::notify::streams::EventStreams;
 use crate::notify::{Hub, hub, presence};
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
-use crate::routing::AccountSid;
+use crate::routing::{AccountSid, ResourceLimits};
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
 use crate::voice::{self, Actions, KnownWorkflows, Templates};
@@ -74,6 +74,8 @@ pub struct Settings {
     pub outbound: outbound::Rules,
     /// Whom the server dials.
     pub dialling: DialPolicy,
+    /// How many of each resource a workspace may hold.
+    pub resources: ResourceLimits,
     /// Calendars and entry points that are to be there.
     pub entries: EntryFile,
     /// Calls that may wait for one workflow.
@@ -209,6 +211,7 @@ impl Server {
             look_after_secs: settings.look_after_secs,
             cold_transfer_failure: settings.cold_transfer_failure,
             dialling: settings.dialling.clone(),
+            resources: settings.resources,
         };
         entries::apply(&settings.entries, &store, &clock).await?;
         let engine = Engine::start_within(limits, store.clone(), phone, clock.clone(), entropy).await?;

@@ -113,17 +113,18 @@ impl Calls {
             self.tasks.insert(task, Arc::new(fresh));
             return Vec::new();
         };
-        let mut after = VoiceTask::clone(&before);
-        let outputs = machine::run(&mut after, &self.policy, input, now);
-        if after == *before {
+        let mut after = Arc::clone(&before);
+        let outputs = machine::run(Arc::make_mut(&mut after), &self.policy, input, now);
+        if after == before {
             self.tasks.insert(task, before);
         } else {
-            if !defect!(CallDeadlineKept) {
-                self.unindex(&before);
+            if defect!(CallDeadlineKept) {
+                self.index(&after);
+            } else {
+                self.index_again(&before, &after);
             }
-            self.index(&after);
             self.changed.insert(task, VoiceChange::Changed(task));
-            self.tasks.insert(task, Arc::new(after));
+            self.tasks.insert(task, after);
         }
         outputs
     }
@@ -238,6 +239,20 @@ impl Calls {
         }
         if task.holds_caller() && !task.call.0.is_empty() {
             self.by_call.entry(task.call.clone()).or_default().insert(task.task);
+        }
+    }
+
+    /// Corrects what is indexed of a task; most of what happens moves neither its caller nor its next deadline.
+    fn index_again(&mut self, before: &VoiceTask, after: &VoiceTask) {
+        let (was_due, due) = (before.next_deadline(), after.next_deadline());
+        if before.holds_caller() != after.holds_caller() || before.call != after.call {
+            self.unindex(before);
+            self.index(after);
+        } else if was_due != due {
+            if let Some(at) = was_due {
+                self.due.remove(&(at, before.task));
+            }
+            self.due.extend(due.map(|at| (at, after.task)));
         }
     }
 

@@ -72,6 +72,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         insecure_skip_signature: false,
         outbound: Rules { allow_private: true, allow_cidrs: Vec::new() },
         dialling: super::serve::dialling(config),
+        resources: config.resources.for_workspaces(),
         entries: EntryFile::default(),
         waiting_calls_max: config.voice.waiting_calls_max,
         look_after_secs: config.voice.look_after_secs,

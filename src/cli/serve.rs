@@ -85,6 +85,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         insecure_skip_signature: config.voice.insecure_skip_signature,
         outbound,
         dialling: dialling(config),
+        resources: config.resources.for_workspaces(),
         entries: config.voice.entries.clone(),
         waiting_calls_max: config.voice.waiting_calls_max,
         look_after_secs: config.voice.look_after_secs,

@@ -6,6 +6,7 @@
 mod collector;
 mod dial;
 mod load;
+mod resources;
 pub mod settings;
 mod wait;
 
@@ -27,6 +28,7 @@ use crate::sealing::KeyRing;
 pub use collector::names_trace_collector;
 pub use dial::Dial;
 pub use load::{Error, Sources};
+pub use resources::Resources;
 pub use wait::{Wait, is_language};
 
 /// The defaults, documented line by line.
@@ -62,6 +64,8 @@ pub struct Config {
     pub wait: Wait,
     /// Whom the server dials.
     pub dial: Dial,
+    /// What a workspace may hold.
+    pub resources: Resources,
     /// Requests to users' URLs.
     pub outbound: Outbound,
     /// Event callbacks.
@@ -439,7 +443,7 @@ impl Config {
         if !(2..=3_600).contains(&look_after) {
             return contradiction(format!("voice.look_after_secs: expected 2 to 3600, found {look_after}"));
         }
-        if let Some(problem) = self.wait.problem() {
+        if let Some(problem) = self.resources.problem().or_else(|| self.wait.problem()) {
             return contradiction(problem);
         }
         if let Some(url) = &self.wait.music_url {

@@ -123,6 +123,14 @@ fn a_wrong_value_is_named_with_its_place() {
         Given::default().option("limits.connections", "many"),
         "option --limits-connections: expected a whole number",
     );
+    check(
+        Given::default().option("resources.workers_max", "0"),
+        "resources.workers_max: expected 1 to 10000000, found 0",
+    );
+    check(
+        Given::default().option("resources.task_channels_max", "4"),
+        "resources.task_channels_max: expected 5 to 10000000, found 4",
+    );
     for count in ["0", "5001"] {
         let given = Given::default().option("voice.waiting_calls_max", count);
         check(given, &format!("voice.waiting_calls_max: expected 1 to 5000, found {count}"));

@@ -188,6 +188,7 @@ impl Cores {
     pub fn keep_within(&mut self, limits: Limits) {
         let policy = Policy { cold_transfer_failure: limits.cold_transfer_failure, ..Policy::DEFAULT };
         self.calls.set_policy(policy.looking_after(limits.look_after_secs));
+        self.workspace.hold_at_most(limits.resources);
         self.limits = limits;
     }
 

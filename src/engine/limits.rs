@@ -1,8 +1,9 @@
 //! Limits that an operator can set.
 
 use crate::calls::{ColdTransferFailure, DialPolicy};
+use crate::routing::ResourceLimits;
 
-/// Limits that can be set; those of TaskRouter's resources are the routing core's.
+/// Limits that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Calls that may wait for one workflow (TaskRouter: resource limits).
@@ -13,6 +14,8 @@ pub struct Limits {
     pub cold_transfer_failure: ColdTransferFailure,
     /// Where to, and how many legs each workspace may dial.
     pub dialling: DialPolicy,
+    /// How many of each resource a workspace may hold.
+    pub resources: ResourceLimits,
 }
 
 impl Default for Limits {
@@ -22,6 +25,7 @@ impl Default for Limits {
             look_after_secs: 60,
             cold_transfer_failure: ColdTransferFailure::default(),
             dialling: DialPolicy::default(),
+            resources: ResourceLimits::default(),
         }
     }
 }

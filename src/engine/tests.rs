@@ -17,8 +17,8 @@ use crate::routing::command::{
 };
 use crate::routing::rollup::{FiguresOf, Stretch};
 use crate::routing::{
-    ActivitySid, Command, FactKind, ReservationSid, ReservationStatus, TaskOrder, TaskSid, TaskStatus, Timestamp,
-    TransferMode, TransferStatus, TransferTarget, WorkerSid, WorkflowSid,
+    ActivitySid, Command, FactKind, ReservationSid, ReservationStatus, ResourceLimits, TaskOrder, TaskSid, TaskStatus,
+    Timestamp, TransferMode, TransferStatus, TransferTarget, WorkerSid, WorkflowSid,
 };
 use crate::store::Loaded;
 use crate::store::lists::EventFilter;
@@ -239,6 +239,36 @@ async fn a_finished_task_is_removed_after_five_minutes_whatever_stops_meanwhile(
     let rows = bench.loaded().await.rows;
     assert_eq!((rows.tasks.len(), rows.reservations.len()), (0, 0));
     assert_eq!(rows.settings.last_sequence, events, "the removal is no event");
+    bench.assert_agrees().await;
+}
+
+#[tokio::test]
+async fn a_workspace_holds_as_much_as_it_is_set_to_and_keeps_what_it_has() {
+    let mut bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let resources = ResourceLimits { tasks: 1, workers: 1, workflows: 2, ..ResourceLimits::default() };
+    bench.restart_within(Limits { resources, ..usual_limits() }).await;
+    let send = async |command| bench.engine.send(bench.workspace, Request::Routing(command)).await;
+    let another = NewTask { workflow: Some(workflow), ..NewTask::with_attributes("{}") };
+    send(Command::CreateTask(another.clone())).await.unwrap();
+    let full = |kind, limit| Err(Error::Refused(crate::routing::Refusal::LimitReached { kind, limit }));
+    assert_eq!(send(Command::CreateTask(another)).await, full("tasks", 1));
+    bench.second_workflow(workflow).await;
+    let workflows = bench.loaded().await.rows.workflows.len();
+    let row = bench.loaded().await.rows.workflows.remove(0);
+    let third = crate::routing::command::NewWorkflow {
+        friendly_name: "third".to_owned(),
+        configuration: row.configuration,
+        assignment_callback_url: None,
+        fallback_assignment_callback_url: None,
+        task_reservation_timeout_secs: 120,
+    };
+    let refused = bench.engine.send(bench.workspace, Request::Routing(Command::CreateWorkflow(third))).await;
+    assert_eq!(refused, full("workflows", 2));
+    // More than is allowed now stays.
+    let resources = ResourceLimits { workflows: 1, ..ResourceLimits::default() };
+    bench.restart_within(Limits { resources, ..usual_limits() }).await;
+    assert_eq!(bench.loaded().await.rows.workflows.len(), workflows);
     bench.assert_agrees().await;
 }
 

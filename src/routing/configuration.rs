@@ -11,12 +11,6 @@ use super::task::channel_text;
 use super::turn::{Turn, check_name};
 use super::workspace::{ActivityEntry, BUILT_IN_CHANNELS};
 
-/// Activities of a workspace.
-pub(super) const ACTIVITIES_MAX: usize = 100;
-
-/// Task channels of a workspace, the built-in ones included.
-pub(super) const TASK_CHANNELS_MAX: usize = 15;
-
 impl Turn<'_> {
     /// Fills a new workspace with what its template promises.
     pub(super) fn found(&mut self, offline: ActivitySid, with_queue: bool) -> Result<(), Refusal> {
@@ -117,8 +111,9 @@ impl Turn<'_> {
     pub(super) fn create_activity(&mut self, name: &str, available: bool) -> Result<Reply, Refusal> {
         check_name("FriendlyName", name)?;
         self.check_activity_name(name, None)?;
-        if self.workspace.activities.len() >= ACTIVITIES_MAX {
-            return Err(Refusal::LimitReached { kind: "activities", limit: ACTIVITIES_MAX });
+        let limit = self.workspace.limits.activities;
+        if self.workspace.activities.len() >= limit {
+            return Err(Refusal::LimitReached { kind: "activities", limit });
         }
         let sid = ActivitySid::fresh(self.sids, self.now);
         self.insert_activity(sid, name, available);
@@ -209,8 +204,9 @@ impl Turn<'_> {
         if self.workspace.channel_names.contains_key(unique_name) {
             return Err(Refusal::NameTaken { kind: "TaskChannel", name: unique_name.to_owned() });
         }
-        if self.workspace.task_channels.len() >= TASK_CHANNELS_MAX {
-            return Err(Refusal::LimitReached { kind: "task channels", limit: TASK_CHANNELS_MAX });
+        let limit = self.workspace.limits.task_channels;
+        if self.workspace.task_channels.len() >= limit {
+            return Err(Refusal::LimitReached { kind: "task channels", limit });
         }
         let sid = self.insert_channel(unique_name, friendly_name, optimized, false);
         let workers: Vec<WorkerSid> = self.workspace.workers.keys().copied().collect();

@@ -43,7 +43,10 @@ impl EventData {
     /// The value of the first field of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+        let at = self.fields.iter().position(|(found, _)| *found == name)?;
+        let from = at.checked_sub(1).map_or(0, |before| self.fields[before].1);
+        let place = |end: u32| usize::try_from(end).unwrap_or(usize::MAX);
+        self.text.get(place(from)..place(self.fields[at].1))
     }
 
     /// All fields, in order.

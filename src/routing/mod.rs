@@ -32,6 +32,7 @@ pub mod real_time;
 mod record;
 pub mod refusal;
 mod reservation;
+pub mod resource_limits;
 pub mod rollup;
 pub mod sid;
 pub mod state;
@@ -54,6 +55,7 @@ pub use event_data::{EventData, FieldValue};
 pub use fact::{ActivityPeriod, Fact, FactKind};
 pub use position::{Outlook, QueuePosition, Unplaced};
 pub use refusal::Refusal;
+pub use resource_limits::ResourceLimits;
 pub use sid::{
     AccountSid, ActivitySid, AlertSid, ApiKeySid, CalendarSid, EntryPointSid, EventSid, InvalidSid, ReservationSid,
     SidSource, SidText, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid, WorkflowSid,

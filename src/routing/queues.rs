@@ -17,12 +17,6 @@ use super::step::Cause;
 use super::turn::{Turn, check_name};
 use super::workspace::{QueueEntry, compile_queue};
 
-/// Task queues of a workspace (TaskRouter: resource limits).
-pub(super) const TASK_QUEUES_MAX: usize = 5_000;
-
-/// Workflows of a workspace (TaskRouter: resource limits).
-pub(super) const WORKFLOWS_MAX: usize = 1_000;
-
 /// Most workers one task is offered to at once.
 pub(super) const RESERVED_WORKERS_MAX: u32 = 50;
 
@@ -40,8 +34,9 @@ impl Turn<'_> {
         if let Some(activity) = new.assignment_activity {
             self.check_activity("AssignmentActivitySid", activity)?;
         }
-        if self.workspace.task_queues.len() >= TASK_QUEUES_MAX {
-            return Err(Refusal::LimitReached { kind: "task queues", limit: TASK_QUEUES_MAX });
+        let limit = self.workspace.limits.task_queues;
+        if self.workspace.task_queues.len() >= limit {
+            return Err(Refusal::LimitReached { kind: "task queues", limit });
         }
         let expression = compile_queue(&new.target_workers, &mut self.workspace.vocabulary)?;
         let sid = TaskQueueSid::fresh(self.sids, self.now);
@@ -206,8 +201,9 @@ impl Turn<'_> {
     pub(super) fn create_workflow(&mut self, new: &NewWorkflow) -> Result<Reply, Refusal> {
         check_name("FriendlyName", &new.friendly_name)?;
         check_reservation_timeout(new.task_reservation_timeout_secs)?;
-        if self.workspace.workflows.len() >= WORKFLOWS_MAX {
-            return Err(Refusal::LimitReached { kind: "workflows", limit: WORKFLOWS_MAX });
+        let limit = self.workspace.limits.workflows;
+        if self.workspace.workflows.len() >= limit {
+            return Err(Refusal::LimitReached { kind: "workflows", limit });
         }
         let sid = WorkflowSid::fresh(self.sids, self.now);
         self.workspace.add_version(sid, 1, &new.configuration)?;

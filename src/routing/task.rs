@@ -23,9 +23,6 @@ pub(super) const TIMEOUT_SECS_MAX: u32 = 1_209_600;
 /// Time to live when none is given, in seconds.
 pub(super) const TIMEOUT_SECS_DEFAULT: u32 = 86_400;
 
-/// Tasks of a workspace in any state (TaskRouter: resource limits).
-pub(super) const TASKS_MAX: usize = 500_000;
-
 /// 1900-01-01T00:00:00Z, the earliest virtual start.
 const VIRTUAL_START_MIN: Timestamp = Timestamp(-2_208_988_800_000);
 
@@ -44,7 +41,7 @@ pub(super) const REASON_ALL_COMPLETED: &str = "All reservations were completed";
 impl Turn<'_> {
     pub(super) fn create_task(&mut self, new: &NewTask) -> Result<Reply, Refusal> {
         check_attributes(&new.attributes)?;
-        let limit = self.workspace.tasks_max;
+        let limit = self.workspace.limits.tasks;
         if self.workspace.tasks.len() >= limit {
             return Err(Refusal::LimitReached { kind: "tasks", limit });
         }
@@ -522,6 +519,7 @@ fn check_transition(task: TaskSid, from: TaskStatus, to: Option<TaskStatus>) -> 
 #[cfg(test)]
 mod tests {
     use super::super::command::{Command, NewWorkspace, Template};
+    use super::super::resource_limits::ResourceLimits;
     use super::super::sid::{AccountSid, SidSource};
     use super::super::state::TaskOrder;
     use super::super::workspace::Workspace;
@@ -548,8 +546,7 @@ mod tests {
         };
         let mut sids = Counted(0);
         let (mut workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, Timestamp(0), &mut sids).unwrap();
-        assert_eq!(workspace.tasks_max, 500_000);
-        workspace.tasks_max = 2;
+        workspace.hold_at_most(ResourceLimits { tasks: 2, ..ResourceLimits::default() });
         let create = Command::CreateTask(NewTask::with_attributes("{}"));
         let Reply::Task(first) = workspace.handle(&create, Timestamp(0), &mut sids).unwrap().reply else {
             panic!("a task");

@@ -15,9 +15,6 @@ use super::state::{ReservationStatus, RoutingTarget, TaskStatus, Worker, WorkerC
 use super::turn::{Turn, check_attributes, check_name, check_version};
 use super::workspace::WorkerEntry;
 
-/// Workers of a workspace (TaskRouter: resource limits).
-pub(super) const WORKERS_MAX: usize = 15_000;
-
 /// Largest capacity of a worker on one channel (TaskRouter: resource limits).
 pub(super) const CAPACITY_MAX: u32 = 50;
 
@@ -32,8 +29,9 @@ impl Turn<'_> {
         if let Some(activity) = new.activity {
             self.check_activity("ActivitySid", activity)?;
         }
-        if self.workspace.workers.len() >= WORKERS_MAX {
-            return Err(Refusal::LimitReached { kind: "workers", limit: WORKERS_MAX });
+        let limit = self.workspace.limits.workers;
+        if self.workspace.workers.len() >= limit {
+            return Err(Refusal::LimitReached { kind: "workers", limit });
         }
         let sid = WorkerSid::fresh(self.sids, self.now);
         let row = Worker {

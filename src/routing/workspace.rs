@@ -19,6 +19,7 @@ use super::expression::{Document, Expression, Place, Scope, Slot, Vocabulary};
 use super::lane::{Lane, LaneKey, Position, ReadyKey, TaskKey};
 use super::line::Line;
 use super::refusal::Refusal;
+use super::resource_limits::ResourceLimits;
 use super::sid::{
     AccountSid, ActivitySid, ReservationSid, SidSource, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid,
     WorkflowSid, WorkspaceSid,
@@ -259,7 +260,7 @@ pub struct Workspace {
     pub(super) newest_stamp: Timestamp,
     /// Of the newest command since the start; times in lanes are counted from it.
     pub(super) moment: Option<Timestamp>,
-    pub(super) tasks_max: usize,
+    pub(super) limits: ResourceLimits,
     pub(super) touched: Touched,
     /// Removed since the last [`Workspace::take_changes`].
     pub(super) departing: Departed,
@@ -331,7 +332,7 @@ impl Workspace {
             dynamic_queues: BTreeSet::new(),
             newest_stamp: START_OF_TIME,
             moment: None,
-            tasks_max: super::task::TASKS_MAX,
+            limits: ResourceLimits::default(),
             touched: Touched::default(),
             departing: Departed::default(),
             departed: Departed::default(),
@@ -349,9 +350,9 @@ impl Workspace {
         Ok(turn.finish(reply))
     }
 
-    /// Lets the workspace hold more tasks than TaskRouter's 500,000.
-    pub fn raise_task_limit(&mut self, tasks_max: usize) {
-        self.tasks_max = self.tasks_max.max(tasks_max);
+    /// Sets how much the workspace may hold; what is there stays.
+    pub fn hold_at_most(&mut self, limits: ResourceLimits) {
+        self.limits = limits;
     }
 
     /// Earliest moment at which [`Command::Tick`] has something to do.

@@ -17,6 +17,9 @@ pub(super) struct Due {
 
 impl Due {
     fn set(&mut self, task: TaskSid, due: Vec<(Timestamp, &'static str)>) {
+        if self.of_task.get(&task).map_or(&[][..], Vec::as_slice) == due {
+            return;
+        }
         for (at, what) in self.of_task.remove(&task).unwrap_or_default() {
             self.all.remove(&(at, task, what));
         }

@@ -35,7 +35,8 @@ impl Watch {
                 if self.goes_to_one_worker(row) || Self::changed_after(step, at, worker.sid, task.sid) {
                     continue;
                 }
-                for other in self.stored.pending_tasks() {
+                let place = self.place(task);
+                for other in self.stored.pending_tasks().filter(|other| self.place(other) < place) {
                     self.was_not_before(step, task, other, worker, row.channel)?;
                 }
                 for other in self.stored.workers.values() {
@@ -75,7 +76,7 @@ impl Watch {
         (order != self.stored.settings.prioritize_queue_order, place)
     }
 
-    /// The worker was not offered `task` while `other` came before it.
+    /// The worker was not offered `task` while `other`, which comes before it, waited for them.
     fn was_not_before(
         &self,
         step: &Step<'_>,
@@ -88,7 +89,7 @@ impl Watch {
             return Ok(());
         }
         let comparable = other.channel == channel || !self.stored.settings.multi_task_enabled;
-        if !comparable || self.depends_on_figures(other) || self.place(other) >= self.place(task) {
+        if !comparable || self.depends_on_figures(other) {
             return Ok(());
         }
         // A gap that was over in the meantime was not over then.

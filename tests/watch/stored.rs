@@ -112,8 +112,10 @@ impl Stored {
                 take!(worker_channels, sid, WorkerChannel, WorkerChannelDeleted)
             }
             RowChange::Task(row) => {
-                hold(&mut self.pending, row.sid, row.status == TaskStatus::Pending);
-                hold(&mut self.live, row.sid, !row.status.is_final());
+                if self.tasks.get(&row.sid).is_none_or(|before| before.status != row.status) {
+                    hold(&mut self.pending, row.sid, row.status == TaskStatus::Pending);
+                    hold(&mut self.live, row.sid, !row.status.is_final());
+                }
                 put!(tasks, row.sid, row, Task, TaskDeleted)
             }
             RowChange::TaskDeleted(sid) => {
@@ -122,15 +124,14 @@ impl Stored {
                 take!(tasks, sid, Task, TaskDeleted)
             }
             RowChange::Reservation(row) => {
-                self.of_task.entry(row.task).or_default().insert(row.sid);
-                hold(&mut self.open, row.sid, row.status.is_open());
-                hold(&mut self.handed_on, row.sid, row.transfer.is_some());
-                if row.status.is_open() {
-                    self.open_of.entry(row.worker).or_default().insert(row.sid);
-                    self.open_of_task.entry(row.task).or_default().insert(row.sid);
-                } else {
-                    drop_from(&mut self.open_of_task, &row.task, &row.sid);
-                    drop_from(&mut self.open_of, &row.worker, &row.sid);
+                let before = self.reservations.get(&row.sid);
+                let same = |before: &Reservation| {
+                    (before.task, before.worker) == (row.task, row.worker)
+                        && before.status.is_open() == row.status.is_open()
+                        && before.transfer.is_some() == row.transfer.is_some()
+                };
+                if !before.is_some_and(same) {
+                    self.place_reservation(&row);
                 }
                 put!(reservations, row.sid, row, Reservation, ReservationDeleted)
             }
@@ -158,6 +159,20 @@ impl Stored {
             }
             RowChange::Presence(row) => put!(presences, row.worker, row, Presence, PresenceDeleted),
             RowChange::PresenceDeleted(worker) => take!(presences, worker, Presence, PresenceDeleted),
+        }
+    }
+
+    /// Notes in the indices where a reservation belongs.
+    fn place_reservation(&mut self, row: &Reservation) {
+        self.of_task.entry(row.task).or_default().insert(row.sid);
+        hold(&mut self.open, row.sid, row.status.is_open());
+        hold(&mut self.handed_on, row.sid, row.transfer.is_some());
+        if row.status.is_open() {
+            self.open_of.entry(row.worker).or_default().insert(row.sid);
+            self.open_of_task.entry(row.task).or_default().insert(row.sid);
+        } else {
+            drop_from(&mut self.open_of_task, &row.task, &row.sid);
+            drop_from(&mut self.open_of, &row.worker, &row.sid);
         }
     }
 
