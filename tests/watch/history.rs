@@ -1,12 +1,11 @@
 //! Events: numbers without gaps, moments that do not go back, and lives that go only the documented ways (I4, I5); and
 //! versions that grow with each change.
 
-use std::collections::BTreeMap;
-
 use switchhook::routing::{
     EventKind, EventRecord, ReservationSid, ReservationStatus, RowChange, Task, TaskSid, TaskStatus, WorkerSid,
 };
 
+use super::few::FewValues;
 use super::{Step, Watch};
 
 /// Which status follows which, within one command.
@@ -71,14 +70,14 @@ fn may_come_after_the_end(kind: EventKind) -> bool {
 impl Watch {
     pub(super) fn history_holds(&mut self, step: &Step<'_>) -> Result<(), String> {
         self.numbers_follow(step)?;
-        let mut tasks: BTreeMap<TaskSid, Option<TaskStatus>> = BTreeMap::new();
-        let mut reservations: BTreeMap<ReservationSid, Option<ReservationStatus>> = BTreeMap::new();
+        let mut tasks: FewValues<TaskSid, Option<TaskStatus>> = FewValues::new();
+        let mut reservations: FewValues<ReservationSid, Option<ReservationStatus>> = FewValues::new();
         for undo in &step.undo {
             match undo {
-                RowChange::Task(row) => _ = tasks.insert(row.sid, Some(row.status)),
-                RowChange::TaskDeleted(sid) => _ = tasks.insert(*sid, None),
-                RowChange::Reservation(row) => _ = reservations.insert(row.sid, Some(row.status)),
-                RowChange::ReservationDeleted(sid) => _ = reservations.insert(*sid, None),
+                RowChange::Task(row) => tasks.insert(row.sid, Some(row.status)),
+                RowChange::TaskDeleted(sid) => tasks.insert(*sid, None),
+                RowChange::Reservation(row) => reservations.insert(row.sid, Some(row.status)),
+                RowChange::ReservationDeleted(sid) => reservations.insert(*sid, None),
                 _ => {}
             }
         }
@@ -89,7 +88,7 @@ impl Watch {
             .collect();
         for event in step.events {
             if let (Some(task), Some(status)) = (event.about.task, event.about.task_status) {
-                let before = tasks.entry(task).or_insert_with(|| self.stored.tasks.get(&task).map(|row| row.status));
+                let before = tasks.entry(task, || self.stored.tasks.get(&task).map(|row| row.status));
                 if event.kind == EventKind::TaskCreated && before.is_some() {
                     return Err(format!("{task} was created twice"));
                 }
@@ -102,7 +101,7 @@ impl Watch {
                 *before = Some(status);
             }
             if let (Some(reservation), Some(status)) = (event.about.reservation, told(event.kind)) {
-                let before = reservations.entry(reservation).or_default();
+                let before = reservations.entry(reservation, Option::default);
                 if event.about.reservation_status != Some(status) || !reservation_may_follow(*before, status) {
                     return Err(format!("{}: {reservation} was {before:?}", event.kind));
                 }
@@ -138,10 +137,10 @@ impl Watch {
     fn events_tell_the_rows(
         &self,
         step: &Step<'_>,
-        tasks: &BTreeMap<TaskSid, Option<TaskStatus>>,
-        reservations: &BTreeMap<ReservationSid, Option<ReservationStatus>>,
+        tasks: &FewValues<TaskSid, Option<TaskStatus>>,
+        reservations: &FewValues<ReservationSid, Option<ReservationStatus>>,
     ) -> Result<(), String> {
-        for (task, told) in tasks {
+        for (task, told) in tasks.iter() {
             let row = self.stored.tasks.get(task);
             match (row, told) {
                 (Some(row), told) if Some(row.status) == *told => {}
@@ -167,7 +166,7 @@ impl Watch {
                 }
             }
         }
-        for (reservation, told) in reservations {
+        for (reservation, told) in reservations.iter() {
             if let Some(row) = self.stored.reservations.get(reservation)
                 && Some(row.status) != *told
             {

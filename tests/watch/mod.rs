@@ -8,6 +8,7 @@
 mod candidates;
 mod deadlines;
 mod explained;
+mod few;
 mod history;
 mod order;
 mod reading;
@@ -31,6 +32,7 @@ pub(crate) use stored::Stored;
 pub(crate) use whole::first_difference;
 
 use deadlines::Due;
+use few::Few;
 use reading::Reading;
 
 /// How much is looked at after a command.
@@ -67,9 +69,9 @@ pub(crate) struct Step<'a> {
     pub(crate) undo: Vec<RowChange>,
     events: &'a [EventRecord],
     now: Timestamp,
-    tasks: BTreeSet<TaskSid>,
-    workers: BTreeSet<WorkerSid>,
-    reservations: BTreeSet<ReservationSid>,
+    tasks: Few<TaskSid>,
+    workers: Few<WorkerSid>,
+    reservations: Few<ReservationSid>,
     /// Queues, activities, channels or workflows were written or removed.
     configured: bool,
 }
@@ -169,9 +171,9 @@ impl Watch {
             undo: Vec::with_capacity(changes.len()),
             events,
             now,
-            tasks: BTreeSet::new(),
-            workers: BTreeSet::new(),
-            reservations: BTreeSet::new(),
+            tasks: Few::new(),
+            workers: Few::new(),
+            reservations: Few::new(),
             configured: false,
         };
         for change in changes {

@@ -7,6 +7,7 @@ use switchhook::routing::{
     TransferStatus, TransferTarget, WorkerChannel,
 };
 
+use super::few::Few;
 use super::{Step, Watch};
 
 impl Watch {
@@ -23,20 +24,24 @@ impl Watch {
                 None => {}
             }
         }
+        let mut channels = Few::new();
         for undo in &step.undo {
             let sid = match undo {
                 RowChange::WorkerChannel(row) => row.sid,
                 RowChange::WorkerChannelDeleted(sid) => *sid,
                 _ => continue,
             };
-            if let Some(row) = self.stored.worker_channels.get(&sid) {
-                self.figures_agree(row)?;
-            }
+            channels.insert(sid);
         }
         for reservation in &step.reservations {
             if let Some(row) = self.stored.reservations.get(reservation)
                 && let Some(row) = self.stored.worker_channel(row.worker, row.channel)
             {
+                channels.insert(row.sid);
+            }
+        }
+        for sid in &channels {
+            if let Some(row) = self.stored.worker_channels.get(sid) {
                 self.figures_agree(row)?;
             }
         }
