@@ -134,13 +134,7 @@ impl State {
         self.answer(&Document::JoinWorker(self.room(task, settings, &left, "").as_room()))
     }
 
-    fn room<'a>(
-        &self,
-        task: TaskSid,
-        settings: &RoomSettings,
-        left: &'a str,
-        verbs_before: &'a str,
-    ) -> RoomUrls<'a> {
+    fn room<'a>(&self, task: TaskSid, settings: &RoomSettings, left: &'a str, verbs_before: &'a str) -> RoomUrls<'a> {
         let mut settings = settings.clone();
         if settings.wait_url.as_ref().is_some_and(|url| !url.is_empty()) {
             // We ask for it, so that a room is made even when it cannot be had.
