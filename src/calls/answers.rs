@@ -218,6 +218,9 @@ impl Machine<'_> {
                     self.set_phase(Phase::ReadyToMove, None);
                 }
             }
+            Some(Phase::FindingLost) if self.is_dialing_out() && self.awaits_its_turn(0, status) => {
+                self.set_customer_guard();
+            }
             Some(Phase::FindingLost) => self.customer_not_reached(None),
             _ => {}
         }
@@ -244,6 +247,8 @@ impl Machine<'_> {
                 if is_news {
                     self.repaired(Repair::Joined, &label);
                 }
+            } else if self.awaits_its_turn(index, status) {
+                self.set_ring_guard();
             } else {
                 self.fail(None);
             }

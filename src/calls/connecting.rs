@@ -160,6 +160,14 @@ impl Machine<'_> {
         self.set_phase(Phase::Dialing, Some(i64::from(ring_secs) * 1000 + self.policy.ring_margin_ms));
     }
 
+    /// Whether a leg is still in the phone system's own queue, which dials so many calls a second: it rings as long as it
+    /// may from the moment at which it is dialled.
+    pub(super) fn awaits_its_turn(&self, index: usize, status: Option<CallStatus>) -> bool {
+        let leg = &self.task.legs[index];
+        let patient = self.now.ms_since(leg.created) < self.policy.dial_queue_ms;
+        status == Some(CallStatus::Queued) && leg.dialed.is_none() && patient
+    }
+
     /// Moves the guard forward to `ms` from now, if it was later.
     pub(super) fn hasten_guard(&mut self, ms: i64) {
         let at = self.now.plus_ms(ms);

@@ -40,8 +40,7 @@ impl Machine<'_> {
             end_conference_on_exit: given.end_conference_on_customer_exit,
             ..ConferenceOptions::default()
         };
-        let ring_ms = i64::from(given.timeout_secs) * 1000 + self.policy.ring_margin_ms;
-        self.set_phase(Phase::DialingCustomer, Some(ring_ms));
+        self.set_customer_guard();
         let command = PhoneCommand::AddParticipant {
             room: self.room_handle(),
             label: CUSTOMER_LABEL.to_owned(),
@@ -53,6 +52,12 @@ impl Machine<'_> {
             requested_at: self.now,
         };
         self.phone(Errand::AddParticipant(CUSTOMER_LABEL.to_owned()), command);
+    }
+
+    /// The customer's phone may ring for as long as the worker's, and the phone system may take a margin, from now.
+    pub(super) fn set_customer_guard(&mut self) {
+        let ring_secs = self.task.options.as_ref().map_or(0, |options| options.timeout_secs);
+        self.set_phase(Phase::DialingCustomer, Some(i64::from(ring_secs) * 1000 + self.policy.ring_margin_ms));
     }
 
     /// The caller ID of a leg: what was asked for, else the number that belongs to us.
@@ -79,12 +84,20 @@ impl Machine<'_> {
         if status.is_final() {
             return self.end_leg(0, Some(status), code);
         }
+        let now = self.now;
         let leg = &mut self.task.legs[0];
+        let begins = status == CallStatus::Initiated && leg.dialed.is_none() && leg.state < LegState::Answered;
         leg.state = leg.state.max(match status {
             CallStatus::Ringing => LegState::Ringing,
             CallStatus::InProgress => LegState::Answered,
             _ => LegState::Queued,
         });
+        if begins {
+            leg.dialed = Some(now);
+            if self.phase() == Some(Phase::DialingCustomer) && self.task.legs[0].end_cause.is_none() {
+                self.set_customer_guard();
+            }
+        }
     }
 
     /// The customer's leg is not wanted any more.

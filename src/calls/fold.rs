@@ -219,7 +219,9 @@ impl Machine<'_> {
         code: Option<i32>,
     ) {
         let now = self.now;
-        let dialing = self.connecting_index() == Some(index) && self.phase() == Some(Phase::Dialing);
+        let connecting = self.connecting_index() == Some(index);
+        let dialing = connecting && self.phase() == Some(Phase::Dialing);
+        let checking = connecting && self.phase() == Some(Phase::Checking);
         let leg = &mut self.task.legs[index];
         if leg.by_document && leg.call.is_none() && leg.state == LegState::Ended && !status.is_final() {
             // It was given up because nobody knew whether there is one.
@@ -248,7 +250,8 @@ impl Machine<'_> {
         match status {
             CallStatus::Initiated if leg.dialed.is_none() => {
                 leg.dialed = Some(now);
-                if dialing && leg.answered.is_none() && leg.end_cause.is_none() {
+                // A look that began before this news is none the wiser.
+                if (dialing || checking) && leg.answered.is_none() && leg.end_cause.is_none() {
                     self.set_ring_guard();
                 }
             }

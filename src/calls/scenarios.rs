@@ -40,10 +40,20 @@ fn command_text(command: &PhoneCommand) -> String {
         PhoneCommand::FetchRoom(_) => "look".to_owned(),
         PhoneCommand::HangUp { call } => format!("hang-up {call}"),
         PhoneCommand::HangUpLabel { label, .. } => format!("hang-up-label {}", short(label)),
-        PhoneCommand::Kick { leg, .. } => format!("kick {}", short(leg)),
-        PhoneCommand::EndRoom { room } if room.starts_with("CF") && room != "CF1" => format!("end-room {room}"),
-        PhoneCommand::EndRoom { .. } => "end-room".to_owned(),
-        PhoneCommand::UpdateParticipant { leg, update, .. } => format!("update {}{}", short(leg), update_text(update)),
+        PhoneCommand::Kick { leg, room } => format!("kick {}{}", short(leg), room_text(room)),
+        PhoneCommand::EndRoom { room } => format!("end-room{}", room_text(room)),
+        PhoneCommand::UpdateParticipant { leg, update, room } => {
+            format!("update {}{}{}", short(leg), update_text(update), room_text(room))
+        }
+    }
+}
+
+/// The room that a command names, unless it is CF1.
+fn room_text(room: &str) -> String {
+    match room {
+        "CF1" => String::new(),
+        other if other.starts_with("CF") => format!(" {other}"),
+        _ => " by-name".to_owned(),
     }
 }
 

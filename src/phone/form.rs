@@ -49,9 +49,16 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
     form.extend(events.map(|event| ("ConferenceStatusCallbackEvent".to_owned(), event.to_owned())));
     let max_participants = options.max_participants.map(|count| count.to_string());
     let is_sip = to.starts_with("sip:") || to.starts_with("sips:");
+    // We ask for what is heard in the room, so that it is made even when the application does not answer. Silence is an
+    // empty URL.
+    let wait_url = options.wait_url.as_ref().map(|url| match url.as_str() {
+        "" => String::new(),
+        _ => format!("{public_url}/voice/tasks/{task}/room-wait"),
+    });
+    let wait_method = wait_url.as_ref().filter(|url| !url.is_empty()).map(|_| "POST".to_owned());
     let optional = [
-        ("WaitUrl", options.wait_url.as_ref()),
-        ("WaitMethod", options.wait_method.as_ref()),
+        ("WaitUrl", wait_url.as_ref()),
+        ("WaitMethod", wait_method.as_ref()),
         ("MaxParticipants", max_participants.as_ref()),
         ("Record", options.record.as_ref()),
         ("RecordingChannels", options.recording_channels.as_ref()),

@@ -15,6 +15,8 @@ use super::*;
 use crate::calls::{ConferenceOptions, LegSight, RoomQuery, RoomSight};
 use crate::routing::Timestamp;
 
+mod requests;
+
 const ROOM: &str = "WT00000000000000000000000000000001";
 const LABEL: &str = "WR00000000000000000000000000000002";
 /// Tue, 31 Aug 2010 20:36:28 +0000
@@ -219,47 +221,6 @@ fn leg(call: &str, conference: Option<&str>) -> PhoneOutcome {
 
 fn call_seen(call: &str, status: CallStatus) -> PhoneOutcome {
     PhoneOutcome::Done { call: Some(CallSid(call.to_owned())), conference: None, status: Some(status) }
-}
-
-#[tokio::test]
-async fn a_worker_is_dialled_with_everything_the_instruction_says() {
-    let (fake, phone) = Fake::start([]).await;
-    let options = ConferenceOptions {
-        timeout_secs: 900,
-        beep: "onEnter".to_owned(),
-        end_conference_on_exit: true,
-        max_participants: Some(3),
-        wait_url: Some(String::new()),
-        sip_auth_password: Some("unused without sip".to_owned()),
-        ..ConferenceOptions::default()
-    };
-    assert_eq!(phone.execute(id(), &add(options), false).await, leg("CA1", Some("CF1")));
-    assert_eq!(fake.paths(), [format!("POST Conferences/{ROOM}/Participants.json")]);
-    let call_callback = format!("https://r.example.org/voice/cb/call/{ROOM}/{LABEL}/worker");
-    let room_callback = format!("https://r.example.org/voice/cb/room/{ROOM}");
-    let mut expected = form::pairs(&[
-        ("From", "+15550001"),
-        ("To", "client:anna"),
-        ("Label", LABEL),
-        ("Timeout", "600"),
-        ("Beep", "onEnter"),
-        ("Muted", "false"),
-        ("StartConferenceOnEnter", "true"),
-        ("EndConferenceOnExit", "true"),
-        ("EarlyMedia", "true"),
-        ("StatusCallback", &call_callback),
-        ("StatusCallbackMethod", "POST"),
-        ("ConferenceStatusCallback", &room_callback),
-        ("ConferenceStatusCallbackMethod", "POST"),
-    ]);
-    for event in ["initiated", "ringing", "answered", "completed"] {
-        expected.extend(form::pairs(&[("StatusCallbackEvent", event)]));
-    }
-    for event in ["start", "end", "join", "leave", "mute", "hold", "modify"] {
-        expected.extend(form::pairs(&[("ConferenceStatusCallbackEvent", event)]));
-    }
-    expected.extend(form::pairs(&[("WaitUrl", ""), ("MaxParticipants", "3"), ("TimeLimit", "14400")]));
-    assert_eq!(fake.posts(), [expected]);
 }
 
 #[tokio::test]

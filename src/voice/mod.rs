@@ -25,6 +25,7 @@ mod request;
 mod reservations;
 mod rewrite;
 mod room_left;
+mod room_wait;
 pub mod templates;
 mod voicemail;
 mod wait;
@@ -115,6 +116,7 @@ routes! {
     "/voice/tasks/{task}/left" => left::answer,
     "/voice/tasks/{task}/join/{role}" => join::join,
     "/voice/tasks/{task}/room-left/{role}" => room_left::answer,
+    "/voice/tasks/{task}/room-wait" => room_wait::answer,
     "/voice/reservations/{reservation}" => reservations::answer,
     "/voice/reservations/{reservation}/whisper" => reservations::whisper,
     "/voice/hold/{task}" => join::hold,

@@ -134,20 +134,20 @@ impl State {
         self.answer(&Document::JoinWorker(self.room(task, settings, &left, "").as_room()))
     }
 
-    fn room<'a>(
-        &self,
-        task: TaskSid,
-        settings: &'a RoomSettings,
-        left: &'a str,
-        verbs_before: &'a str,
-    ) -> RoomUrls<'a> {
+    fn room<'a>(&self, task: TaskSid, settings: &RoomSettings, left: &'a str, verbs_before: &'a str) -> RoomUrls<'a> {
+        let mut settings = settings.clone();
+        if settings.wait_url.as_ref().is_some_and(|url| !url.is_empty()) {
+            // We ask for it, so that a room is made even when it cannot be had.
+            settings.wait_url = Some(self.room_wait_url(task));
+            settings.wait_method = Some("POST".to_owned());
+        }
         RoomUrls { settings, left, callback: self.url(&format!("/voice/cb/room/{task}")), verbs_before }
     }
 }
 
-/// Keeps the callback URL while a room is rendered.
+/// Keeps the URLs of ours while a room is rendered.
 struct RoomUrls<'a> {
-    settings: &'a RoomSettings,
+    settings: RoomSettings,
     left: &'a str,
     callback: String,
     verbs_before: &'a str,
@@ -156,7 +156,7 @@ struct RoomUrls<'a> {
 impl RoomUrls<'_> {
     fn as_room(&self) -> Room<'_> {
         Room {
-            settings: self.settings,
+            settings: &self.settings,
             left_url: self.left,
             callback_url: &self.callback,
             verbs_before: self.verbs_before,

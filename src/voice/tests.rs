@@ -9,6 +9,7 @@ use tower::ServiceExt as _;
 mod documents;
 mod proxy;
 mod queue_full;
+mod rooms;
 mod waiting;
 
 use super::*;

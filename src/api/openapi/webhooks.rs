@@ -135,6 +135,13 @@ const WEBHOOKS: &[Webhook] = &[
         twiml: true,
     },
     Webhook {
+        path: "/voice/tasks/{task}/room-wait",
+        ids: ["WaitInRoomByGet", "WaitInRoom"],
+        summary: "What is heard in a room that waits for its second participant",
+        parameters: &["CallSid", "ConferenceSid"],
+        twiml: true,
+    },
+    Webhook {
         path: "/voice/tasks/{task}/room-left/{role}",
         ids: ["LeftRoomByGet", "LeftRoom"],
         summary: "A leg left the room of its task",

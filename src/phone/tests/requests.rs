@@ -1,0 +1,170 @@
+//! What the phone system is asked, word for word.
+
+use super::*;
+use crate::calls::{LegUpdate, Subscription};
+
+const CONFERENCE: &str = "CF0123456789abcdef0123456789abcdef";
+
+fn text(value: &str) -> Option<String> {
+    Some(value.to_owned())
+}
+
+/// What is asked of us is not the phone system's to tell the application.
+fn told(url: &str, events: &[&str]) -> Option<Subscription> {
+    let events = events.iter().map(|event| (*event).to_owned()).collect();
+    Some(Subscription { url: url.to_owned(), by_get: true, events, names_caller: false })
+}
+
+#[tokio::test]
+async fn a_worker_is_dialled_with_everything_the_instruction_says() {
+    let (fake, phone) = Fake::start([]).await;
+    let options = ConferenceOptions {
+        timeout_secs: 900,
+        beep: "onEnter".to_owned(),
+        muted: true,
+        start_conference_on_enter: false,
+        end_conference_on_exit: true,
+        early_media: false,
+        max_participants: Some(3),
+        wait_url: text("https://app.example/music"),
+        wait_method: text("GET"),
+        record: text("true"),
+        recording_channels: text("dual"),
+        conference_record: text("record-from-start"),
+        conference_trim: text("do-not-trim"),
+        region: text("de1"),
+        sip_auth_username: text("anna"),
+        sip_auth_password: text("secret"),
+        jitter_buffer_size: text("small"),
+        status_callback: told("https://app.example/leg", &["ringing"]),
+        recording_status_callback: told("https://app.example/recording", &["completed"]),
+        conference_status_callback: told("https://app.example/room", &["speaker", "join"]),
+        conference_recording_status_callback: told("https://app.example/recording", &["completed"]),
+        ..ConferenceOptions::default()
+    };
+    let PhoneCommand::AddParticipant { room, label, role, coach, from, requested_at, .. } = add(options.clone()) else {
+        panic!("adds a participant")
+    };
+    let to = "sip:anna@example.org".to_owned();
+    let command = PhoneCommand::AddParticipant { room, label, role, coach, to, from, options, requested_at };
+    assert_eq!(phone.execute(id(), &command, false).await, leg("CA1", Some("CF1")));
+    assert_eq!(fake.paths(), [format!("POST Conferences/{ROOM}/Participants.json")]);
+    let ours = |path: &str| format!("https://r.example.org/voice/{path}");
+    let mut expected = form::pairs(&[
+        ("From", "+15550001"),
+        ("To", "sip:anna@example.org"),
+        ("Label", LABEL),
+        ("Timeout", "600"),
+        ("Beep", "onEnter"),
+        ("Muted", "true"),
+        ("StartConferenceOnEnter", "false"),
+        ("EndConferenceOnExit", "true"),
+        ("EarlyMedia", "false"),
+        ("StatusCallback", &ours(&format!("cb/call/{ROOM}/{LABEL}/worker"))),
+        ("StatusCallbackMethod", "POST"),
+        ("ConferenceStatusCallback", &ours(&format!("cb/room/{ROOM}"))),
+        ("ConferenceStatusCallbackMethod", "POST"),
+    ]);
+    for event in ["initiated", "ringing", "answered", "completed"] {
+        expected.extend(form::pairs(&[("StatusCallbackEvent", event)]));
+    }
+    for event in ["start", "end", "join", "leave", "mute", "hold", "modify", "speaker"] {
+        expected.extend(form::pairs(&[("ConferenceStatusCallbackEvent", event)]));
+    }
+    expected.extend(form::pairs(&[
+        ("WaitUrl", &ours(&format!("tasks/{ROOM}/room-wait"))),
+        ("WaitMethod", "POST"),
+        ("MaxParticipants", "3"),
+        ("Record", "true"),
+        ("RecordingChannels", "dual"),
+        ("ConferenceRecord", "record-from-start"),
+        ("ConferenceTrim", "do-not-trim"),
+        ("Region", "de1"),
+        ("SipAuthUsername", "anna"),
+        ("SipAuthPassword", "secret"),
+        ("JitterBufferSize", "small"),
+        ("RecordingStatusCallback", &ours(&format!("cb/rec/{ROOM}/call"))),
+        ("RecordingStatusCallbackMethod", "POST"),
+        ("ConferenceRecordingStatusCallback", &ours(&format!("cb/rec/{ROOM}/conference"))),
+        ("ConferenceRecordingStatusCallbackMethod", "POST"),
+        ("TimeLimit", "14400"),
+    ]));
+    assert_eq!(fake.posts(), [expected]);
+}
+
+#[tokio::test]
+async fn what_the_instruction_does_not_say_has_its_default() {
+    let (fake, phone) = Fake::start([]).await;
+    let options = ConferenceOptions {
+        wait_url: Some(String::new()),
+        wait_method: text("GET"),
+        sip_auth_password: text("unused without sip"),
+        ..ConferenceOptions::default()
+    };
+    phone.execute(id(), &add(options), false).await;
+    let form = fake.posts().remove(0);
+    let given = |name: &str| form.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
+    for (name, value) in [
+        ("To", Some("client:anna")),
+        ("Timeout", Some("60")),
+        ("Beep", Some("true")),
+        ("Muted", Some("false")),
+        ("StartConferenceOnEnter", Some("true")),
+        ("EndConferenceOnExit", Some("false")),
+        ("EarlyMedia", Some("true")),
+        // Silence.
+        ("WaitUrl", Some("")),
+        ("WaitMethod", None),
+        ("Record", None),
+        ("ConferenceRecord", None),
+        ("SipAuthPassword", None),
+        ("RecordingStatusCallback", None),
+    ] {
+        assert_eq!(given(name), value, "{name} in {form:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_leg_on_hold_has_a_document_and_a_method_always() {
+    let hold = |hold_url: Option<&str>, hold_method: Option<&str>| LegUpdate {
+        hold: Some(true),
+        hold_url: hold_url.map(str::to_owned),
+        hold_method: hold_method.map(str::to_owned),
+        ..LegUpdate::default()
+    };
+    let ours = format!("https://r.example.org/voice/hold/{ROOM}");
+    for (update, url, method) in [
+        (hold(None, None), ours.as_str(), "POST"),
+        (hold(Some("https://app.example/hold"), None), "https://app.example/hold", "POST"),
+        (hold(Some("https://app.example/hold"), Some("GET")), "https://app.example/hold", "GET"),
+    ] {
+        let (fake, phone) = Fake::start([]).await;
+        let command =
+            PhoneCommand::UpdateParticipant { room: CONFERENCE.to_owned(), leg: "customer".to_owned(), update };
+        phone.execute(id(), &command, false).await;
+        let expected = form::pairs(&[("Hold", "true"), ("HoldUrl", url), ("HoldMethod", method)]);
+        assert_eq!(fake.posts(), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn a_room_that_is_known_is_not_looked_up_and_who_is_not_in_it_is_gone() {
+    let (room, leg) = (|| CONFERENCE.to_owned(), || LABEL.to_owned());
+    let update = LegUpdate { muted: Some(true), ..LegUpdate::default() };
+    for (command, path) in [
+        (
+            PhoneCommand::Kick { room: room(), leg: leg() },
+            format!("DELETE Conferences/{CONFERENCE}/Participants/{LABEL}.json"),
+        ),
+        (
+            PhoneCommand::UpdateParticipant { room: room(), leg: leg(), update },
+            format!("POST Conferences/{CONFERENCE}/Participants/{LABEL}.json"),
+        ),
+        (PhoneCommand::EndRoom { room: room() }, format!("POST Conferences/{CONFERENCE}.json")),
+    ] {
+        // The room is in no list, as right after it was made.
+        let (fake, phone) = Fake::start([]).await;
+        assert_eq!(phone.execute(id(), &command, false).await, PhoneOutcome::Gone, "{command:?}");
+        assert_eq!(fake.paths(), [path]);
+    }
+}

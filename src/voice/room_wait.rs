@@ -1,0 +1,155 @@
+//! What is heard in a room that waits for its second participant: the `wait_url` of the instruction, asked by us
+//! (`spec/voice.md` 2.7 and pitfalls 19 and 20).
+//!
+//! A phone system does not make a room whose document it cannot get, and does not begin a document again that has ended. So
+//! the application's document leads back to us at its end, and ours stands in for one that cannot be had. Start with
+//! [`answer`].
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State as Shared};
+use axum::response::Response;
+use url::Url;
+
+use super::alerts::{Complaint, RETRIEVAL_FAILURE};
+use super::application::{Question, Reply};
+use super::document::Document;
+use super::next::Context;
+use super::request;
+use super::walk::{Part, Walk};
+use super::{State, twiml, xml};
+use crate::routing::TaskSid;
+
+/// Verbs of the document that take time.
+const HEARD: [&str; 3] = ["Play", "Say", "Pause"];
+/// Silence of a document without any, so that it is not asked for without a pause.
+const SILENCE: &str = "<Pause length=\"60\"/>";
+
+/// `/voice/tasks/{WT}/room-wait`
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<String>, request: Request) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let Ok(task) = task.parse::<TaskSid>() else { return state.answer(&Document::Hold) };
+    let workspace = match state.workspace_of(webhook.sender, task).await {
+        Ok(Some(workspace)) => workspace,
+        // The room is made whatever is known of its task.
+        Ok(None) | Err(_) => return state.answer(&Document::Hold),
+    };
+    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&Document::Hold) };
+    let options = record.options.as_ref();
+    let asked = options.and_then(|options| options.wait_url.as_deref()).filter(|url| !url.is_empty());
+    let Some(url) = asked else { return state.answer(&Document::Hold) };
+    let method = options.and_then(|options| options.wait_method.as_deref()).unwrap_or("POST");
+    let extra = state.facts(&Context { webhook: &webhook, workspace, record: &record }).await;
+    let question = Question { url, method, webhook: &webhook, extra, workspace: Some(workspace) };
+    match state.ask(&question).await {
+        Ok(Reply::Document(document)) => {
+            let document = state.adopted(&question, document).await.text;
+            twiml(looping(&document, url, &state.room_wait_url(task)))
+        }
+        Ok(Reply::Audio) => state.answer(&Document::Play { url }),
+        Err(failure) => {
+            let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("wait_url of the room: {failure}"))
+                .in_workspace(workspace)
+                .about_task(task);
+            state.complain(webhook.sender, complaint).await;
+            state.answer(&Document::Hold)
+        }
+    }
+}
+
+impl State {
+    /// Where the phone system asks for what is heard in a room that waits.
+    pub(super) fn room_wait_url(&self, task: TaskSid) -> String {
+        self.url(&format!("/voice/tasks/{task}/room-wait"))
+    }
+}
+
+/// The document, leading to `again` at its end, unless it leads elsewhere by itself; a redirect to itself, which is to
+/// `url` through us by now, leads to `again` too.
+fn looping(document: &str, url: &str, again: &str) -> String {
+    let again = xml::escape(again).0;
+    let Ok(mut walk) = Walk::new(document) else { return document.to_owned() };
+    let (mut is_heard, mut leads_on) = (false, false);
+    // Content of the redirect that is being read: where it begins, and what it says.
+    let mut redirect: Option<(usize, String)> = None;
+    let mut edits: Vec<(usize, usize, String)> = Vec::new();
+    while let Ok(Some(step)) = walk.step() {
+        match step.part {
+            Part::Open { element, depth: 0 } if element.is_empty => {
+                let head = document.get(..step.to).unwrap_or_default().trim_end_matches("/>");
+                return format!("{head}>{SILENCE}<Redirect method=\"POST\">{again}</Redirect></Response>");
+            }
+            Part::Open { element, depth: 1 } => {
+                is_heard |= HEARD.contains(&element.name.as_str());
+                if element.name == "Redirect" {
+                    leads_on = true;
+                    redirect = Some((step.to, String::new()));
+                }
+            }
+            Part::Text(text) => {
+                if let Some((_, target)) = &mut redirect {
+                    target.push_str(&text);
+                }
+            }
+            Part::Close { depth: 1 } => {
+                if let Some((from, target)) = redirect.take()
+                    && asks_for(&target, url)
+                {
+                    edits.push((from, step.from, again.clone()));
+                }
+            }
+            Part::Close { depth: 0 } if !leads_on => {
+                let pause = if is_heard { "" } else { SILENCE };
+                edits.push((step.from, step.from, format!("{pause}<Redirect method=\"POST\">{again}</Redirect>")));
+            }
+            _ => {}
+        }
+    }
+    let mut text = document.to_owned();
+    for (from, to, new) in edits.into_iter().rev() {
+        text.replace_range(from..to, &new);
+    }
+    text
+}
+
+/// Whether a URL of ours asks the application for `url`.
+fn asks_for(ours: &str, url: &str) -> bool {
+    let asked = url.split_once('#').map_or(url, |(url, _)| url);
+    let same = |target: &str| Url::parse(target).ok() == Url::parse(asked).ok();
+    Url::parse(ours.trim()).is_ok_and(|ours| ours.query_pairs().any(|(name, value)| name == "target" && same(&value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_leads_back_to_us_unless_it_leads_elsewhere() {
+        let again = "https://r/voice/tasks/WT1/room-wait";
+        let through = |url: &str| format!("https://r/voice/proxy?target={url}&amp;account=AC1&amp;mac=x");
+        let back = format!("<Redirect method=\"POST\">{again}</Redirect></Response>");
+        let itself = through("https%3A%2F%2Fapp%2Fwait%3Fx%3D1");
+        let elsewhere = through("https%3A%2F%2Fapp%2Fother");
+        for (given, expected) in [
+            ("<Response><Say>x</Say></Response>".to_owned(), format!("<Response><Say>x</Say>{back}")),
+            ("<Response/>".to_owned(), format!("<Response>{SILENCE}{back}")),
+            ("<Response></Response>".to_owned(), format!("<Response>{SILENCE}{back}")),
+            ("<Response><!-- x --><Dial>1</Dial></Response>".to_owned(), {
+                format!("<Response><!-- x --><Dial>1</Dial>{SILENCE}{back}")
+            }),
+            (
+                format!("<Response><Play>a</Play><Redirect method=\"GET\">{itself}</Redirect></Response>"),
+                format!("<Response><Play>a</Play><Redirect method=\"GET\">{again}</Redirect></Response>"),
+            ),
+            (
+                format!("<Response><Play>a</Play><Redirect>{elsewhere}</Redirect></Response>"),
+                format!("<Response><Play>a</Play><Redirect>{elsewhere}</Redirect></Response>"),
+            ),
+        ] {
+            assert_eq!(looping(&given, "https://app/wait?x=1#rc=2", again), expected, "{given}");
+        }
+    }
+}
