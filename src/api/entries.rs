@@ -16,7 +16,7 @@ use crate::clock::Entropy;
 use crate::entry::ENTRIES_MAX;
 use crate::routing::{CalendarSid, EntryPointSid, Refusal};
 use crate::store::views::EntryView;
-use crate::store::{Entry, EntryKind};
+use crate::store::{self, CalendarRow, Entry, EntryKind};
 
 /// Longest name, in characters.
 const NAME_LIMIT: usize = 64;
@@ -60,7 +60,11 @@ impl Resource {
         };
         let entry = self.entry(scope, &sid, written);
         let store = &scope.state.store;
-        if store.create_entry(entry.clone(), ENTRIES_MAX).await? {
+        let write = {
+            let (store, entry) = (store.clone(), entry.clone());
+            async move { store.create_entry(entry, ENTRIES_MAX).await }
+        };
+        if self.write(scope, &sid, Some(&entry), write).await? {
             return self.show(scope, &sid, StatusCode::CREATED).await;
         }
         self.check_free(scope, &entry).await?;
@@ -92,7 +96,11 @@ impl Resource {
         written: Written,
     ) -> Result<Option<Response>, ApiError> {
         let entry = self.entry(scope, &row.sid, written);
-        if scope.state.store.update_entry(entry.clone(), row.version).await? {
+        let write = {
+            let (store, entry, version) = (scope.state.store.clone(), entry.clone(), row.version);
+            async move { store.update_entry(entry, version).await }
+        };
+        if self.write(scope, &row.sid, Some(&entry), write).await? {
             return self.show(scope, &row.sid, StatusCode::OK).await.map(Some);
         }
         self.check_free(scope, &entry).await?;
@@ -104,7 +112,11 @@ impl Resource {
         for _ in 0..ATTEMPTS {
             let row = self.row(&scope, &sid).await?;
             let expected = expected(&scope, &row)?;
-            if scope.state.store.delete_entry(scope.sid(), &sid, expected).await? {
+            let write = {
+                let (store, workspace, sid) = (scope.state.store.clone(), scope.sid(), sid.clone());
+                async move { store.delete_entry(workspace, &sid, expected).await }
+            };
+            if self.write(&scope, &sid, None, write).await? {
                 return Ok(deleted());
             }
             if let Some(follower) = scope.state.store.follower_of(scope.sid(), &sid).await? {
@@ -113,6 +125,26 @@ impl Resource {
             }
         }
         Err(ApiError::unavailable())
+    }
+
+    /// Carries out a write, of which the workspace hears if it is of a calendar.
+    async fn write(
+        &self,
+        scope: &Scope,
+        sid: &str,
+        becomes: Option<&Entry>,
+        write: impl Future<Output = Result<bool, store::Error>> + Send + 'static,
+    ) -> Result<bool, ApiError> {
+        if self.kind == EntryKind::EntryPoint {
+            return Ok(write.await?);
+        }
+        let calendar: CalendarSid = sid.parse().map_err(|_| ApiError::internal())?;
+        let row = becomes.map(|entry| CalendarRow {
+            sid: calendar,
+            friendly_name: entry.friendly_name.clone(),
+            document: entry.document.clone(),
+        });
+        Ok(scope.state.engine.change_calendar(scope.sid(), calendar, row, write).await?)
     }
 
     /// The SID in the path, in its own form.

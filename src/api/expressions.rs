@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::error::ApiError;
 use crate::routing::Timestamp;
 use crate::routing::expression::{
-    AttributeReader, ChannelFigures, ChannelValues, Expression, Place, Scope, Vocabulary, WorkerNames,
+    AttributeReader, ChannelFigures, ChannelValues, Expression, Openings, Place, Scope, Vocabulary, WorkerNames,
 };
 use crate::routing::{ActivitySid, TaskChannelSid, WorkerSid};
 
@@ -29,18 +29,44 @@ impl Compiled {
 }
 
 /// An expression over the attributes of tasks, at the moment of the request.
-pub(super) struct TaskExpression(Compiled, Timestamp);
+pub(super) struct TaskExpression {
+    compiled: Compiled,
+    now: Timestamp,
+    open: Open,
+}
+
+/// Which of the calendars that it names are open.
+struct Open(BTreeMap<String, bool>);
+
+impl Openings for Open {
+    fn is_open(&self, name: &str, _: Timestamp) -> Option<bool> {
+        self.0.get(name).copied()
+    }
+}
 
 impl TaskExpression {
     /// Compiles the expression in `parameter`.
     pub(super) fn compile(parameter: &'static str, text: &str, now: Timestamp) -> Result<Self, ApiError> {
-        Compiled::of(parameter, text, Place::Task).map(|compiled| Self(compiled, now))
+        let compiled = Compiled::of(parameter, text, Place::Task)?;
+        Ok(Self { compiled, now, open: Open(BTreeMap::new()) })
+    }
+
+    /// The calendars that it names.
+    pub(super) fn calendars(&self) -> Vec<String> {
+        self.compiled.expression.calendars().iter().map(ToString::to_string).collect()
+    }
+
+    /// Which of them are open.
+    pub(super) fn with_open(self, open: BTreeMap<String, bool>) -> Self {
+        Self { open: Open(open), ..self }
     }
 
     /// Whether a task with these attributes satisfies it.
     pub(super) fn matches(&self, attributes: &str) -> bool {
-        let document = self.0.reader.read(attributes);
-        self.0.expression.matches(&Scope { task: Some(&document), now: Some(self.1), ..Scope::default() })
+        let document = self.compiled.reader.read(attributes);
+        let scope =
+            Scope { task: Some(&document), now: Some(self.now), openings: Some(&self.open), ..Scope::default() };
+        self.compiled.expression.matches(&scope)
     }
 }
 

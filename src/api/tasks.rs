@@ -31,7 +31,14 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
     }
     let now = scope.state.clock.now();
     let compiled = |text| TaskExpression::compile("EvaluateTaskAttributes", text, now);
-    let expression = expression.map(compiled).transpose()?;
+    let expression = match expression.map(compiled).transpose()? {
+        Some(expression) if !expression.calendars().is_empty() => {
+            let names = expression.calendars();
+            let open = scope.look_now(move |workspace, now| workspace.open_calendars(&names, now)).await?;
+            Some(expression.with_open(open))
+        }
+        expression => expression,
+    };
     let list = match filter(&scope, &query).await? {
         Some(filter) => search::tasks(&scope, TaskQuery { filter, keys, expression }, paging.span()).await?,
         None => List::empty(),

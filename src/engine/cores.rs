@@ -40,6 +40,7 @@ use crate::store::{Alert, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, Voic
 pub use assignments::Assignment;
 pub use unreadable::Unreadable;
 
+use super::calendars;
 use super::limits::Limits;
 use super::moment::Moments;
 use super::outgoing::OutgoingLegs;
@@ -125,7 +126,12 @@ impl Cores {
 
     /// A workspace as it was on disk, with the phone commands that are still open.
     pub fn restore(loaded: Loaded, now: Timestamp) -> Result<(Self, Vec<Errand>), Unreadable> {
-        let workspace = Workspace::restore(loaded.rows)?;
+        let mut workspace = Workspace::restore(loaded.rows)?;
+        for row in &loaded.calendars {
+            if let Some(hours) = calendars::read(row) {
+                workspace.put_calendar(row.sid, hours);
+            }
+        }
         let mut voice_tasks = Vec::with_capacity(loaded.voice_tasks.len());
         for row in loaded.voice_tasks {
             let task: VoiceTask = serde_json::from_str(&row.state.json())

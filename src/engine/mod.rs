@@ -5,6 +5,7 @@
 //! (what is kept for a limited time).
 
 mod actor;
+mod calendars;
 pub mod cores;
 mod figures;
 mod limits;
@@ -89,6 +90,8 @@ struct Inner {
     outbox_shutdown: CancellationToken,
     assignments: std::sync::Mutex<Option<mpsc::UnboundedReceiver<Assignment>>>,
     relays: std::sync::Mutex<Option<mpsc::UnboundedReceiver<RelayRow>>>,
+    /// Held while a calendar is written and told of.
+    calendars: Mutex<()>,
 }
 
 impl Engine {
@@ -123,6 +126,7 @@ impl Engine {
             outbox_shutdown: CancellationToken::new(),
             assignments: std::sync::Mutex::new(Some(to_ask)),
             relays: std::sync::Mutex::new(Some(to_relay)),
+            calendars: Mutex::new(()),
         }));
         for workspace in engine.0.around.store.workspaces().await? {
             if let Some(mut cores) = engine.load(workspace).await? {

@@ -10,7 +10,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::routing::Timestamp;
+use crate::routing::{OpeningHours, Timestamp};
 
 /// Names of days, as in documents.
 pub const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -170,6 +170,12 @@ impl Calendar {
         let (hour, minute) = (i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?);
         let moment = self.time_zone.to_timestamp(date.at(hour, minute, 0, 0)).ok()?;
         Some(Timestamp(moment.as_millisecond()))
+    }
+}
+
+impl OpeningHours for Calendar {
+    fn is_open(&self, at: Timestamp) -> bool {
+        self.is_open(at)
     }
 }
 

@@ -1,10 +1,12 @@
-//! What a new minute changes for those who wait: targets may ask for the time of day (TaskRouter: Time of Day Routing).
+//! What a new minute changes for those who wait: targets may ask for the time of day (TaskRouter: Time of Day Routing), and
+//! whether a calendar is open.
 //!
 //! Only tasks whose step has an answer that has really changed are looked at again: what a step asks of the time is compared
 //! once for all of its tasks, whoever waits or stands ready. Start with [`Turn::offer_by_time`].
 
 use std::collections::BTreeMap;
 
+use super::expression::Scope;
 use super::lane::{Class, Rule};
 use super::matcher::Source;
 use super::time::Timestamp;
@@ -12,15 +14,16 @@ use super::turn::Turn;
 use super::workspace::Workspace;
 
 impl Workspace {
-    /// Waiting tasks for which somebody may do now who would not have done at `before`; all that ask for the time when
+    /// Waiting tasks for which somebody may do now who would not have done `before`; all that ask for the time when
     /// it is not known what they were told.
-    fn stirred_by_time(&self, before: Option<Timestamp>, now: Timestamp) -> Vec<Source> {
+    fn stirred_by_time(&self, before: Option<&Scope<'_>>, now: Timestamp) -> Vec<Source> {
+        let now = Scope::at(now, &self.calendars);
         let mut steps = BTreeMap::new();
         let mut has_moved = |rule: &Rule, class: &Class| {
             rule.uses_time
                 && *steps.entry((rule.workflow, rule.version, rule.step)).or_insert_with(|| {
                     before.is_none_or(|before| {
-                        self.expression_of(class).is_none_or(|expression| expression.time_has_moved(before, now))
+                        self.expression_of(class).is_none_or(|expression| expression.time_has_moved(before, &now))
                     })
                 })
         };
@@ -45,14 +48,18 @@ impl Workspace {
 }
 
 impl Turn<'_> {
-    /// In a new minute, has those looked at who wait for a time of day that has come.
+    /// In a new minute, or when a calendar is another one, has those looked at who wait for what has come.
     pub(super) fn offer_by_time(&mut self) {
         let now = self.now;
         let offered_in = self.workspace.offered_in.replace(now);
-        if offered_in.is_some_and(|before| before.minute() == now.minute()) {
+        let calendars_before = self.calendars_before.take();
+        if calendars_before.is_none() && offered_in.is_some_and(|before| before.minute() == now.minute()) {
             return;
         }
-        self.stirred = self.workspace.stirred_by_time(offered_in, now);
+        let workspace = &*self.workspace;
+        let calendars_before = calendars_before.as_ref().unwrap_or(&workspace.calendars);
+        let before = offered_in.map(|before| Scope::at(before, calendars_before));
+        self.stirred = workspace.stirred_by_time(before.as_ref(), now);
     }
 }
 
@@ -124,7 +131,8 @@ mod tests {
             ("task.lang IN worker.langs", 0, 0),
         ] {
             let workspace = floor_where(target);
-            let stirred = |after: i64| workspace.stirred_by_time(Some(BEGIN), Timestamp(BEGIN.0 + after)).len();
+            let before = Scope::at(BEGIN, &workspace.calendars);
+            let stirred = |after: i64| workspace.stirred_by_time(Some(&before), Timestamp(BEGIN.0 + after)).len();
             assert_eq!((stirred(minute), stirred(31 * minute)), (after_a_minute, after_half_an_hour), "{target}");
         }
         // After a restart it is not known what was told before.

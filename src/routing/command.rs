@@ -4,9 +4,10 @@
 //! (expressions and configurations excepted: they are compiled by the core, which owns their meaning). `None` in an
 //! update leaves the field as it is. Start with [`Command`].
 
+use super::calendars::NamedHours;
 use super::sid::{
-    ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid,
-    WorkflowSid,
+    ActivitySid, CalendarSid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid,
+    WorkerSid, WorkflowSid,
 };
 use super::state::{RoutingTarget, TaskOrder, TaskStatus, TransferMode, TransferTarget};
 use super::time::Timestamp;
@@ -462,6 +463,15 @@ pub enum Command {
     NotePresence(Vec<PresenceReport>),
     /// The server was away: nobody has an open socket.
     ForgetSockets,
+    /// What a calendar says from now on, for expressions that name it.
+    ///
+    /// Calendars are kept elsewhere; whoever changes one tells of it.
+    SetCalendar {
+        /// Which.
+        calendar: CalendarSid,
+        /// None when it is gone.
+        hours: Option<NamedHours>,
+    },
     /// The earliest deadline has passed.
     Tick,
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::command::ChannelName;
 use super::explain::blocks::{Demand, Readings};
 use super::explain::{FilterExplanation, StepExplanation, StepKind, Tally, WorkerVerdict, explain_filter};
-use super::expression::{Document, Syntaxes, Vocabulary};
+use super::expression::{Document, Scope, Syntaxes, Vocabulary};
 use super::index::attributes_of;
 use super::refusal::Refusal;
 use super::sid::{TaskChannelSid, WorkerSid, WorkflowSid};
@@ -161,11 +161,12 @@ impl Workspace {
         };
         let end = walk.go();
         let steps = walk.steps;
-        let matched = draft.routes.first_match(&document, 0, created_at);
+        let matched = draft.routes.first_match(&document, 0, created_at, &self.calendars);
         let last = matched.unwrap_or(draft.routes.filters.len().saturating_sub(1));
+        let scope = Scope { task: Some(&document), ..Scope::at(created_at, &self.calendars) };
         let filters = (0..draft.routes.filters.len().min(last + 1))
             .filter(|index| *index < FILTERS_MAX || Some(*index) == matched)
-            .filter_map(|index| explain_filter(&draft.routes, index, &document, Some(index) == matched, created_at));
+            .filter_map(|index| explain_filter(&draft.routes, index, &scope, Some(index) == matched));
         let elapsed = u32::try_from(at.secs_since(created_at)).unwrap_or(u32::MAX);
         let alive = elapsed < ttl_secs;
         let standing = steps.iter().position(|step| {
@@ -266,7 +267,9 @@ impl Walk<'_> {
             if elapsed >= self.ttl_secs {
                 return WayEnd::Canceled { reason: REASON_TTL, after_secs: self.ttl_secs };
             }
-            let Some(filter) = self.routes.first_match(self.document, from, self.created_at.plus_secs(elapsed)) else {
+            let moment = self.created_at.plus_secs(elapsed);
+            let calendars = &self.workspace.calendars;
+            let Some(filter) = self.routes.first_match(self.document, from, moment, calendars) else {
                 return self.leave(elapsed, timed_out);
             };
             let base = elapsed;

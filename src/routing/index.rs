@@ -77,7 +77,14 @@ impl Workspace {
             activity_name: activity.map_or("", |activity| activity.row.friendly_name.as_str()),
             channels: &figures,
         };
-        ask(&Scope { task, worker: Some(attributes), names: Some(&names), counts: None, now })
+        ask(&Scope {
+            task,
+            worker: Some(attributes),
+            names: Some(&names),
+            counts: None,
+            now,
+            openings: Some(&self.calendars),
+        })
     }
 
     /// Whether the worker's current activity is an available one.

@@ -79,6 +79,8 @@ pub enum LintCode {
     TypeClash,
     /// A name means nothing in its place.
     NameWithoutMeaning,
+    /// The calendar does not exist.
+    CalendarUnknown,
     /// The known worker does not exist.
     KnownWorkerUnknown,
     /// The known worker is not in the target's queue.
@@ -103,6 +105,7 @@ impl LintCode {
             Self::AttributeOfNoTask => "attribute_of_no_task",
             Self::TypeClash => "type_clash",
             Self::NameWithoutMeaning => "name_without_meaning",
+            Self::CalendarUnknown => "calendar_unknown",
             Self::KnownWorkerUnknown => "known_worker_unknown",
             Self::KnownWorkerNotInQueue => "known_worker_not_in_queue",
             Self::KnownWorkerWithoutEnd => "known_worker_without_end",
@@ -312,6 +315,11 @@ impl Lint<'_> {
         for warning in expression.warnings() {
             let detail = Some(expression.text().to_owned());
             self.find(LintCode::NameWithoutMeaning, Severity::Warning, at, warning.clone(), detail);
+        }
+        for name in expression.calendars().iter().filter(|name| !self.workspace.calendars.knows(name)) {
+            let message = format!("no calendar is `{name}`; whether it is open is null until there is one");
+            let detail = Some(expression.text().to_owned());
+            self.find(LintCode::CalendarUnknown, Severity::Warning, at, message, detail);
         }
     }
 

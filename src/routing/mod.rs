@@ -6,6 +6,7 @@
 
 pub mod alert;
 mod by_time;
+mod calendars;
 pub mod change;
 pub mod command;
 mod configuration;
@@ -47,6 +48,7 @@ pub mod workflow;
 pub mod workspace;
 
 pub use alert::Alert;
+pub use calendars::{NamedHours, OpeningHours};
 pub use change::{RowChange, WorkspaceRows};
 pub use command::{Command, Reply};
 pub use estimate::{EstimateErrors, MeasuredWait, WaitEstimate};

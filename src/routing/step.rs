@@ -151,7 +151,7 @@ impl Turn<'_> {
             Again::StepOver | Again::Offer => Cause::default(),
         };
         let from = if attributes_changed { 0 } else { current.map_or(routes.filters.len(), |(filter, _)| filter) };
-        let matched = routes.first_match(&self.document_of(task), from, self.now);
+        let matched = routes.first_match(&self.document_of(task), from, self.now, &self.workspace.calendars);
         let stays = match (matched, current) {
             (Some(matched), Some((filter, _))) => matched == filter,
             (Some(_), None) => false,
@@ -197,7 +197,9 @@ impl Turn<'_> {
             next = match next {
                 Next::Stay => return,
                 Next::Filter(from) => {
-                    if let Some(filter) = routes.first_match(&self.document_of(task), from, self.now) {
+                    if let Some(filter) =
+                        routes.first_match(&self.document_of(task), from, self.now, &self.workspace.calendars)
+                    {
                         Next::Target(filter, 0)
                     } else {
                         self.leave_workflow(task, &routes, cause);

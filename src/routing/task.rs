@@ -177,7 +177,7 @@ impl Turn<'_> {
         let workflow = self.workspace.workflows.get(&workflow?)?;
         let routes = &self.workspace.versions.get(&(workflow.sid, workflow.version))?.routes;
         let document = self.workspace.read_document(attributes);
-        match routes.first_match(&document, 0, self.now) {
+        match routes.first_match(&document, 0, self.now, &self.workspace.calendars) {
             Some(filter) => routes.filters.get(filter)?.targets.first().map(|target| target.queue),
             None => routes.default.as_ref().map(|target| target.queue),
         }
@@ -190,7 +190,7 @@ impl Turn<'_> {
             .map(|version| &version.routes)
             .ok_or(Refusal::Missing { parameter: "WorkflowSid" })?;
         let document = self.workspace.read_document(attributes);
-        if routes.default.is_some() || routes.first_match(&document, 0, self.now).is_some() {
+        if routes.default.is_some() || routes.first_match(&document, 0, self.now, &self.workspace.calendars).is_some() {
             Ok(())
         } else {
             Err(Refusal::NoMatchingTarget)

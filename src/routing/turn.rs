@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alert::Alert;
+use super::calendars::Calendars;
 use super::command::{Command, Reply};
 use super::defect::defect;
 use super::estimate::MeasuredWait;
@@ -39,6 +40,8 @@ pub(super) struct Turn<'a> {
     pub(super) freed: BTreeSet<WorkerSid>,
     /// Waiting tasks whose rule asks for a time of day that has come.
     pub(super) stirred: Vec<Source>,
+    /// The calendars as they were before the command, if it has changed one.
+    pub(super) calendars_before: Option<Calendars>,
     pub(super) alerts: Vec<Alert>,
     /// Pending tasks that are to be looked at again before the command ends.
     pub(super) returning: BTreeMap<TaskSid, Again>,
@@ -57,6 +60,7 @@ impl<'a> Turn<'a> {
             events: Vec::new(),
             freed: BTreeSet::new(),
             stirred: Vec::new(),
+            calendars_before: None,
             alerts: Vec::new(),
             returning: BTreeMap::new(),
             entered: BTreeSet::new(),
@@ -121,6 +125,7 @@ impl<'a> Turn<'a> {
             Command::MergeTaskAttributes { task, attributes } => self.merge_task_attributes(*task, attributes),
             Command::NotePresence(reports) => Ok(self.note_presence(reports)),
             Command::ForgetSockets => Ok(self.forget_sockets()),
+            Command::SetCalendar { calendar, hours } => Ok(self.set_calendar(*calendar, hours.clone())),
             Command::Tick => {
                 self.tick();
                 Ok(Reply::Done)

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::expression::{Document, Expression, KnownWorker, OrderBy, Place, Scope, Vocabulary};
+use super::expression::{Document, Expression, KnownWorker, Openings, OrderBy, Place, Scope, Vocabulary};
 use super::refusal::Refusal;
 use super::sid::TaskQueueSid;
 use super::time::Timestamp;
@@ -102,8 +102,8 @@ impl Routes {
     }
 
     /// The first filter at or after `from` whose expression is true for the task at `now`.
-    pub fn first_match(&self, task: &Document, from: usize, now: Timestamp) -> Option<usize> {
-        let scope = Scope { task: Some(task), now: Some(now), ..Scope::default() };
+    pub fn first_match(&self, task: &Document, from: usize, now: Timestamp, openings: &dyn Openings) -> Option<usize> {
+        let scope = Scope { task: Some(task), now: Some(now), openings: Some(openings), ..Scope::default() };
         (from..self.filters.len())
             .find(|&index| self.filters.get(index).is_some_and(|filter| filter.expression.matches(&scope)))
     }

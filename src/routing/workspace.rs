@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::alert::Alert;
+use super::calendars::Calendars;
 use super::change::{RowChange, WorkspaceRows};
 use super::command::{Command, NewWorkspace, Reply, Template};
 use super::deadline::{Deadline, TaskDeadlines};
@@ -244,6 +245,8 @@ pub struct Workspace {
     pub(super) timed_lanes: BTreeMap<LaneKey, u32>,
     /// The minute in which workers were last offered those; unknown after [`Workspace::restore`].
     pub(super) offered_in: Option<Timestamp>,
+    /// What expressions may ask beside the time of day; not stored with the workspace.
+    pub(super) calendars: Calendars,
     /// Tasks that wait for one named worker and nobody else.
     pub(super) targeted: BTreeMap<WorkerSid, BTreeSet<(TaskKey, TaskSid)>>,
     /// Tasks that wait for a known worker by a name that nobody bears, by that name in lower case.
@@ -324,6 +327,7 @@ impl Workspace {
             lanes: BTreeMap::new(),
             timed_lanes: BTreeMap::new(),
             offered_in: None,
+            calendars: Calendars::default(),
             targeted: BTreeMap::new(),
             awaited: BTreeMap::new(),
             deadlines: Line::default(),

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 
 use crate::calls::VoiceTask;
 use crate::routing::{
-    AccountSid, AlertSid, ApiKeySid, EventRecord, ReservationSid, RowChange, TaskSid, Timestamp, WorkerSid,
-    WorkspaceRows, WorkspaceSid,
+    AccountSid, AlertSid, ApiKeySid, CalendarSid, EventRecord, ReservationSid, RowChange, TaskSid, Timestamp,
+    WorkerSid, WorkspaceRows, WorkspaceSid,
 };
 
 /// All that one turn of a workspace changed: written as a whole or not at all.
@@ -107,6 +107,19 @@ pub struct Loaded {
     pub open_callbacks: Vec<OpenCallback>,
     /// Recordings that have become tasks, ordered by their SIDs.
     pub voicemails: Vec<Voicemail>,
+    /// Calendars, ordered by SID.
+    pub calendars: Vec<CalendarRow>,
+}
+
+/// A calendar as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalendarRow {
+    /// Its SID.
+    pub sid: CalendarSid,
+    /// Unique among the workspace's calendars.
+    pub friendly_name: String,
+    /// JSON of what it says.
+    pub document: String,
 }
 
 /// A recording of a caller's message that has become a task.

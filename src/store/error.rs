@@ -92,7 +92,7 @@ impl Error {
         }
     }
 
-    pub(super) fn unavailable(why: impl AsRef<str>) -> Self {
+    pub(crate) fn unavailable(why: impl AsRef<str>) -> Self {
         Self::Unavailable(why.as_ref().into())
     }
 }

@@ -10,11 +10,11 @@ use sqlx::sqlite::SqliteRow;
 
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, OUTBOX, PRESENCES, RELAYS, RESERVATIONS,
-    TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, VOICEMAILS, WORKER_CHANNELS, WORKERS,
-    WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, ENTRY_RESOURCES, OUTBOX, PRESENCES, RELAYS,
+    RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, VOICEMAILS, WORKER_CHANNELS,
+    WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Alert, Error, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow, Voicemail};
+use super::{Alert, CalendarRow, Error, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow, Voicemail};
 use crate::routing::{
     Activity, BackOff, Presence, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue,
     TaskStatus, Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow,
@@ -342,6 +342,11 @@ from_row! {
         recording: { fields.skip(); fields.text()? },
         task: fields.parsed()?,
         created_at: fields.moment()?,
+    };
+    CalendarRow, ENTRY_RESOURCES, |fields| Self {
+        sid: fields.parsed()?,
+        friendly_name: { fields.skip(); fields.skip(); fields.text()? },
+        document: fields.text()?,
     };
     VoiceTaskRow, VOICE_TASKS, |fields| Self {
         task: fields.parsed()?,

@@ -162,6 +162,7 @@ fn all_but_tasks(snapshot: &Connection, sid: &str, settings: WorkspaceSettings) 
         outbox: all(snapshot, "WHERE workspace_sid = $1 ORDER BY task_sid, number", &[&sid])?,
         open_callbacks: all(snapshot, "WHERE workspace_sid = $1 ORDER BY reservation_sid", &[&sid])?,
         voicemails: all(snapshot, "WHERE workspace_sid = $1 ORDER BY recording", &[&sid])?,
+        calendars: all(snapshot, "WHERE workspace_sid = $1 AND kind = 'calendar' ORDER BY sid", &[&sid])?,
     })
 }
 

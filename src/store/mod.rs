@@ -34,7 +34,8 @@ mod work;
 mod writer;
 
 pub use batch::{
-    Account, Alert, ApiKey, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow, Voicemail,
+    Account, Alert, ApiKey, Batch, CalendarRow, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow,
+    Voicemail,
 };
 pub use entries::{Entry, EntryKind};
 pub use error::Error;

@@ -67,6 +67,8 @@ async fn each_kind_of_doubt_is_found_where_it_is_and_nowhere_else() {
     let filter = |expression: &str, targets: Value| json!({ "expression": expression, "targets": targets });
     let plain = || json!([{ "queue": all }]);
     let one_target = |target: Value| json!({ "filters": [filter("type == 'a'", json!([target]))] });
+    let office = form(&[("FriendlyName", "Office"), ("TimeZone", "UTC")]);
+    floor.server.make(&format!("{}/Calendars", floor.workspace), &office).await;
     // A configuration, what is found in it, one like it, and what is found in that.
     let table: Vec<(Value, &[&str], Value)> = vec![
         (
@@ -138,6 +140,11 @@ async fn each_kind_of_doubt_is_found_where_it_is_and_nowhere_else() {
             one_target(json!({ "queue": all, "expression": "level > 2 OR worker.level > 0" })),
             &["name_without_meaning warning filters[0].targets[0].expression"],
             one_target(json!({ "queue": all, "expression": "task.level > 2 OR worker.level > 0" })),
+        ),
+        (
+            one_target(json!({ "queue": all, "expression": "taskrouter.calendar.Shop.open == true" })),
+            &["calendar_unknown warning filters[0].targets[0].expression"],
+            one_target(json!({ "queue": all, "expression": "taskrouter.calendar.Office.open == true" })),
         ),
         (
             one_target(json!({ "queue": all, "known_worker_friendly_name": "Carol", "timeout": 9 })),

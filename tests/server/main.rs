@@ -11,6 +11,8 @@ mod assignment;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod calendars;
+#[cfg(test)]
 mod call_back;
 #[cfg(test)]
 mod command_line;

@@ -4,6 +4,7 @@
 //! command everything in `watch` is checked too. This module must not know any rule of routing: what should
 //! happen is in the files. Start with [`Stage::play`].
 
+mod calendars;
 mod coverage;
 mod expectations;
 mod text;
@@ -19,7 +20,7 @@ use switchhook::routing::command::{
     WorkflowUpdate, WorkspaceUpdate,
 };
 use switchhook::routing::{
-    AccountSid, ActivitySid, Alert, Command, EventRecord, Reply, ReservationSid, RoutingTarget, TaskOrder,
+    AccountSid, ActivitySid, Alert, CalendarSid, Command, EventRecord, Reply, ReservationSid, RoutingTarget, TaskOrder,
     TaskQueueSid, TaskSid, TaskStatus, Timestamp, TransferMode, TransferSid, TransferTarget, WorkerSid, WorkflowSid,
     Workspace,
 };
@@ -87,6 +88,7 @@ enum Named {
     Workflow(WorkflowSid),
     Worker(WorkerSid),
     Task(TaskSid),
+    Calendar(CalendarSid),
 }
 
 impl Display for Named {
@@ -97,6 +99,7 @@ impl Display for Named {
             Self::Workflow(sid) => sid.fmt(formatter),
             Self::Worker(sid) => sid.fmt(formatter),
             Self::Task(sid) => sid.fmt(formatter),
+            Self::Calendar(sid) => sid.fmt(formatter),
         }
     }
 }
@@ -229,7 +232,10 @@ impl Stage {
                     Reply::Workflow(sid) => Some(Named::Workflow(sid)),
                     Reply::Worker(sid) => Some(Named::Worker(sid)),
                     Reply::Task(sid) => Some(Named::Task(sid)),
-                    Reply::TaskChannel(_) | Reply::Transfer(_) | Reply::Done => None,
+                    Reply::TaskChannel(_) | Reply::Transfer(_) | Reply::Done => match command {
+                        Command::SetCalendar { calendar, .. } => Some(Named::Calendar(*calendar)),
+                        _ => None,
+                    },
                 };
                 if let (Some(name), Some(named)) = (name, named) {
                     self.names.insert(name.to_owned(), named);
@@ -342,6 +348,7 @@ impl Stage {
                 let worker = self.worker(&args.next("a worker")?)?;
                 Command::NotePresence(vec![PresenceReport { worker, connection: None }])
             }
+            "calendar" => return self.read_calendar(args),
             "server-starts" => Command::ForgetSockets,
             "capacity" => Command::UpdateWorkerChannel {
                 worker: self.worker(&args.next("a worker")?)?,
@@ -378,6 +385,7 @@ impl Stage {
                     Named::Workflow(sid) => Command::DeleteWorkflow(sid),
                     Named::Worker(worker) => Command::DeleteWorker { worker, if_match },
                     Named::Task(task) => Command::DeleteTask { task, if_match },
+                    Named::Calendar(calendar) => Command::SetCalendar { calendar, hours: None },
                 }
             }
             "accept" => self.read_answer(args, |_, _| Ok(ReservationChange::Accept))?,

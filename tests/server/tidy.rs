@@ -115,7 +115,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "engine",
-        may_use: &["routing", "calls", "store", "phone", "clock"],
+        may_use: &["routing", "calls", "entry", "store", "phone", "clock"],
         banned_crates: NO_WEB_NO_DATABASE,
         reason: "the engine drives the cores and must not know HTTP, TwiML or SQL",
     },

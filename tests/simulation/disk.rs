@@ -101,6 +101,7 @@ impl Disk {
             open_callbacks: Vec::new(),
             // Nobody leaves a message there.
             voicemails: Vec::new(),
+            calendars: Vec::new(),
         }
     }
 

@@ -154,7 +154,14 @@ impl Watch {
             channels: &figures,
         };
         let document = self.reading.document(&worker.attributes);
-        ask(&Scope { task, worker: Some(&*document), names: Some(&names), counts: None, now: task.map(|_| self.now) })
+        ask(&Scope {
+            task,
+            worker: Some(&*document),
+            names: Some(&names),
+            counts: None,
+            now: task.map(|_| self.now),
+            openings: Some(&self.calendars),
+        })
     }
 }
 

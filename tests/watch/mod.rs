@@ -5,6 +5,7 @@
 //! ([`Depth::Touched`]), which costs little enough for millions of steps, or at everything ([`Depth::All`]). Both the
 //! scenarios and the simulation use it. Start with [`Watch::look`].
 
+mod calendars;
 mod candidates;
 mod deadlines;
 mod explained;
@@ -31,6 +32,7 @@ pub(crate) use sids::{Sids, mix};
 pub(crate) use stored::Stored;
 pub(crate) use whole::first_difference;
 
+use calendars::Calendars;
 use deadlines::Due;
 use few::Few;
 use reading::Reading;
@@ -57,6 +59,7 @@ pub(crate) struct Watch {
     /// Tasks whose step may depend on the time of day.
     timed: BTreeSet<TaskSid>,
     reading: Reading,
+    pub(crate) calendars: Calendars,
     /// Who belongs to which queue, as far as it was asked since something could change it.
     members: RefCell<BTreeMap<WorkerSid, BTreeMap<TaskQueueSid, bool>>>,
     /// Number of the newest event, and its moment.
@@ -95,6 +98,7 @@ impl Watch {
             offers_max: BTreeMap::new(),
             timed: BTreeSet::new(),
             reading: Reading::default(),
+            calendars: Calendars::default(),
             members: RefCell::default(),
             newest: (0, Timestamp(i64::MIN)),
             now: Timestamp(i64::MIN),

@@ -50,7 +50,8 @@ impl Watch {
             return Ok(());
         }
         let (Some(routes), true) = (self.reading.routes_of(after), after.step != Place::Direct) else { return Ok(()) };
-        let Some(first) = routes.first_match(&self.reading.document(&after.attributes), 0, step.now) else {
+        let Some(first) = routes.first_match(&self.reading.document(&after.attributes), 0, step.now, &self.calendars)
+        else {
             return Ok(());
         };
         let stands = match after.step {

@@ -6,6 +6,7 @@
 use switchhook::routing::command::ChannelName;
 use switchhook::routing::{Command, EventKind, Timestamp, Workspace, WorkspaceRows};
 
+use super::calendars::Calendars;
 use super::{Sids, Watch};
 
 impl Watch {
@@ -19,7 +20,7 @@ impl Watch {
         self.rows_hold()?;
         super::tallies::agree(workspace, &rows, now)?;
         self.explanations_agree(workspace)?;
-        restores(&rows, workspace.next_deadline(), self.some_task_waits_for_a_time(), now)
+        restores(&rows, &self.calendars, workspace.next_deadline(), self.some_task_waits_for_a_time(), now)
     }
 
     /// Rows fit together, and no task waits while somebody could take it.
@@ -61,9 +62,16 @@ impl Watch {
 }
 
 /// Rows give the same workspace again, and in it too nobody waits in vain; who waits for a time is offered at once.
-fn restores(rows: &WorkspaceRows, next: Option<Timestamp>, timed: bool, now: Timestamp) -> Result<(), String> {
+fn restores(
+    rows: &WorkspaceRows,
+    calendars: &Calendars,
+    next: Option<Timestamp>,
+    timed: bool,
+    now: Timestamp,
+) -> Result<(), String> {
     let first_channel = rows.task_channels.first().map(|row| (row.sid, row.channel_optimized_routing));
     let mut copy = Workspace::restore(rows.clone()).map_err(|refusal| format!("cannot restore: {refusal}"))?;
+    calendars.tell(&mut copy);
     if copy.rows() != *rows {
         return Err("restored rows differ".to_owned());
     }

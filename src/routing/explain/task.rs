@@ -206,7 +206,8 @@ impl Workspace {
             .collect();
         let routes = self.routes_followed(row);
         let step = self.explain_step(row, &document);
-        let (filters, filters_total) = explain_filters(row, routes, &document, now);
+        let scope = Scope { task: Some(&document), ..Scope::at(now, &self.calendars) };
+        let (filters, filters_total) = explain_filters(row, routes, &scope);
         let summary = summary(row, demand.targeted, &step, &position, &tally, &reservations);
         Some(TaskExplanation {
             task,
@@ -360,12 +361,7 @@ fn summary(
     }
 }
 
-fn explain_filters(
-    row: &Task,
-    routes: Option<&Routes>,
-    document: &Document,
-    now: Timestamp,
-) -> (Vec<FilterExplanation>, usize) {
+fn explain_filters(row: &Task, routes: Option<&Routes>, scope: &Scope<'_>) -> (Vec<FilterExplanation>, usize) {
     let Some(routes) = routes else { return (Vec::new(), 0) };
     let standing = match row.step {
         Step::Target { filter, .. } => usize::try_from(filter).ok(),
@@ -374,7 +370,7 @@ fn explain_filters(
     let end = standing.map_or(routes.filters.len(), |filter| filter + 1);
     let filters = (0..end)
         .filter(|index| *index < FILTERS_MAX || Some(*index) == standing)
-        .filter_map(|index| explain_filter(routes, index, document, Some(index) == standing, now));
+        .filter_map(|index| explain_filter(routes, index, scope, Some(index) == standing));
     (filters.collect(), routes.filters.len())
 }
 
@@ -382,21 +378,19 @@ fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// What one filter says of a task at `now`.
+/// What one filter says of a task at a moment.
 pub(in crate::routing) fn explain_filter(
     routes: &Routes,
     index: usize,
-    document: &Document,
+    scope: &Scope<'_>,
     standing: bool,
-    now: Timestamp,
 ) -> Option<FilterExplanation> {
     let filter = routes.filters.get(index)?;
-    let scope = Scope { task: Some(document), now: Some(now), ..Scope::default() };
     Some(FilterExplanation {
         index,
         name: filter.name.clone(),
         expression: filter.expression.text().to_owned(),
-        explanation: filter.expression.explain(&scope),
+        explanation: filter.expression.explain(scope),
         standing,
     })
 }

@@ -3,7 +3,6 @@
 //! Compiling resolves every name to a slot or a built-in once, so that evaluation is a walk over a small tree without
 //! allocation or key comparison. Start with [`Expression`].
 
-use super::super::time::Timestamp;
 use super::error::SyntaxErrors;
 use super::names::{Meaning, Operand, Place};
 use super::scope::Scope;
@@ -71,10 +70,16 @@ impl Expression {
         self.meaning.uses_time
     }
 
-    /// Says whether the result may be another one at `now` than at `before` because of the time alone: a comparison of the
-    /// time with constants turned out otherwise, or a time changed that is compared with something else.
-    pub fn time_has_moved(&self, before: Timestamp, now: Timestamp) -> bool {
+    /// Says whether the result may be another one at the moment of `now` than at that of `before` because of the time and the
+    /// calendars alone: a comparison of them with constants turned out otherwise, or one changed that is compared with
+    /// something else.
+    pub fn time_has_moved(&self, before: &Scope<'_>, now: &Scope<'_>) -> bool {
         self.meaning.uses_time && self.root.time_has_moved(before, now)
+    }
+
+    /// Returns the names of the calendars that it asks, each once.
+    pub fn calendars(&self) -> &[Box<str>] {
+        &self.meaning.calendars
     }
 
     /// Says whether the expression mentions anything of the worker.
@@ -122,18 +127,17 @@ fn node(syntax: Syntax, place: Place, vocabulary: &mut Vocabulary, meaning: &mut
 }
 
 impl Node {
-    fn time_has_moved(&self, before: Timestamp, now: Timestamp) -> bool {
-        let (before_scope, now_scope) = (Scope::at(before), Scope::at(now));
+    fn time_has_moved(&self, before: &Scope<'_>, now: &Scope<'_>) -> bool {
         match self {
             Self::Decided(_) => false,
             Self::Comparison(left, _, right) => {
-                let is_time = |operand: &&Operand| matches!(operand, Operand::TimeOfDay(_));
-                let is_fixed = |operand: &Operand| matches!(operand, Operand::TimeOfDay(_) | Operand::Constant(_));
-                let mut times = [left, right].into_iter().filter(is_time);
+                let is_time = |operand: &Operand| matches!(operand, Operand::TimeOfDay(_) | Operand::CalendarOpen(_));
+                let is_fixed = |operand: &Operand| is_time(operand) || matches!(operand, Operand::Constant(_));
                 if is_fixed(left) && is_fixed(right) {
-                    return self.holds(&before_scope) != self.holds(&now_scope);
+                    return self.holds(before) != self.holds(now);
                 }
-                times.any(|time| !compare(time.view(&before_scope), Operator::Equal, time.view(&now_scope)))
+                let mut times = [left, right].into_iter().filter(|operand| is_time(operand));
+                times.any(|time| !compare(time.view(before), Operator::Equal, time.view(now)))
             }
             Self::All(members) | Self::Any(members) => members.iter().any(|member| member.time_has_moved(before, now)),
         }

@@ -38,6 +38,8 @@ mod explain_tests;
 mod properties;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_tests;
 
 pub use compiled::Expression;
 pub use document::{Document, Projection};
@@ -48,5 +50,5 @@ pub use names::Place;
 pub use order::{OrderBy, OrderKey};
 pub use possible::Verdict;
 pub use reader::AttributeReader;
-pub use scope::{ChannelFigures, ChannelValues, Scope, WorkerCounts, WorkerNames};
+pub use scope::{ChannelFigures, ChannelValues, Openings, Scope, WorkerCounts, WorkerNames};
 pub use vocabulary::{Slot, Vocabulary};

@@ -35,6 +35,8 @@ pub(super) enum Operand {
     Channel(Box<str>, Figure, Slot),
     Count(Count),
     TimeOfDay(TimeOfDay),
+    /// Whether the calendar of this name is open.
+    CalendarOpen(Box<str>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,16 +76,19 @@ pub(super) struct Meaning {
     pub(super) task_slots: Vec<Slot>,
     /// The same.
     pub(super) worker_slots: Vec<Slot>,
+    /// Names of calendars.
+    pub(super) calendars: Vec<Box<str>>,
     pub(super) warnings: Vec<String>,
 }
 
 impl Meaning {
     /// Finds out what `path` stands for in an expression written at `place`.
     pub(super) fn resolve(&mut self, path: &Path, place: Place, vocabulary: &mut Vocabulary) -> Operand {
-        let time_of_day = TimeOfDay::named(path).filter(|_| matches!(place, Place::Task | Place::TaskAndWorker));
-        if let Some(time_of_day) = time_of_day {
+        if matches!(place, Place::Task | Place::TaskAndWorker)
+            && let Some(timed) = TimeOfDay::named(path).map(Operand::TimeOfDay).or_else(|| self.calendar_open(path))
+        {
             self.uses_time = true;
-            return Operand::TimeOfDay(time_of_day);
+            return timed;
         }
         match (place, path.head()) {
             (Place::Worker, "worker") => {
@@ -131,7 +136,22 @@ impl Meaning {
         self.task_slots.dedup();
         self.worker_slots.sort_unstable();
         self.worker_slots.dedup();
+        self.calendars.sort_unstable();
+        self.calendars.dedup();
         self.warnings.dedup();
+    }
+
+    /// Reads `taskrouter.calendar.<name>.open`; none for anything else.
+    fn calendar_open(&mut self, path: &Path) -> Option<Operand> {
+        let [Segment::Key(first), Segment::Key(calendar), Segment::Key(name), Segment::Key(open)] = path.segments()
+        else {
+            return None;
+        };
+        if (&**first, &**calendar, &**open) != ("taskrouter", "calendar", "open") {
+            return None;
+        }
+        self.calendars.push(name.clone());
+        Some(Operand::CalendarOpen(name.clone()))
     }
 
     fn task(&mut self, path: &Path, vocabulary: &mut Vocabulary) -> Operand {
@@ -215,7 +235,9 @@ impl Operand {
             Self::WorkerAttribute(slot) => (scope.worker, *slot),
             Self::TaskAttribute(slot) => (scope.task, *slot),
             Self::Constant(value) => return Some(value),
-            Self::WorkerField(..) | Self::Channel(..) | Self::Count(_) | Self::TimeOfDay(_) => return None,
+            Self::WorkerField(..) | Self::Channel(..) | Self::Count(_) | Self::TimeOfDay(_) | Self::CalendarOpen(_) => {
+                return None;
+            }
         };
         Some(document.and_then(|document| document.value(slot)).unwrap_or(&NULL))
     }
@@ -237,6 +259,10 @@ impl Operand {
                 }
             }
             Self::TimeOfDay(time_of_day) => scope.now.map_or(View::Null, |now| time_of_day.at(now)),
+            Self::CalendarOpen(name) => {
+                let open = scope.now.zip(scope.openings).and_then(|(now, openings)| openings.is_open(name, now));
+                open.map_or(View::Null, View::Bool)
+            }
             Self::Count(count) => scope.counts.map_or(View::Null, |counts| {
                 View::Number(f64::from(match count {
                     Count::Available => counts.available(),

@@ -19,12 +19,14 @@ pub struct Scope<'a> {
     pub counts: Option<&'a dyn WorkerCounts>,
     /// The moment of evaluation, for `taskrouter.currentTime` and its like.
     pub now: Option<Timestamp>,
+    /// What `taskrouter.calendar.…` asks at that moment.
+    pub openings: Option<&'a dyn Openings>,
 }
 
-impl Scope<'_> {
-    /// Nothing but a moment.
-    pub(super) fn at(now: Timestamp) -> Self {
-        Self { now: Some(now), ..Self::default() }
+impl<'a> Scope<'a> {
+    /// Nothing but a moment and what is open then.
+    pub(in crate::routing) fn at(now: Timestamp, openings: &'a dyn Openings) -> Self {
+        Self { now: Some(now), openings: Some(openings), ..Self::default() }
     }
 }
 
@@ -68,4 +70,10 @@ pub trait WorkerCounts {
     fn unavailable(&self) -> u32;
     /// Returns how many are in exactly this activity; 0 for an unknown one.
     fn in_activity(&self, sid: &str) -> u32;
+}
+
+/// Calendars by the names that expressions use.
+pub trait Openings {
+    /// Whether a calendar is open at a moment; none when there is no such calendar.
+    fn is_open(&self, name: &str, at: Timestamp) -> Option<bool>;
 }

@@ -58,6 +58,7 @@ impl Stage {
             "transfer" => self.expect_transfer(&mut args)?,
             "history" => self.expect_history(&mut args)?,
             _ => match self.named(&subject)? {
+                Named::Calendar(_) => return Err("a calendar is asked by expressions only".to_owned()),
                 Named::Task(sid) => self.expect_task(sid, &mut args)?,
                 Named::Worker(sid) => self.expect_worker(sid, &mut args)?,
                 Named::Activity(sid) => {
@@ -241,6 +242,7 @@ impl Stage {
             Some(Named::Queue(sid)) => event.about.queue == Some(sid),
             Some(Named::Workflow(sid)) => event.about.workflow == Some(sid),
             Some(Named::Activity(sid)) => event.about.activity == Some(sid),
+            Some(Named::Calendar(_)) => false,
         };
         let found: Vec<&str> = self.events[from..].iter().filter(concerns).map(|event| event.kind.as_str()).collect();
         let mut wanted = Vec::new();

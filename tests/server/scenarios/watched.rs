@@ -24,6 +24,7 @@ pub(super) fn carry_out(
     depth: Depth,
 ) -> Result<Result<Done, Refusal>, String> {
     if depth == Depth::Touched {
+        watch.calendars.hear(command);
         let outcome = workspace.handle(command, now, sids);
         if let Ok(done) = &outcome {
             watch.look(workspace.take_changes(), &done.events, workspace, now, depth)?;
@@ -33,6 +34,8 @@ pub(super) fn carry_out(
     let rows_before = workspace.rows();
     let due_before = workspace.next_deadline();
     let mut copy = Workspace::restore(rows_before.clone()).map_err(|refusal| format!("cannot restore: {refusal}"))?;
+    watch.calendars.tell(&mut copy);
+    watch.calendars.hear(command);
     let mut sids_of_copy = sids.clone();
     let outcome = workspace.handle(command, now, sids);
     match &outcome {
