@@ -10,9 +10,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::actor::Call;
-use super::{Engine, Request, StoreError};
+use super::{Engine, Error, Request, StoreError};
 use crate::entry::{Calendar, CalendarDocument};
-use crate::routing::{CalendarSid, Command, NamedHours, WorkspaceSid};
+use crate::routing::{CalendarSid, Command, NamedHours, Reply, WorkspaceSid};
 use crate::store::CalendarRow;
 
 /// What a stored calendar says; none when it cannot be understood, for instance because its time zone is not known here.
@@ -40,21 +40,22 @@ impl Engine {
             let is_written = write.await?;
             if is_written {
                 let hours = row.as_ref().and_then(read);
-                engine.tell(workspace, Command::SetCalendar { calendar, hours }).await;
+                // A workspace that fails meanwhile is loaded again with what is on disk by then; one that is gone needs to
+                // know nothing.
+                let _ = engine.tell(workspace, Command::SetCalendar { calendar, hours }).await;
             }
             Ok(is_written)
         });
         changed.await.unwrap_or_else(|_| Err(StoreError::unavailable("a change of a calendar was cut off")))
     }
 
-    /// Has a workspace carry something out however many requests wait for it. One that fails meanwhile is loaded again
-    /// with what is on disk by then; one that is gone needs to know nothing.
-    async fn tell(&self, workspace: WorkspaceSid, command: Command) {
-        let Ok(sender) = self.sender(workspace) else { return };
+    /// Has a workspace carry something out however many requests wait for it.
+    pub(super) async fn tell(&self, workspace: WorkspaceSid, command: Command) -> Result<Reply, Error> {
+        let sender = self.sender(workspace)?;
         let (reply, outcome) = oneshot::channel();
         let request = Box::new(Request::Routing(command));
-        if sender.send(Call::Change { request, reply, span: tracing::Span::current() }).await.is_ok() {
-            let _ = outcome.await;
-        }
+        let call = Call::Change { request, reply, span: tracing::Span::current() };
+        sender.send(call).await.map_err(|_| Error::Unavailable)?;
+        outcome.await.unwrap_or(Err(Error::Unavailable))
     }
 }

@@ -12,6 +12,7 @@ mod limits;
 mod moment;
 mod outbox;
 mod outgoing;
+mod portions;
 pub mod request;
 mod retention;
 mod steps;

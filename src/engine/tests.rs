@@ -30,6 +30,7 @@ mod calls;
 mod dialling;
 mod instructions;
 mod legs;
+mod portions;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
 

@@ -452,6 +452,14 @@ pub enum Command {
     },
     /// The worker's leg is gone: the accepted reservation wraps (multitasking) or completes (single-tasking).
     EndWork(ReservationSid),
+    /// Leads waiting tasks of a workflow through its present configuration from the top, as an update with
+    /// `re_evaluate_tasks` does with all of them (D20); those that do not wait any more stay as they are.
+    ReEvaluateTasks {
+        /// Whose tasks they are.
+        workflow: WorkflowSid,
+        /// Which, in the order in which they are led.
+        tasks: Vec<TaskSid>,
+    },
     /// Merges keys into the task's attributes (top level only), as voice instructions do.
     MergeTaskAttributes {
         /// Which task.

@@ -12,16 +12,33 @@ use super::expression::Expression;
 use super::lint::{LintCode, Severity};
 use super::refusal::Refusal;
 use super::sid::{TaskQueueSid, TaskSid, WorkerSid, WorkflowSid};
-use super::state::{Task, TaskQueue, TaskStatus, Transfer, TransferStatus, Workflow};
+use super::state::{RoutingTarget, Task, TaskQueue, TaskStatus, Transfer, TransferStatus, Workflow};
 use super::step::Cause;
 use super::turn::{Turn, check_name};
-use super::workspace::{QueueEntry, compile_queue};
+use super::workspace::{QueueEntry, Workspace, compile_queue};
 
 /// Most workers one task is offered to at once.
 pub(super) const RESERVED_WORKERS_MAX: u32 = 50;
 
 /// Longest reservation timeout, in seconds.
 pub(super) const RESERVATION_TIMEOUT_SECS_MAX: u32 = 86_400;
+
+impl Workspace {
+    /// Tasks that an update of the workflow with `ReEvaluateTasks` leads through it anew, those that are first in line first.
+    #[must_use]
+    pub fn to_re_evaluate(&self, workflow: WorkflowSid) -> Vec<TaskSid> {
+        let waiting = self.tasks.values().map(|entry| &entry.row).filter(|row| waits_in(row, workflow));
+        let mut tasks: Vec<TaskSid> = waiting.map(|row| row.sid).collect();
+        tasks.sort_by_cached_key(|task| self.place_in_line(*task));
+        tasks
+    }
+}
+
+/// Whether a task waits for what a workflow leads it to.
+fn waits_in(task: &Task, workflow: WorkflowSid) -> bool {
+    let is_direct = matches!(*task.routing_target, Some(RoutingTarget::Worker(_) | RoutingTarget::TaskQueue(_)));
+    task.workflow == Some(workflow) && task.status == TaskStatus::Pending && task.transfer.is_none() && !is_direct
+}
 
 impl Turn<'_> {
     pub(super) fn create_task_queue(&mut self, new: &NewTaskQueue) -> Result<Reply, Refusal> {
@@ -265,7 +282,7 @@ impl Turn<'_> {
             self.record_workflow(EventKind::WorkflowUpdated, workflow);
         }
         if update.re_evaluate_tasks {
-            self.re_evaluate_workflow(workflow);
+            self.re_evaluate_tasks(workflow, &self.workspace.to_re_evaluate(workflow));
         }
         Ok(Reply::Done)
     }
@@ -294,29 +311,17 @@ impl Turn<'_> {
         }
     }
 
-    /// Sends every pending task of the workflow through its current configuration from the top (D20).
-    fn re_evaluate_workflow(&mut self, workflow: WorkflowSid) {
-        let Some(version) = self.workspace.workflows.get(&workflow).map(|row| row.version) else { return };
-        let mut pending: Vec<(TaskSid, u32)> = self
-            .workspace
-            .tasks
-            .values()
-            .map(|entry| &entry.row)
-            .filter(|row| row.workflow == Some(workflow) && row.status == TaskStatus::Pending && row.transfer.is_none())
-            .filter(|row| {
-                !matches!(
-                    *row.routing_target,
-                    Some(super::state::RoutingTarget::Worker(_) | super::state::RoutingTarget::TaskQueue(_))
-                )
-            })
-            .map(|row| (row.sid, row.workflow_version))
-            .collect();
-        pending.sort_by_key(|(task, _)| self.workspace.place_in_line(*task));
-        for (task, older) in pending {
-            self.mutate_task(task, |row| row.workflow_version = version);
-            self.enter_workflow(task, Cause::WORKFLOW);
+    /// Sends waiting tasks of the workflow through its current configuration from the top (D20).
+    pub(super) fn re_evaluate_tasks(&mut self, workflow: WorkflowSid, tasks: &[TaskSid]) -> Reply {
+        let Some(version) = self.workspace.workflows.get(&workflow).map(|row| row.version) else { return Reply::Done };
+        for task in tasks {
+            let row = self.workspace.task(*task).filter(|row| waits_in(row, workflow));
+            let Some(older) = row.map(|row| row.workflow_version) else { continue };
+            self.mutate_task(*task, |row| row.workflow_version = version);
+            self.enter_workflow(*task, Cause::WORKFLOW);
             self.drop_unfollowed(workflow, older);
         }
+        Reply::Done
     }
 
     pub(super) fn delete_workflow(&mut self, workflow: WorkflowSid) -> Result<Reply, Refusal> {

@@ -123,6 +123,7 @@ impl<'a> Turn<'a> {
             Command::EndCaller { task, reason } => self.end_caller(*task, reason),
             Command::EndWork(reservation) => self.end_work(*reservation),
             Command::MergeTaskAttributes { task, attributes } => self.merge_task_attributes(*task, attributes),
+            Command::ReEvaluateTasks { workflow, tasks } => Ok(self.re_evaluate_tasks(*workflow, tasks)),
             Command::NotePresence(reports) => Ok(self.note_presence(reports)),
             Command::ForgetSockets => Ok(self.forget_sockets()),
             Command::SetCalendar { calendar, hours } => Ok(self.set_calendar(*calendar, hours.clone())),
