@@ -13,6 +13,8 @@ mod attacks;
 #[cfg(test)]
 mod call_back;
 #[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod contract;
@@ -38,6 +40,8 @@ mod instructions;
 mod isolation;
 #[cfg(test)]
 mod lint;
+#[cfg(test)]
+mod pitfalls;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
