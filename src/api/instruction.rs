@@ -3,6 +3,8 @@
 //! All carriers are read into the same instruction, which the engine carries out; JSON keys are turned into the names of
 //! REST first, so that there is one reader. It must not look at reservations. Start with `read` and [`of_answer`].
 
+mod unknown;
+
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
@@ -73,6 +75,7 @@ impl Defect {
 pub(super) fn read(form: &Parameters, multi_task: bool) -> Result<Option<ReservationInstruction>, Defect> {
     let change = |change| Ok(Some(ReservationInstruction::Change(change)));
     let reject = || Ok(ReservationChange::Reject { activity: form.sid("WorkerActivitySid")? });
+    unknown::tell(form);
     if let Some(instruction) = form.filled("Instruction") {
         return match instruction.to_ascii_lowercase().as_str() {
             "accept" => change(ReservationChange::Accept),
@@ -205,7 +208,8 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
     Ok(ConferenceOptions {
         to: filled("To"),
         from: filled("From"),
-        timeout_secs: form.integer("Timeout", 1..=600)?.unwrap_or(defaults.timeout_secs),
+        // What the phone system does not take, it is not asked for: it rings for 600 seconds at most.
+        timeout_secs: form.integer("Timeout", 1..=999)?.unwrap_or(defaults.timeout_secs),
         muted: form.boolean("Muted")?.unwrap_or(defaults.muted),
         beep: word("Beep", &BEEPS)?.unwrap_or(defaults.beep),
         start_conference_on_enter: form

@@ -2,8 +2,9 @@
 //!
 //! Each command that was sent is answered once; each of its outcomes leads somewhere. Start with `command_done`.
 
-use super::interface::{CallStatus, PhoneOutcome, Role};
+use super::interface::{CallStatus, Output, PhoneOutcome, Role};
 use super::machine::Machine;
+use super::policy::{CALLER_ID_REFUSED, alert_caller_id};
 use super::sight::Repair;
 use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, LegState, Phase, Wish};
 use crate::routing::defect::defect;
@@ -104,7 +105,15 @@ impl Machine<'_> {
                 Role::Supervisor => "the supervisor",
                 Role::External => "the third party",
             };
-            self.alert(format!("{who} could not be dialled: {}", complaint(outcome)), reservation);
+            let message = format!("{who} could not be dialled: {}", complaint(outcome));
+            let refused =
+                matches!(outcome, PhoneOutcome::Refused { code: Some(code), .. } if CALLER_ID_REFUSED.contains(code));
+            if refused && current {
+                let code = alert_caller_id(self.connected_by());
+                self.outputs.push(Output::Alert { code, message, reservation });
+            } else {
+                self.alert(message, reservation);
+            }
         }
         if matches!(outcome, PhoneOutcome::Unavailable { .. }) {
             // Whether there is a leg is unclear: it is looked for by its label and ended.

@@ -62,9 +62,8 @@ impl Machine<'_> {
 
     /// The caller ID of a leg: what was asked for, else the number that belongs to us.
     pub(super) fn caller_id(&self, wanted: Option<&str>) -> Option<String> {
-        let ours = if self.task.outbound { &self.task.from } else { &self.task.to };
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        wanted.and_then(given).or_else(|| given(ours))
+        wanted.and_then(given).or_else(|| given(self.task.own_number()))
     }
 
     /// The customer's leg has a SID now, wherever it was seen first.

@@ -5,7 +5,8 @@
 
 use super::interface::{Output, PhoneCommand, Role};
 use super::machine::Machine;
-use super::policy::REASON_MESSAGE;
+use super::options::ConnectBy;
+use super::policy::{ALERT_LEFT_PENDING, REASON_MESSAGE};
 use super::voice_task::{Abort, Errand, LegState, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -28,9 +29,19 @@ impl Machine<'_> {
             self.task.cancel_reason = Some(end.reason.clone());
             self.outputs.push(Output::EndCaller { reason: end.reason });
         }
-        self.abandon();
+        self.break_off("the caller is gone");
         self.task.wish = None;
         self.task.deadlines.wish = None;
+    }
+
+    /// Nobody is left to connect the worker with, which whoever gave the instruction has to be told.
+    fn break_off(&mut self, why: &str) {
+        let by = self.connected_by();
+        let Some(reservation) = self.abandon() else { return };
+        if by == ConnectBy::Conference || self.task.is_accepted() {
+            let message = format!("the worker was being connected, and {why}");
+            self.outputs.push(Output::Alert { code: ALERT_LEFT_PENDING, message, reservation: Some(reservation) });
+        }
     }
 
     /// The routing core ended the task for a reason of its own.
@@ -41,6 +52,9 @@ impl Machine<'_> {
         self.task.task_ended = true;
         if self.task.is_accepted() {
             return self.release_left_waiting();
+        }
+        if canceled {
+            self.break_off("the task was canceled");
         }
         self.abandon();
         self.task.wish = None;
@@ -108,7 +122,7 @@ impl Machine<'_> {
             return;
         }
         self.task.caller_told = true;
-        self.abandon();
+        self.break_off("the caller is gone");
         if !self.task.task_ended && !defect!(CallerEndUntold) {
             let reason = if self.task.released && self.task.leaves_message { REASON_MESSAGE } else { "hangup" };
             self.outputs.push(Output::EndCaller { reason: reason.to_owned() });

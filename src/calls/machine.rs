@@ -7,6 +7,7 @@
 
 use super::documents::NextDocument;
 use super::interface::{CallStatus, Input, Output, PhoneCommand, Role, RoomEvent};
+use super::options::ConnectBy;
 use super::policy::{MOST_DOUBLINGS, MOST_PAST_ROOMS, Policy, alert_phone_system};
 use super::voice_task::{Abort, CallerEnd, Deadlines, Errand, LegState, Phase, VoiceState, VoiceTask};
 use crate::routing::defect::defect;
@@ -184,9 +185,13 @@ impl Machine<'_> {
     }
 
     pub(super) fn alert(&mut self, message: String, reservation: Option<ReservationSid>) {
-        let by = self.task.options.as_ref().map(|options| options.by).unwrap_or_default();
-        let code = alert_phone_system(by);
+        let code = alert_phone_system(self.connected_by());
         self.outputs.push(Output::Alert { code, message, reservation });
+    }
+
+    /// The instruction of the present or last attempt.
+    pub(super) fn connected_by(&self) -> ConnectBy {
+        self.task.options.as_ref().map(|options| options.by).unwrap_or_default()
     }
 
     /// Asks for the state of the caller's call.

@@ -161,6 +161,22 @@ pub const fn alert_no_caller_id(by: ConnectBy) -> u32 {
     }
 }
 
+/// Codes of a phone system that does not take the caller ID: not verified, or not a number.
+pub const CALLER_ID_REFUSED: [i32; 2] = [21_210, 21_212];
+
+/// Alert of an instruction: the caller ID is not one that the phone system takes.
+#[must_use]
+pub const fn alert_caller_id(by: ConnectBy) -> u32 {
+    match by {
+        ConnectBy::Conference => 40_141,
+        ConnectBy::Dequeue => 40_132,
+        ConnectBy::Call => 40_111,
+    }
+}
+
+/// Alert of the conference instruction: the caller hung up, or the task was canceled, while the worker was being connected.
+pub const ALERT_LEFT_PENDING: u32 = 40_144;
+
 /// Alert of an instruction: the phone system did not do what it needs.
 #[must_use]
 pub const fn alert_phone_system(by: ConnectBy) -> u32 {

@@ -520,30 +520,63 @@ fn every_story_ends_the_same_after_restarts_and_with_doubled_and_swapped_callbac
     assert!(stories >= 40 && swaps >= 100, "only {stories} stories and {swaps} swaps were played");
 }
 
+/// Codes of instructions (`spec/voice.md` 3.11).
+const CODES: [u32; 33] = [
+    40100, 40110, 40111, 40112, 40113, 40114, 40120, 40121, 40122, 40123, 40130, 40131, 40132, 40133, 40135, 40136,
+    40137, 40138, 40139, 40140, 40141, 40142, 40143, 40144, 40145, 40146, 40147, 40148, 40149, 40151, 40152, 40158,
+    55555,
+];
+/// Rows of the table of failures while connecting (`spec/voice.md` 3.7), some of them taken apart.
+const FAILURES: usize = 21;
+/// Pitfalls (`spec/voice.md` 9).
+const PITFALLS: std::ops::RangeInclusive<u32> = 1..=32;
+
 #[test]
-fn the_page_of_voice_rules_names_tests_that_exist() {
+fn the_page_of_voice_rules_names_tests_that_exist_and_leaves_nothing_out() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/voice-rules.md")).unwrap();
-    let mut rows = 0;
-    for line in page.lines().filter(|line| line.starts_with("| ")) {
+    let mut first_cells: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut section = "";
+    for line in page.lines() {
+        section = line.strip_prefix("## ").unwrap_or(section);
+        if !line.starts_with("| ") {
+            continue;
+        }
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [.., title, file] = cells.as_slice() else { panic!("{line}") };
+        let [first, .., title, file] = cells.as_slice() else { panic!("{line}") };
         if *file == "File" {
             continue;
         }
-        let is_rust = file.strip_suffix(".rs").is_some();
-        let paths = if is_rust {
-            vec![root.join(file)]
-        } else {
-            ["calls", "routing"].map(|kind| root.join(format!("tests/scenarios/{kind}/{file}.txt"))).to_vec()
-        };
-        let text: String = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
-        let marks =
-            if is_rust { vec![format!("fn {title}(")] } else { vec![format!("story {title}"), format!("== {title}")] };
-        let found =
-            text.lines().any(|line| marks.iter().any(|mark| if is_rust { line.contains(mark) } else { line == mark }));
-        assert!(found, "{file} has no {title:?}");
-        rows += 1;
+        assert!(names_a_test(&root, title, file), "{file} has no {title:?}");
+        first_cells.entry(section).or_default().push(*first);
     }
-    assert!(rows > 40, "only {rows} rows were read");
+    assert!(first_cells["Failures while connecting"].len() >= FAILURES);
+    let mut codes = first_cells["Codes of instructions"].iter().flat_map(|cell| cell.split(", "));
+    let codes: std::collections::BTreeSet<&str> = codes.by_ref().collect();
+    for code in CODES {
+        assert!(codes.contains(code.to_string().as_str()), "code {code} has no row");
+    }
+    for number in PITFALLS {
+        assert!(first_cells["Known to go wrong"].contains(&number.to_string().as_str()), "pitfall {number} has no row");
+    }
+}
+
+/// Whether a file, or a story or scenario file without ending, has a test of this name.
+fn names_a_test(root: &std::path::Path, title: &str, file: &str) -> bool {
+    if title.is_empty() {
+        return false;
+    }
+    if file.strip_suffix(".rs").is_some() {
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        let before = |at: usize| text.get(..at).unwrap_or_default().trim_end();
+        // A test, and not a function that happens to have its name.
+        return [format!("fn {title}("), format!("async fn {title}(")]
+            .iter()
+            .any(|mark| text.match_indices(mark.as_str()).any(|(at, _)| before(at).ends_with("test]")));
+    }
+    let marks = [format!("story {title}"), format!("== {title}")];
+    ["calls", "routing"].iter().any(|kind| {
+        let text = std::fs::read_to_string(root.join(format!("tests/scenarios/{kind}/{file}.txt"))).unwrap_or_default();
+        text.lines().any(|line| marks.iter().any(|mark| line == mark))
+    })
 }

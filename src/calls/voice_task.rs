@@ -396,6 +396,12 @@ impl VoiceTask {
         self.legs.iter().find(|leg| leg.reservation == Some(reservation))
     }
 
+    /// The number of ours that the customer knows, which is the caller ID of other legs: empty where there is none.
+    #[must_use]
+    pub fn own_number(&self) -> &str {
+        if self.outbound { &self.from } else { &self.to }
+    }
+
     /// Whether a reservation of the task was accepted.
     #[must_use]
     pub fn is_accepted(&self) -> bool {

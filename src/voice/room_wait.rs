@@ -32,10 +32,9 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Err(refused) => return refused,
     };
     let Ok(task) = task.parse::<TaskSid>() else { return state.answer(&Document::Hold) };
-    let workspace = match state.workspace_of(webhook.sender, task).await {
-        Ok(Some(workspace)) => workspace,
-        // The room is made whatever is known of its task.
-        Ok(None) | Err(_) => return state.answer(&Document::Hold),
+    // The room is made whatever is known of its task.
+    let Ok(Some(workspace)) = state.workspace_of(webhook.sender, task).await else {
+        return state.answer(&Document::Hold);
     };
     let Some((_, record)) = state.voice_task(task).await else { return state.answer(&Document::Hold) };
     let options = record.options.as_ref();

@@ -15,6 +15,8 @@ mod calendars;
 #[cfg(test)]
 mod call_back;
 #[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod contract;
@@ -40,6 +42,8 @@ mod instructions;
 mod isolation;
 #[cfg(test)]
 mod lint;
+#[cfg(test)]
+mod pitfalls;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn conference_parameters_are_read() {
 #[test]
 fn wrong_conference_parameters_are_named() {
     for (name, value) in [
-        ("Timeout", "601"),
+        ("Timeout", "1000"),
         ("Muted", "perhaps"),
         ("Beep", "loud"),
         ("WaitUrl", "music.mp3"),

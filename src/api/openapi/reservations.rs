@@ -96,7 +96,7 @@ fn conference(operation: Operation) -> Operation {
     operation
         .field("To", text())
         .field("From", text())
-        .field("Timeout", integer(1..=600))
+        .field("Timeout", integer(1..=999))
         .field("Muted", flag())
         .field("Beep", words(&BEEPS))
         .field("StartConferenceOnEnter", flag())

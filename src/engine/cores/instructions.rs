@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use crate::calls::{CallSid, ConferenceOptions, ConnectBy, Input, Instructable, WorkerDocument};
+use crate::calls::{CallSid, ConferenceOptions, ConnectBy, Input, Instructable, VoiceTask, WorkerDocument};
 use crate::routing::command::{ReservationParent, WorkerUpdate};
 use crate::routing::{
-    ActivitySid, Command, Refusal, Reply, Reservation, ReservationSid, ReservationStatus, SidSource, TaskSid, WorkerSid,
+    ActivitySid, Command, Refusal, Reply, Reservation, ReservationSid, ReservationStatus, SidSource, TaskSid,
+    TaskStatus, WorkerSid,
 };
 
 use super::super::request::{CallRedirect, ReservationInstruction};
@@ -23,16 +24,36 @@ struct Codes {
     caller_gone: u32,
     no_call: u32,
     no_to: u32,
+    no_from: u32,
 }
 
-const CONFERENCE: Codes =
-    Codes { name: "Conference", not_pending: 40_136, caller_gone: 40_144, no_call: 40_142, no_to: 40_137 };
-const DEQUEUE: Codes =
-    Codes { name: "Dequeue", not_pending: 40_135, caller_gone: 40_135, no_call: 40_140, no_to: 40_131 };
+const CONFERENCE: Codes = Codes {
+    name: "Conference",
+    not_pending: 40_136,
+    caller_gone: 40_144,
+    no_call: 40_142,
+    no_to: 40_137,
+    no_from: 40_138,
+};
+const DEQUEUE: Codes = Codes {
+    name: "Dequeue",
+    not_pending: 40_135,
+    caller_gone: 40_135,
+    no_call: 40_140,
+    no_to: 40_131,
+    no_from: 40_132,
+};
 
-const CALL: Codes = Codes { name: "Call", not_pending: 40_114, caller_gone: 40_114, no_call: 40_113, no_to: 40_110 };
-const REDIRECT: Codes =
-    Codes { name: "Redirect", not_pending: 40_123, caller_gone: 40_122, no_call: 40_121, no_to: 40_121 };
+const CALL: Codes =
+    Codes { name: "Call", not_pending: 40_114, caller_gone: 40_114, no_call: 40_113, no_to: 40_110, no_from: 40_111 };
+const REDIRECT: Codes = Codes {
+    name: "Redirect",
+    not_pending: 40_123,
+    caller_gone: 40_122,
+    no_call: 40_121,
+    no_to: 40_121,
+    no_from: 40_121,
+};
 
 /// Codes of the alert log: the activity after the work does not exist, or has no effect.
 const CONFERENCE_POST_WORK: u32 = 40_139;
@@ -135,7 +156,11 @@ impl Cores {
         };
         let not_pending = Refusal::InstructionNotPending { instruction: codes.name, reservation };
         if row.status != ReservationStatus::Pending {
-            self.alert(codes.not_pending, not_pending.to_string(), refs);
+            let is_over =
+                |task: TaskSid| self.workspace.task(task).is_none_or(|task| task.status == TaskStatus::Canceled);
+            let gone = row.status == ReservationStatus::Canceled && is_over(task);
+            let code = if gone { codes.caller_gone } else { codes.not_pending };
+            self.alert(code, not_pending.to_string(), refs);
             return Err(not_pending);
         }
         let handed_on = row.transfer.is_some();
@@ -198,6 +223,15 @@ impl Cores {
                 (None, None) => (named, &String::new()),
             };
             self.check_dialled(parameter, to, refs)?;
+            let ours = match &outbound {
+                Some(Input::Outbound { from, .. }) => from.as_str(),
+                _ => self.calls.task(task).map_or("", VoiceTask::own_number),
+            };
+            if options.from.is_none() && ours.is_empty() {
+                let reason = "no caller ID, and the task has none".to_owned();
+                self.alert(codes.no_from, reason.clone(), refs);
+                return Err(Refusal::Invalid { parameter: "From", reason });
+            }
         }
         let input = match how {
             How::Dialled => Input::Instruct { reservation, worker, contact_uri, options },

@@ -5,14 +5,10 @@ use crate::calls::{LegUpdate, Subscription};
 
 const CONFERENCE: &str = "CF0123456789abcdef0123456789abcdef";
 
-fn text(value: &str) -> Option<String> {
-    Some(value.to_owned())
-}
-
 /// What is asked of us is not the phone system's to tell the application.
-fn told(url: &str, events: &[&str]) -> Option<Subscription> {
+fn told(url: &str, events: &[&str]) -> Subscription {
     let events = events.iter().map(|event| (*event).to_owned()).collect();
-    Some(Subscription { url: url.to_owned(), by_get: true, events, names_caller: false })
+    Subscription { url: url.to_owned(), by_get: true, events, names_caller: false }
 }
 
 #[tokio::test]
@@ -26,20 +22,20 @@ async fn a_worker_is_dialled_with_everything_the_instruction_says() {
         end_conference_on_exit: true,
         early_media: false,
         max_participants: Some(3),
-        wait_url: text("https://app.example/music"),
-        wait_method: text("GET"),
-        record: text("true"),
-        recording_channels: text("dual"),
-        conference_record: text("record-from-start"),
-        conference_trim: text("do-not-trim"),
-        region: text("de1"),
-        sip_auth_username: text("anna"),
-        sip_auth_password: text("secret"),
-        jitter_buffer_size: text("small"),
-        status_callback: told("https://app.example/leg", &["ringing"]),
-        recording_status_callback: told("https://app.example/recording", &["completed"]),
-        conference_status_callback: told("https://app.example/room", &["speaker", "join"]),
-        conference_recording_status_callback: told("https://app.example/recording", &["completed"]),
+        wait_url: Some("https://app.example/music".to_owned()),
+        wait_method: Some("GET".to_owned()),
+        record: Some("true".to_owned()),
+        recording_channels: Some("dual".to_owned()),
+        conference_record: Some("record-from-start".to_owned()),
+        conference_trim: Some("do-not-trim".to_owned()),
+        region: Some("de1".to_owned()),
+        sip_auth_username: Some("anna".to_owned()),
+        sip_auth_password: Some("secret".to_owned()),
+        jitter_buffer_size: Some("small".to_owned()),
+        status_callback: Some(told("https://app.example/leg", &["ringing"])),
+        recording_status_callback: Some(told("https://app.example/recording", &["completed"])),
+        conference_status_callback: Some(told("https://app.example/room", &["speaker", "join"])),
+        conference_recording_status_callback: Some(told("https://app.example/recording", &["completed"])),
         ..ConferenceOptions::default()
     };
     let PhoneCommand::AddParticipant { room, label, role, coach, from, requested_at, .. } = add(options.clone()) else {
@@ -97,8 +93,8 @@ async fn what_the_instruction_does_not_say_has_its_default() {
     let (fake, phone) = Fake::start([]).await;
     let options = ConferenceOptions {
         wait_url: Some(String::new()),
-        wait_method: text("GET"),
-        sip_auth_password: text("unused without sip"),
+        wait_method: Some("GET".to_owned()),
+        sip_auth_password: Some("unused without sip".to_owned()),
         ..ConferenceOptions::default()
     };
     phone.execute(id(), &add(options), false).await;
