@@ -26,6 +26,7 @@ mod reservations;
 mod rewrite;
 mod room_left;
 pub mod templates;
+mod told;
 mod voicemail;
 mod wait;
 mod walk;
@@ -101,6 +102,7 @@ macro_rules! routes {
 
 routes! {
     "/voice/proxy" => proxy::answer,
+    "/voice/proxy/callback" => told::answer,
     "/voice/enqueue" => enqueue::without_workflow,
     "/voice/enqueue/{workflow}" => enqueue::with_workflow,
     "/voice/entries/{entry}" => entries::answer,
