@@ -50,6 +50,8 @@ pub(super) enum Failure {
     NoAnswer(#[from] outbound::Error),
     #[error("expected status 200, found {0}")]
     Status(u16),
+    #[error("expected status 2xx, found {0}")]
+    Refused(u16),
     #[error("expected TwiML or sound, found content type {0:?}")]
     ContentType(String),
     #[error("expected a TwiML document: {0}")]
@@ -65,7 +67,7 @@ impl Failure {
             Self::NoAnswer(outbound::Error::Unreachable(_) | outbound::Error::Timeout(_)) => CONNECTION_FAILURE,
             Self::NoAnswer(outbound::Error::TooLarge) => TOO_LARGE,
             Self::NoAnswer(_) => INVALID_URL,
-            Self::Status(_) | Self::NoAccount => RETRIEVAL_FAILURE,
+            Self::Status(_) | Self::Refused(_) | Self::NoAccount => RETRIEVAL_FAILURE,
             Self::ContentType(_) => INVALID_CONTENT_TYPE,
             Self::NotTwiml(_) => DOCUMENT_PARSE_FAILURE,
         }

@@ -27,6 +27,7 @@ mod rewrite;
 mod room_left;
 mod room_wait;
 pub mod templates;
+mod told;
 mod voicemail;
 mod wait;
 mod walk;
@@ -102,6 +103,7 @@ macro_rules! routes {
 
 routes! {
     "/voice/proxy" => proxy::answer,
+    "/voice/proxy/callback" => told::answer,
     "/voice/enqueue" => enqueue::without_workflow,
     "/voice/enqueue/{workflow}" => enqueue::with_workflow,
     "/voice/entries/{entry}" => entries::answer,

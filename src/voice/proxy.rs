@@ -32,7 +32,7 @@ const DOCUMENTS_MAX: u32 = 10;
 const REST_MAX: usize = 4 * 1024;
 
 /// Parameters of our own URL; the application gets the others.
-const OWN: [&str; 4] = ["target", "account", "fallback", "mac"];
+pub(super) const OWN: [&str; 4] = ["target", "account", "fallback", "mac"];
 
 /// Parameters of the URL that takes a reservation for a document of the application's.
 pub(super) const OF_DIAL: [&str; 9] =
@@ -57,7 +57,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) 
 }
 
 /// Why there is no document.
-enum Trouble {
+pub(super) enum Trouble {
     /// The URL was not made by us, nor signed by the phone system.
     Forbidden,
     /// The URL says something that cannot be done.
@@ -74,11 +74,9 @@ pub(super) struct Owner {
 }
 
 impl State {
-    async fn proxy(&self, webhook: &Webhook) -> Result<Response, Trouble> {
-        let of_query = |name: &str| {
-            let found = webhook.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
-            found.filter(|value| !value.is_empty())
-        };
+    /// The application's URL in our own, and whose application it is.
+    pub(super) async fn target_of<'w>(&self, webhook: &'w Webhook) -> Result<(Owner, &'w str), Trouble> {
+        let of_query = |name: &str| webhook.of_query(name);
         let target = of_query("target")
             .ok_or_else(|| Trouble::Wrong("expected target=<URL of the application> in the proxy's URL".to_owned()))?;
         let account = match of_query("account").map(str::parse::<AccountSid>) {
@@ -90,9 +88,11 @@ impl State {
         let is_ours = of_query("mac").map(|given| owner.mac_is(target, given));
         // Others' credentials make no proxy of us; a URL that the phone system was given is its administrator's word.
         let may_ask = is_ours.unwrap_or(webhook.sender == Sender::PhoneSystem);
-        if !may_ask {
-            return Err(Trouble::Forbidden);
-        }
+        if may_ask { Ok((owner, target)) } else { Err(Trouble::Forbidden) }
+    }
+
+    async fn proxy(&self, webhook: &Webhook) -> Result<Response, Trouble> {
+        let (owner, target) = self.target_of(webhook).await?;
         let failure = match self.document_at(webhook, &owner, target, &[]).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
@@ -100,7 +100,7 @@ impl State {
         let code = failure.code().to_string();
         let complaint = Complaint::new(failure.code(), format!("document of the application: {failure}"));
         self.complain(Sender::Account(owner.account), complaint).await;
-        let fallback = of_query("fallback").ok_or(Trouble::NoDocument)?;
+        let fallback = webhook.of_query("fallback").ok_or(Trouble::NoDocument)?;
         let news = [("ErrorCode".to_owned(), code), ("ErrorUrl".to_owned(), target.to_owned())];
         match self.document_at(webhook, &owner, fallback, &news).await {
             Ok(answer) => Ok(answer),
@@ -182,7 +182,8 @@ impl State {
         let base = Url::parse(url).map_err(|error| Complaint::new(INVALID_URL, error.to_string()))?;
         let links = Links {
             base: &base,
-            through_us: &|url| self.through_us(owner, url),
+            through_us: &|url| self.through_us(owner, "/voice/proxy", url),
+            told: &|url| self.through_us(owner, "/voice/proxy/callback", url),
             taking: &|taking| self.taking(owner, taking),
         };
         rewrite(text, &links).map_err(|problem| Complaint::new(problem.code(), problem.to_string()))
@@ -224,7 +225,7 @@ impl State {
     }
 
     /// The URL of ours that asks `url`. Its fragment, settings of the connection, is for whoever asks us.
-    fn through_us(&self, owner: &Owner, url: &str) -> String {
+    fn through_us(&self, owner: &Owner, path: &str, url: &str) -> String {
         let (target, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
         let pair = |name: &str, value: String| (name.to_owned(), value);
         let pairs = [
@@ -232,7 +233,7 @@ impl State {
             pair("account", owner.account.to_string()),
             pair("mac", owner.mac(target)),
         ];
-        let ours = with_query(&self.url("/voice/proxy"), &pairs);
+        let ours = with_query(&self.url(path), &pairs);
         fragment.map_or(ours.clone(), |fragment| format!("{ours}#{fragment}"))
     }
 
@@ -294,6 +295,11 @@ impl State {
 }
 
 impl Owner {
+    /// What signs requests to the application.
+    pub(super) const fn token(&self) -> &SecretString {
+        &self.token
+    }
+
     fn keyed(&self, url: &str) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.token.expose_secret().as_bytes())
             .expect("a key of any length is taken");

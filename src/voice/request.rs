@@ -59,7 +59,13 @@ impl Webhook {
         pairs.find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
-    /// The same, with an absent parameter as the empty text.
+    /// A parameter of our own URL; an empty one counts as absent.
+    pub(super) fn of_query(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        found.filter(|value| !value.is_empty())
+    }
+
+    /// The same as [`Webhook::get`], with an absent parameter as the empty text.
     pub(super) fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
     }

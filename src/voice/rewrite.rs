@@ -1,7 +1,8 @@
 //! Makes an application's document one that any phone system can run, from wherever it is served (`spec/voice.md` 2.8,
 //! R2 to R7).
 //!
-//! URLs become absolute; those whose answers may hold further TwiML lead through us; `<Dial><Queue reservationSid>`
+//! URLs become absolute. Those whose answers may hold further TwiML lead through us, and so do those that are told something,
+//! which the phone system would sign with a token that the application does not know (4.5). `<Dial><Queue reservationSid>`
 //! becomes a redirect to the document that takes the reservation. Every other byte stays as it is, `<Enqueue
 //! workflowSid>` included, which `enqueue` carries out. Must not ask anybody for anything. Start with [`rewrite`].
 
@@ -11,8 +12,9 @@ use super::walk::{Attribute, Element, Part, Problem, Step, Walk, trimmed};
 use super::xml;
 
 /// Attributes with a URL that is only told something.
-const TOLD: [&str; 6] = [
+const TOLD: [&str; 7] = [
     "statusCallback",
+    "statusCallbackUrl",
     "recordingStatusCallback",
     "partialResultCallback",
     "transcribeCallback",
@@ -30,6 +32,8 @@ pub(super) struct Links<'a> {
     pub(super) base: &'a Url,
     /// The URL of ours that asks an absolute URL of the application's.
     pub(super) through_us: &'a dyn Fn(&str) -> String,
+    /// The URL of ours that passes on to an absolute URL of the application's what it is told.
+    pub(super) told: &'a dyn Fn(&str) -> String,
     /// The URL of ours that takes a reservation.
     pub(super) taking: &'a dyn Fn(&Taking) -> String,
 }
@@ -191,7 +195,7 @@ impl<'a> Rewriting<'a> {
         } else if url.is_empty() {
             None
         } else {
-            self.told(url)
+            self.here(url)
         };
         if let Some(new) = new {
             self.edits.push(Edit { from: body.from, to: from, text: xml::escape(&new).0 });
@@ -209,7 +213,11 @@ impl<'a> Rewriting<'a> {
         if attribute.value.trim().is_empty() && name != "action" {
             return;
         }
-        let new = if is_run && !ours { self.run(&attribute.value) } else { self.told(&attribute.value) };
+        let new = match (is_run, ours) {
+            (true, false) => self.run(&attribute.value),
+            (true, true) => self.here(&attribute.value),
+            (false, _) => self.told(&attribute.value),
+        };
         if let Some(new) = new {
             self.edits.push(Edit { from: attribute.from, to: attribute.to, text: xml::escape(&new).0 });
         }
@@ -233,8 +241,13 @@ impl<'a> Rewriting<'a> {
         self.resolved(url).map(|url| (self.links.through_us)(url.as_str()))
     }
 
-    /// What becomes of a URL that is only told something, or is a sound; `None` leaves it, byte for byte.
+    /// What becomes of a URL that is only told something; `None` leaves it.
     fn told(&self, url: &str) -> Option<String> {
+        self.resolved(url).map(|url| (self.links.told)(url.as_str()))
+    }
+
+    /// What becomes of a URL that stays the application's: a sound, or what we ask ourselves; `None` leaves it, byte for byte.
+    fn here(&self, url: &str) -> Option<String> {
         if Url::parse(url.trim()).is_ok() {
             return None;
         }

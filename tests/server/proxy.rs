@@ -137,7 +137,7 @@ async fn make_queue(programs: &Programs, name: &str, size: &str) {
 async fn both_ways(name: &str, caller: Caller) {
     let programs = Programs::start(4.0).await;
     let floor = programs.furnish().await;
-    let applications = Applications::start(&[TOKEN, PHONE_TOKEN]).await;
+    let applications = Applications::start(PHONE_TOKEN, TOKEN).await;
     compare(&programs, &floor, &applications, name, &caller).await;
     // Through the proxy the caller was a task like any other.
     let tasks = programs.get(&format!("{}/Tasks", floor.base)).await;
@@ -193,7 +193,7 @@ async fn a_switchboard_dials_one_extension_after_the_other_and_hears_of_each_leg
 async fn a_worker_takes_the_reservation_that_the_application_dials() {
     let programs = Programs::start(4.0).await;
     let floor = programs.furnish().await;
-    let applications = Applications::start(&[TOKEN, PHONE_TOKEN]).await;
+    let applications = Applications::start(PHONE_TOKEN, TOKEN).await;
     programs.post(&format!("{}/Workers/{}", floor.base, floor.worker), &[("ActivitySid", &floor.available)]).await;
     let order = json!({ "from": "+15551110000", "to": crate::programs::NUMBER });
     let caller = text(&programs.control(Method::POST, "/calls", order).await, "call_sid");

@@ -30,6 +30,13 @@ const WEBHOOKS: &[Webhook] = &[
         twiml: true,
     },
     Webhook {
+        path: "/voice/proxy/callback",
+        ids: ["ProxyCallbackByGet", "ProxyCallback"],
+        summary: "Passes a callback of a verb on to the application that asked for it, signed by the account",
+        parameters: &["target", "account", "mac", "CallSid", "CallStatus"],
+        twiml: false,
+    },
+    Webhook {
         path: "/voice/enqueue",
         ids: ["EnqueueCallByGet", "EnqueueCall"],
         summary: "Makes a task of a call, as parameters or a TwiML document say",

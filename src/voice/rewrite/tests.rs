@@ -11,6 +11,7 @@ fn rewritten(text: &str) -> Result<Rewritten, Problem> {
     let links = Links {
         base: &base,
         through_us: &|url| format!("ours:{url}"),
+        told: &|url| format!("told:{url}"),
         taking: &|taking| {
             let parts = [&taking.action, &taking.method, &taking.post_work_activity, &taking.whisper_url];
             let parts: Vec<&str> = parts.map(|part| part.as_deref().unwrap_or("-")).to_vec();
@@ -70,6 +71,38 @@ fn urls_whose_answers_are_run_lead_through_us() {
 }
 
 #[test]
+fn urls_that_are_told_something_lead_through_us_to_be_signed() {
+    for (inside, expected) in [
+        (
+            r#"<Number statusCallback="cb">+1</Number>"#,
+            r#"<Number statusCallback="told:https://app.example.org/ivr/cb">+1</Number>"#,
+        ),
+        (
+            "<Client  statusCallback = 'https://app.example.org/CB?a=1&amp;b=2#rc=2' statusCallbackMethod='GET'>x</Client>",
+            "<Client  statusCallback = 'told:https://app.example.org/CB?a=1&amp;b=2#rc=2' statusCallbackMethod='GET'>x</Client>",
+        ),
+        (
+            r#"<Record action="/a" recordingStatusCallback="/r" transcribeCallback="/t"/>"#,
+            r#"<Record action="ours:https://app.example.org/a" recordingStatusCallback="told:https://app.example.org/r" transcribeCallback="told:https://app.example.org/t"/>"#,
+        ),
+        (
+            r#"<Dial><Conference statusCallback="/c" eventCallbackUrl="/e" waitUrl="/w">r</Conference></Dial>"#,
+            r#"<Dial><Conference statusCallback="told:https://app.example.org/c" eventCallbackUrl="told:https://app.example.org/e" waitUrl="ours:https://app.example.org/w">r</Conference></Dial>"#,
+        ),
+        (
+            r#"<Dial><Sip amdStatusCallback="/a">sip:a@b</Sip></Dial><Gather partialResultCallback="p"/>"#,
+            r#"<Dial><Sip amdStatusCallback="told:https://app.example.org/a">sip:a@b</Sip></Dial><Gather partialResultCallback="told:https://app.example.org/ivr/p"/>"#,
+        ),
+        (
+            "<Start><Transcription statusCallbackUrl='/t'/><Stream url='wss://m/x' statusCallback='/s'/></Start>",
+            "<Start><Transcription statusCallbackUrl='told:https://app.example.org/t'/><Stream url='wss://m/x' statusCallback='told:https://app.example.org/s'/></Start>",
+        ),
+    ] {
+        check(inside, expected);
+    }
+}
+
+#[test]
 fn other_urls_become_absolute_and_absolute_ones_stay() {
     for (inside, expected) in [
         ("<Play>hold.mp3</Play>", "<Play>https://app.example.org/ivr/hold.mp3</Play>"),
@@ -77,11 +110,6 @@ fn other_urls_become_absolute_and_absolute_ones_stay() {
             "<Gather><Play loop='2'>/a.wav</Play></Gather>",
             "<Gather><Play loop='2'>https://app.example.org/a.wav</Play></Gather>",
         ),
-        (
-            r#"<Number statusCallback="cb">+1</Number>"#,
-            r#"<Number statusCallback="https://app.example.org/ivr/cb">+1</Number>"#,
-        ),
-        (r#"<Record transcribeCallback="/t"/>"#, r#"<Record transcribeCallback="https://app.example.org/t"/>"#),
     ] {
         check(inside, expected);
     }
@@ -89,8 +117,9 @@ fn other_urls_become_absolute_and_absolute_ones_stay() {
         "<Play>https://cdn.example.org/a%20b.mp3</Play>",
         "<Play digits=\"ww1\"/>",
         "<Play> </Play>",
-        r#"<Number statusCallback="https://app.example.org/CB">+1</Number>"#,
         r#"<Record recordingStatusCallback=""/>"#,
+        r#"<Number statusCallback="mailto:a@b">+1</Number>"#,
+        "<Say statuscallback='/x' callback='/y'/>",
         r#"<Gather action="tel:+1"/>"#,
         r#"<Start><Stream url="wss://media.example.org/x" name='a'/></Start>"#,
         "<Say voice='alice' language=\"de\">Guten  Tag &amp; <!-- a note --> <![CDATA[<b>]]></Say>\n  <Unknown thing = '1'><Deep/></Unknown>",

@@ -20,6 +20,7 @@ fn rewritten(text: &str) -> Result<Rewritten, Problem> {
     let links = Links {
         base: &base,
         through_us: &|url| format!("ours:{url}"),
+        told: &|url| format!("told:{url}"),
         taking: &|taking| format!("take:{}", taking.reservation),
     };
     rewrite(text, &links)

@@ -24,6 +24,10 @@ impl Application {
                 let (parts, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
                 let cookie = parts.headers.get("cookie").map_or("", |cookie| cookie.to_str().unwrap());
+                let url = format!("http://{}{}", parts.headers["host"].to_str().unwrap(), parts.uri);
+                let pairs: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
+                let signed = parts.headers[signature::HEADER].to_str().unwrap();
+                assert!(signature::verify_form(OWN_TOKEN, &url, &pairs, signed), "signed by the account: {url}");
                 let body = String::from_utf8_lossy(&body);
                 noted.lock().unwrap().push(format!("{} {} {body} | {cookie}", parts.method, parts.uri));
                 let (_, status, content_type, body) =
@@ -207,4 +211,64 @@ async fn a_dial_whose_reservation_is_gone_goes_on_as_if_it_had_failed() {
     let done = application.requests().into_iter().find(|request| request.starts_with("POST /done")).unwrap();
     assert!(done.contains("DialCallStatus=failed") && !done.contains("App="), "{done} {asked}");
     assert_eq!(bench.alert_codes().await, [14_215, 14_215]);
+}
+
+#[tokio::test]
+async fn callbacks_of_verbs_are_passed_on_and_signed_and_the_answer_is_the_applications() {
+    let bench = Bench::start().await;
+    let application = Application::start(&[
+        (
+            "/start",
+            200,
+            "text/xml",
+            "<Response><Dial><Number statusCallback=\"leg?x=1\">+1</Number></Dial><Record recordingStatusCallback='/broken#rc=2'/></Response>",
+        ),
+        ("/leg", 200, "text/html", "<Response><Redirect>/start</Redirect>"),
+        ("/broken", 503, "text/html", "later"),
+        ("/moved", 302, "text/html", ""),
+    ])
+    .await;
+    let (_, body) = bench.post(&proxy(&[("target", &application.at("/start"))]), &CALL).await;
+    let url_of = |attribute: &str, quote: char| {
+        let url = body.split(&format!("{attribute}={quote}")).nth(1).unwrap().split(quote).next().unwrap();
+        url.replace("&amp;", "&").strip_prefix(BASE).unwrap_or_else(|| panic!("through us: {body}")).to_owned()
+    };
+    let (leg, broken) = (url_of("statusCallback", '"'), url_of("recordingStatusCallback", '\''));
+    assert!(leg.starts_with("/voice/proxy/callback?target="), "{leg}");
+    let broken = broken.strip_suffix("#rc=2").unwrap_or_else(|| panic!("the phone system tries again: {broken}"));
+
+    // By either method, and whatever is answered is not run.
+    let event = [("CallSid", "CAleg"), ("AccountSid", "ACphone"), ("CallStatus", "ringing"), ("SequenceNumber", "1")];
+    assert_eq!(bench.post(&leg, &event).await, (StatusCode::NO_CONTENT, String::new()));
+    let asked = application.requests()[1].clone();
+    let account = "AC00000000000000000000000000000001";
+    let expected = format!("POST /leg?x=1 CallSid=CAleg&CallStatus=ringing&SequenceNumber=1&AccountSid={account} | ");
+    assert_eq!(asked, expected);
+    let by_get = format!("{leg}&{}", serde_urlencoded::to_string(event).unwrap());
+    let signature = signature::sign_form::<&str, &str>(PHONE_TOKEN, &format!("{BASE}{by_get}"), &[]);
+    let request = Request::get(&by_get).header(signature::HEADER, &signature).body(Body::empty()).unwrap();
+    assert_eq!(bench.send(request).await.0, StatusCode::NO_CONTENT);
+    let asked = application.requests()[2].clone();
+    assert!(asked.starts_with("GET /leg?x=1&CallSid=CAleg&CallStatus=ringing&"), "{asked}");
+    assert!(!asked.contains("mac="), "{asked}");
+    assert_eq!(bench.alert_codes().await, [0; 0]);
+
+    // The phone system decides whether it tries again.
+    assert_eq!(bench.post(broken, &event).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let callback = |target: &str| proxy(&[("target", target)]).replace("/voice/proxy?", "/voice/proxy/callback?");
+    assert_eq!(bench.post(&callback(&application.at("/moved")), &event).await.0, StatusCode::BAD_GATEWAY);
+    assert_eq!(bench.post(&callback("http://127.0.0.1:1/"), &event).await.0, StatusCode::BAD_GATEWAY);
+    assert_eq!(bench.post("/voice/proxy/callback", &event).await.0, StatusCode::BAD_REQUEST);
+    let mut codes = bench.alert_codes().await;
+    codes.sort_unstable();
+    assert_eq!(codes, [11_100, 11_100, 11_200, 11_200]);
+
+    // Nobody else has us ask, and the mark is for one URL.
+    let moved = leg.replace("127.0.0.1", "127.0.0.2");
+    assert_eq!(bench.post(&moved, &event).await.0, StatusCode::FORBIDDEN);
+    let unmarked = callback(&application.at("/leg"));
+    let signature = signature::sign_form(OWN_TOKEN, &format!("{BASE}{unmarked}"), &event);
+    let (status, _) = bench.send(form(&unmarked, &event, Some((signature::HEADER, &signature)))).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(application.requests().len(), 5);
 }

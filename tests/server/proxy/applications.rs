@@ -1,7 +1,8 @@
 //! Applications as their makers wrote them: relative and absolute URLs, GET and POST, cookies, empty actions, CDATA.
 //!
 //! Each path begins with where to enqueue: `plain` for a queue of the phone system's, else the SID of a workflow. Every
-//! request is checked for its signature and noted.
+//! request is checked for its signature and noted: where the application enqueues into a workflow it knows the account's
+//! token only.
 
 use std::sync::{Arc, Mutex};
 
@@ -69,8 +70,10 @@ struct Noted {
 }
 
 struct Shared {
-    /// The tokens that may have signed.
-    tokens: Vec<&'static str>,
+    /// What signs requests without us in between.
+    plain_token: &'static str,
+    /// What signs all others.
+    token: &'static str,
     base: String,
     noted: Mutex<Vec<Noted>>,
 }
@@ -79,10 +82,10 @@ struct Shared {
 pub(super) struct Applications(Arc<Shared>);
 
 impl Applications {
-    pub(super) async fn start(tokens: &[&'static str]) -> Self {
+    pub(super) async fn start(plain_token: &'static str, token: &'static str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared { tokens: tokens.to_vec(), base, noted: Mutex::default() });
+        let shared = Arc::new(Shared { plain_token, token, base, noted: Mutex::default() });
         let router = Router::new()
             .route("/filler/{queue}", axum::routing::any(filler))
             .route("/{place}/{application}/{*page}", axum::routing::any(answer))
@@ -159,7 +162,8 @@ async fn answer(
     let given = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let url = format!("{}{}", shared.base, uri.path_and_query().unwrap());
     let signed = given(signature::HEADER);
-    let is_signed = shared.tokens.iter().any(|token| signature::verify_form(token, &url, &form, &signed));
+    let token = if place == "plain" { shared.plain_token } else { shared.token };
+    let is_signed = signature::verify_form(token, &url, &form, &signed);
     let request = Request { page, pairs, cookie: given("cookie"), place };
     let mut parameters: Vec<String> = request
         .pairs

@@ -24,7 +24,8 @@ const LINKS: [(&str, Option<&str>); 9] = [
 ];
 /// Attributes whose URL is asked for a document, and attributes whose URL is only told something.
 const RUN: [&str; 3] = ["action", "waitUrl", "referUrl"];
-const TOLD: [&str; 4] = ["statusCallback", "recordingStatusCallback", "transcribeCallback", "eventCallbackUrl"];
+const TOLD: [&str; 5] =
+    ["statusCallback", "statusCallbackUrl", "recordingStatusCallback", "transcribeCallback", "eventCallbackUrl"];
 
 /// Longer than this is a hang, even where a busy machine runs a program that is not optimised.
 const HANG: Duration = Duration::from_secs(1);
@@ -66,13 +67,19 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 
-fn run(link: usize) -> Piece {
+/// Through us, by one way or the other.
+fn through(way: &str, link: usize) -> Piece {
     let (written, absolute) = LINKS[link];
-    let expected = absolute.map_or_else(|| written.to_owned(), |url| escaped(&format!("ours:{url}")));
+    let expected = absolute.map_or_else(|| written.to_owned(), |url| escaped(&format!("{way}:{url}")));
     Piece { written: written.to_owned(), expected }
 }
 
-fn told(link: usize) -> Piece {
+fn run(link: usize) -> Piece {
+    through("ours", link)
+}
+
+/// It stays the application's, but absolute.
+fn here(link: usize) -> Piece {
     let (written, absolute) = LINKS[link];
     let is_absolute = written.contains(':') && !written.contains('&');
     let expected = match absolute {
@@ -164,7 +171,8 @@ fn attributes(enqueues: bool) -> impl Strategy<Value = Vec<(String, String, Piec
         let value = match link {
             // What the proxy carries out itself keeps the application's URLs.
             Some((true, link)) if !enqueues => run(link),
-            Some((_, link)) => told(link),
+            Some((true, link)) => here(link),
+            Some((false, link)) => through("told", link),
             None => same(junk),
         };
         (name, quote, value)
@@ -201,7 +209,7 @@ fn node() -> impl Strategy<Value = Node> {
     let leaf = prop_oneof![
         4 => text(),
         1 => body("Redirect", run),
-        1 => body("Play", told),
+        1 => body("Play", here),
         1 => enqueue,
         1 => space().prop_map(|space| Node::Again { space }),
     ];

@@ -1,0 +1,50 @@
+//! Callbacks of the verbs in an application's document: `statusCallback`, `recordingStatusCallback` and their like pass
+//! through us, signed by the account as all the application's other requests are (`spec/voice.md` 4.5).
+//!
+//! `/voice/proxy/callback?target=<URL>` has the parameters of `/voice/proxy`. The callback is passed on while the phone system
+//! waits, and the application's status is our answer: in which order, how long and how often it is tried stays the phone
+//! system's business, as it was without us. Nothing of it is ours to act on. Start with [`answer`].
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+
+use super::alerts::{Complaint, INVALID_URL};
+use super::application::{Failure, Question};
+use super::proxy::{OWN, Trouble};
+use super::request::{self, Sender};
+use super::{State, no_content};
+
+/// `/voice/proxy/callback`
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let (owner, target) = match state.target_of(&webhook).await {
+        Ok(found) => found,
+        Err(Trouble::Wrong(message)) => {
+            state.complain(webhook.sender, Complaint::new(INVALID_URL, message)).await;
+            return StatusCode::BAD_REQUEST.into_response();
+        }
+        Err(Trouble::Forbidden | Trouble::NoDocument) => return StatusCode::FORBIDDEN.into_response(),
+    };
+    let passed_on = webhook.without(&OWN);
+    let method = webhook.method.as_str();
+    let question = Question { url: target, method, webhook: &passed_on, extra: Vec::new(), workspace: None };
+    let failure = match state.fetch(&question, owner.account, owner.token()).await {
+        Ok(answer) if (200..300).contains(&answer.status) => return no_content(),
+        Ok(answer) => Failure::Refused(answer.status),
+        Err(failure) => failure,
+    };
+    let complaint = Complaint::new(failure.code(), format!("callback of the application: {failure}"));
+    state.complain(Sender::Account(owner.account), complaint).await;
+    let refusal = match failure {
+        // Whether it is tried again may depend on it (`#rp=`).
+        Failure::Refused(status @ 400..600) => StatusCode::from_u16(status).ok(),
+        _ => None,
+    };
+    refusal.unwrap_or(StatusCode::BAD_GATEWAY).into_response()
+}
