@@ -14,6 +14,7 @@ use super::page::Paging;
 use super::scope::Scope;
 use crate::routing::EventSid;
 use crate::store::deliveries::{DeliveryState, EventTarget, Progress};
+use crate::store::subscriptions::in_force;
 use crate::store::views::{DeliveryView, EventView};
 
 /// Events that one request sends again at most; the answer tells where to go on.
@@ -28,8 +29,9 @@ pub(super) async fn list(scope: Scope, query: Query) -> Result<Response, ApiErro
     let paging = Paging::read(&query, 1)?;
     let state = query.word("State", &STATES)?.map(state_of);
     let list = scope.state.store.deliveries(scope.sid(), state, paging.span()).await?;
+    let is_tried = is_tried(&scope).await?;
     let url = scope.place.url("/Events/Deliveries");
-    Ok(paging.answer(&url, "deliveries", &list, |row| render(&scope, row)))
+    Ok(paging.answer(&url, "deliveries", &list, |row| render(&scope, row, is_tried)))
 }
 
 pub(super) async fn fetch(scope: Scope) -> Result<Response, ApiError> {
@@ -128,16 +130,27 @@ fn number(event: &EventView) -> u64 {
     u64::try_from(event.sequence).unwrap_or(0)
 }
 
+/// Whether anything is attempted at present: there is a receiver, and it is not switched off.
+async fn is_tried(scope: &Scope) -> Result<bool, ApiError> {
+    let target = scope.state.store.event_target(scope.sid()).await?;
+    Ok(target.is_some_and(|target| target.failing.is_none_or(|failing| failing.disabled.is_none())))
+}
+
 async fn shown(scope: &Scope, event: &EventView) -> Result<Response, ApiError> {
     let sid: EventSid = scope.path_sid("Sid")?;
-    if let Some(row) = scope.state.store.delivery(scope.sid(), sid).await? {
-        return Ok(answer(StatusCode::OK, &render(scope, &row)));
+    let store = &scope.state.store;
+    // The place first: it passes an event in the commit that writes the event's row.
+    let place = store.event_place(scope.sid()).await?;
+    if let Some(row) = store.delivery(scope.sid(), sid).await? {
+        return Ok(answer(StatusCode::OK, &render(scope, &row, is_tried(scope).await?)));
     }
-    // Taken, or not wanted by the filter: the place in the log does not tell which.
-    let state = match scope.state.store.event_target(scope.sid()).await? {
+    let subscriptions = store.subscriptions(scope.sid(), number(event)).await?;
+    let state = match in_force(&subscriptions, number(event)) {
         None => "not_sent",
-        Some(target) if number(event) < target.next_sequence => "done",
-        Some(_) => "pending",
+        Some(then) if !then.is_sent => "not_sent",
+        Some(then) if !then.wants(&event.event_type) => "not_wanted",
+        Some(_) if place.is_some_and(|place| place <= number(event)) => "pending",
+        Some(_) => "done",
     };
     let body = body(scope, &event.sid, event.sequence, &event.event_type, state);
     Ok(answer(StatusCode::OK, &body))
@@ -161,9 +174,9 @@ fn body(scope: &Scope, sid: &str, sequence: i64, event_type: &str, state: &str) 
     })
 }
 
-fn render(scope: &Scope, row: &DeliveryView) -> Value {
+fn render(scope: &Scope, row: &DeliveryView, is_tried: bool) -> Value {
     let mut shown = body(scope, &row.sid, row.sequence, &row.event_type, &row.state);
-    let waits = row.state == DeliveryState::Waiting.as_str();
+    let waits = is_tried && row.state == DeliveryState::Waiting.as_str();
     shown["attempts"] = json!(row.attempts);
     shown["date_next_attempt"] = optional_date(waits.then_some(row.next_attempt_at));
     shown["date_last_attempt"] = optional_date(row.last_attempt_at);

@@ -1,12 +1,13 @@
 //! Event callbacks on disk: places in the event log, events that wait for another attempt or are dead, receivers that fail.
 //!
-//! It must not know how an event is sent or when it is tried again. Start with [`Store::event_targets`].
+//! It must not know how an event is sent or when it is tried again. Start with [`Store::event_target`].
 
 use sqlx::Row as _;
 
 use super::pages::{Direction, List, Select, Span};
 use super::rows::Change;
 use super::statements::{DEPARTED_WORKSPACES, EVENT_CURSORS, EVENT_DELIVERIES, EVENT_ENDPOINTS, EVENTS, Value};
+use super::subscriptions::Subscription;
 use super::views::{DeliveryView, EventView};
 use super::work::{Update, Work};
 use super::{Error, Store};
@@ -26,8 +27,10 @@ pub struct EventTarget {
     pub name: String,
     /// Where to, with the settings in its fragment.
     pub url: String,
-    /// Event types to send, as given; all without one.
+    /// Event types to send at present, as given; all without one.
     pub filter: Option<String>,
+    /// What was asked for at the first event that is not dealt with, and since.
+    pub subscriptions: Vec<Subscription>,
     /// The first event that is not dealt with.
     pub next_sequence: u64,
     /// The newest event.
@@ -47,13 +50,15 @@ pub struct FailingEndpoint {
     pub disabled: Option<(Timestamp, String)>,
 }
 
-/// What is to become of an event that was tried and not taken.
+/// What is to become of an event that was tried and not taken, or was asked for by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryState {
     /// It is tried again.
     Waiting,
     /// It is not, unless somebody asks for it.
     Dead,
+    /// It was taken, because somebody asked for it: its workspace had not asked for it when it happened.
+    Done,
 }
 
 impl DeliveryState {
@@ -63,6 +68,7 @@ impl DeliveryState {
         match self {
             Self::Waiting => "waiting",
             Self::Dead => "dead",
+            Self::Done => "done",
         }
     }
 }
@@ -80,7 +86,7 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Attempts so far.
     pub attempts: u32,
-    /// When the next one is due; of a dead one, when it died.
+    /// When the next one is due; of others, when they died or were taken.
     pub next_attempt_at: Timestamp,
     /// The last attempt.
     pub last_attempt_at: Option<Timestamp>,
@@ -123,7 +129,7 @@ macro_rules! targets {
              SELECT sid, account_sid, friendly_name, event_callback_url, events_filter, last_sequence, 0 AS departed \
              FROM workspaces UNION ALL \
              SELECT sid, account_sid, friendly_name, event_callback_url, events_filter, last_sequence, 1 AS departed \
-             FROM departed_workspaces) w ON w.sid = c.workspace_sid \
+             FROM departed_workspaces) w ON w.sid = c.workspace_sid AND w.event_callback_url <> '' \
              LEFT JOIN event_endpoints p ON p.workspace_sid = c.workspace_sid",
             $condition
         )
@@ -146,6 +152,7 @@ fn target_of(row: &sqlx::sqlite::SqliteRow) -> Result<EventTarget, Error> {
         name: text(2)?,
         url: text(3)?,
         filter: row.try_get(4)?,
+        subscriptions: Vec::new(),
         next_sequence: sequence(5)?,
         last_sequence: sequence(6)?,
         failing,
@@ -154,17 +161,29 @@ fn target_of(row: &sqlx::sqlite::SqliteRow) -> Result<EventTarget, Error> {
 }
 
 impl Store {
-    /// All workspaces whose events are sent.
-    pub async fn event_targets(&self) -> Result<Vec<EventTarget>, Error> {
-        let rows = sqlx::query(targets!("")).fetch_all(self.read_pool()).await?;
-        rows.iter().map(target_of).collect()
+    /// All workspaces with a place in the log: their events are sent, or were until a moment ago.
+    pub async fn event_places(&self) -> Result<Vec<WorkspaceSid>, Error> {
+        let query = sqlx::query_scalar::<_, String>("SELECT workspace_sid FROM event_cursors");
+        let inconsistent = |row| Error::Inconsistent { table: "event_cursors", column: "workspace_sid", row };
+        let rows = query.fetch_all(self.read_pool()).await?;
+        rows.into_iter().map(|row| row.parse().map_err(|_| inconsistent(row))).collect()
+    }
+
+    /// The first event of the workspace that is not dealt with, if its events are sent or were until a moment ago.
+    pub async fn event_place(&self, workspace: WorkspaceSid) -> Result<Option<u64>, Error> {
+        let sql = "SELECT next_sequence FROM event_cursors WHERE workspace_sid = $1";
+        let query = sqlx::query_scalar::<_, i64>(sql).bind(workspace.to_string());
+        let place = query.fetch_optional(self.read_pool()).await?;
+        Ok(place.map(|place| u64::try_from(place).unwrap_or(0)))
     }
 
     /// The workspace, if its events are sent.
     pub async fn event_target(&self, workspace: WorkspaceSid) -> Result<Option<EventTarget>, Error> {
         let query = sqlx::query(targets!(" WHERE c.workspace_sid = $1")).bind(workspace.to_string());
         let row = query.fetch_optional(self.read_pool()).await?;
-        row.as_ref().map(target_of).transpose()
+        let Some(mut target) = row.as_ref().map(target_of).transpose()? else { return Ok(None) };
+        target.subscriptions = self.subscriptions(workspace, target.next_sequence).await?;
+        Ok(Some(target))
     }
 
     /// Events of a workspace from a number on, by number.
@@ -219,11 +238,12 @@ impl Store {
     ) -> Result<List<DeliveryView>, Error> {
         let select = Select::new()
             .filter("d.workspace_sid = ?", workspace)
+            .filter("d.state <> ?", DeliveryState::Done.as_str())
             .filter_some("d.state = ?", state.map(DeliveryState::as_str));
         select.order("d.sequence", Direction::Ascending).page(self.read_pool(), span).await
     }
 
-    /// The delivery of an event, if it was tried and not taken.
+    /// The delivery of an event, if it was tried and not taken, or asked for by hand.
     pub async fn delivery(&self, workspace: WorkspaceSid, event: EventSid) -> Result<Option<DeliveryView>, Error> {
         let select = Select::new().filter("d.workspace_sid = ?", workspace).filter("d.event_sid = ?", event);
         select.optional(self.read_pool()).await
@@ -334,9 +354,11 @@ impl Store {
         }
         // The place in the log last: without it nobody would look again.
         let key = || vec![Value::of(workspace)];
+        let rows = Update { sql: "DELETE FROM event_deliveries WHERE workspace_sid = $1", values: key() };
+        self.write(Work::of_changes(Vec::new(), Some(rows))).await?;
         let changes =
             [&EVENT_ENDPOINTS, &EVENT_CURSORS, &DEPARTED_WORKSPACES].map(|table| Change::delete(table, key()));
-        let update = Update { sql: "DELETE FROM event_deliveries WHERE workspace_sid = $1", values: key() };
+        let update = Update { sql: "DELETE FROM event_subscriptions WHERE workspace_sid = $1", values: key() };
         self.write(Work::of_changes(changes.into(), Some(update))).await
     }
 
@@ -350,5 +372,15 @@ impl Store {
             values: vec![now.0.into(), Value::of(workspace)],
         };
         self.write(Work::of_changes(changes, Some(update))).await
+    }
+
+    /// Gives the place in the log up, unless there is a receiver again.
+    pub async fn leave_log(&self, workspace: WorkspaceSid) -> Result<(), Error> {
+        let update = Update {
+            sql: "DELETE FROM event_cursors WHERE workspace_sid = $1 \
+                  AND NOT EXISTS (SELECT 1 FROM workspaces WHERE sid = $1 AND event_callback_url <> '')",
+            values: vec![Value::of(workspace)],
+        };
+        self.write(Work::of_changes(Vec::new(), Some(update))).await
     }
 }

@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0010_departed_workspaces"),
     migration!("0012_callback_relays"),
     migration!("0013_entry_points"),
+    migration!("0014_event_subscriptions"),
     migration!("0016_voicemails"),
 ];
 

@@ -27,6 +27,7 @@ mod secrets;
 mod sqlite;
 mod statements;
 pub mod statistics;
+pub mod subscriptions;
 #[cfg(test)]
 mod tests;
 pub mod views;

@@ -8,7 +8,8 @@ use sqlx::{Row as _, SqliteConnection};
 
 use super::rows::Change;
 use super::statements::{
-    ACTIVITY_PERIODS, ALERTS, EVENT_DELIVERIES, EVENTS, STATISTIC_FACTS, STATISTIC_ROLLUPS, Table, Value,
+    ACTIVITY_PERIODS, ALERTS, EVENT_DELIVERIES, EVENT_SUBSCRIPTIONS, EVENTS, STATISTIC_FACTS, STATISTIC_ROLLUPS, Table,
+    Value,
 };
 use super::work::{Update, Work};
 use super::{Error, Store};
@@ -20,12 +21,25 @@ struct Expiry {
     sql: &'static str,
 }
 
-/// Buckets are old when their last moment is, deliveries when they are dead that long.
+/// Buckets are old when their last moment is, deliveries when they are dead or taken that long, what was asked for when no
+/// event is left that came before the next change.
 const EXPIRIES: &[Expiry] = &[
     Expiry {
         table: &EVENT_DELIVERIES,
         sql: "SELECT workspace_sid, sequence FROM event_deliveries WHERE workspace_sid = $1 AND state = 'dead' \
               AND next_attempt_at < $2 ORDER BY next_attempt_at, sequence LIMIT $3",
+    },
+    Expiry {
+        table: &EVENT_DELIVERIES,
+        sql: "SELECT workspace_sid, sequence FROM event_deliveries WHERE workspace_sid = $1 AND state = 'done' \
+              AND next_attempt_at < $2 ORDER BY next_attempt_at, sequence LIMIT $3",
+    },
+    Expiry {
+        table: &EVENT_SUBSCRIPTIONS,
+        sql: "SELECT workspace_sid, from_sequence FROM event_subscriptions WHERE workspace_sid = $1 AND at < $2 \
+              AND from_sequence < (SELECT MAX(from_sequence) FROM event_subscriptions WHERE workspace_sid = $1 \
+              AND from_sequence <= (SELECT MIN(sequence) FROM events WHERE workspace_sid = $1)) \
+              ORDER BY from_sequence LIMIT $3",
     },
     Expiry {
         table: &EVENTS,

@@ -136,6 +136,8 @@ tables! {
         ["workspace_sid", "task_sid", "number", "subject_sid", "url", "by_get", "form", "created_at"];
     EVENT_CURSORS = "event_cursors", key 1, kept ["next_sequence"], append_only false,
         ["workspace_sid", "next_sequence"];
+    EVENT_SUBSCRIPTIONS = "event_subscriptions", key 2, kept [], append_only true,
+        ["workspace_sid", "from_sequence", "is_sent", "events_filter", "at"];
     ENTRY_RESOURCES = "entry_resources", key 1, kept ["created_at"], append_only false,
         ["sid", "workspace_sid", "kind", "friendly_name", "document", "calendar_sid", "version", "created_at",
          "updated_at"];

@@ -12,10 +12,10 @@ use super::rows::{
 };
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    API_KEYS, ASSIGNMENT_CALLBACKS, EVENT_CURSORS, EVENT_DELIVERIES, EVENT_ENDPOINTS, EVENTS, OUTBOX, TABLES, Table,
-    VOICE_TASKS, VOICEMAILS, Value, WORKSPACES,
+    API_KEYS, ASSIGNMENT_CALLBACKS, EVENT_CURSORS, EVENT_DELIVERIES, EVENT_ENDPOINTS, EVENT_SUBSCRIPTIONS, EVENTS,
+    OUTBOX, TABLES, Table, VOICE_TASKS, VOICEMAILS, Value, WORKSPACES,
 };
-use super::{Alert, Batch, Error, OpenCallback, Voicemail};
+use super::{Alert, Batch, Error, OpenCallback, Voicemail, subscriptions};
 use crate::routing::rollup::Rollup;
 use crate::routing::{ActivityPeriod, ApiKeySid, EventKind, Fact, RowChange, WorkspaceSettings};
 
@@ -73,6 +73,7 @@ impl Work {
             .iter()
             .find(|event| matches!(event.kind, EventKind::WorkspaceCreated | EventKind::WorkspaceUpdated));
         let mut cursor_change = None;
+        let mut update = None;
         for change in batch.rows {
             if let RowChange::Workspace(settings) = &change {
                 if settings.sid != workspace {
@@ -80,7 +81,8 @@ impl Work {
                     return Err(Error::Inconsistent { table: "workspaces", column: "sid", row });
                 }
                 // Whoever is to be told of events from now on has a place in the log from this commit on.
-                cursor_change = announced.map(|event| cursor_of(settings, event.sequence));
+                cursor_change = announced.and_then(|event| cursor_of(settings, event.sequence));
+                update = announced.map(|event| subscriptions::noted(settings, event));
                 if batch.expected_sequence == 0 {
                     let mut settings = settings.clone();
                     settings.last_sequence = advanced;
@@ -132,7 +134,7 @@ impl Work {
         changes.extend(batch.events.into_iter().map(|event| event_change(workspace, event)));
         changes.extend(batch.alerts.into_iter().map(alert_change));
         let fence = Fence { workspace: workspace.to_string(), expected: batch.expected_sequence, advanced, new_row };
-        Ok(Self { fence: Some(fence), removes_workspace, changes, ..Self::default() })
+        Ok(Self { fence: Some(fence), removes_workspace, changes, update, ..Self::default() })
     }
 
     /// Prepares changes of rows, and of columns of another one.
@@ -166,12 +168,11 @@ impl Work {
     }
 }
 
-/// The place in the event log of a workspace with an event callback: the event that told of it, unless it has one.
-fn cursor_of(settings: &WorkspaceSettings, sequence: u64) -> Change {
-    if settings.event_callback_url.is_empty() {
-        return Change::delete(&EVENT_CURSORS, vec![Value::of(settings.sid)]);
-    }
-    Change::write(&EVENT_CURSORS, vec![Value::of(settings.sid), sequence.into()])
+/// The place in the event log of a workspace with an event callback: the event that told of it, unless it has one. When the
+/// URL is taken away it stays until what was not sent is dead.
+fn cursor_of(settings: &WorkspaceSettings, sequence: u64) -> Option<Change> {
+    let has_receiver = !settings.event_callback_url.is_empty();
+    has_receiver.then(|| Change::write(&EVENT_CURSORS, vec![Value::of(settings.sid), sequence.into()]))
 }
 
 /// The rows of several works, sorted by table, each row once.
@@ -222,7 +223,8 @@ impl<'a> Merged<'a> {
 
 /// Tables to empty when a workspace is removed; those of its events only if nobody is to be told of them any more.
 pub(super) fn tables_of_workspace(with_events: bool) -> impl Iterator<Item = &'static Table> {
-    let of_events = [&EVENTS, &EVENT_CURSORS, &EVENT_ENDPOINTS, &EVENT_DELIVERIES].map(|table| table.name);
+    let of_events =
+        [&EVENTS, &EVENT_CURSORS, &EVENT_SUBSCRIPTIONS, &EVENT_ENDPOINTS, &EVENT_DELIVERIES].map(|table| table.name);
     TABLES.iter().copied().filter(move |table| {
         table.columns.contains(&"workspace_sid")
             && table.name != WORKSPACES.name

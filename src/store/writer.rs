@@ -37,7 +37,8 @@ const FAILED: &str = "a write to disk failed";
 const DEPART: &str = "INSERT INTO departed_workspaces (sid, account_sid, friendly_name, event_callback_url, \
                       events_filter, last_sequence) SELECT w.sid, w.account_sid, w.friendly_name, \
                       w.event_callback_url, w.events_filter, w.last_sequence FROM workspaces w \
-                      JOIN event_cursors c ON c.workspace_sid = w.sid WHERE w.sid = $1 AND NOT EXISTS \
+                      JOIN event_cursors c ON c.workspace_sid = w.sid WHERE w.sid = $1 \
+                      AND w.event_callback_url <> '' AND NOT EXISTS \
                       (SELECT 1 FROM event_endpoints e WHERE e.workspace_sid = w.sid AND e.disabled_at IS NOT NULL)";
 /// Removes the events that are not to be sent any more.
 const FORGET_WHAT_IS_DONE: &str = "DELETE FROM events WHERE workspace_sid = $1 \

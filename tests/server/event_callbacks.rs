@@ -20,6 +20,8 @@ struct Receiver {
     identities: Mutex<BTreeMap<u64, BTreeSet<String>>>,
     wrong: Mutex<Vec<String>>,
     refuses: Mutex<bool>,
+    /// What is answered to all, if not 204.
+    answer: Mutex<Option<StatusCode>>,
 }
 
 impl Receiver {
@@ -56,6 +58,9 @@ async fn take(
     receiver.identities.lock().unwrap().entry(number).or_default().insert(identity);
     if *receiver.refuses.lock().unwrap() {
         return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    if let Some(answer) = *receiver.answer.lock().unwrap() {
+        return answer;
     }
     *receiver.numbers.lock().unwrap().entry(number).or_default() += 1;
     StatusCode::NO_CONTENT
@@ -149,6 +154,69 @@ async fn what_was_not_taken_is_seen_and_sent_again() {
     assert_eq!(dead["count"], 0, "without a range the dead ones, of which there are none");
     let on = programs.post(&format!("{base}/Events/Endpoint"), &[("Status", "enabled")]).await;
     assert_eq!(on["event_callback_url"], once.as_str());
+}
+
+#[tokio::test]
+async fn what_is_said_of_an_event_is_what_became_of_it() {
+    let (url, receiver) = Receiver::start().await;
+    let programs = Programs::start(1.0).await;
+    let workspace =
+        text(&programs.post("/Workspaces", &[("FriendlyName", "Floor"), ("Template", "NONE")]).await, "sid");
+    let base = format!("/Workspaces/{workspace}");
+    programs
+        .post(&base, &[("EventCallbackUrl", url.as_str()), ("EventsFilter", "workspace.updated,worker.created")])
+        .await;
+    programs.post(&format!("{base}/Activities"), &[("FriendlyName", "Break")]).await;
+    let event = async |kind: &str| {
+        let list = programs.get(&format!("{base}/Events?EventType={kind}&After=0")).await;
+        text(list["events"].as_array().unwrap().last().unwrap(), "sid")
+    };
+    let path = |event: &str| format!("{base}/Events/{event}/Delivery");
+    let until = async |path: &str, state: &str| {
+        let is_so = async |programs: &Programs| (programs.get(path).await["state"] == state).then_some(());
+        programs.until(&format!("{path} is {state}"), is_so).await;
+    };
+    let (before, taken, unwanted) = (
+        path(&event("workspace.created").await),
+        path(&event("workspace.updated").await),
+        path(&event("activity.created").await),
+    );
+    until(&taken, "done").await;
+    assert_eq!(programs.get(&before).await["state"], "not_sent");
+    assert_eq!(programs.get(&unwanted).await["state"], "not_wanted");
+
+    // What is asked for is sent nevertheless, and is told as taken from then on.
+    programs.post(&unwanted, &[]).await;
+    until(&unwanted, "done").await;
+    let tried = programs.get(&unwanted).await;
+    assert_eq!((&tried["attempts"], &tried["date_next_attempt"]), (&json!(1), &Value::Null), "{tried}");
+    let rows = programs.get(&format!("{base}/Events/Deliveries")).await;
+    assert_eq!(rows["deliveries"], json!([]), "it is not among those that were not taken");
+
+    // A receiver that is switched off: nothing will be attempted, and nothing is said to be.
+    *receiver.answer.lock().unwrap() = Some(StatusCode::GONE);
+    programs.post(&format!("{base}/Workers"), &[("FriendlyName", "ann")]).await;
+    let refused = path(&event("worker.created").await);
+    until(&refused, "waiting").await;
+    let disabled = async |programs: &Programs| {
+        let endpoint = programs.get(&format!("{base}/Events/Endpoint")).await;
+        (endpoint["status"] == "disabled").then_some(())
+    };
+    programs.until("the receiver is switched off", disabled).await;
+    assert_eq!(programs.get(&refused).await["date_next_attempt"], Value::Null);
+    let rows = programs.get(&format!("{base}/Events/Deliveries?State=waiting")).await;
+    assert_eq!(rows["deliveries"][0]["date_next_attempt"], Value::Null, "{rows}");
+    programs.post(&format!("{base}/Workers"), &[("FriendlyName", "bob")]).await;
+    let untried = path(&event("worker.created").await);
+    assert_eq!(programs.get(&untried).await["state"], "pending");
+
+    // Without a URL they are dead, and what happens then is not sent.
+    programs.post(&base, &[("EventCallbackUrl", "")]).await;
+    until(&refused, "dead").await;
+    until(&untried, "dead").await;
+    programs.post(&format!("{base}/Workers"), &[("FriendlyName", "cleo")]).await;
+    assert_eq!(programs.get(&path(&event("worker.created").await)).await["state"], "not_sent");
+    assert_eq!(programs.get(&taken).await["state"], "done", "it was taken before");
 }
 
 /// Reads a stream until `count` events have come: their numbers and types.

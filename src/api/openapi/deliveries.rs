@@ -20,7 +20,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("event_sid", own_sid("EV")),
         ("event_sequence", count()),
         ("event_type", text()),
-        ("state", constant(&["waiting", "dead", "done", "pending", "not_sent"])),
+        ("state", constant(&["waiting", "dead", "done", "pending", "not_wanted", "not_sent"])),
         ("attempts", count()),
         ("date_next_attempt", nullable(date())),
         ("date_last_attempt", nullable(date())),

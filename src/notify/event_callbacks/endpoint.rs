@@ -5,6 +5,8 @@
 //! restart, so a crash repeats a few events and loses none. Must not know the order of events (`window`) or the schedule
 //! (`manner`). Start with [`Endpoint::run`].
 
+mod burial;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,11 +22,10 @@ use super::window::Window;
 use super::{Around, Wake};
 use crate::routing::{AccountSid, AlertSid, Timestamp, WorkspaceSid};
 use crate::store::deliveries::{Delivery, DeliveryState, EventTarget, FailingEndpoint, Progress};
+use crate::store::subscriptions::wanted;
 use crate::store::views::{DeliveryView, EventView};
 use crate::store::{Alert, Error as StoreError};
 
-/// Events that become dead letters in one write.
-const DEAD_PORTION: u32 = 500;
 /// How often the age of what waits is looked at.
 const AGE_CHECKED_EVERY: Duration = Duration::from_mins(10);
 /// A receiver that fails now and then is told of no more often.
@@ -39,8 +40,28 @@ struct Attempt {
     event: EventView,
     /// Attempts before this one.
     before: u32,
+    /// It is sent because somebody asked for it; the workspace did not when it happened.
+    is_extra: bool,
     began: Timestamp,
     outcome: Outcome,
+}
+
+impl Attempt {
+    /// What is kept of an event that was taken though its workspace had not asked for it.
+    fn taken(&self, now: Timestamp) -> Delivery {
+        Delivery {
+            sequence: sequence_of(&self.event),
+            event: self.event.sid.clone(),
+            event_type: self.event.event_type.clone(),
+            state: DeliveryState::Done,
+            attempts: self.before.saturating_add(1),
+            next_attempt_at: now,
+            last_attempt_at: Some(self.began),
+            last_status: None,
+            last_error: None,
+            last_answer: None,
+        }
+    }
 }
 
 /// When the next repetition is due.
@@ -135,7 +156,7 @@ impl Endpoint {
             self.target = self.around.store.event_target(self.workspace).await?;
         }
         let Some(target) = self.target.take() else {
-            self.around.store.bury_deliveries(self.workspace, self.around.clock.now()).await?;
+            self.bury_what_was_not_sent().await?;
             self.close_breaker();
             return Ok(false);
         };
@@ -210,7 +231,7 @@ impl Endpoint {
                 return Ok(());
             }
             for event in events {
-                let is_wanted = wants(target.filter.as_deref(), &event.event_type);
+                let is_wanted = wanted(&target.subscriptions, &event);
                 window.add(event, is_wanted);
             }
         }
@@ -229,7 +250,7 @@ impl Endpoint {
         while self.attempts.len() < self.allowed
             && let Some(event) = self.window.as_mut().and_then(|window| window.next(now))
         {
-            self.send(target, manner, event, 0);
+            self.send(target, manner, event, 0, false);
         }
         Ok(())
     }
@@ -262,12 +283,15 @@ impl Endpoint {
             rows.into_iter().filter(|row| !self.repeating.contains(&number(row))).take(room).collect();
         let numbers: Vec<u64> = rows.iter().map(number).collect();
         let events = self.around.store.events_numbered(self.workspace, &numbers).await?;
+        let first = numbers.iter().copied().min().unwrap_or(0);
+        let subscriptions = self.around.store.subscriptions(self.workspace, first).await?;
         for row in &rows {
             match events.iter().find(|event| event.sequence == row.sequence) {
                 Some(event) => {
                     self.repeating.insert(number(row));
                     let before = u32::try_from(row.attempts).unwrap_or(u32::MAX);
-                    self.send(target, manner, event.clone(), before);
+                    let is_extra = !wanted(&subscriptions, event);
+                    self.send(target, manner, event.clone(), before, is_extra);
                 }
                 // The log does not go back that far any more.
                 None => self.progress.taken.push(number(row)),
@@ -276,7 +300,7 @@ impl Endpoint {
         Ok(())
     }
 
-    fn send(&mut self, target: &EventTarget, manner: &Manner, event: EventView, before: u32) {
+    fn send(&mut self, target: &EventTarget, manner: &Manner, event: EventView, before: u32, is_extra: bool) {
         let around = Arc::clone(&self.around);
         let (target, manner) = (target.clone(), manner.clone());
         let is_suspect = self.failures > 0;
@@ -295,7 +319,7 @@ impl Endpoint {
             counter!("taskrouter_callback_attempts_total", "class" => "event", "code" => outcome.code()).increment(1);
             let duration_ms = around.clock.now().ms_since(began);
             debug!(event.sid = event.sid, code = outcome.code(), duration_ms, "event callback attempted");
-            Attempt { event, before, began, outcome }
+            Attempt { event, before, is_extra, began, outcome }
         };
         self.attempts.spawn(attempt.instrument(span));
     }
@@ -341,25 +365,15 @@ impl Endpoint {
     }
 
     async fn note(&mut self, manner: &Manner, attempt: Attempt) {
-        let Attempt { event, before, began, outcome } = attempt;
-        let sequence = u64::try_from(event.sequence).unwrap_or(0);
+        if attempt.outcome == Outcome::Taken {
+            self.note_taken(&attempt);
+            return;
+        }
+        let Attempt { event, before, began, outcome, .. } = attempt;
+        let sequence = sequence_of(&event);
         let is_first = !self.repeating.remove(&sequence);
         self.due = Due::Unknown;
         let now = self.around.clock.now();
-        if outcome == Outcome::Taken {
-            #[expect(clippy::cast_precision_loss, reason = "a delay in milliseconds")]
-            histogram!("taskrouter_callback_delay_seconds").record(now.ms_since(event.at) as f64 / 1_000.0);
-            self.succeeded();
-            match &mut self.window {
-                Some(window) if is_first => window.settle(&event, None),
-                Some(window) => {
-                    window.free(sequence);
-                    self.progress.taken.push(sequence);
-                }
-                None => {}
-            }
-            return;
-        }
         let begins_to_fail = self.failing.is_none();
         let reason = self.failed(&outcome, now);
         let attempts = before.saturating_add(1);
@@ -396,6 +410,27 @@ impl Endpoint {
         }
         if let Some(reason) = reason {
             self.alert(format!("event callbacks are switched off: {reason}")).await;
+        }
+    }
+
+    fn note_taken(&mut self, attempt: &Attempt) {
+        let sequence = sequence_of(&attempt.event);
+        let is_first = !self.repeating.remove(&sequence);
+        self.due = Due::Unknown;
+        let now = self.around.clock.now();
+        #[expect(clippy::cast_precision_loss, reason = "a delay in milliseconds")]
+        histogram!("taskrouter_callback_delay_seconds").record(now.ms_since(attempt.event.at) as f64 / 1_000.0);
+        self.succeeded();
+        let Some(window) = &mut self.window else { return };
+        if is_first {
+            window.settle(&attempt.event, None);
+            return;
+        }
+        window.free(sequence);
+        if attempt.is_extra {
+            self.progress.deliveries.push(attempt.taken(now));
+        } else {
+            self.progress.taken.push(sequence);
         }
     }
 
@@ -448,39 +483,6 @@ impl Endpoint {
         if self.resting_until.take().is_some() {
             gauge!("taskrouter_breaker_open").decrement(1);
         }
-    }
-
-    /// The log must not wait for ever for a receiver that takes nothing.
-    async fn bury_what_is_too_old(&mut self, target: &EventTarget) -> Result<(), StoreError> {
-        let now = self.around.clock.now();
-        if self.age_checked.is_some_and(|checked| after(checked, AGE_CHECKED_EVERY) > now) {
-            return Ok(());
-        }
-        self.age_checked = Some(now);
-        let rules = self.around.rules.clone();
-        let since = now.plus_ms(-i64::try_from(rules.backlog_age_max.as_millis()).unwrap_or(i64::MAX));
-        // While requests are under way their events are in the window; they are looked at the next time.
-        while self.attempts.is_empty() && self.failing.is_some() {
-            let from = self.window.as_ref().map_or(target.next_sequence, Window::done_before);
-            let keeps_from = (target.last_sequence + 1).saturating_sub(rules.backlog_max);
-            let events = self.around.store.events_from(self.workspace, from, DEAD_PORTION).await?;
-            let old = |event: &&EventView| {
-                event.at < since || u64::try_from(event.sequence).is_ok_and(|own| own < keeps_from)
-            };
-            let dead: Vec<&EventView> = events.iter().take_while(old).collect();
-            let Some(last) = dead.last() else { break };
-            let next = u64::try_from(last.sequence).unwrap_or(0) + 1;
-            let wanted = dead.iter().filter(|event| wants(target.filter.as_deref(), &event.event_type));
-            let buried: Vec<Delivery> = wanted.map(|event| buried(event, now)).collect();
-            counter!("taskrouter_callback_buried_total").increment(buried.len() as u64);
-            let message = format!("{} events were not sent: the receiver took none for too long", buried.len());
-            self.progress.deliveries.extend(buried);
-            self.progress.next_sequence = Some(next);
-            self.put_on_disk().await?;
-            self.window = Some(Window::starting_at(next));
-            self.alert(message).await;
-        }
-        Ok(())
     }
 
     /// Puts on disk what was found out; a place in the log alone can wait a moment, unless `all`.
@@ -539,25 +541,8 @@ impl Endpoint {
     }
 }
 
-/// Whether the filter lets an event type through (TaskRouter: Workspace, `EventsFilter`).
-fn wants(filter: Option<&str>, event_type: &str) -> bool {
-    let mut names = filter.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()).peekable();
-    names.peek().is_none() || names.any(|name| name == event_type)
-}
-
-fn buried(event: &EventView, now: Timestamp) -> Delivery {
-    Delivery {
-        sequence: u64::try_from(event.sequence).unwrap_or(0),
-        event: event.sid.clone(),
-        event_type: event.event_type.clone(),
-        state: DeliveryState::Dead,
-        attempts: 0,
-        next_attempt_at: now,
-        last_attempt_at: None,
-        last_status: None,
-        last_error: Some("it waited too long for a receiver that took nothing".to_owned()),
-        last_answer: None,
-    }
+fn sequence_of(event: &EventView) -> u64 {
+    u64::try_from(event.sequence).unwrap_or(0)
 }
 
 fn number(row: &DeliveryView) -> u64 {

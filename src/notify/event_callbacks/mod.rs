@@ -118,8 +118,8 @@ impl EventCallbacks {
 
     /// Goes on where the last process stopped.
     pub async fn start(&self) -> Result<(), crate::store::Error> {
-        for target in self.0.around.store.event_targets().await? {
-            self.wake(target.workspace);
+        for workspace in self.0.around.store.event_places().await? {
+            self.wake(workspace);
         }
         Ok(())
     }

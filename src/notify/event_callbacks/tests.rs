@@ -504,6 +504,65 @@ async fn what_waits_when_the_url_is_taken_away_is_dead_and_can_be_sent_to_anothe
 }
 
 #[tokio::test]
+async fn what_was_not_tried_when_the_url_is_taken_away_is_dead_also_after_a_crash() {
+    let (url, receiver) = Receiver::start().await;
+    let bench = Bench::start().await;
+    let filter = Some("workspace.updated,task.created");
+    let workspace = bench.workspace("", filter).await;
+    bench.task(workspace).await;
+    *receiver.always.lock().unwrap() = Some(Answers::Never);
+    bench.set_url(workspace, &url).await;
+    receiver.until(1).await;
+    bench.task(workspace).await;
+    bench.task(workspace).await;
+    bench.callbacks.stop().await;
+    // Nobody sends while the URL is taken away and more happens.
+    bench.set_url(workspace, "").await;
+    bench.task(workspace).await;
+    assert!(bench.rows(workspace).await.is_empty());
+    let again = sender(&bench.store, &bench.clock, rules());
+    again.start().await.unwrap();
+    let rows = bench.until_rows(workspace, |rows| rows.len() == 3).await;
+    let kinds: Vec<&str> = rows.iter().map(|row| row.event_type.as_str()).collect();
+    assert_eq!(kinds, ["workspace.updated", "task.created", "task.created"], "neither before the URL nor after it");
+    assert!(rows.iter().all(|row| row.state == "dead" && row.attempts == 0), "{rows:#?}");
+    for _ in 0..2_000 {
+        if bench.store.event_place(workspace).await.unwrap().is_none() {
+            again.stop().await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the place in the log is not given up");
+}
+
+#[tokio::test]
+async fn the_filter_that_was_in_force_when_an_event_happened_decides() {
+    let (url, receiver) = Receiver::start().await;
+    let bench = Bench::start().await;
+    let workspace = bench.workspace(&url, Some("task.created")).await;
+    *receiver.always.lock().unwrap() = Some(Answers::Status(500));
+    bench.task(workspace).await;
+    receiver.until(1).await;
+    bench.callbacks.stop().await;
+    bench.task(workspace).await;
+    let update =
+        WorkspaceUpdate { events_filter: Some(Some("workspace.updated".to_owned())), ..WorkspaceUpdate::default() };
+    bench.engine.send(workspace, Request::Routing(Command::UpdateWorkspace(update))).await.unwrap();
+    bench.task(workspace).await;
+    *receiver.always.lock().unwrap() = None;
+    bench.clock.advance(Duration::from_mins(1));
+    let again = sender(&bench.store, &bench.clock, rules());
+    again.start().await.unwrap();
+    bench.until_done(workspace).await;
+    bench.until_rows(workspace, <[_]>::is_empty).await;
+    let kinds: Vec<String> = receiver.received()[1..].iter().map(|event| event.get("EventType").to_owned()).collect();
+    let count = |kind: &str| kinds.iter().filter(|own| *own == kind).count();
+    assert_eq!((count("task.created"), count("workspace.updated"), kinds.len()), (2, 1, 3), "{kinds:?}");
+    again.stop().await;
+}
+
+#[tokio::test]
 async fn what_waits_for_a_week_is_dead() {
     let (url, receiver) = Receiver::start().await;
     let bench = Bench::start().await;

@@ -68,6 +68,11 @@ impl Window {
         (self.read_before, SIZE.saturating_sub(self.entries.len()))
     }
 
+    /// Whether an event that was read is dealt with, though others before it may not be.
+    pub(super) fn is_settled(&self, sequence: u64) -> bool {
+        sequence < self.read_before && !matches!(self.entries.get(&sequence), Some(Entry::Waiting(_) | Entry::Trying))
+    }
+
     /// Takes an event that was read, in order; one that is of no interest is settled at once.
     pub(super) fn add(&mut self, event: EventView, is_wanted: bool) {
         let sequence = u64::try_from(event.sequence).unwrap_or(0);
