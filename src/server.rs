@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::calls::{ColdTransferFailure, DialPolicy};
 use crate::clock::{Clock, Entropy};
-use crate::config::Wait;
+use crate::config::{AttributeLocks, Wait};
 use crate::engine::{self, Engine};
 use crate::entry::EntryFile;
 use crate::http::{self, Limits, PublicUrl};
@@ -86,6 +86,8 @@ pub struct Settings {
     pub cold_transfer_failure: ColdTransferFailure,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
+    /// Attributes that agents cannot change themselves.
+    pub locks: AttributeLocks,
     /// Bounds of agents' sockets.
     pub sockets: hub::Limits,
     /// Bounds of the listener.
@@ -247,6 +249,7 @@ impl Server {
             event_callbacks: event_callbacks.clone(),
             event_streams: event_streams.clone(),
             rates: api::Rates::of(&settings.limits),
+            locks: Arc::new(settings.locks),
             dialling: Arc::clone(&dialling),
         };
         let ask = Applications { store: store.clone(), outbound: applications };

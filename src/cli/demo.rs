@@ -78,6 +78,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         look_after_secs: config.voice.look_after_secs,
         cold_transfer_failure: config.voice.cold_transfer_failure(),
         event_callbacks: super::serve::event_callback_rules(config),
+        locks: config.agents.locks().unwrap_or_default(),
         sockets: super::serve::socket_limits(config),
         limits: Limits::default(),
         metrics_public: false,

@@ -91,6 +91,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         look_after_secs: config.voice.look_after_secs,
         cold_transfer_failure: config.voice.cold_transfer_failure(),
         event_callbacks: event_callback_rules(config),
+        locks: config.agents.locks().unwrap_or_default(),
         sockets: socket_limits(config),
         limits: config.limits.for_listener(),
         metrics_public: config.metrics_public,
