@@ -30,7 +30,7 @@ use crate::notify::assignment::{self, Applications, Callbacks};
 use crate::notify::event_callbacks::{self, EventCallbacks};
 use crate::notify::relays::{self, Relays};
 use crate::notify::streams::EventStreams;
-use crate::notify::{Hub, hub, presence};
+use crate::notify::{Hub, hub, presence, revocations};
 use crate::outbound::{self, Outbound};
 use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::{AccountSid, ResourceLimits};
@@ -159,6 +159,7 @@ pub struct Server {
     callbacks: Option<JoinHandle<()>>,
     relays: Option<JoinHandle<()>>,
     presence: JoinHandle<()>,
+    revocations: JoinHandle<()>,
     event_callbacks: EventCallbacks,
     event_streams: EventStreams,
 }
@@ -289,6 +290,8 @@ impl Server {
         let relaying = engine.take_relays().map(|rows| relays.run(waiting, rows, shutdown.clone()));
         let relays = relaying.map(tokio::spawn);
         let presence = tokio::spawn(presence::run(hub.clone(), engine.clone(), shutdown.clone()));
+        let looking = revocations::run(hub.clone(), event_streams.clone(), store.clone(), shutdown.clone());
+        let revocations = tokio::spawn(looking);
         let listener = tokio::spawn(http::serve(listener, router, settings.limits, shutdown.clone()));
         Ok(Self {
             address,
@@ -300,6 +303,7 @@ impl Server {
             callbacks,
             relays,
             presence,
+            revocations,
             event_callbacks,
             event_streams,
         })
@@ -343,6 +347,9 @@ impl Server {
         }
         if let Err(error) = self.presence.await {
             tracing::error!(%error, "the reports of open sockets failed");
+        }
+        if let Err(error) = self.revocations.await {
+            tracing::error!(%error, "looking at the API keys of open sockets failed");
         }
         self.engine.shutdown().await;
         self.event_callbacks.stop().await;

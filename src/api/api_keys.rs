@@ -17,6 +17,7 @@ use super::form::{Form, Parameters, Query};
 use super::json::{answer, deleted, rfc2822};
 use super::page::Paging;
 use crate::clock::Entropy;
+use crate::notify::revocations::revoked;
 use crate::routing::{AccountSid, ApiKeySid, Timestamp};
 use crate::store::ApiKey;
 use crate::store::views::ApiKeyView;
@@ -102,6 +103,7 @@ pub(super) async fn update(account: Account, form: Form) -> Result<Response, Api
 pub(super) async fn delete(account: Account) -> Result<Response, ApiError> {
     let key = account.key().await?;
     account.state.store.revoke_api_key(key.sid).await?;
+    revoked(&account.state.hub, &account.state.event_streams, key.sid);
     Ok(deleted())
 }
 

@@ -19,6 +19,8 @@ use crate::store::Alert;
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) account: AccountSid,
+    /// The API key; none: the account's auth token, or an agent's token.
+    pub(super) api_key: Option<ApiKeySid>,
     /// Where URLs in the answer begin, with `/v1`.
     pub(super) base: String,
 }
@@ -34,19 +36,19 @@ impl FromRequestParts<State> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let account = if let Some(bridged) = parts.extensions.get::<Bridged>() {
+        let (account, api_key) = if let Some(bridged) = parts.extensions.get::<Bridged>() {
             // The bridge has charged the agent.
-            bridged.account
+            (bridged.account, None)
         } else {
             let login = credentials::check(&state.store, &parts.headers).await?;
-            let account = login.ok_or_else(ApiError::unauthorized)?.account;
-            charge(state, Payer::Account(account), route_of(parts))?;
-            account
+            let login = login.ok_or_else(ApiError::unauthorized)?;
+            charge(state, Payer::Account(login.account), route_of(parts))?;
+            (login.account, login.api_key)
         };
         if parts.method == Method::GET && is_by_number(parts.uri.query().unwrap_or_default()) {
             note_page_number(state, account, parts.uri.path()).await;
         }
-        Ok(Self { account, base: format!("{}/v1", state.public_url.base(&parts.headers)) })
+        Ok(Self { account, api_key, base: format!("{}/v1", state.public_url.base(&parts.headers)) })
     }
 }
 

@@ -16,7 +16,9 @@ use super::rates::Payer;
 use crate::clock::Entropy;
 use crate::engine::{self, Request};
 use crate::routing::command::ChannelName;
-use crate::routing::{AlertSid, Command, Refusal, Reply, ReservationSid, Timestamp, Workspace, WorkspaceSid};
+use crate::routing::{
+    AlertSid, ApiKeySid, Command, Refusal, Reply, ReservationSid, Timestamp, Workspace, WorkspaceSid,
+};
 use crate::store::Alert;
 use crate::store::views::WorkspaceView;
 
@@ -30,6 +32,8 @@ pub(super) struct Scope {
     path: String,
     parameters: Vec<(String, String)>,
     if_match: Option<String>,
+    /// With which the request came, if with one.
+    pub(super) api_key: Option<ApiKeySid>,
 }
 
 impl FromRequestParts<State> for Scope {
@@ -48,7 +52,7 @@ impl FromRequestParts<State> for Scope {
         let workspace = workspace.ok_or_else(|| ApiError::not_found(&path))?;
         let if_match = parts.headers.get(IF_MATCH).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let place = Place { base: caller.base, account: caller.account, workspace: sid };
-        Ok(Self { state: state.clone(), place, workspace, path, parameters, if_match })
+        Ok(Self { state: state.clone(), place, workspace, path, parameters, if_match, api_key: caller.api_key })
     }
 }
 
@@ -61,7 +65,7 @@ impl Scope {
         path: String,
         if_match: Option<String>,
     ) -> Self {
-        Self { state, place, workspace, path, parameters: Vec::new(), if_match }
+        Self { state, place, workspace, path, parameters: Vec::new(), if_match, api_key: None }
     }
 
     /// For tests of what takes a scope without a request.
@@ -69,7 +73,15 @@ impl Scope {
     pub(super) async fn of_workspace(state: State, account: AccountSid, workspace: WorkspaceSid) -> Self {
         let view = state.store.workspace(account, workspace).await.expect("readable").expect("it exists");
         let place = Place { base: "https://calls.example/v1".to_owned(), account, workspace };
-        Self { state, place, workspace: view, path: String::new(), parameters: Vec::new(), if_match: None }
+        Self {
+            state,
+            place,
+            workspace: view,
+            path: String::new(),
+            parameters: Vec::new(),
+            if_match: None,
+            api_key: None,
+        }
     }
 
     /// The workspace.

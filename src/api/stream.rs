@@ -42,7 +42,7 @@ pub(super) async fn stream(scope: Scope, headers: HeaderMap, query: Query) -> Re
         .filled("EventType")
         .map(|types| types.split(',').map(|name| name.trim().to_owned()).collect())
         .unwrap_or_default();
-    let reader = scope.state.event_streams.open(scope.sid());
+    let reader = scope.state.event_streams.open(scope.sid(), scope.api_key);
     let reader = reader.ok_or_else(|| scope.engine_error(engine::Error::Overloaded))?;
     let after = match after {
         Some(after) => after,

@@ -21,9 +21,11 @@ use super::frames::{self, Frame, Knowledge};
 use crate::clock::Clock;
 use crate::engine::Witness;
 use crate::routing::command::Connection;
-use crate::routing::{EventKind, EventRecord, ReservationSid, Timestamp, WorkerSid, Workspace, WorkspaceSid};
+use crate::routing::{
+    ApiKeySid, EventKind, EventRecord, ReservationSid, Timestamp, WorkerSid, Workspace, WorkspaceSid,
+};
 pub use limits::Limits;
-pub(crate) use limits::{CHANGED, Closing, EXPIRED, FULL, GONE, NoPlace, REPLACED, RESTART, SLOW};
+pub(crate) use limits::{CHANGED, Closing, EXPIRED, FULL, GONE, NoPlace, REPLACED, RESTART, REVOKED, SLOW};
 
 /// All sockets have so long to close when the server stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -55,6 +57,8 @@ struct Open {
     cut: CancellationToken,
     /// Digest of its token.
     token: u64,
+    /// Signed its token, if an API key did.
+    key: Option<ApiKeySid>,
     known: Arc<Mutex<Known>>,
     /// Until the browser has read its reservations, or some seconds have passed.
     holding: Arc<Mutex<Hold>>,
@@ -99,11 +103,19 @@ pub(crate) struct Arrival {
     pub(crate) dialect: Dialect,
     /// Digest of its token.
     pub(crate) token: u64,
+    /// Signed its token, if an API key did.
+    pub(crate) key: Option<ApiKeySid>,
     /// Ask the channel's other sockets to close.
     pub(crate) close_existing: bool,
     /// What it asks for when it is gone.
     pub(crate) connection: Connection,
 }
+
+/// The newest socket of a worker that came since the last report; it may be gone already.
+pub(super) type Came = Option<Connection>;
+
+/// Workers of a workspace who may have got or lost their sockets.
+pub(super) type PresenceChanges = (WorkspaceSid, Vec<(WorkerSid, Came)>);
 
 /// All open sockets; cheap to clone.
 #[derive(Debug, Clone)]
@@ -123,7 +135,7 @@ struct Inner {
     displaced: Mutex<HashMap<u64, Instant>>,
     next: AtomicU64,
     /// Workers who may have got or lost their sockets since that was reported.
-    changed: Mutex<BTreeMap<WorkspaceSid, BTreeSet<WorkerSid>>>,
+    changed: Mutex<BTreeMap<WorkspaceSid, BTreeMap<WorkerSid, Came>>>,
     presence: Notify,
     /// What serves the sockets.
     serving: TaskTracker,
@@ -226,13 +238,17 @@ impl Hub {
             close: Arc::clone(&seat.close),
             cut: seat.cut.clone(),
             token: arrival.token,
+            key: arrival.key,
             known: Arc::clone(&seat.known),
             holding: Arc::clone(&seat.holding),
         };
         of_channel.insert(number, open);
         sockets.open += 1;
         gauge!("taskrouter_ws_sessions").increment(1);
-        self.note_presence(arrival.workspace, arrival.channel.worker());
+        self.note_presence(
+            arrival.workspace,
+            arrival.channel.worker().map(|worker| (worker, Some(arrival.connection))),
+        );
         Ok(seat)
     }
 
@@ -241,14 +257,12 @@ impl Hub {
         self.0.serving.track_future(serve)
     }
 
-    fn note_presence(&self, workspace: WorkspaceSid, workers: impl IntoIterator<Item = WorkerSid>) {
+    fn note_presence(&self, workspace: WorkspaceSid, workers: impl IntoIterator<Item = (WorkerSid, Came)>) {
         let mut changed = self.0.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = changed.get(&workspace).map_or(0, BTreeSet::len);
-        changed.entry(workspace).or_default().extend(workers);
-        match changed.get(&workspace).map_or(0, BTreeSet::len) {
-            0 => _ = changed.remove(&workspace),
-            after if after > before => self.0.presence.notify_one(),
-            _ => {}
+        for (worker, came) in workers {
+            let noted = changed.entry(workspace).or_default().entry(worker).or_default();
+            *noted = came.or(*noted);
+            self.0.presence.notify_one();
         }
     }
 
@@ -262,29 +276,32 @@ impl Hub {
         &self,
         portion: usize,
         wanted: impl Fn(WorkspaceSid) -> bool,
-    ) -> Vec<(WorkspaceSid, Vec<WorkerSid>)> {
+    ) -> Vec<PresenceChanges> {
         let mut changed = self.0.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = Vec::new();
         for (workspace, workers) in changed.iter_mut().filter(|(workspace, _)| wanted(**workspace)) {
-            let first: Vec<WorkerSid> = workers.iter().copied().take(portion).collect();
-            for worker in &first {
-                workers.remove(worker);
-            }
+            let first = std::iter::from_fn(|| workers.pop_first()).take(portion).collect();
             taken.push((*workspace, first));
         }
         changed.retain(|_, workers| !workers.is_empty());
         taken
     }
 
-    /// These could not be reported.
-    pub(super) fn report_again(&self, workspace: WorkspaceSid, workers: Vec<WorkerSid>) {
-        self.note_presence(workspace, workers);
+    /// These could not be reported; what came meanwhile is newer.
+    pub(super) fn report_again(&self, (workspace, workers): PresenceChanges) {
+        let mut changed = self.0.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (worker, came) in workers {
+            let noted = changed.entry(workspace).or_default().entry(worker).or_default();
+            *noted = noted.or(came);
+            self.0.presence.notify_one();
+        }
     }
 
     /// Has all sockets of a workspace reported, which did not have to know of them before.
     pub(crate) fn report_all(&self, workspace: WorkspaceSid) {
-        let workers = self.workers_of(workspace);
-        self.note_presence(workspace, workers);
+        // Also of one that leaves before that.
+        let workers = self.workers_of(workspace).into_iter().map(|worker| (worker, self.connection_of(worker)));
+        self.note_presence(workspace, workers.collect::<Vec<_>>());
     }
 
     /// How many workers of a workspace have open sockets.
@@ -339,6 +356,18 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// API keys that signed the tokens of open sockets.
+    pub(super) fn keys(&self) -> BTreeSet<ApiKeySid> {
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        sockets.all().filter_map(|open| open.key).collect()
+    }
+
+    /// Closes the sockets whose tokens a key signed that is revoked.
+    pub(super) fn close_those_of(&self, key: ApiKeySid) {
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        sockets.all().filter(|open| open.key == Some(key)).for_each(|open| open.ask_to_close(REVOKED));
     }
 
     /// Closes every socket and takes no further ones, as the server stops.
@@ -487,7 +516,7 @@ impl Drop for Seat {
         gauge!("taskrouter_ws_sessions").decrement(1);
         // Nothing is queued for it any more.
         gauge!("taskrouter_ws_queued_bytes").decrement(float(self.waiting.load(Ordering::Acquire)));
-        self.hub.note_presence(self.workspace, self.channel.worker());
+        self.hub.note_presence(self.workspace, self.channel.worker().map(|worker| (worker, None)));
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod frames;
 pub mod hub;
 pub mod presence;
 pub mod relays;
+pub mod revocations;
 pub(crate) mod shapes;
 pub(crate) mod socket;
 pub mod streams;

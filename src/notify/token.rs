@@ -15,7 +15,7 @@ use serde_json::Value;
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::channel::Channel;
-use crate::routing::{AccountSid, Timestamp, WorkerSid, WorkspaceSid};
+use crate::routing::{AccountSid, ApiKeySid, Timestamp, WorkerSid, WorkspaceSid};
 pub use minting::{NewAccessToken, NewCapabilityToken, mint, mint_capability};
 
 /// Longest token, in bytes: capability tokens carry their policies.
@@ -113,6 +113,8 @@ pub struct Grant {
     pub channel: Option<Channel>,
     /// What the holder may do.
     pub authority: Authority,
+    /// Signed the token, unless an account did.
+    pub key: Option<ApiKeySid>,
     /// End of its life.
     pub expires_at: Timestamp,
 }
@@ -253,6 +255,7 @@ impl Claims {
                 worker: grant.worker_sid.as_deref().map(|sid| parsed(Some(sid))).transpose()?,
                 channel: None,
                 authority: Authority::Role(Role::of_claim(grant.role.as_deref())),
+                key: Some(parsed(Some(&self.iss))?),
                 expires_at,
             });
         }
@@ -279,6 +282,7 @@ impl Claims {
             worker: own.or(of_channel),
             channel,
             authority: Authority::Policies(self.policies.ok_or(Error::Invalid)?),
+            key: None,
             expires_at,
         })
     }

@@ -21,6 +21,12 @@ impl Store {
         Ok(None)
     }
 
+    /// Whether there is such a key; its secret is not looked at.
+    pub async fn has_api_key(&self, sid: ApiKeySid) -> Result<bool, Error> {
+        let query = sqlx::query("SELECT 1 FROM api_keys WHERE sid = $1").bind(sid.to_string());
+        Ok(query.fetch_optional(self.read_pool()).await?.is_some())
+    }
+
     /// Writes a new API key of an account that is there. It is on disk when this returns.
     pub async fn create_api_key(&self, api_key: ApiKey) -> Result<(), Error> {
         let row = self.secrets().seal_api_key(api_key);

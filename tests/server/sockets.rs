@@ -318,6 +318,27 @@ async fn a_socket_can_name_the_activity_after_it() {
 }
 
 #[tokio::test]
+async fn what_was_opened_with_a_key_ends_when_the_key_is_revoked() {
+    let mut office = Office::open(Limits::default()).await;
+    let mut browser = office.connect("").await;
+    let (sid, secret) = (text(&office.key, "sid"), text(&office.key, "secret"));
+    let url = format!("http://{}{}", office.server().address(), office.at("/Events/Stream"));
+    let request = office.http.get(url).basic_auth(&sid, Some(secret)).header("Accept", "text/event-stream");
+    let mut stream = request.send().await.unwrap();
+    assert!(stream.chunk().await.unwrap().is_some_and(|piece| piece.starts_with(b"retry")));
+    let key = format!("http://{}/2010-04-01/Accounts/{ACCOUNT}/Keys/{sid}.json", office.server().address());
+    let gone = office.http.delete(key).basic_auth(ACCOUNT, Some(TOKEN)).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    let end = farewell(&mut browser).await.unwrap();
+    assert_eq!((u16::from(end.code), end.reason.as_str()), (1008, "not permitted"));
+    let rest = async { while stream.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(PATIENCE, rest).await.expect("the stream ends");
+    let (status, body) = office.try_connect(office.worker, "").await.unwrap_err();
+    assert_eq!((status, &body["code"]), (StatusCode::FORBIDDEN, &json!(20101)));
+    office.stop().await;
+}
+
+#[tokio::test]
 async fn places_are_bounded_for_a_worker_and_for_all() {
     let mut office = Office::open(Limits { per_worker: 2, total: 3, ..Limits::default() }).await;
     let mut first = office.connect("").await;

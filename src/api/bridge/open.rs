@@ -77,6 +77,7 @@ async fn begin(
         channel,
         dialect,
         token: digest(&query.required("token")?),
+        key: grant.key,
         close_existing: query.boolean("closeExistingSessions")?.unwrap_or(false),
         connection: Connection {
             disconnect_activity: query

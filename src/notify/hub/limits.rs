@@ -70,6 +70,8 @@ pub(crate) const REPLACED: Closing = Closing { code: 1000, reason: "session repl
 pub(crate) const EXPIRED: Closing = Closing { code: 1000, reason: "token expired", label: "expired" };
 /// The browser has to read the workspace's objects again.
 pub(crate) const CHANGED: Closing = Closing { code: 1012, reason: "workspace changed", label: "changed" };
+/// The API key that signed its token is revoked.
+pub(crate) const REVOKED: Closing = Closing { code: 1008, reason: "not permitted", label: "revoked" };
 /// The server stops.
 pub(crate) const RESTART: Closing = Closing { code: 1012, reason: "server restart", label: "restart" };
 /// It does not take what is sent.

@@ -9,6 +9,7 @@ fn arrival() -> Arrival {
         channel: Channel::Worker(WorkerSid::from_bits(2)),
         dialect: Dialect::Present,
         token: 3,
+        key: None,
         close_existing: false,
         connection: Connection::default(),
     }
@@ -133,12 +134,22 @@ fn presence_is_noted_once_however_often_it_changes_and_is_told_as_it_is_now() {
     assert_eq!(hub.connection_of(worker), Some(named), "the newest one counts");
     drop(second);
     assert_eq!(hub.connection_of(worker), Some(Connection::default()));
-    assert_eq!(hub.take_presence_changes(10, |_| true), [(workspace, vec![worker])]);
+    assert_eq!(hub.take_presence_changes(10, |_| true), [(workspace, vec![(worker, Some(named))])]);
     assert_eq!(hub.take_presence_changes(10, |_| true), []);
     drop(first);
     assert_eq!(hub.connection_of(worker), None);
     assert_eq!(hub.take_presence_changes(10, |_| false), [], "what is not wanted stays");
-    assert_eq!(hub.take_presence_changes(10, |_| true), [(workspace, vec![worker])]);
+    assert_eq!(hub.take_presence_changes(10, |_| true), [(workspace, vec![(worker, None)])]);
+    drop(hub.enter(arrival()).unwrap());
+    let taken = hub.take_presence_changes(10, |_| true).remove(0);
+    assert_eq!(taken.1, [(worker, Some(Connection::default()))], "one that came and left at once was there");
+    drop(hub.enter(Arrival { connection: named, ..arrival() }).unwrap());
+    hub.report_again(taken);
+    assert_eq!(
+        hub.take_presence_changes(10, |_| true),
+        [(workspace, vec![(worker, Some(named))])],
+        "the newer one counts"
+    );
 }
 
 #[test]

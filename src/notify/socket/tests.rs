@@ -17,12 +17,15 @@ use crate::notify::channel::{Channel, Dialect};
 use crate::notify::hub::{Arrival, Limits};
 use crate::notify::token::{Authority, Role};
 use crate::routing::command::Connection;
-use crate::routing::{AccountSid, WorkspaceSid};
+use crate::routing::{AccountSid, ApiKeySid, WorkspaceSid};
 
 const NOW: Timestamp = Timestamp(1_770_091_506_000);
 const SECOND: Duration = Duration::from_secs(1);
 /// Bytes between the two ends: so little that a browser which does not read is noticed at once.
 const PIPE: usize = 256;
+
+/// Signs the tokens.
+const KEY: ApiKeySid = ApiKeySid::from_bits(9);
 
 type Browser = WebSocketStream<DuplexStream>;
 
@@ -60,6 +63,7 @@ impl Office {
             worker: Some(self.worker),
             channel: None,
             authority: Authority::Role(Role::Worker),
+            key: None,
             expires_at: NOW.plus_secs(lifetime_secs),
         };
         let arrival = Arrival {
@@ -67,6 +71,7 @@ impl Office {
             channel: Channel::Worker(self.worker),
             dialect,
             token: 3,
+            key: Some(KEY),
             close_existing: false,
             connection: Connection::default(),
         };
@@ -213,6 +218,20 @@ async fn a_browser_that_answers_no_ping_is_gone_after_the_third_beat() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_socket_ends_when_the_key_of_its_token_is_revoked() {
+    let office = Office::open(Limits::default());
+    let mut browser = office.connect(3_600).await;
+    office.hub.close_those_of(ApiKeySid::from_bits(8));
+    office.tell("still there");
+    assert_eq!(text(&mut browser).await, "still there");
+    office.hub.close_those_of(KEY);
+    let end = farewell(&mut browser).await.unwrap();
+    assert_eq!((u16::from(end.code), end.reason.as_str()), (1008, "not permitted"));
+    office.ended.notified().await;
+    assert_eq!(office.hub.open_sockets(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_the_server_is_told_and_waited_for() {
     let office = Office::open(Limits::default());
     let mut browser = office.connect(3_600).await;
@@ -224,6 +243,7 @@ async fn the_end_of_the_server_is_told_and_waited_for() {
         channel: Channel::Worker(office.worker),
         dialect: Dialect::Present,
         token: 4,
+        key: None,
         close_existing: false,
         connection: Connection::default(),
     };
