@@ -64,7 +64,8 @@ fn window(
     now: Timestamp,
 ) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
     let ago = |minutes: i64| now.plus_ms(-minutes * 60_000);
-    let until = query.moment("EndDate")?;
+    // Dates are told in whole seconds: the last one is meant to its end.
+    let until = query.moment("EndDate")?.map(|until| if until.0 % 1_000 == 0 { until.plus_ms(999) } else { until });
     if let Some(from) = query.moment("StartDate")? {
         if from < ago(RETENTION_MINUTES) {
             return Err(ApiError::too_long_ago());
@@ -72,7 +73,8 @@ fn window(
         return Ok((Some(from), until));
     }
     match (query.integer("Minutes", 1..=RETENTION_MINUTES)?, until) {
-        (Some(minutes), _) => Ok((Some(ago(minutes)), until)),
+        (Some(minutes), Some(until)) => Ok((Some(until.plus_ms(-minutes * 60_000)), Some(until))),
+        (Some(minutes), None) => Ok((Some(ago(minutes)), None)),
         (None, Some(_)) => Ok((None, until)),
         (None, None) if numbered => Ok((None, None)),
         (None, None) => Ok((Some(ago(DEFAULT_MINUTES)), None)),

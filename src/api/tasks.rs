@@ -179,7 +179,8 @@ pub(super) fn render(place: &Place, row: &TaskView, now: Timestamp) -> Value {
     if let Some(sid) = &row.workflow_sid {
         links["workflow"] = place.url(&format!("/Workflows/{sid}")).into();
     }
-    if let Some(sid) = &row.task_queue_sid {
+    // A queue that was deleted since has no address any more.
+    if let Some(sid) = row.task_queue_sid.as_ref().filter(|_| row.task_queue_friendly_name.is_some()) {
         links["task_queue"] = place.url(&format!("/TaskQueues/{sid}")).into();
     }
     json!({

@@ -162,16 +162,6 @@ impl Turn<'_> {
         Ok(Reply::Done)
     }
 
-    /// Tasks that wait in the queue, or do so again when their reservations fail.
-    fn tasks_waiting_in(&self, queue: TaskQueueSid) -> impl Iterator<Item = TaskSid> {
-        let waits = |row: &Task| matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved);
-        self.workspace
-            .tasks
-            .values()
-            .filter(move |entry| entry.row.queue == Some(queue) && waits(&entry.row))
-            .map(|entry| entry.row.sid)
-    }
-
     /// Tasks that are in the queue and not finished.
     fn tasks_in(&self, queue: TaskQueueSid) -> Vec<TaskSid> {
         self.workspace
@@ -186,7 +176,10 @@ impl Turn<'_> {
         if !self.workspace.task_queues.contains_key(&queue) {
             return Err(Refusal::NotFound);
         }
-        if let Some(task) = self.tasks_waiting_in(queue).next() {
+        // A task that is handed on comes back when nobody takes it.
+        let left = |row: &&Transfer| row.initiating_queue == Some(queue) && row.status == TransferStatus::Initiated;
+        let left = self.workspace.transfers.values().find(left).map(|row| row.task);
+        if let Some(task) = self.tasks_in(queue).first().copied().or(left) {
             return Err(Refusal::InUse { reason: format!("task {task} is in the task queue") });
         }
         for ((workflow, version), entry) in &self.workspace.versions {

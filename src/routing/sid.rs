@@ -30,7 +30,9 @@ fn parse_bits(text: &str, prefix: &'static str) -> Result<u128, InvalidSid> {
     if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(InvalidSid { prefix });
     }
-    u128::from_str_radix(digits, 16).map_err(|_| InvalidSid { prefix })
+    let bits = u128::from_str_radix(digits, 16).map_err(|_| InvalidSid { prefix })?;
+    // Those that no SID begins with: they would be taken for another one.
+    if bits >> 64 == u128::from(u64::MAX) { Err(InvalidSid { prefix }) } else { Ok(bits) }
 }
 
 /// The text form of any SID, in place.

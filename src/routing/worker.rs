@@ -108,8 +108,8 @@ impl Turn<'_> {
             self.check_activity("ActivitySid", activity)?;
         }
         if update.reject_pending_reservations {
-            let activity = update.activity.unwrap_or(entry.row.activity);
-            if self.workspace.activities.get(&activity).is_some_and(|entry| entry.row.available) {
+            let activity = update.activity.and_then(|activity| self.workspace.activities.get(&activity));
+            if activity.is_none_or(|entry| entry.row.available) {
                 return Err(Refusal::RejectPendingNeedsUnavailable);
             }
         }

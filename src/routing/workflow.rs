@@ -254,13 +254,20 @@ fn text_of<'a>(item: &'a Map<String, Value>, key: &str, at: &str) -> Result<Opti
     }
 }
 
+/// A number such as `15.0`, which is as whole as `15`.
+#[expect(clippy::cast_possible_truncation, reason = "it has no fraction and is not larger than what is exact")]
+fn whole(number: f64) -> Option<i64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
+}
+
 /// A whole number, as number or as text (D23).
 fn whole_of(item: &Map<String, Value>, key: &str, at: &str) -> Result<Option<i64>, Refusal> {
     let number = match item.get(key) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
         Some(Value::String(text)) => text.trim().parse().ok(),
-        Some(Value::Number(number)) => number.as_i64(),
+        Some(Value::Number(number)) => number.as_i64().or_else(|| number.as_f64().and_then(whole)),
         Some(_) => None,
     };
     number.map(Some).ok_or_else(|| invalid(&format!("{at}.{key}"), "expected a whole number"))

@@ -12,8 +12,8 @@ use super::vocabulary::{Path, Segment};
 pub(super) const LONGEST_TEXT: usize = 4096;
 /// Most parentheses inside each other.
 pub(super) const DEEPEST: usize = 64;
-/// Most operands, comparisons and connectives together; a list counts once, its elements are bounded by the text.
-pub(super) const MOST_NODES: usize = 256;
+/// Most comparisons, or clauses of an `order_by`; the elements of lists are bounded by the text.
+pub(super) const MOST_CLAUSES: usize = 256;
 
 /// An expression as written; `Any` and `All` have at least two members.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +76,7 @@ pub(super) fn check_length(text: &str) -> Result<(), SyntaxErrors> {
 fn read<'t, T>(text: &'t str, rule: impl FnOnce(&mut Parser<'t>) -> Result<T, SyntaxError>) -> Result<T, SyntaxErrors> {
     check_length(text)?;
     let (tokens, mut errors) = tokens(text);
-    let mut parser = Parser { text, tokens, at: 0, nodes: 0 };
+    let mut parser = Parser { text, tokens, at: 0, clauses: 0 };
     let result = rule(&mut parser).and_then(|tree| match parser.kind() {
         TokenKind::End => Ok(tree),
         _ => Err(parser.refusal("AND, OR or the end", |next| next.kind == TokenKind::End)),
@@ -93,7 +93,7 @@ struct Parser<'t> {
     text: &'t str,
     tokens: Vec<Token>,
     at: usize,
-    nodes: usize,
+    clauses: usize,
 }
 
 impl Parser<'_> {
@@ -101,7 +101,6 @@ impl Parser<'_> {
     fn any(&mut self, depth: usize) -> Result<Syntax, SyntaxError> {
         let mut members = vec![self.all(depth)?];
         while self.take_keyword("OR") {
-            self.count_node()?;
             members.push(self.all(depth)?);
         }
         Ok(alone_or(members, Syntax::Any))
@@ -111,7 +110,6 @@ impl Parser<'_> {
     fn all(&mut self, depth: usize) -> Result<Syntax, SyntaxError> {
         let mut members = vec![self.primary(depth)?];
         while self.take_keyword("AND") {
-            self.count_node()?;
             members.push(self.primary(depth)?);
         }
         Ok(alone_or(members, Syntax::All))
@@ -134,7 +132,7 @@ impl Parser<'_> {
         let left = self.operand("'(' or a value")?;
         let operator = self.operator()?;
         let right = self.operand("a value")?;
-        self.count_node()?;
+        self.count_clause()?;
         Ok(Syntax::Comparison { left, operator, right })
     }
 
@@ -150,7 +148,6 @@ impl Parser<'_> {
     }
 
     fn operand(&mut self, expected: &str) -> Result<Term, SyntaxError> {
-        self.count_node()?;
         if self.at_name() {
             return self.reference().map(Term::Reference);
         }
@@ -223,7 +220,7 @@ impl Parser<'_> {
     fn order(&mut self) -> Result<Vec<OrderClause>, SyntaxError> {
         let mut clauses = Vec::new();
         loop {
-            self.count_node()?;
+            self.count_clause()?;
             if *self.kind() != TokenKind::Word || self.piece() != "worker" {
                 return Err(self.refusal("'worker.'", |next| &self.text[next.span.clone()] == "worker"));
             }
@@ -277,13 +274,13 @@ impl Parser<'_> {
         found
     }
 
-    fn count_node(&mut self) -> Result<(), SyntaxError> {
-        self.nodes += 1;
-        if self.nodes > MOST_NODES {
+    fn count_clause(&mut self) -> Result<(), SyntaxError> {
+        self.clauses += 1;
+        if self.clauses > MOST_CLAUSES {
             return Err(SyntaxError::too_large(
                 self.token().span.clone(),
-                format!("more than {MOST_NODES} operands and operators"),
-                format!("at most {MOST_NODES}"),
+                format!("more than {MOST_CLAUSES} comparisons"),
+                format!("at most {MOST_CLAUSES}"),
             ));
         }
         Ok(())
