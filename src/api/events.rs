@@ -65,15 +65,16 @@ fn window(
 ) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
     let ago = |minutes: i64| now.plus_ms(-minutes * 60_000);
     // Dates are told in whole seconds: the last one is meant to its end.
-    let until = query.moment("EndDate")?.map(|until| if until.0 % 1_000 == 0 { until.plus_ms(999) } else { until });
+    let end = query.moment("EndDate")?;
+    let until = end.map(|end| if end.0 % 1_000 == 0 { end.plus_ms(999) } else { end });
     if let Some(from) = query.moment("StartDate")? {
         if from < ago(RETENTION_MINUTES) {
             return Err(ApiError::too_long_ago());
         }
         return Ok((Some(from), until));
     }
-    match (query.integer("Minutes", 1..=RETENTION_MINUTES)?, until) {
-        (Some(minutes), Some(until)) => Ok((Some(until.plus_ms(-minutes * 60_000)), Some(until))),
+    match (query.integer("Minutes", 1..=RETENTION_MINUTES)?, end) {
+        (Some(minutes), Some(end)) => Ok((Some(end.plus_ms(-minutes * 60_000)), until)),
         (Some(minutes), None) => Ok((Some(ago(minutes)), None)),
         (None, Some(_)) => Ok((None, until)),
         (None, None) if numbered => Ok((None, None)),
@@ -145,7 +146,8 @@ mod tests {
         let ago = |minutes: Option<i64>| minutes.map(|minutes| NOW.plus_ms(-minutes * 60_000));
         let numbered = query.contains("After=");
         let found = window(&Parameters::parse(query.as_bytes()), numbered, NOW);
-        assert_eq!(found, Ok((ago(from_minutes_ago), ago(until_minutes_ago))), "{query}");
+        let until = ago(until_minutes_ago).map(|until| until.plus_ms(999));
+        assert_eq!(found, Ok((ago(from_minutes_ago), until)), "{query}");
     }
 
     #[test]
@@ -157,6 +159,7 @@ mod tests {
         check("StartDate=2026-02-03T04:00:06Z", Some(5), None);
         check("StartDate=2026-02-03T04:00:06Z&Minutes=60", Some(5), None);
         check("EndDate=2026-02-03T04:00:06Z", None, Some(5));
+        check("EndDate=2026-02-03T04:00:06Z&Minutes=60", Some(65), Some(5));
         check("StartDate=2026-02-03T03:05:06Z&EndDate=2026-02-03T04:00:06Z", Some(60), Some(5));
     }
 
