@@ -390,6 +390,7 @@ fn call_redirect(form: &Parameters) -> Result<CallRedirect, Defect> {
         call: CallSid(call),
         url: document(form, "RedirectUrl").map_err(Defect::under(REDIRECT_URL))?,
         accept: form.boolean("RedirectAccept")?.unwrap_or(false),
+        of_sibling: false,
     })
 }
 

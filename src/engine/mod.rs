@@ -4,6 +4,7 @@
 //! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects), `retention`
 //! (what is kept for a limited time).
 
+mod account_calls;
 mod actor;
 mod calendars;
 pub mod cores;
@@ -168,7 +169,8 @@ impl Engine {
     }
 
     /// Carries out one request; its effects are on disk when this returns.
-    pub async fn send(&self, workspace: WorkspaceSid, request: Request) -> Result<Reply, Error> {
+    pub async fn send(&self, workspace: WorkspaceSid, mut request: Request) -> Result<Reply, Error> {
+        self.find_redirected(workspace, &mut request).await;
         let sender = self.sender(workspace)?;
         let (reply, outcome) = oneshot::channel();
         hand_over(&sender, Call::Change { request: Box::new(request), reply, span: tracing::Span::current() })?;

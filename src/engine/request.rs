@@ -187,6 +187,8 @@ pub struct CallRedirect {
     pub url: String,
     /// The reservation is accepted as soon as the call has been redirected.
     pub accept: bool,
+    /// The call is that of a live task in another workspace of the account; found out by the engine, whoever asks.
+    pub of_sibling: bool,
 }
 
 /// What follows from an assignment callback.

@@ -189,7 +189,7 @@ fn call_and_redirect_are_read() {
     assert_eq!(answered(&answer).consequence, Consequence::Instruction(instruction));
     let answer = json!({ "instruction": "redirect", "call_sid": "CA1", "url": "https://app/next" });
     let call = CallSid("CA1".to_owned());
-    let redirect = CallRedirect { call, url: "https://app/next".to_owned(), accept: false };
+    let redirect = CallRedirect { call, url: "https://app/next".to_owned(), accept: false, of_sibling: false };
     let instruction = ReservationInstruction::Redirect(Box::new(redirect));
     assert_eq!(answered(&answer).consequence, Consequence::Instruction(instruction));
 }

@@ -306,7 +306,7 @@ impl Cores {
         }
     }
 
-    /// The redirect instruction: only calls of the workspace can be redirected, because the phone system's account may
+    /// The redirect instruction: only calls of the account's tasks can be redirected, because the phone system's account may
     /// serve others too.
     fn redirect(
         &mut self,
@@ -343,8 +343,8 @@ impl Cores {
                 return Err(Refusal::Invalid { parameter: "Instruction", reason });
             }
         }
-        if !self.calls.knows_live_call(task, &redirect.call) {
-            let reason = "it is no live call of this workspace".to_owned();
+        if !redirect.of_sibling && !self.calls.knows_live_call(task, &redirect.call) {
+            let reason = "it is no live call of a task of this account".to_owned();
             self.alert(REDIRECT.no_to, format!("redirect: {reason}"), refs);
             return Err(Refusal::Invalid { parameter: "RedirectCallSid", reason });
         }

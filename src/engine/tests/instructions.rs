@@ -35,7 +35,8 @@ fn call() -> ReservationInstruction {
 
 fn redirect(call: &str) -> ReservationInstruction {
     let url = "https://app.example/".to_owned();
-    ReservationInstruction::Redirect(Box::new(CallRedirect { call: CallSid(call.to_owned()), url, accept: false }))
+    let call = CallSid(call.to_owned());
+    ReservationInstruction::Redirect(Box::new(CallRedirect { call, url, accept: false, of_sibling: false }))
 }
 
 async fn chat(bench: &Bench, workflow: WorkflowSid) -> TaskSid {
@@ -129,4 +130,53 @@ async fn a_task_that_is_handed_on_is_connected_by_conference_alone_and_in_its_co
     hand_on(&bench, task, first, alice, bob).await;
     let second = bench.reservation_of(task).await.sid;
     assert_eq!(code(&bench, second, conference()).await, 40_149);
+}
+
+#[tokio::test]
+async fn a_redirect_reaches_the_callers_of_the_accounts_other_workspaces_and_of_no_other_account() {
+    let mut bench = Bench::start_with_silent_phone().await;
+    let own = bench.workspace;
+    let (workflow, _) = bench.furnish().await;
+    let waiting = bench.enqueue(workflow, "CAown").await;
+    let reservation = bench.reservation_of(waiting).await.sid;
+    for (account, call) in [(1, "CAsibling"), (2, "CAstranger")] {
+        let sid = AccountSid::from_bits(account);
+        let stranger = crate::store::Account {
+            sid,
+            friendly_name: "other".to_owned(),
+            auth_token: secrecy::SecretString::from("1".repeat(32)),
+            created_at: START,
+        };
+        if account != 1 {
+            bench.engine.0.around.store.create_account(stranger).await.unwrap();
+        }
+        let new = NewWorkspace {
+            friendly_name: format!("Floor of {call}"),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: true,
+            prioritize_queue_order: TaskOrder::Fifo,
+            template: Template::None,
+        };
+        bench.workspace = bench.engine.create_workspace(sid, new).await.unwrap();
+        let (workflow, _) = bench.furnish().await;
+        bench.enqueue(workflow, call).await;
+    }
+    let strangers = bench.workspace;
+    bench.workspace = own;
+    assert_eq!(code(&bench, reservation, redirect("CAstranger")).await, 40_121);
+    assert_eq!(code(&bench, reservation, redirect("CAnobody")).await, 40_121);
+    // Whoever asks cannot say so; the engine looks.
+    let ReservationInstruction::Redirect(mut claimed) = redirect("CAstranger") else { panic!("a redirect") };
+    claimed.of_sibling = true;
+    assert_eq!(code(&bench, reservation, ReservationInstruction::Redirect(claimed)).await, 40_121);
+    assert_eq!(bench.loaded().await.outbox.len(), 0, "what is refused sends nothing");
+    let instruction = redirect("CAsibling");
+    let request = Request::Instruct { parent: ReservationParent::Any, reservation, instruction, if_match: None };
+    bench.engine.send(own, request).await.unwrap();
+    let outbox = bench.loaded().await.outbox;
+    assert!(outbox.len() == 1 && outbox[0].command.contains("CAsibling"), "{outbox:?}");
+    bench.assert_agrees().await;
+    bench.workspace = strangers;
+    assert_eq!(bench.loaded().await.outbox.len(), 0);
 }

@@ -228,7 +228,7 @@ impl World {
                 let is_leg = |call: &CallSid| self.phone.calls.get(call).is_some_and(|call| !call.is_caller());
                 let Some(call) = call.filter(|call| !is_leg(call)) else { return Ok(()) };
                 let (url, accept) = ("https://example.com/onward".to_owned(), dice.one_in(2));
-                ReservationInstruction::Redirect(Box::new(CallRedirect { call, url, accept }))
+                ReservationInstruction::Redirect(Box::new(CallRedirect { call, url, accept, of_sibling: false }))
             }
             _ => return self.take_by_own_phone(task, reservation, options, dice),
         };
