@@ -74,6 +74,10 @@ pub struct RoomSettings {
     pub region: Option<String>,
     /// `small`, `medium`, `large` or `off`.
     pub jitter_buffer_size: Option<String>,
+    /// Events of the room that are told, separated by spaces: whoever comes first decides it for all.
+    pub events: String,
+    /// Recordings of the room are told.
+    pub tells_recordings: bool,
 }
 
 impl VoiceTask {
@@ -201,7 +205,16 @@ impl VoiceTask {
     }
 
     fn room_settings(&self, options: ConferenceOptions) -> RoomSettings {
+        // A document has other words for it than a request.
+        let record = options.conference_record.as_deref().map(|record| match record {
+            "true" => "record-from-start",
+            "false" => "do-not-record",
+            other => other,
+        });
         RoomSettings {
+            record: record.map(str::to_owned),
+            events: options.room_events().join(" "),
+            tells_recordings: options.conference_recording_status_callback.is_some(),
             room_name: self.room.clone(),
             label: String::new(),
             start_on_enter: options.start_conference_on_enter,
@@ -211,7 +224,6 @@ impl VoiceTask {
             wait_method: options.wait_method,
             muted: options.muted,
             max_participants: options.max_participants,
-            record: options.conference_record,
             trim: options.conference_trim,
             region: options.region,
             jitter_buffer_size: options.jitter_buffer_size,

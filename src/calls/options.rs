@@ -112,6 +112,20 @@ pub struct ConferenceOptions {
     pub by: ConnectBy,
 }
 
+/// Events of a room that are always asked for.
+const ROOM_EVENTS: [&str; 7] = ["start", "end", "join", "leave", "mute", "hold", "modify"];
+
+impl ConferenceOptions {
+    /// Events of the room that the phone system is asked for: those that the calls core needs, then what else an
+    /// application wants to hear of.
+    #[must_use]
+    pub fn room_events(&self) -> Vec<&str> {
+        let wanted = self.conference_status_callback.iter().flat_map(|subscription| &subscription.events);
+        let others = wanted.map(String::as_str).filter(|event| !ROOM_EVENTS.contains(event));
+        ROOM_EVENTS.into_iter().chain(others).collect()
+    }
+}
+
 impl Default for ConferenceOptions {
     fn default() -> Self {
         Self {

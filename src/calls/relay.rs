@@ -11,6 +11,9 @@ use super::{Arc, VoiceChange};
 use crate::routing::TaskSid;
 use crate::routing::defect::defect;
 
+/// Most callbacks whose repetition is recognised, of one task.
+const MARKS_MAX: usize = 64;
+
 /// What a callback of the phone system is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallbackAbout {
@@ -47,9 +50,19 @@ impl VoiceTask {
 }
 
 impl Calls {
-    /// The number of the next callback of a task that is passed on; counts from 1.
-    pub fn number_relay(&mut self, task: TaskSid) -> Option<u32> {
+    /// The number of the next callback of a task that is passed on; counts from 1. `None` for one that was passed on
+    /// before, which has the same `mark`: phone systems tell some things twice.
+    pub fn number_relay(&mut self, task: TaskSid, mark: Option<u64>) -> Option<u32> {
         let record = Arc::make_mut(self.tasks.get_mut(&task)?);
+        if let Some(mark) = mark {
+            if record.relayed.contains(&mark) {
+                return None;
+            }
+            if record.relayed.len() >= MARKS_MAX {
+                record.relayed.remove(0);
+            }
+            record.relayed.push(mark);
+        }
         record.last_relay += 1;
         if !defect!(RelayNumberForgotten) {
             self.changed.insert(task, VoiceChange::Changed(task));

@@ -381,6 +381,9 @@ pub struct VoiceTask {
     /// Number of the last callback that was passed on to the application.
     #[serde(default)]
     pub last_relay: u32,
+    /// Marks of the callbacks that were passed on, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relayed: Vec<u64>,
 }
 
 impl VoiceTask {
@@ -523,6 +526,7 @@ impl VoiceTask {
             room_heard: None,
             looks_unanswered: 0,
             last_relay: 0,
+            relayed: Vec::new(),
         })
     }
 }

@@ -8,8 +8,6 @@ use crate::routing::{AccountSid, TaskSid};
 
 /// Events of a leg that we ask for.
 const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
-/// Events of a room that we ask for.
-const ROOM_EVENTS: [&str; 7] = ["start", "end", "join", "leave", "mute", "hold", "modify"];
 /// Ring timeouts the Participants API takes, in seconds.
 const RING_TIMEOUT_SECS: std::ops::RangeInclusive<u32> = 5..=600;
 
@@ -43,9 +41,7 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
         ("ConferenceStatusCallbackMethod", "POST"),
     ]);
     form.extend(CALL_EVENTS.iter().map(|event| ("StatusCallbackEvent".to_owned(), (*event).to_owned())));
-    let wanted = options.conference_status_callback.iter().flat_map(|subscription| &subscription.events);
-    let others = wanted.map(String::as_str).filter(|event| !ROOM_EVENTS.contains(event));
-    let events = ROOM_EVENTS.into_iter().chain(others);
+    let events = options.room_events().into_iter();
     form.extend(events.map(|event| ("ConferenceStatusCallbackEvent".to_owned(), event.to_owned())));
     let max_participants = options.max_participants.map(|count| count.to_string());
     let is_sip = to.starts_with("sip:") || to.starts_with("sips:");
@@ -55,12 +51,14 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
         "" => String::new(),
         _ => format!("{public_url}/voice/tasks/{task}/room-wait"),
     });
+    // The instruction's word for it is the phone system's `true`.
+    let record = options.record.as_ref().map(|record| flag(record != "false").to_owned());
     let wait_method = wait_url.as_ref().filter(|url| !url.is_empty()).map(|_| "POST".to_owned());
     let optional = [
         ("WaitUrl", wait_url.as_ref()),
         ("WaitMethod", wait_method.as_ref()),
         ("MaxParticipants", max_participants.as_ref()),
-        ("Record", options.record.as_ref()),
+        ("Record", record.as_ref()),
         ("RecordingChannels", options.recording_channels.as_ref()),
         ("ConferenceRecord", options.conference_record.as_ref()),
         ("ConferenceTrim", options.conference_trim.as_ref()),

@@ -188,6 +188,8 @@ pub(super) struct Room<'a> {
     pub(super) left_url: &'a str,
     /// Conference status callbacks.
     pub(super) callback_url: &'a str,
+    /// Callbacks of the room's recording, where somebody wants to hear of them.
+    pub(super) recording_url: Option<&'a str>,
     /// What the leg hears before, well-formed, inserted as it is; only callers hear something.
     pub(super) verbs_before: &'a str,
 }
@@ -278,8 +280,8 @@ impl Document<'_> {
             Self::CallbackRefused { language, wait_url } => {
                 context! { language => *language, wait_url => *wait_url }
             }
-            Self::JoinCustomer(Room { settings, left_url, callback_url, verbs_before })
-            | Self::JoinWorker(Room { settings, left_url, callback_url, verbs_before }) => context! {
+            Self::JoinCustomer(Room { settings, left_url, callback_url, recording_url, verbs_before })
+            | Self::JoinWorker(Room { settings, left_url, callback_url, recording_url, verbs_before }) => context! {
                 verbs_before => Value::from_safe_string((*verbs_before).to_owned()),
                 room => settings.room_name.as_str(),
                 label => settings.label.as_str(),
@@ -296,6 +298,8 @@ impl Document<'_> {
                 jitter_buffer_size => settings.jitter_buffer_size.as_deref(),
                 left_url => *left_url,
                 callback_url => *callback_url,
+                events => settings.events.as_str(),
+                recording_url => *recording_url,
             },
             Self::Play { url } | Self::PlayOnce { url } | Self::Busy { url } | Self::Redirect { url } => {
                 context! { url => *url }
@@ -337,8 +341,13 @@ impl Document<'_> {
 
     /// Documents of each kind with `text` in every placeholder that takes text; `samples` has it too.
     pub(super) fn samples<'a>(text: &'a str, samples: &'a Samples) -> Vec<Document<'a>> {
-        let room =
-            Room { settings: &samples.room, left_url: text, callback_url: text, verbs_before: "<Say>Recorded</Say>" };
+        let room = Room {
+            settings: &samples.room,
+            left_url: text,
+            callback_url: text,
+            recording_url: Some(text),
+            verbs_before: "<Say>Recorded</Say>",
+        };
         let (outlook, rules) = (Some(&samples.outlook), &samples.rules);
         let told = Wait {
             task: text,
@@ -502,5 +511,7 @@ fn sample_room(text: &str) -> RoomSettings {
         trim: Some(text.to_owned()),
         region: Some(text.to_owned()),
         jitter_buffer_size: Some(text.to_owned()),
+        events: text.to_owned(),
+        tells_recordings: true,
     }
 }

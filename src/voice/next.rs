@@ -141,7 +141,8 @@ impl State {
             settings.wait_url = Some(self.room_wait_url(task));
             settings.wait_method = Some("POST".to_owned());
         }
-        RoomUrls { settings, left, callback: self.url(&format!("/voice/cb/room/{task}")), verbs_before }
+        let recording = settings.tells_recordings.then(|| self.url(&format!("/voice/cb/rec/{task}/conference")));
+        RoomUrls { settings, left, callback: self.url(&format!("/voice/cb/room/{task}")), recording, verbs_before }
     }
 }
 
@@ -150,6 +151,7 @@ struct RoomUrls<'a> {
     settings: RoomSettings,
     left: &'a str,
     callback: String,
+    recording: Option<String>,
     verbs_before: &'a str,
 }
 
@@ -159,6 +161,7 @@ impl RoomUrls<'_> {
             settings: &self.settings,
             left_url: self.left,
             callback_url: &self.callback,
+            recording_url: self.recording.as_deref(),
             verbs_before: self.verbs_before,
         }
     }

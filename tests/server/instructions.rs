@@ -231,6 +231,45 @@ async fn an_application_hears_of_exactly_what_it_asked_for_in_order() {
 }
 
 #[tokio::test]
+async fn what_the_phone_system_tells_twice_is_passed_on_once() {
+    let programs = Programs::start(1.0).await;
+    let floor = programs.furnish().await;
+    let application = Application::start().await;
+    programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
+    let waiting = a_waiting_caller(&programs, &floor).await;
+    let twice = json!({ "of": "callbacks", "fate": "twice", "times": 1000 });
+    programs.control(Method::POST, "/faults", twice).await;
+    let (leg, room, recording) = (application.url("leg"), application.url("room"), application.url("recording"));
+    // The worker's leg hears an announcement first, so that it is its document that makes the room.
+    let form = [
+        ("Instruction", "conference"),
+        ("Whisper", "A call"),
+        ("EndConferenceOnExit", "true"),
+        ("StatusCallback", leg.as_str()),
+        ("StatusCallbackEvent", "initiated ringing answered completed"),
+        ("ConferenceStatusCallback", &room),
+        ("ConferenceStatusCallbackEvent", "start end join speaker"),
+        ("ConferenceRecord", "true"),
+        ("ConferenceRecordingStatusCallback", &recording),
+    ];
+    instruct(&programs, &floor, &waiting, &form).await;
+    let task = until_task(&programs, &floor, &waiting.task, "assigned").await;
+    let attributes: Value = serde_json::from_str(&text(&task, "attributes")).unwrap();
+    programs.hang_up(&text(&attributes["conference"]["participants"], "worker")).await;
+    until_task(&programs, &floor, &waiting.task, "wrapping").await;
+    application.until_asked(&programs, "recording", 1).await;
+    let legs = application.until_asked(&programs, "leg", 4).await;
+    let statuses: Vec<&str> = legs.iter().map(|asked| asked.get("CallStatus")).collect();
+    assert_eq!(statuses, ["initiated", "ringing", "in-progress", "completed"]);
+    let rooms = application.until_asked(&programs, "room", 4).await;
+    let mut events: Vec<&str> = rooms.iter().map(|asked| asked.get("StatusCallbackEvent")).collect();
+    events.retain(|event| !event.starts_with("participant-speech"));
+    events.sort_unstable();
+    assert_eq!(events, ["conference-end", "conference-start", "participant-join", "participant-join"]);
+    assert_eq!(application.asked("recording").len(), 1, "of the room that the document made");
+}
+
+#[tokio::test]
 async fn a_callback_that_was_taken_in_is_passed_on_after_a_kill() {
     let mut programs = Programs::start(1.0).await;
     let floor = programs.furnish().await;

@@ -28,7 +28,7 @@ impl Cores {
         let Some(record) = self.calls.task(task) else { return };
         let Some(subscription) = record.subscription(&heard.about, &heard.event).cloned() else { return };
         let caller = record.call.0.clone();
-        let Some(number) = self.calls.number_relay(task) else { return };
+        let Some(number) = self.calls.number_relay(task, mark_of(heard)) else { return };
         let account = self.account.to_string();
         let ours = |(name, value): &(String, String)| {
             let value = if name == "AccountSid" { account.clone() } else { value.clone() };
@@ -60,5 +60,52 @@ impl Cores {
     /// What of the last batch is to be sent, which is on disk by now.
     pub fn take_relays(&mut self) -> Vec<RelayRow> {
         std::mem::take(&mut self.relays_to_send)
+    }
+}
+
+/// Parameters of which one says that two callbacks with the same parameters are one: in which order it came, when, or of
+/// which recording, whose end is told once.
+const TELLING: [&str; 3] = ["SequenceNumber", "Timestamp", "RecordingSid"];
+
+/// What tells a repetition of a callback from another one: all that it says, if that is enough.
+fn mark_of(heard: &Heard) -> Option<u64> {
+    if !heard.form.iter().any(|(name, value)| TELLING.contains(&name.as_str()) && !value.is_empty()) {
+        return None;
+    }
+    let mut pairs: Vec<&(String, String)> = heard.form.iter().collect();
+    pairs.sort_unstable();
+    // FNV-1a: nobody gains by a collision, and it is the same after every restart.
+    let mut mark = 0xcbf2_9ce4_8422_2325_u64;
+    for text in pairs.into_iter().flat_map(|(name, value)| [name, value]) {
+        // No text has a byte of ones, so that where one ends counts too.
+        for byte in text.bytes().chain([0xff]) {
+            mark = (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    Some(mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::CallbackAbout;
+
+    #[test]
+    fn only_the_same_callback_has_the_same_mark() {
+        let mark = |pairs: &[(&str, &str)]| {
+            let form = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            mark_of(&Heard { about: CallbackAbout::Room, event: "join".to_owned(), subject: "CF1".to_owned(), form })
+        };
+        let told = [("ConferenceSid", "CF1"), ("SequenceNumber", "3"), ("StatusCallbackEvent", "participant-hold")];
+        let mut turned = told;
+        turned.reverse();
+        assert!(mark(&told).is_some());
+        assert_eq!(mark(&told), mark(&turned));
+        assert_ne!(mark(&[("SequenceNumber", "3"), ("a", "bc")]), mark(&[("SequenceNumber", "3"), ("ab", "c")]));
+        assert_ne!(mark(&told), mark(&[told[0], ("SequenceNumber", "4"), told[2]]));
+        assert_ne!(mark(&told), mark(&[told[0], told[1], ("StatusCallbackEvent", "participant-unhold")]));
+        // Without a number or a moment, two that look alike may be two.
+        assert_eq!(mark(&[told[0], told[2]]), None);
+        assert_eq!(mark(&[told[0], ("Timestamp", ""), told[2]]), None);
     }
 }

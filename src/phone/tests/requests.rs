@@ -24,7 +24,7 @@ async fn a_worker_is_dialled_with_everything_the_instruction_says() {
         max_participants: Some(3),
         wait_url: Some("https://app.example/music".to_owned()),
         wait_method: Some("GET".to_owned()),
-        record: Some("true".to_owned()),
+        record: Some("record-from-answer".to_owned()),
         recording_channels: Some("dual".to_owned()),
         conference_record: Some("record-from-start".to_owned()),
         conference_trim: Some("do-not-trim".to_owned()),

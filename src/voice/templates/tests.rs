@@ -38,6 +38,8 @@ fn settings() -> RoomSettings {
         trim: None,
         region: None,
         jitter_buffer_size: None,
+        events: "start end join leave mute hold modify".to_owned(),
+        tells_recordings: false,
     }
 }
 
@@ -46,6 +48,7 @@ fn room(settings: &RoomSettings) -> Room<'_> {
         settings,
         left_url: "https://r/voice/tasks/WT1/room-left/customer?a=1&b=2",
         callback_url: "https://r/voice/cb/room/WT1",
+        recording_url: settings.tells_recordings.then_some("https://r/voice/cb/rec/WT1/conference"),
         verbs_before: "<Say>Recorded</Say>",
     }
 }
