@@ -133,6 +133,12 @@ impl Engine {
         for workspace in engine.0.around.store.workspaces().await? {
             if let Some(mut cores) = engine.load(workspace).await? {
                 engine.write_who_is_gone(&mut cores).await?;
+                if let Some(phone) = &phone {
+                    let tasks = cores.calls().tasks();
+                    let legs = tasks.flat_map(|task| task.legs.iter().map(|leg| (task.task, leg)));
+                    phone
+                        .know_legs(legs.filter_map(|(task, leg)| Some((task, leg.label.as_str(), leg.call.as_ref()?))));
+                }
                 engine.supervise(workspace, cores);
             }
         }

@@ -21,6 +21,7 @@ const ROOMS_SEEN_MAX: usize = 4;
 
 /// What an unclear attempt would have made.
 pub(super) struct Wanted<'a> {
+    pub(super) task: &'a str,
     pub(super) room: &'a str,
     pub(super) label: &'a str,
     pub(super) to: &'a str,
@@ -36,15 +37,17 @@ impl PhoneSystem {
         last_error: &mut String,
     ) -> Result<Option<Leg>, Failure> {
         if let Some(leg) = self.look_for_label(wanted.room, wanted.label, last_error).await? {
+            self.claims.claim(&leg.call, wanted.task, wanted.label);
             return Ok(Some(leg));
         }
         // Not filtered by StartTime: a call that only rings has none yet. The newest come first.
         let filters = [("To", wanted.to), ("From", wanted.from), ("PageSize", "50")];
         let answer = self.transport.repeat(Method::GET, "Calls.json", &form::pairs(&filters), last_error).await?;
-        let recent: Vec<Leg> = entries(&answer, "calls").filter_map(|call| recent_call(call, wanted)).collect();
-        // A leg that is over already was made all the same: it must not be made again.
-        let live = recent.iter().find(|leg| leg.status.is_some_and(|status| !status.is_final()));
-        Ok(live.or(recent.first()).cloned())
+        let mut recent: Vec<Leg> = entries(&answer, "calls").filter_map(|call| recent_call(call, wanted)).collect();
+        // A leg that is over already was made all the same: it must not be made again. Live ones come first.
+        recent.sort_by_key(|leg| leg.status.is_none_or(CallStatus::is_final));
+        // Others may be dialled at the same address at the same time; what was made for them is not ours.
+        Ok(recent.into_iter().find(|leg| self.claims.claim(&leg.call, wanted.task, wanted.label)))
     }
 
     /// Finds the leg with `label` in the live rooms of that name.

@@ -5,6 +5,7 @@
 //! label is the idempotency key; nor is the caller redirected twice without looking where it is. This module must not decide what follows from an outcome. Start with
 //! [`PhoneSystem::execute`].
 
+mod claims;
 mod form;
 mod look;
 mod redirect;
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome, dialable};
 use crate::clock::Entropy;
 use crate::routing::TaskSid;
+use claims::Claims;
 use redirect::{Destination, Redirect};
 use transport::{Failure, Transport};
 
@@ -85,6 +87,7 @@ pub struct PhoneSystem {
     transport: Transport,
     public_url: String,
     leg_secs_max: u32,
+    claims: Claims,
 }
 
 /// A leg at the phone system.
@@ -101,7 +104,15 @@ impl PhoneSystem {
     pub fn new(settings: PhoneSettings, patience: Patience, entropy: Entropy) -> Result<Self, Error> {
         let public_url = settings.public_url.trim_end_matches('/').to_owned();
         let leg_secs_max = settings.leg_secs_max;
-        Ok(Self { transport: Transport::new(settings, patience, entropy)?, public_url, leg_secs_max })
+        let claims = Claims::default();
+        Ok(Self { transport: Transport::new(settings, patience, entropy)?, public_url, leg_secs_max, claims })
+    }
+
+    /// Takes note of legs that were made before: with the room (a task's SID) and their label there.
+    pub fn know_legs<'a>(&self, legs: impl IntoIterator<Item = (TaskSid, &'a str, &'a CallSid)>) {
+        for (room, label, call) in legs {
+            self.claims.claim(call, &room.to_string(), label);
+        }
     }
 
     /// Carries out one command within the time of [`Patience::command`].
@@ -184,7 +195,8 @@ impl PhoneSystem {
         };
         let pairs = self.limited(form::participant(&self.public_url, task, command));
         let path = format!("Conferences/{}/Participants.json", transport::segment(room));
-        let wanted = look::Wanted { room, label, to: &dialable(to), from, requested_at: *requested_at };
+        let (task, to) = (task.to_string(), dialable(to));
+        let wanted = look::Wanted { task: &task, room, label, to: &to, from, requested_at: *requested_at };
         self.make_leg(&path, &pairs, &wanted, repeated, last_error).await
     }
 
@@ -200,8 +212,8 @@ impl PhoneSystem {
             return Ok(PhoneOutcome::Gone);
         };
         let pairs = self.limited(form::call(&self.public_url, task, command));
-        let wanted =
-            look::Wanted { room: &task.to_string(), label, to: &dialable(to), from, requested_at: *requested_at };
+        let (task, to) = (task.to_string(), dialable(to));
+        let wanted = look::Wanted { task: &task, room: &task, label, to: &to, from, requested_at: *requested_at };
         self.make_leg("Calls.json", &pairs, &wanted, repeated, last_error).await
     }
 
@@ -226,7 +238,13 @@ impl PhoneSystem {
                 return Ok(done(leg));
             }
             let failure = match self.transport.once(Method::POST, path, pairs).await {
-                Ok(answer) => return Ok(leg_of(&answer).map_or_else(unreadable, done)),
+                Ok(answer) => {
+                    let leg = leg_of(&answer);
+                    if let Some(leg) = &leg {
+                        self.claims.claim(&leg.call, wanted.task, wanted.label);
+                    }
+                    return Ok(leg.map_or_else(unreadable, done));
+                }
                 Err(failure) => failure,
             };
             if failure.is_label_taken() {

@@ -283,6 +283,34 @@ async fn a_live_call_is_adopted_rather_than_a_newer_one_that_is_over() {
 }
 
 #[tokio::test]
+async fn a_call_that_was_made_for_another_leg_is_not_adopted() {
+    let created = "Tue, 31 Aug 2010 20:36:40 +0000";
+    let (fake, phone) = Fake::start([]).await;
+    fake.0.lock().unwrap().calls = vec![("CAother", "in-progress", created), ("CAmine", "busy", created)];
+    let other = CallSid("CAother".to_owned());
+    phone.know_legs([(crate::routing::TaskSid::from_bits(9), LABEL, &other)]);
+    let outcome = phone.execute(id(), &add(ConferenceOptions::default()), true).await;
+    assert_eq!(outcome, call_seen("CAmine", CallStatus::Busy));
+    // Whoever asks next finds both taken.
+    let mut next = add(ConferenceOptions::default());
+    if let PhoneCommand::AddParticipant { label, .. } = &mut next {
+        *label = "WR00000000000000000000000000000003".to_owned();
+    }
+    assert_eq!(phone.execute(id(), &next, true).await, leg("CA1", Some("CF1")));
+}
+
+#[tokio::test]
+async fn a_phone_system_that_is_not_there_has_made_nothing_and_is_asked_again_without_a_look() {
+    let away = Fault::Answer(503, json!({"code": 20503, "message": "unavailable"}), None);
+    let (fake, phone) = Fake::start([away]).await;
+    // Of somebody who is dialled at the same address.
+    fake.0.lock().unwrap().calls = vec![("CAother", "in-progress", "Tue, 31 Aug 2010 20:36:40 +0000")];
+    let outcome = phone.execute(id(), &add(ConferenceOptions::default()), false).await;
+    assert_eq!(outcome, leg("CA1", Some("CF1")));
+    assert!(!fake.paths().contains(&"GET Calls.json".to_owned()), "looked for what was not made");
+}
+
+#[tokio::test]
 async fn a_label_that_is_taken_is_adopted() {
     let error = json!({"code": 16025, "message": "label already used"});
     let (fake, phone) = Fake::start([Fault::Answer(400, error, None)]).await;

@@ -60,7 +60,8 @@ impl Failure {
         match self {
             Self::NotSent(_) => false,
             Self::Lost(_) => true,
-            Self::Rejected { status, .. } => *status >= 500,
+            // 503 is said before anything is done (voice.md 5.5).
+            Self::Rejected { status, .. } => *status >= 500 && *status != 503,
         }
     }
 

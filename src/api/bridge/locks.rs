@@ -30,7 +30,7 @@ pub(super) async fn check(
     };
     let attributes = state
         .engine
-        .look(grant.workspace, move |workspace, _| workspace.worker(worker).map(|row| row.attributes.to_string()));
+        .look(grant.workspace, move |workspace, _| workspace.worker(worker).map(|row| row.attributes.clone()));
     // What does not exist is refused by whoever changes it.
     let Ok(Some(before)) = attributes.await else { return Ok(()) };
     match first_changed(locked, &before, &after) {
