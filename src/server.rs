@@ -84,6 +84,12 @@ pub struct Settings {
     pub look_after_secs: u32,
     /// What becomes of a customer whom a cold transfer has left alone.
     pub cold_transfer_failure: ColdTransferFailure,
+    /// End the conference when the customer has left and one worker remains.
+    pub end_room_when_customer_left: bool,
+    /// Seconds for which a customer may be alone in the conference.
+    pub customer_alone_secs: u32,
+    /// Send a waiting caller on when the task is canceled.
+    pub on_cancel_release_caller: bool,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
     /// Attributes that agents cannot change themselves.
@@ -213,6 +219,9 @@ impl Server {
             waiting_calls: settings.waiting_calls_max,
             look_after_secs: settings.look_after_secs,
             cold_transfer_failure: settings.cold_transfer_failure,
+            end_room_when_customer_left: settings.end_room_when_customer_left,
+            customer_alone_secs: settings.customer_alone_secs,
+            on_cancel_release_caller: settings.on_cancel_release_caller,
             dialling: settings.dialling.clone(),
             resources: settings.resources,
         };

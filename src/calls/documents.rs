@@ -86,7 +86,7 @@ impl VoiceTask {
     #[must_use]
     pub fn lets_caller_leave(&self) -> bool {
         let waits_no_more = matches!(self.state, VoiceState::Closing | VoiceState::Closed);
-        waits_no_more && self.callback.is_none() && self.outstanding.is_empty()
+        waits_no_more && self.callback.is_none() && self.outstanding.is_empty() && !self.waits_on
     }
 
     /// The answer to the `<Enqueue>` action (`spec/voice.md` 2.8, "Answer of /left by state of the task"). A caller whom

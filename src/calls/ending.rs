@@ -65,6 +65,8 @@ impl Machine<'_> {
         if !lost && (self.policy.on_cancel_release_caller || !canceled) {
             self.task.released = true;
             self.want(Wish::Release);
+        } else if !lost {
+            self.task.waits_on = true;
         }
     }
 

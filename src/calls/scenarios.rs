@@ -402,6 +402,7 @@ impl Play {
                 (format!("{:?}", self.calls.can_instruct(TASK, reservation(sid))), wanted.to_owned())
             }
             "recallable" => (format!("{:?}", task.recallable(&CallSid("CA1".to_owned()))), rest.to_owned()),
+            "leaves-queue" => (if task.lets_caller_leave() { "yes" } else { "no" }.to_owned(), rest.to_owned()),
             "live" => {
                 let held = self.calls.live_task_of_call(&CallSid("CA1".to_owned())).is_some();
                 (if held { "yes" } else { "no" }.to_owned(), rest.to_owned())
@@ -428,7 +429,17 @@ impl Play {
         }
         if let Some(word) = line.strip_prefix("cold-transfer-failure ") {
             let cold_transfer_failure = ColdTransferFailure::from_text(word).ok_or("hold, voicemail or requeue")?;
-            self.calls.set_policy(Policy { cold_transfer_failure, ..Policy::DEFAULT });
+            self.calls.set_policy(Policy { cold_transfer_failure, ..self.calls.policy });
+            return Ok(true);
+        }
+        if let Some(setting) = line.strip_prefix("setting ") {
+            let policy = self.calls.policy;
+            self.calls.set_policy(match setting {
+                "worker stays when the customer left" => Policy { end_room_when_customer_left: false, ..policy },
+                "caller stays when the task is canceled" => Policy { on_cancel_release_caller: false, ..policy },
+                "customer alone for 30s" => Policy { customer_alone_ms: 30_000, ..policy },
+                other => return Err(format!("unknown setting {other:?}")),
+            });
             return Ok(true);
         }
         if line == "then" {

@@ -358,6 +358,9 @@ pub struct VoiceTask {
     /// The caller is where the application led it, neither waiting nor in our room.
     #[serde(default)]
     pub elsewhere: bool,
+    /// The task was canceled, and by the settings the caller goes on waiting.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_on: bool,
     /// The end of the caller was told to the routing core.
     pub caller_told: bool,
     /// The routing core has ended the task.
@@ -516,6 +519,7 @@ impl VoiceTask {
             taken: false,
             sent_to: None,
             elsewhere: false,
+            waits_on: false,
             caller_told: false,
             task_ended: false,
             cancel_reason: None,

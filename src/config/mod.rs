@@ -125,6 +125,12 @@ pub struct Voice {
     /// Seconds of silence after which a waiting call is looked at.
     pub look_after_secs: u32,
     cold_transfer_failure: String,
+    /// End the conference when the customer has left and one worker remains.
+    pub end_room_when_customer_left: bool,
+    /// Seconds for which a customer may be alone in the conference.
+    pub customer_alone_secs: u32,
+    /// Send a waiting caller on when the task is canceled.
+    pub on_cancel_release_caller: bool,
     entries_file: Option<PathBuf>,
     /// What that file says; read while loading.
     #[serde(skip)]
@@ -442,6 +448,10 @@ impl Config {
         if ColdTransferFailure::from_text(word).is_none() {
             let words = ColdTransferFailure::WORDS.join(", ");
             return contradiction(format!("voice.cold_transfer_failure: expected one of {words}, found {word}"));
+        }
+        let alone = self.voice.customer_alone_secs;
+        if !(1..=300).contains(&alone) {
+            return contradiction(format!("voice.customer_alone_secs: expected 1 to 300, found {alone}"));
         }
         let look_after = self.voice.look_after_secs;
         if !(2..=3_600).contains(&look_after) {

@@ -151,6 +151,10 @@ fn a_wrong_value_is_named_with_its_place() {
         let given = Given::default().option("voice.look_after_secs", secs);
         check(given, &format!("voice.look_after_secs: expected 2 to 3600, found {secs}"));
     }
+    for secs in ["0", "301"] {
+        let given = Given::default().option("voice.customer_alone_secs", secs);
+        check(given, &format!("voice.customer_alone_secs: expected 1 to 300, found {secs}"));
+    }
     check(Given::default().option("account_sid", "AC1"), "option --account-sid: ");
     for error in [
         Given::default().option("listen", "here").error(),

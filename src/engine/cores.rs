@@ -192,7 +192,13 @@ impl Cores {
 
     /// Sets limits other than the usual ones.
     pub fn keep_within(&mut self, limits: Limits) {
-        let policy = Policy { cold_transfer_failure: limits.cold_transfer_failure, ..Policy::DEFAULT };
+        let policy = Policy {
+            cold_transfer_failure: limits.cold_transfer_failure,
+            end_room_when_customer_left: limits.end_room_when_customer_left,
+            customer_alone_ms: i64::from(limits.customer_alone_secs) * 1_000,
+            on_cancel_release_caller: limits.on_cancel_release_caller,
+            ..Policy::DEFAULT
+        };
         self.calls.set_policy(policy.looking_after(limits.look_after_secs));
         self.workspace.hold_at_most(limits.resources);
         self.limits = limits;

@@ -12,6 +12,12 @@ pub struct Limits {
     pub look_after_secs: u32,
     /// What becomes of a customer whom a cold transfer has left alone.
     pub cold_transfer_failure: ColdTransferFailure,
+    /// End the conference when the customer has left and one worker remains.
+    pub end_room_when_customer_left: bool,
+    /// Seconds for which a customer may be alone in the conference.
+    pub customer_alone_secs: u32,
+    /// Send a waiting caller on when the task is canceled.
+    pub on_cancel_release_caller: bool,
     /// Where to, and how many legs each workspace may dial.
     pub dialling: DialPolicy,
     /// How many of each resource a workspace may hold.
@@ -24,6 +30,9 @@ impl Default for Limits {
             waiting_calls: 100,
             look_after_secs: 60,
             cold_transfer_failure: ColdTransferFailure::default(),
+            end_room_when_customer_left: true,
+            customer_alone_secs: 5,
+            on_cancel_release_caller: true,
             dialling: DialPolicy::default(),
             resources: ResourceLimits::default(),
         }
