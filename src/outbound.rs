@@ -28,6 +28,8 @@ use crate::traces;
 
 /// Largest answer that is read, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
+/// An answer whose status is all that counts is read for so long; what has not come then is thrown away.
+const CUT_AFTER: Duration = Duration::from_secs(1);
 /// Requests under way at the same time.
 const IN_FLIGHT_LIMIT: usize = 2_000;
 /// Longest URL that is requested, in bytes.
@@ -387,7 +389,7 @@ impl Outbound {
             let _permit = self.in_flight.acquire().await.map_err(|error| Error::Unreachable(error.to_string()))?;
             let mut retries = overrides.retries;
             loop {
-                let attempt = self.attempt(request, url.clone(), overrides.connect, false);
+                let attempt = self.attempt(request, url.clone(), overrides.connect);
                 let attempt = tokio::time::timeout(each, attempt).await;
                 let outcome = attempt.unwrap_or(Err(Attempt::Failed(Error::Timeout(each))));
                 let failed = match &outcome {
@@ -405,15 +407,29 @@ impl Outbound {
         tokio::time::timeout(total, all).await.unwrap_or(Err(Error::Timeout(total)))
     }
 
-    /// Sends one request, once, whose answer matters only by its status: a longer one is cut, not refused. Waits for its
-    /// turn as long as it takes, and then `patience` for the answer, at most as long as this client waits for any.
+    /// Sends one request, once, whose answer matters only by its status: of its body is kept what comes soon, and one that
+    /// is long, endless or broken is no failure. Waits for its turn as long as it takes, and then `patience` for the status,
+    /// at most as long as this client waits for any.
     pub async fn deliver(&self, request: &Request<'_>, patience: Duration) -> Result<Answer, Error> {
         let url = self.check_url(request.url)?;
         let connect = Overrides::of(request.url).unwrap_or_default().connect;
         let _permit = self.in_flight.acquire().await.map_err(|error| Error::Unreachable(error.to_string()))?;
         let patience = patience.min(self.timeout);
-        let attempt = tokio::time::timeout(patience, self.attempt(request, url, connect, true)).await;
-        attempt.map_err(|_| Error::Timeout(patience))?.map_err(Attempt::into_error)
+        let response = tokio::time::timeout(patience, self.respond(request, url, connect)).await;
+        let mut response = response.map_err(|_| Error::Timeout(patience))?.map_err(Attempt::into_error)?;
+        let mut answer = head_of(&response);
+        let read = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                let room = BODY_LIMIT - answer.body.len();
+                answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    return;
+                }
+            }
+        };
+        // What was not read goes with its connection.
+        let _ = tokio::time::timeout(CUT_AFTER, read).await;
+        Ok(answer)
     }
 
     /// Checks all of a URL that can be checked before a name is looked up.
@@ -443,13 +459,24 @@ impl Outbound {
         Ok(self.slow_client.get_or_init(|| client))
     }
 
-    async fn attempt(
-        &self,
-        request: &Request<'_>,
-        url: Url,
-        connect: Duration,
-        is_cut: bool,
-    ) -> Result<Answer, Attempt> {
+    /// The whole answer, which must not be too large.
+    async fn attempt(&self, request: &Request<'_>, url: Url, connect: Duration) -> Result<Answer, Attempt> {
+        let mut response = self.respond(request, url, connect).await?;
+        let mut answer = head_of(&response);
+        if answer.content_type.starts_with("audio/") {
+            return Ok(answer);
+        }
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
+            if answer.body.len() + chunk.len() > BODY_LIMIT {
+                return Err(Attempt::Failed(Error::TooLarge));
+            }
+            answer.body.extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    }
+
+    /// The answer as far as its headers.
+    async fn respond(&self, request: &Request<'_>, url: Url, connect: Duration) -> Result<reqwest::Response, Attempt> {
         let wishes =
             Connecting { within: connect, port: url.port_or_known_default().unwrap_or(0), own: Arc::clone(&self.own) };
         let client = self.client_for(connect).map_err(Attempt::Failed)?;
@@ -460,31 +487,7 @@ impl Outbound {
         if request.method == Method::POST {
             builder = builder.form(request.form);
         }
-        let mut response = wishes.run(builder.send()).await.map_err(|error| self.failure(&error))?;
-        let content_type = response
-            .headers()
-            .get(reqwest::header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-            .unwrap_or_default();
-        let set_cookie = response.headers().get_all(reqwest::header::SET_COOKIE).iter();
-        let set_cookie = set_cookie.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
-        let retry_after = retry_after(response.headers());
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        if content_type.starts_with("audio/") {
-            return Ok(Answer { status, content_type, set_cookie, retry_after, body });
-        }
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
-            if body.len() + chunk.len() > BODY_LIMIT {
-                if is_cut {
-                    break;
-                }
-                return Err(Attempt::Failed(Error::TooLarge));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status, content_type, set_cookie, retry_after, body })
+        wishes.run(builder.send()).await.map_err(|error| self.failure(&error))
     }
 
     fn failure(&self, error: &reqwest::Error) -> Attempt {
@@ -499,6 +502,24 @@ impl Outbound {
             return Attempt::Failed(Error::Timeout(self.timeout));
         }
         Attempt::Failed(Error::Unreachable(innermost(error)))
+    }
+}
+
+/// An answer without its body.
+fn head_of(response: &reqwest::Response) -> Answer {
+    let headers = response.headers();
+    let content_type = headers
+        .get(reqwest::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .unwrap_or_default();
+    let set_cookie = headers.get_all(reqwest::header::SET_COOKIE).iter();
+    Answer {
+        status: response.status().as_u16(),
+        content_type,
+        set_cookie: set_cookie.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect(),
+        retry_after: retry_after(headers),
+        body: Vec::new(),
     }
 }
 

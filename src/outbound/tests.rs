@@ -238,6 +238,47 @@ async fn allowed_answers_come_back_bounded_and_without_following_redirects() {
     assert!(matches!(get(&hasty, &format!("http://{address}/never")).await, Err(Error::Timeout(_))));
 }
 
+/// A listener on loopback whose answers begin with `head`, and then never end, or break off.
+async fn endless(head: &'static str, breaks: bool) -> SocketAddr {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1_024];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(head.as_bytes()).await;
+            if !breaks {
+                open.push(stream);
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn where_only_the_status_counts_the_body_may_be_long_endless_or_broken() {
+    let rules = Rules { allow_private: true, allow_cidrs: Vec::new() };
+    let outbound = Outbound::new(rules, Duration::from_secs(20)).unwrap();
+    let (large, _) = sink().await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbegin";
+    let refusal = "HTTP/1.1 500 Broken\r\ncontent-length: 100\r\n\r\nbegin";
+    for (url, status, kept) in [
+        (format!("http://{large}/large"), 200, BODY_LIMIT),
+        (format!("http://{}/", endless(head, false).await), 200, 5),
+        (format!("http://{}/", endless(head, true).await), 200, 5),
+        (format!("http://{}/", endless(refusal, false).await), 500, 5),
+    ] {
+        let request = Request { method: Method::POST, url: &url, form: &[], headers: &[] };
+        let answer = outbound.deliver(&request, Duration::from_secs(10)).await.unwrap();
+        assert_eq!((answer.status, answer.body.len()), (status, kept), "{url}");
+    }
+    // Where the body matters it has to be there.
+    let broken = format!("http://{}/", endless(head, true).await);
+    assert!(matches!(get(&outbound, &broken).await, Err(Error::Unreachable(_))));
+}
+
 #[tokio::test]
 async fn a_closed_port_is_unreachable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
