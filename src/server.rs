@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::calls::{ColdTransferFailure, DialPolicy};
 use crate::clock::{Clock, Entropy};
-use crate::config::{AttributeLocks, Wait};
+use crate::config::Wait;
 use crate::engine::{self, Engine};
 use crate::entry::EntryFile;
 use crate::http::{self, Limits, PublicUrl};
@@ -92,8 +92,6 @@ pub struct Settings {
     pub on_cancel_release_caller: bool,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
-    /// Attributes that agents cannot change themselves.
-    pub locks: AttributeLocks,
     /// Bounds of agents' sockets.
     pub sockets: hub::Limits,
     /// Bounds of the listener.
@@ -259,7 +257,6 @@ impl Server {
             event_callbacks: event_callbacks.clone(),
             event_streams: event_streams.clone(),
             rates: api::Rates::of(&settings.limits),
-            locks: Arc::new(settings.locks),
             dialling: Arc::clone(&dialling),
         };
         let ask = Applications { store: store.clone(), outbound: applications };

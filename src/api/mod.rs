@@ -61,7 +61,6 @@ use tower::util::MapRequestLayer;
 
 use crate::calls::DialPolicy;
 use crate::clock::Clock;
-use crate::config::AttributeLocks;
 use crate::engine::Engine;
 use crate::notify::Hub;
 use crate::notify::event_callbacks::EventCallbacks;
@@ -95,8 +94,6 @@ pub struct State {
     pub rates: Rates,
     /// Whom entry points may dial.
     pub dialling: Arc<DialPolicy>,
-    /// Attributes that agents cannot change themselves.
-    pub locks: Arc<AttributeLocks>,
 }
 
 /// Makes the list of routes and the router that serves them from one table.

@@ -81,7 +81,6 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         customer_alone_secs: config.voice.customer_alone_secs,
         on_cancel_release_caller: config.voice.on_cancel_release_caller,
         event_callbacks: super::serve::event_callback_rules(config),
-        locks: config.agents.locks().unwrap_or_default(),
         sockets: super::serve::socket_limits(config),
         limits: Limits::default(),
         metrics_public: false,

@@ -94,7 +94,6 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         customer_alone_secs: config.voice.customer_alone_secs,
         on_cancel_release_caller: config.voice.on_cancel_release_caller,
         event_callbacks: event_callback_rules(config),
-        locks: config.agents.locks().unwrap_or_default(),
         sockets: socket_limits(config),
         limits: config.limits.for_listener(),
         metrics_public: config.metrics_public,

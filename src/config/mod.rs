@@ -3,7 +3,6 @@
 //! This is the only module that reads environment variables. It knows what settings mean together (`Config::validate`)
 //! but must not act on them. Start with [`Config`], then `settings` (the table of names) and `load`.
 
-mod agents;
 mod collector;
 mod dial;
 mod load;
@@ -26,7 +25,6 @@ use crate::http;
 use crate::routing::AccountSid;
 use crate::sealing::KeyRing;
 
-pub use agents::{Agents, AttributeLocks};
 pub use collector::names_trace_collector;
 pub use dial::Dial;
 pub use load::{Error, Sources};
@@ -72,8 +70,6 @@ pub struct Config {
     pub outbound: Outbound,
     /// Event callbacks.
     pub callbacks: Callbacks,
-    /// What agents may not do.
-    pub agents: Agents,
     /// Agents' sockets.
     pub sockets: Sockets,
     /// Logs.
@@ -456,9 +452,6 @@ impl Config {
         let look_after = self.voice.look_after_secs;
         if !(2..=3_600).contains(&look_after) {
             return contradiction(format!("voice.look_after_secs: expected 2 to 3600, found {look_after}"));
-        }
-        if let Err(error) = self.agents.locks() {
-            return contradiction(error);
         }
         if let Some(problem) = self.resources.problem().or_else(|| self.wait.problem()) {
             return contradiction(problem);

@@ -124,14 +124,6 @@ fn a_wrong_value_is_named_with_its_place() {
         "option --limits-connections: expected a whole number",
     );
     check(
-        Given::default().option("agents.locked_attributes", "contact_uri,routing..skills"),
-        "agents.locked_attributes: expected the name of an attribute, found \"routing..skills\"",
-    );
-    check(
-        Given::default().file("[agents.workspaces]\nsales = \"contact_uri\""),
-        "agents.workspaces.sales: expected the SID of a workspace",
-    );
-    check(
         Given::default().option("resources.workers_max", "0"),
         "resources.workers_max: expected 1 to 10000000, found 0",
     );

@@ -13,7 +13,6 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use switchhook::api::{self, PublicUrl, ROUTES, Rates, State};
 use switchhook::clock::{Clock, Entropy};
-use switchhook::config::AttributeLocks;
 use switchhook::engine::Engine;
 use switchhook::notify::event_callbacks::{self, EventCallbacks};
 use switchhook::outbound::{self, Outbound};
@@ -74,22 +73,7 @@ impl Server {
         Self::start_with("sqlite::memory:", Clock::fixed(NOW), None, rates).await
     }
 
-    /// Where agents cannot change some of their attributes.
-    pub(crate) async fn start_locked(locks: AttributeLocks) -> Self {
-        Self::start_all("sqlite::memory:", Clock::fixed(NOW), None, Rates::unlimited(), locks).await
-    }
-
     async fn start_with(url: &str, clock: Clock, phone: Option<PhoneSystem>, rates: Rates) -> Self {
-        Self::start_all(url, clock, phone, rates, AttributeLocks::default()).await
-    }
-
-    async fn start_all(
-        url: &str,
-        clock: Clock,
-        phone: Option<PhoneSystem>,
-        rates: Rates,
-        locks: AttributeLocks,
-    ) -> Self {
         let store = Store::open(url).await.unwrap();
         for sid in [ACCOUNT, STRANGER] {
             let account = Account {
@@ -108,7 +92,6 @@ impl Server {
             event_streams: switchhook::notify::streams::EventStreams::default(),
             rates,
             dialling: std::sync::Arc::default(),
-            locks: std::sync::Arc::new(locks),
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),

@@ -88,7 +88,6 @@ impl Office {
             insecure_skip_signature: false,
             outbound: outbound::Rules::default(),
             dialling: switchhook::calls::DialPolicy::default(),
-            locks: switchhook::config::AttributeLocks::default(),
             resources: switchhook::routing::ResourceLimits::default(),
             entries: switchhook::entry::EntryFile::default(),
             waiting_calls_max: 100,

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
 
-use super::{Method, Params, locks, pairs, read_envelope, read_method, rights, verified};
+use super::{Method, Params, pairs, read_envelope, read_method, rights, verified};
 use crate::api::State;
 use crate::api::auth::{Bridged, charge};
 use crate::api::error::ApiError;
@@ -63,7 +63,6 @@ pub(in crate::api) async fn ask(
     }
     let parameters = parameters(method, query, envelope.params.unwrap_or_default());
     rights::check(&grant, method, below, &parameters)?;
-    locks::check(&state, &grant, method, below, &parameters).await?;
     if matches!(below, ["Tokens"] | ["Events", "Stream"]) {
         // The one would give rights that the token does not have, the other never ends.
         return Err(ApiError::forbidden("This is not served to agents' browsers"));

@@ -91,7 +91,6 @@ impl Floor {
             event_streams,
             rates,
             dialling: std::sync::Arc::default(),
-            locks: std::sync::Arc::default(),
         };
         let scope = Scope::of_workspace(state, account, workspace).await;
         let mut floor = Self { scope, dice: Dice(88_172_645_463_325_252), queues: Vec::new() };
