@@ -7,12 +7,9 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::filter::{FilterExt as _, FilterFn};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, Log, LogFormat};
 #[cfg(feature = "otlp")]
@@ -57,7 +54,13 @@ pub enum Error {
 
 /// Sends the process's log to standard error, and its spans to a collector where that is built in and wanted.
 pub fn log(settings: &Log) -> Result<(), Error> {
-    let registry = tracing_subscriber::registry().with(lines(settings, std::io::stderr)?);
+    let filter = EnvFilter::try_new(&settings.level)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.format {
+        LogFormat::Text => lines.with_ansi(false).with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+    };
+    let registry = tracing_subscriber::registry().with(lines);
     let has_collector = config::names_trace_collector();
     #[cfg(feature = "otlp")]
     let registry = registry.with(has_collector.then(traces::layer).transpose()?);
@@ -67,28 +70,6 @@ pub fn log(settings: &Log) -> Result<(), Error> {
         tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without the feature otlp");
     }
     Ok(())
-}
-
-/// Writes what the settings ask for, but never what libraries tell of messages that they carry.
-fn lines<S, W>(settings: &Log, writer: W) -> Result<Box<dyn Layer<S> + Send + Sync>, Error>
-where
-    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    let filter = EnvFilter::try_new(&settings.level)?.and(FilterFn::new(carries_no_messages));
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    Ok(match settings.format {
-        LogFormat::Text => lines.with_ansi(false).with_filter(filter).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
-    })
-}
-
-/// Libraries that write frames, request lines and headers to the log when they are asked for details: tokens are in them.
-const CARRIERS: [&str; 5] = ["tungstenite", "tokio_tungstenite", "h2", "hyper", "hyper_util"];
-
-fn carries_no_messages(metadata: &tracing::Metadata<'_>) -> bool {
-    let library = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= tracing::Level::INFO || !CARRIERS.contains(&library)
 }
 
 /// The figures of the process; cheap to clone.
@@ -138,41 +119,7 @@ fn begin_what_alerts_watch() {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-
-    /// A log in memory.
-    #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Paper {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn frames_that_libraries_tell_of_are_not_logged_at_any_level() {
-        let paper = Paper::default();
-        let writer = paper.clone();
-        let settings = Log { level: "trace,tungstenite=trace".to_owned(), format: LogFormat::Text };
-        let lines = lines(&settings, move || writer.clone()).unwrap();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
-            tracing::trace!(target: "tungstenite::protocol", "received frame eyJ0b2tlbg");
-            tracing::debug!(target: "hyper_util::client", "header eyJ0b2tlbg");
-            tracing::warn!(target: "tungstenite::protocol", "something is wrong");
-            tracing::trace!(target: "switchhook::engine", "a step of ours");
-        });
-        let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("something is wrong") && text.contains("a step of ours"), "{text}");
-        assert!(!text.contains("eyJ0b2tlbg"), "{text}");
-    }
 
     #[test]
     fn what_alerts_watch_begins_at_zero() {

@@ -14,16 +14,13 @@ mod tasks;
 mod transfers;
 mod workers;
 
-use std::collections::BTreeMap;
-
 use axum::body::{Body, to_bytes};
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::State;
 use super::auth::charge;
@@ -49,15 +46,12 @@ struct Envelope {
     #[serde(default)]
     method: Option<String>,
     #[serde(default)]
-    params: Option<Params>,
+    params: Option<Map<String, Value>>,
     token: String,
     /// The first SDK wants it back with the answer.
     #[serde(default)]
     event_type: Option<String>,
 }
-
-/// Parameters by name, each as it was written: attributes that come as an object are kept to the letter.
-type Params = BTreeMap<String, Box<RawValue>>;
 
 /// The methods that TaskRouter's paths have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,19 +155,19 @@ fn relative(url: &str) -> String {
 
 /// Parameters as a form would carry them: the values keep no JSON types, `undefined` names an option that the SDK does
 /// not know.
-fn pairs(parameters: Params) -> Vec<(String, String)> {
+fn pairs(parameters: Map<String, Value>) -> Vec<(String, String)> {
     let mut pairs = Vec::with_capacity(parameters.len());
     for (name, value) in parameters {
-        let text = value.get();
-        if name == "undefined" || text == "null" {
+        if name == "undefined" {
             continue;
         }
-        if let Ok(text) = serde_json::from_str::<String>(text) {
-            pairs.push((name, text));
-        } else if let Ok(values) = serde_json::from_str::<Vec<String>>(text) {
-            pairs.extend(values.into_iter().map(|value| (name.clone(), value)));
-        } else {
-            pairs.push((name, text.to_owned()));
+        match value {
+            Value::Null => {}
+            Value::String(text) => pairs.push((name, text)),
+            Value::Array(values) if values.iter().all(Value::is_string) => {
+                pairs.extend(values.into_iter().filter_map(|value| Some((name.clone(), value.as_str()?.to_owned()))));
+            }
+            other => pairs.push((name, other.to_string())),
         }
     }
     pairs

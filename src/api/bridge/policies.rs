@@ -53,7 +53,7 @@ enum Kind {
     Exact,
 }
 
-/// A pattern is literal, or ends in `/*` (one segment more) or in `/**` (one or more); a `*` on the way is any one segment.
+/// A pattern is literal, or ends in `/*` (one segment more) or in `/**` (one or more).
 ///
 /// `/**` after the name of a collection lets the collection itself be read too: the first SDK lists reservations with no
 /// other right than `…/Reservations/**`.
@@ -65,23 +65,15 @@ fn fit(pattern: &str, url: &str, method: Method) -> Option<Fit> {
     } else {
         (pattern.trim_end_matches('/'), Kind::Exact)
     };
-    let mut segments = url.trim_end_matches('/').split('/');
-    let mut literal = 0;
-    for expected in prefix.split('/') {
-        let segment = segments.next()?;
-        match expected {
-            "*" if !segment.is_empty() => {}
-            _ if expected == segment => literal += 1,
-            _ => return None,
-        }
-    }
-    let fits = match (kind, segments.next(), segments.next()) {
-        (Kind::Exact, below, _) => below.is_none(),
-        (Kind::Child, below, further) => below.is_some_and(|below| !below.is_empty()) && further.is_none(),
-        (Kind::Recursive, Some(below), further) => !below.is_empty() || further.is_some(),
-        (Kind::Recursive, None, _) => method == Method::Get && !ends_in_sid(prefix),
+    let rest = url.trim_end_matches('/').strip_prefix(prefix)?;
+    let fits = match (kind, rest.strip_prefix('/')) {
+        (Kind::Exact, None) => rest.is_empty(),
+        (Kind::Exact, Some(_)) => false,
+        (Kind::Child, below) => below.is_some_and(|below| !below.is_empty() && !below.contains('/')),
+        (Kind::Recursive, Some(below)) => !below.is_empty(),
+        (Kind::Recursive, None) => rest.is_empty() && method == Method::Get && !ends_in_sid(prefix),
     };
-    fits.then_some(Fit { literal, kind })
+    fits.then(|| Fit { literal: prefix.split('/').count(), kind })
 }
 
 fn ends_in_sid(path: &str) -> bool {
@@ -137,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_stand_for_a_segment_and_at_the_end_for_what_is_below() {
+    fn wildcards_stand_at_the_end_and_for_what_is_below() {
         let check = |method, pattern: &str, url: &str, expected: bool| {
             assert_eq!(fit(pattern, url, method).is_some(), expected, "{method:?} {pattern} {url}");
         };
@@ -151,12 +143,7 @@ mod tests {
             ("https://t/v1/*", "https://t/v1", false),
             ("https://t/v1/*", "https://t/v1/a/b", false),
             ("https://t/v1/a*", "https://t/v1/ab", false),
-            ("https://t/v1/*/b", "https://t/v1/a/b", true),
-            ("https://t/v1/*/b", "https://t/v1//b", false),
-            ("https://t/v1/*/b", "https://t/v1/a/c", false),
-            ("https://t/v1/*/b", "https://t/v1/a/b/c", false),
-            ("https://t/v1/*/b/**", "https://t/v1/a/b/c/d", true),
-            ("https://t/**/b", "https://t/v1/a/b", false),
+            ("https://t/v1/*/b", "https://t/v1/a/b", false),
             ("https://t/v1/a/**", "https://t/v1/a/b", true),
             ("https://t/v1/a/**", "https://t/v1/a/b/c", true),
             ("https://t/v1/a/**", "https://t/v1/ab", false),
@@ -186,10 +173,6 @@ mod tests {
         assert!(ask(&denied, "https://t/b"));
         assert!(!ask(&denied, "https://t/a/b"));
         assert!(ask(&denied, "https://t/a/b/c"));
-        let on_the_way =
-            [policy("GET", "https://t/*/b", false, &json!({})), policy("GET", "https://t/a/b", true, &json!({}))];
-        assert!(ask(&on_the_way, "https://t/a/b"));
-        assert!(!ask(&on_the_way, "https://t/c/b"));
         let except = [denied.as_slice(), &[policy("GET", "https://t/a/b", true, &json!({}))]].concat();
         assert!(ask(&except, "https://t/a/b"));
         let contradictory = [all, policy("GET", "https://t/**", false, &json!({}))];

@@ -43,8 +43,6 @@ fn role_allows(role: Role, own: Option<WorkerSid>, method: Method, rest: &[&str]
     let is_own = |sid: &str| own.is_some_and(|own| sid.parse() == Ok(own));
     let leads = matches!(role, Role::Supervisor | Role::Admin);
     match (method, rest) {
-        // How a worker is called is decided by those who administer the workspace.
-        (Method::Post, ["Workers", _]) if parameters.text("FriendlyName").is_some() && role != Role::Admin => false,
         (Method::Get, ["Workers", worker, _, ..]) | (Method::Post, ["Workers", worker]) => is_own(worker) || leads,
         (Method::Get, _) => true,
         (Method::Post, ["Workers", worker, ..]) => is_own(worker),
@@ -77,7 +75,6 @@ mod tests {
         let (own_text, other_text) = (own.to_string(), other.to_string());
         let none = Parameters::default();
         let to_own = Parameters::of_pairs(vec![("RoutingTarget".to_owned(), own_text.clone())]);
-        let name = Parameters::of_pairs(vec![("FriendlyName".to_owned(), "Queen".to_owned())]);
         let check = |role, method, rest: &[&str], parameters: &Parameters| {
             role_allows(role, Some(own), method, rest, parameters)
         };
@@ -86,8 +83,6 @@ mod tests {
             (Method::Get, vec!["Workers", other_text.as_str()], &none, true, true),
             (Method::Get, vec!["Workers", other_text.as_str(), "Reservations"], &none, false, true),
             (Method::Post, vec!["Workers", own_text.as_str()], &none, true, true),
-            (Method::Post, vec!["Workers", own_text.as_str()], &name, false, false),
-            (Method::Post, vec!["Workers", other_text.as_str()], &name, false, false),
             (Method::Post, vec!["Workers", other_text.as_str()], &none, false, true),
             (Method::Post, vec!["Workers", other_text.as_str(), "Reservations", "WR1"], &none, false, false),
             (Method::Post, vec!["Tasks"], &none, false, false),
@@ -98,7 +93,6 @@ mod tests {
             assert_eq!(check(Role::Worker, method, &rest, parameters), worker, "worker {rest:?}");
             assert_eq!(check(Role::Supervisor, method, &rest, parameters), supervisor, "supervisor {rest:?}");
         }
-        assert!(check(Role::Admin, Method::Post, &["Workers", &other_text], &name));
         assert!(!role_allows(Role::Worker, None, Method::Post, &["Workers", &own_text], &none));
     }
 }
