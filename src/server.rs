@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
+use crate::api::{self, LockedAttributes};
 use crate::calls::{ColdTransferFailure, DialPolicy};
 use crate::clock::{Clock, Entropy};
 use crate::config::Wait;
@@ -88,6 +88,10 @@ pub struct Settings {
     pub sockets: hub::Limits,
     /// Bounds of the listener.
     pub limits: Limits,
+    /// Seconds within which a caller is answered in time, for the figures.
+    pub service_level_secs: u32,
+    /// Which workers may not change their own attributes.
+    pub locked_attributes: LockedAttributes,
     /// Shows `/metrics` to other machines too.
     pub metrics_public: bool,
 }
@@ -209,6 +213,7 @@ impl Server {
             waiting_calls: settings.waiting_calls_max,
             look_after_secs: settings.look_after_secs,
             cold_transfer_failure: settings.cold_transfer_failure,
+            service_level_secs: settings.service_level_secs,
             dialling: settings.dialling.clone(),
         };
         entries::apply(&settings.entries, &store, &clock).await?;
@@ -245,6 +250,7 @@ impl Server {
             event_callbacks: event_callbacks.clone(),
             event_streams: event_streams.clone(),
             rates: api::Rates::of(&settings.limits),
+            locked_attributes: settings.locked_attributes.clone(),
             dialling: Arc::clone(&dialling),
         };
         let ask = Applications { store: store.clone(), outbound: applications };

@@ -11,6 +11,8 @@ pub struct Limits {
     pub look_after_secs: u32,
     /// What becomes of a customer whom a cold transfer has left alone.
     pub cold_transfer_failure: ColdTransferFailure,
+    /// Seconds within which a caller is answered in time, for the figures.
+    pub service_level_secs: u32,
     /// Where to, and how many legs each workspace may dial.
     pub dialling: DialPolicy,
 }
@@ -21,6 +23,7 @@ impl Default for Limits {
             waiting_calls: 100,
             look_after_secs: 60,
             cold_transfer_failure: ColdTransferFailure::default(),
+            service_level_secs: 20,
             dialling: DialPolicy::default(),
         }
     }
