@@ -142,6 +142,7 @@ async fn furnish(directory: &std::path::Path, rows: usize) -> Floor {
         socket_addresses,
         event_callbacks,
         event_streams,
+        locked_attributes: switchhook::api::LockedAttributes::default(),
         rates,
         dialling,
     };

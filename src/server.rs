@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
+use crate::api::{self, LockedAttributes};
 use crate::calls::{ColdTransferFailure, DialPolicy};
 use crate::clock::{Clock, Entropy};
 use crate::config::Wait;
@@ -96,6 +96,10 @@ pub struct Settings {
     pub sockets: hub::Limits,
     /// Bounds of the listener.
     pub limits: Limits,
+    /// Seconds within which a caller is answered in time, for the figures.
+    pub service_level_secs: u32,
+    /// Which workers may not change their own attributes.
+    pub locked_attributes: LockedAttributes,
     /// Shows `/metrics` to other machines too.
     pub metrics_public: bool,
 }
@@ -220,6 +224,7 @@ impl Server {
             end_room_when_customer_left: settings.end_room_when_customer_left,
             customer_alone_secs: settings.customer_alone_secs,
             on_cancel_release_caller: settings.on_cancel_release_caller,
+            service_level_secs: settings.service_level_secs,
             dialling: settings.dialling.clone(),
             resources: settings.resources,
         };
@@ -257,6 +262,7 @@ impl Server {
             event_callbacks: event_callbacks.clone(),
             event_streams: event_streams.clone(),
             rates: api::Rates::of(&settings.limits),
+            locked_attributes: settings.locked_attributes.clone(),
             dialling: Arc::clone(&dialling),
         };
         let ask = Applications { store: store.clone(), outbound: applications };

@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
@@ -17,6 +19,9 @@ use crate::traces;
 
 /// How often old samples are tidied away.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What the targets of our own lines begin with.
+const OWN: &str = "switchhook";
 
 /// Waiting of callers, in seconds.
 const WAIT_SECONDS: &[f64] =
@@ -54,7 +59,7 @@ pub enum Error {
 
 /// Sends the process's log to standard error, and its spans to a collector where that is built in and wanted.
 pub fn log(settings: &Log) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&settings.level)?;
+    let filter = filter(&settings.level)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match settings.format {
         LogFormat::Text => lines.with_ansi(false).with_filter(filter).boxed(),
@@ -70,6 +75,20 @@ pub fn log(settings: &Log) -> Result<(), Error> {
         tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without the feature otlp");
     }
     Ok(())
+}
+
+/// Lines that are asked for, and may be logged.
+fn filter<S: Subscriber>(level: &str) -> Result<impl Filter<S> + use<S>, Error> {
+    Ok(EnvFilter::try_new(level)?.and(filter_fn(is_harmless)))
+}
+
+/// Whether a line may be logged, whatever the filter asks for. At the finest level libraries write what they read and send,
+/// and with it tokens, secrets and callers' data; ours tell none of that at any level.
+fn is_harmless(line: &Metadata<'_>) -> bool {
+    let target = line.target();
+    let is_own = target == OWN || target.strip_prefix(OWN).is_some_and(|rest| rest.starts_with("::"));
+    // Levels are ordered by how much they tell.
+    is_own || *line.level() <= Level::DEBUG
 }
 
 /// The figures of the process; cheap to clone.
@@ -120,6 +139,44 @@ fn begin_what_alerts_watch() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_tell_nothing_at_the_finest_level() {
+        use std::sync::{Arc, Mutex};
+
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+
+        impl std::io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let written = Lines::default();
+        let writer = written.clone();
+        let lines = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let registry =
+            tracing_subscriber::registry().with(lines.with_filter(filter("trace,tungstenite=trace").unwrap()));
+        tracing::subscriber::with_default(registry, || {
+            tracing::trace!(target: "tungstenite::protocol", "Sending frame: canary-1");
+            tracing::trace!(target: "hyper::proto::h1", "parsed canary-2");
+            tracing::trace!(target: "switchhooked", "canary-3");
+            tracing::debug!(target: "hyper::proto::h1", "flushed bytes");
+            tracing::trace!(target: "switchhook::engine", "own step");
+            tracing::trace!(target: "switchhook", "own start");
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("canary"), "{text}");
+        for line in ["flushed bytes", "own step", "own start"] {
+            assert!(text.contains(line), "{line} is missing: {text}");
+        }
+    }
 
     #[test]
     fn what_alerts_watch_begins_at_zero() {

@@ -69,6 +69,7 @@ use crate::store::Store;
 
 pub use crate::http::PublicUrl;
 pub use api_keys::API_KEY_NAME_LIMIT;
+pub use bridge::LockedAttributes;
 pub use rates::Rates;
 
 /// What the handlers work with.
@@ -92,6 +93,8 @@ pub struct State {
     pub event_streams: EventStreams,
     /// How often clients may ask.
     pub rates: Rates,
+    /// Which workers may not change their own attributes.
+    pub locked_attributes: LockedAttributes,
     /// Whom entry points may dial.
     pub dialling: Arc<DialPolicy>,
 }

@@ -83,6 +83,8 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         event_callbacks: super::serve::event_callback_rules(config),
         sockets: super::serve::socket_limits(config),
         limits: Limits::default(),
+        service_level_secs: config.metrics.service_level_secs,
+        locked_attributes: super::serve::locked_attributes(config),
         metrics_public: false,
     };
     let server =

@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::api::LockedAttributes;
 use crate::calls::DialPolicy;
 use crate::clock::{Clock, Entropy};
-use crate::config::{CallbackSchedule, Config};
+use crate::config::{Agents, CallbackSchedule, Config};
 use crate::notify::{event_callbacks, hub};
 use crate::outbound::Rules;
 use crate::server::{PhoneAccess, Server, Settings};
@@ -96,6 +97,8 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         event_callbacks: event_callback_rules(config),
         sockets: socket_limits(config),
         limits: config.limits.for_listener(),
+        service_level_secs: config.metrics.service_level_secs,
+        locked_attributes: locked_attributes(config),
         metrics_public: config.metrics_public,
     }
 }
@@ -115,6 +118,18 @@ pub(super) fn socket_limits(config: &Config) -> hub::Limits {
         queued_bytes: sockets.queued_kib * 1024,
         write_time: Duration::from_secs(sockets.write_secs),
     }
+}
+
+/// Which workers may not change their own attributes; checked when the settings were loaded.
+pub(super) fn locked_attributes(config: &Config) -> LockedAttributes {
+    let locked = &config.agents.attributes_locked;
+    if locked.is_empty() {
+        return LockedAttributes::Nowhere;
+    }
+    if locked.iter().any(|name| name == Agents::ALL) {
+        return LockedAttributes::Everywhere;
+    }
+    LockedAttributes::In(locked.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 /// How events are sent.

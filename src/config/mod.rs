@@ -22,7 +22,7 @@ use url::{Host, Url};
 use crate::calls::ColdTransferFailure;
 use crate::entry::EntryFile;
 use crate::http;
-use crate::routing::AccountSid;
+use crate::routing::{AccountSid, WorkspaceSid};
 use crate::sealing::KeyRing;
 
 pub use collector::names_trace_collector;
@@ -72,6 +72,10 @@ pub struct Config {
     pub callbacks: Callbacks,
     /// Agents' sockets.
     pub sockets: Sockets,
+    /// What agents' browsers may do.
+    pub agents: Agents,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Logs.
     pub log: Log,
     /// The listener's limits.
@@ -161,6 +165,27 @@ pub enum CallbackSchedule {
     Patient,
     /// Once, as Twilio does.
     Twilio,
+}
+
+/// What agents' browsers may do.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agents {
+    /// Workspaces whose workers may not change their own attributes; [`Agents::ALL`] is all.
+    pub attributes_locked: Vec<String>,
+}
+
+impl Agents {
+    /// Stands for all workspaces.
+    pub const ALL: &str = "all";
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Who is answered within this time is answered in time.
+    pub service_level_secs: u32,
 }
 
 /// Agents' sockets.
@@ -485,6 +510,16 @@ impl Config {
                 let (start, end) = range.into_inner();
                 return contradiction(format!("{key}: expected {start} to {end}, found {value}"));
             }
+        }
+        let service_level = self.metrics.service_level_secs;
+        if !(1..=3_600).contains(&service_level) {
+            return contradiction(format!("metrics.service_level_secs: expected 1 to 3600, found {service_level}"));
+        }
+        let is_known = |name: &str| name == Agents::ALL || name.parse::<WorkspaceSid>().is_ok();
+        if let Some(name) = self.agents.attributes_locked.iter().find(|name| !is_known(name)) {
+            return contradiction(format!(
+                "agents.attributes_locked: expected SIDs of workspaces or all, found {name:?}"
+            ));
         }
         let speed = self.phone_server.speed;
         if !(0.01..=1_000.0).contains(&speed) {

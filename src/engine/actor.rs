@@ -106,7 +106,7 @@ impl Surroundings {
 pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, around: &Surroundings) -> Ended {
     let mut waiting = Vec::with_capacity(BATCH_MAX);
     let mut entropy = around.entropy;
-    let mut figures = Figures::new(cores.sid());
+    let mut figures = Figures::new(cores.sid(), around.limits.service_level_secs);
     loop {
         let deadline = cores.next_deadline();
         let mut closing = false;

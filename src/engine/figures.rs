@@ -14,8 +14,6 @@ use crate::routing::{
     ActivitySid, EventKind, EventRecord, ReservationSid, TaskQueueSid, TaskStatus, Timestamp, Workspace, WorkspaceSid,
 };
 
-/// Answered within this time is answered in time (Asterisk: service level).
-const SERVICE_LEVEL_MS: i64 = 20_000;
 /// Who leaves sooner did not really wait.
 const SHORT_ABANDON_MS: i64 = 5_000;
 
@@ -23,6 +21,8 @@ const SHORT_ABANDON_MS: i64 = 5_000;
 #[derive(Debug)]
 pub(super) struct Figures {
     workspace: String,
+    /// Answered within this time is answered in time (Asterisk: service level).
+    service_level_ms: i64,
     /// Reservations that were made since the start and go on.
     open: BTreeMap<ReservationSid, Open>,
 }
@@ -47,15 +47,16 @@ enum Figure {
     TaskCreated { workspace: String, workflow: String, channel: String },
     TaskCompleted { workspace: String },
     TaskCanceled { workspace: String, reason: &'static str },
-    Waited { queue: String, outcome: &'static str, ms: i64 },
+    Waited { queue: String, outcome: &'static str, ms: i64, in_time: bool },
     Reservation { outcome: &'static str },
     Responded { ms: i64 },
     Handled { queue: String, phase: &'static str, ms: i64 },
 }
 
 impl Figures {
-    pub(super) fn new(workspace: WorkspaceSid) -> Self {
-        Self { workspace: workspace.to_string(), open: BTreeMap::new() }
+    pub(super) fn new(workspace: WorkspaceSid, service_level_secs: u32) -> Self {
+        let service_level_ms = i64::from(service_level_secs) * 1_000;
+        Self { workspace: workspace.to_string(), service_level_ms, open: BTreeMap::new() }
     }
 
     /// What these events count; nothing is counted yet, because they are not on disk.
@@ -70,8 +71,12 @@ impl Figures {
     fn note(&mut self, event: &EventRecord, counted: &mut Counted) {
         let about = &event.about;
         let queue = || about.queue.map(|queue| queue.to_string()).unwrap_or_default();
+        let service_level_ms = self.service_level_ms;
         let waited = |outcome| {
-            about.queue_entered_at.map(|since| Figure::Waited { queue: queue(), outcome, ms: event.at.ms_since(since) })
+            about.queue_entered_at.map(|since| {
+                let ms = event.at.ms_since(since);
+                Figure::Waited { queue: queue(), outcome, ms, in_time: ms <= service_level_ms }
+            })
         };
         match event.kind {
             EventKind::TaskCreated => counted.all.push(Figure::TaskCreated {
@@ -157,13 +162,13 @@ impl Figure {
             Self::TaskCanceled { workspace, reason } => {
                 counter!("taskrouter_tasks_canceled_total", "workspace" => workspace, "reason" => reason).increment(1);
             }
-            Self::Waited { queue, outcome, ms } => {
-                if outcome == "answered" && ms <= SERVICE_LEVEL_MS {
+            Self::Waited { queue, outcome, ms, in_time } => {
+                if outcome == "answered" && in_time {
                     counter!("taskrouter_queue_answered_within_sl_total", "queue" => queue.clone()).increment(1);
                 }
                 if outcome == "abandoned" {
                     counter!("taskrouter_queue_abandoned_total", "queue" => queue.clone()).increment(1);
-                    if ms <= SERVICE_LEVEL_MS {
+                    if in_time {
                         counter!("taskrouter_queue_abandoned_within_sl_total", "queue" => queue.clone()).increment(1);
                     }
                     if ms <= SHORT_ABANDON_MS {
@@ -252,6 +257,45 @@ impl Present {
         for (activity, count) in self.workers {
             let labels = [("workspace", workspace.clone()), ("activity", activity.to_string())];
             gauge!("taskrouter_workers", &labels).set(number(count));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::event::About;
+    use crate::routing::{EventSid, TaskQueueSid};
+
+    #[test]
+    fn who_is_answered_within_the_set_time_is_answered_in_time() {
+        for (level_secs, waited_ms, expected) in
+            [(20, 20_000, true), (20, 20_001, false), (5, 5_000, true), (5, 6_000, false), (60, 45_000, true)]
+        {
+            let since = Timestamp(1_000);
+            let about = About {
+                reservation: Some(ReservationSid::from_bits(1)),
+                queue: Some(TaskQueueSid::from_bits(1)),
+                queue_entered_at: Some(since),
+                ..About::default()
+            };
+            let event = EventRecord {
+                sequence: 1,
+                sid: EventSid::from_bits(1),
+                kind: EventKind::ReservationAccepted,
+                at: since.plus_ms(waited_ms),
+                description: String::new(),
+                resource_type: "reservation",
+                resource_sid: ReservationSid::from_bits(1).into(),
+                about,
+                data: [("reservation_status", "accepted")].into_iter().collect(),
+            };
+            let counted = Figures::new(WorkspaceSid::from_bits(1), level_secs).of(&[event]);
+            let in_time = counted.all.iter().find_map(|figure| match figure {
+                Figure::Waited { in_time, .. } => Some(*in_time),
+                _ => None,
+            });
+            assert_eq!(in_time, Some(expected), "{waited_ms} ms of {level_secs} s");
         }
     }
 }

@@ -169,6 +169,21 @@ async fn agents_act_for_themselves_and_supervisors_for_others() {
 }
 
 #[tokio::test]
+async fn attributes_are_kept_as_they_came_and_names_are_not_for_agents_to_change() {
+    let desk = Desk::open().await;
+    let token = desk.token(Role::Worker, Some(&desk.worker));
+    let url = format!("{}/{}", desk.workspace.trim_start_matches('/'), desk.own(""));
+    let attributes = r#"{"z":1.50,"a":{"n":12345678901234567890123,"b":[ 1 ]}}"#;
+    let body = format!(r#"{{"url":"{url}","method":"POST","params":{{"Attributes":{attributes}}},"token":"{token}"}}"#);
+    let request = Request::builder().method("POST").uri("/v1/wschannels").body(Body::from(body)).unwrap();
+    assert_eq!(payload(&desk.server.send(request).await)["attributes"], attributes);
+    let refused = desk.ask("POST", &desk.own(""), json!({ "FriendlyName": "boss" })).await;
+    assert_eq!((refused.status, &refused.body["code"]), (StatusCode::FORBIDDEN, &json!(20403)));
+    assert_eq!(payload(&desk.ask("GET", &desk.own(""), Value::Null).await)["friendly_name"], "nadia");
+    desk.server.stop().await;
+}
+
+#[tokio::test]
 async fn tokens_that_are_not_right_are_told_apart() {
     let desk = Desk::open().await;
     let good = desk.token(Role::Worker, Some(&desk.worker));

@@ -91,6 +91,7 @@ impl Server {
             event_callbacks: EventCallbacks::new(rules, store.clone(), outbound, clock.clone(), Entropy),
             event_streams: switchhook::notify::streams::EventStreams::default(),
             rates,
+            locked_attributes: switchhook::api::LockedAttributes::default(),
             dialling: std::sync::Arc::default(),
             engine: engine.clone(),
             store: store.clone(),

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -99,6 +100,8 @@ impl Office {
             event_callbacks: switchhook::notify::event_callbacks::Rules::default(),
             sockets: self.limits,
             limits: http::Limits::default(),
+            service_level_secs: 20,
+            locked_attributes: switchhook::api::LockedAttributes::default(),
             metrics_public: false,
         };
         self.server = Some(Server::start(settings, None, self.clock.clone(), Entropy).await.unwrap());
@@ -338,6 +341,36 @@ async fn what_was_opened_with_a_key_ends_when_the_key_is_revoked() {
     let (status, body) = office.try_connect(office.worker, "").await.unwrap_err();
     assert_eq!((status, &body["code"]), (StatusCode::FORBIDDEN, &json!(20101)));
     office.stop().await;
+}
+
+#[tokio::test]
+async fn no_token_is_in_the_log_at_any_level() {
+    let programs = Programs::start_with(1.0, &[("SWITCHHOOK_LOG", "trace")]).await;
+    let keys = format!("http://{}/2010-04-01/Accounts/{ACCOUNT}/Keys.json", programs.server);
+    let key = programs.http.post(keys).basic_auth(ACCOUNT, Some(TOKEN)).send().await.unwrap();
+    let key: Value = key.json().await.unwrap();
+    let made = programs.post("/Workspaces", &[("FriendlyName", "Floor"), ("Template", "FIFO")]).await;
+    let workspace = text(&made, "sid");
+    let hired = programs.post(&format!("/Workspaces/{workspace}/Workers"), &[("FriendlyName", "ann")]).await;
+    let worker = text(&hired, "sid");
+    let form = [("WorkerSid", worker.as_str()), ("KeySid", key["sid"].as_str().unwrap())];
+    let token = text(&programs.post(&format!("/Workspaces/{workspace}/Tokens"), &form).await, "token");
+    let url = format!("ws://{}/v1/wschannels?token={token}&clientVersion=3.0.0", programs.server);
+    let (mut browser, _) = connect_async(url).await.unwrap();
+    assert!(browser.next().await.unwrap().unwrap().into_text().unwrap().contains("init"));
+    browser.send(Message::Text(format!("what-a-browser-sends {token}").into())).await.unwrap();
+    let asked = json!({ "url": format!("Workspaces/{workspace}/Workers/{worker}"), "method": "GET", "token": token });
+    let asked = programs.http.post(format!("http://{}/v1/wschannels", programs.server)).body(asked.to_string());
+    assert_eq!(asked.send().await.unwrap().status(), StatusCode::OK);
+    browser.close(None).await.unwrap();
+    while let Some(Ok(_)) = browser.next().await {}
+    let log = std::fs::read_to_string(programs.directory.path().join("server.log")).unwrap();
+    assert!(log.contains("DEBUG"), "the finest level is on");
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{ACCOUNT}:{TOKEN}"));
+    for secret in [token.as_str(), &basic, TOKEN, key["secret"].as_str().unwrap(), "what-a-browser-sends"] {
+        let found = log.lines().find(|line| line.contains(secret));
+        assert_eq!(found, None, "{secret} is in the log");
+    }
 }
 
 #[tokio::test]

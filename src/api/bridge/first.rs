@@ -12,11 +12,12 @@ use axum::extract::{Path, State as Extract};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
 
-use super::{Method, pairs, read_envelope, read_method, rights, verified};
+use super::envelope::{self, Params};
+use super::{Method, read_method, rights, verified};
 use crate::api::State;
 use crate::api::auth::{Bridged, charge};
 use crate::api::error::ApiError;
@@ -45,7 +46,7 @@ pub(in crate::api) async fn ask(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let envelope = read_envelope(body).await?;
+    let envelope = envelope::read(body).await?;
     let grant = verified(&state, &envelope.token).await?;
     charge(&state, Payer::Agent(grant.workspace, grant.worker), "/v1/wschannels/{AccountSid}/{Channel}")?;
     let channel = channel(&grant, path)?;
@@ -62,7 +63,7 @@ pub(in crate::api) async fn ask(
         return Err(ApiError::forbidden("The token is for another workspace"));
     }
     let parameters = parameters(method, query, envelope.params.unwrap_or_default());
-    rights::check(&grant, method, below, &parameters)?;
+    rights::check(&grant, method, below, &parameters, state.locked_attributes.of(grant.workspace))?;
     if matches!(below, ["Tokens"] | ["Events", "Stream"]) {
         // The one would give rights that the token does not have, the other never ends.
         return Err(ApiError::forbidden("This is not served to agents' browsers"));
@@ -123,9 +124,9 @@ fn address(text: &str, base: &str) -> Result<Address, ApiError> {
 }
 
 /// Those of the URL, such as the ones of a next page, and those of the envelope. A form is all in the envelope.
-fn parameters(method: Method, query: Vec<(String, String)>, params: Map<String, Value>) -> Parameters {
+fn parameters(method: Method, query: Vec<(String, String)>, params: Params) -> Parameters {
     let mut all = if method == Method::Post { Vec::new() } else { query };
-    all.extend(pairs(params));
+    all.extend(params.into_pairs());
     Parameters::of_pairs(all)
 }
 
@@ -227,15 +228,14 @@ mod tests {
     #[test]
     fn parameters_of_a_form_are_all_in_the_envelope() {
         let query = || vec![("PageSize".to_owned(), "2".to_owned())];
-        let params = serde_json::json!({ "Available": true, "Priority": 3, "Attributes": { "a": 1 }, "None": null });
-        let params = params.as_object().unwrap();
-        let read = |method| parameters(method, query(), params.clone());
+        let params = r#"{"Available":true,"Priority":3,"Attributes":{"z":1,"a":2},"None":null}"#;
+        let read = |method| parameters(method, query(), serde_json::from_str(params).unwrap());
         assert_eq!(read(Method::Get).text("PageSize"), Some("2"));
         let form = read(Method::Post);
         assert_eq!(form.text("PageSize"), None);
         assert_eq!(form.text("Available"), Some("true"));
         assert_eq!(form.text("Priority"), Some("3"));
-        assert_eq!(form.text("Attributes"), Some(r#"{"a":1}"#));
+        assert_eq!(form.text("Attributes"), Some(r#"{"z":1,"a":2}"#));
         assert_eq!(form.text("None"), None);
     }
 }

@@ -4,6 +4,7 @@
 //! `notify::shapes`. What it changes it changes by the same commands as REST. The first SDK has paths of its own (`first`).
 //! Start with [`ask`] and `open`.
 
+mod envelope;
 mod first;
 mod lists;
 mod open;
@@ -14,13 +15,12 @@ mod tasks;
 mod transfers;
 mod workers;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use secrecy::ExposeSecret as _;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::State;
 use super::auth::charge;
@@ -35,23 +35,7 @@ use crate::routing::{AccountSid, ApiKeySid, Timestamp, WorkerSid, Workspace};
 
 pub(super) use first::{Rest, ask as ask_first};
 pub(super) use open::{open, open_first};
-
-/// Longest request, in bytes: a capability token and attributes.
-const REQUEST_BYTES_MAX: usize = 64 * 1024;
-
-/// What the SDK sends, whatever its `Content-Type` says.
-#[derive(Debug, Deserialize)]
-struct Envelope {
-    url: String,
-    #[serde(default)]
-    method: Option<String>,
-    #[serde(default)]
-    params: Option<Map<String, Value>>,
-    token: String,
-    /// The first SDK wants it back with the answer.
-    #[serde(default)]
-    event_type: Option<String>,
-}
+pub use rights::LockedAttributes;
 
 /// The methods that TaskRouter's paths have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +59,7 @@ pub(super) async fn ask(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let envelope = read_envelope(body).await?;
+    let envelope = envelope::read(body).await?;
     let grant = verified(&state, &envelope.token).await?;
     charge(&state, Payer::Agent(grant.workspace, grant.worker), "/v1/wschannels")?;
     let path = relative(&envelope.url);
@@ -89,7 +73,7 @@ pub(super) async fn ask(
     if *workspace != grant.workspace.to_string() {
         return Err(ApiError::forbidden("The token is for another workspace"));
     }
-    let parameters = Parameters::of_pairs(pairs(envelope.params.unwrap_or_default()));
+    let parameters = Parameters::of_pairs(envelope.params.unwrap_or_default().into_pairs());
     let row = state.store.workspace(grant.account, grant.workspace).await?;
     let row = row.ok_or_else(|| ApiError::not_found(&shown))?;
     let base = format!("{}/v1", state.public_url.base(&headers));
@@ -100,13 +84,6 @@ pub(super) async fn ask(
     let asked = Asked { scope, grant, method, parameters };
     let payload = asked.carry_out(rest).await?;
     Ok(answer(StatusCode::OK, &json!({ "payload": payload })))
-}
-
-/// Reads a body that is JSON whatever its `Content-Type` says.
-async fn read_envelope(body: Body) -> Result<Envelope, ApiError> {
-    let bytes = to_bytes(body, REQUEST_BYTES_MAX).await.map_err(|_| ApiError::too_large(REQUEST_BYTES_MAX))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| ApiError::invalid(format!("Invalid request: expected a JSON object: {error}")))
 }
 
 fn read_method(text: Option<&str>) -> Result<Method, ApiError> {
@@ -153,26 +130,6 @@ fn relative(url: &str) -> String {
     path.strip_prefix("v1/").unwrap_or(path).to_owned()
 }
 
-/// Parameters as a form would carry them: the values keep no JSON types, `undefined` names an option that the SDK does
-/// not know.
-fn pairs(parameters: Map<String, Value>) -> Vec<(String, String)> {
-    let mut pairs = Vec::with_capacity(parameters.len());
-    for (name, value) in parameters {
-        if name == "undefined" {
-            continue;
-        }
-        match value {
-            Value::Null => {}
-            Value::String(text) => pairs.push((name, text)),
-            Value::Array(values) if values.iter().all(Value::is_string) => {
-                pairs.extend(values.into_iter().filter_map(|value| Some((name.clone(), value.as_str()?.to_owned()))));
-            }
-            other => pairs.push((name, other.to_string())),
-        }
-    }
-    pairs
-}
-
 impl Method {
     const fn as_str(self) -> &'static str {
         match self {
@@ -186,7 +143,8 @@ impl Method {
 impl Asked {
     /// Finds what the path below the workspace means.
     async fn carry_out(&self, rest: &[&str]) -> Result<Value, ApiError> {
-        rights::check(&self.grant, self.method, rest, &self.parameters)?;
+        let locked = self.scope.state.locked_attributes.of(self.grant.workspace);
+        rights::check(&self.grant, self.method, rest, &self.parameters, locked)?;
         match (self.method, rest) {
             (Method::Get, ["Activities"]) => self.activities().await,
             (Method::Get, ["Workers"]) => self.workers().await,

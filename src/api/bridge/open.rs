@@ -120,7 +120,7 @@ async fn begin(
 fn may_leave_in(grant: &Grant, channel: Channel, activity: ActivitySid) -> bool {
     let Some(worker) = channel.worker() else { return true };
     let form = Parameters::parse(format!("ActivitySid={activity}").as_bytes());
-    rights::check(grant, Method::Post, &["Workers", &worker.to_string()], &form).is_ok()
+    rights::check(grant, Method::Post, &["Workers", &worker.to_string()], &form, false).is_ok()
 }
 
 /// Takes a place of the other side's address.

@@ -53,7 +53,10 @@ enum Kind {
     Exact,
 }
 
-/// A pattern is literal, or ends in `/*` (one segment more) or in `/**` (one or more).
+/// Segments of a URL before its path: the scheme, nothing, and the host, which are never wildcards.
+const BEFORE_PATH: usize = 3;
+
+/// A pattern's segments are literal, or `*` for any one segment of a path; it may end in `/**` for one segment or more.
 ///
 /// `/**` after the name of a collection lets the collection itself be read too: the first SDK lists reservations with no
 /// other right than `…/Reservations/**`.
@@ -65,20 +68,34 @@ fn fit(pattern: &str, url: &str, method: Method) -> Option<Fit> {
     } else {
         (pattern.trim_end_matches('/'), Kind::Exact)
     };
-    let rest = url.trim_end_matches('/').strip_prefix(prefix)?;
-    let fits = match (kind, rest.strip_prefix('/')) {
-        (Kind::Exact, None) => rest.is_empty(),
-        (Kind::Exact, Some(_)) => false,
-        (Kind::Child, below) => below.is_some_and(|below| !below.is_empty() && !below.contains('/')),
-        (Kind::Recursive, Some(below)) => !below.is_empty(),
-        (Kind::Recursive, None) => rest.is_empty() && method == Method::Get && !ends_in_sid(prefix),
+    let mut given = url.trim_end_matches('/').split('/');
+    let mut literal = 0;
+    for (index, expected) in prefix.split('/').enumerate() {
+        let segment = given.next()?;
+        if expected == "*" && index >= BEFORE_PATH {
+            if segment.is_empty() {
+                return None;
+            }
+        } else if segment == expected {
+            literal += 1;
+        } else {
+            return None;
+        }
+    }
+    let below: Vec<&str> = given.collect();
+    let fits = match (kind, below.as_slice()) {
+        (Kind::Exact, below) => below.is_empty(),
+        (Kind::Child, below) => matches!(below, [only] if !only.is_empty()),
+        (Kind::Recursive, []) => method == Method::Get && !ends_in_instance(prefix),
+        (Kind::Recursive, [first, ..]) => !first.is_empty(),
     };
-    fits.then(|| Fit { literal: prefix.split('/').count(), kind })
+    fits.then_some(Fit { literal, kind })
 }
 
-fn ends_in_sid(path: &str) -> bool {
+/// Whether a path ends in the SID of something, or in any segment, which may be one.
+fn ends_in_instance(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
-    last.len() == 34 && last.bytes().skip(2).all(|byte| byte.is_ascii_hexdigit())
+    last == "*" || last.len() == 34 && last.bytes().skip(2).all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn conditions(filter: &Value) -> usize {
@@ -129,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_stand_at_the_end_and_for_what_is_below() {
+    fn wildcards_stand_for_a_segment_or_at_the_end_for_what_is_below() {
         let check = |method, pattern: &str, url: &str, expected: bool| {
             assert_eq!(fit(pattern, url, method).is_some(), expected, "{method:?} {pattern} {url}");
         };
@@ -143,7 +160,22 @@ mod tests {
             ("https://t/v1/*", "https://t/v1", false),
             ("https://t/v1/*", "https://t/v1/a/b", false),
             ("https://t/v1/a*", "https://t/v1/ab", false),
-            ("https://t/v1/*/b", "https://t/v1/a/b", false),
+            ("https://t/v1/*/b", "https://t/v1/a/b", true),
+            ("https://t/v1/*/b", "https://t/v1/a/c/b", false),
+            ("https://t/v1/*/b", "https://t/v1/b", false),
+            ("https://t/v1/*/b", "https://t/v1//b", false),
+            ("https://t/v1/*/b", "https://t/v1/a/bc", false),
+            ("https://t/v1/*/b", "https://t/v1/a/b/c", false),
+            ("https://t/v1/*/b/*", "https://t/v1/a/b/c", true),
+            ("https://t/v1/*/b/*", "https://t/v1/a/b", false),
+            ("https://t/v1/*/*/c", "https://t/v1/a/b/c", true),
+            ("https://t/v1/*/b/**", "https://t/v1/a/b/c/d", true),
+            ("https://t/v1/*/b/**", "https://t/v1/a/c/b/d", false),
+            ("https://t/v1/a*/b", "https://t/v1/ab/b", false),
+            ("https://t/v1/**/b", "https://t/v1/a/b", false),
+            ("https://*/v1/a", "https://t/v1/a", false),
+            ("*://t/v1/a", "https://t/v1/a", false),
+            ("*", "https://t/v1/a", false),
             ("https://t/v1/a/**", "https://t/v1/a/b", true),
             ("https://t/v1/a/**", "https://t/v1/a/b/c", true),
             ("https://t/v1/a/**", "https://t/v1/ab", false),
@@ -175,6 +207,11 @@ mod tests {
         assert!(ask(&denied, "https://t/a/b/c"));
         let except = [denied.as_slice(), &[policy("GET", "https://t/a/b", true, &json!({}))]].concat();
         assert!(ask(&except, "https://t/a/b"));
+        // A name goes before a wildcard in its place.
+        let of_any =
+            [policy("GET", "https://t/*/b", true, &json!({})), policy("GET", "https://t/a/b", false, &json!({}))];
+        assert!(ask(&of_any, "https://t/c/b"));
+        assert!(!ask(&of_any, "https://t/a/b"));
         let contradictory = [all, policy("GET", "https://t/**", false, &json!({}))];
         assert!(!ask(&contradictory, "https://t/a"));
         let closed = [

@@ -90,6 +90,7 @@ impl Floor {
             event_callbacks,
             event_streams,
             rates,
+            locked_attributes: crate::api::LockedAttributes::default(),
             dialling: std::sync::Arc::default(),
         };
         let scope = Scope::of_workspace(state, account, workspace).await;
