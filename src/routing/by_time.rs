@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::defect::defect;
 use super::expression::Scope;
 use super::lane::{Class, Rule};
 use super::matcher::Source;
@@ -52,8 +53,9 @@ impl Turn<'_> {
     pub(super) fn offer_by_time(&mut self) {
         let now = self.now;
         let offered_in = self.workspace.offered_in.replace(now);
-        let calendars_before = self.calendars_before.take();
-        if calendars_before.is_none() && offered_in.is_some_and(|before| before.minute() == now.minute()) {
+        let calendars_before = self.calendars_before.take().filter(|_| !defect!(CalendarChangeUnheard));
+        let is_new = offered_in.is_none_or(|before| before.minute() != now.minute());
+        if calendars_before.is_none() && (!is_new || defect!(MinuteOverlooked)) {
             return;
         }
         let workspace = &*self.workspace;

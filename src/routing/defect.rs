@@ -64,6 +64,10 @@ mod seeded {
         IdleOrderKept,
         /// Raised capacity is not offered to waiting tasks.
         RaisedCapacityUnused,
+        /// Whoever waits for a calendar is not looked at when an administrator opens it.
+        CalendarChangeUnheard,
+        /// Whoever waits for a time is not looked at when it comes.
+        MinuteOverlooked,
         /// The time to live interrupts connecting.
         LifeNotPaused,
         /// A canceled transfer leaves its offers open.

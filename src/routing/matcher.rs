@@ -301,14 +301,20 @@ impl Turn<'_> {
         true
     }
 
-    /// Gives workers that became ready the first tasks they may take, then lets returning tasks try again.
+    /// Gives workers that became ready the first tasks they may take, then lets returning tasks try again; last come those
+    /// for whom the time has come, so that none of them is offered where it does not belong any more.
     ///
     /// Ends because each round makes a reservation or drops a worker or a task from its list.
     pub(super) fn settle(&mut self) {
+        let mut stirred = std::mem::take(&mut self.stirred);
         loop {
             self.hand_out();
             if self.returning.is_empty() {
-                return;
+                if stirred.is_empty() {
+                    return;
+                }
+                self.stirred = std::mem::take(&mut stirred);
+                continue;
             }
             let mut returning: Vec<(TaskSid, Again)> = std::mem::take(&mut self.returning).into_iter().collect();
             returning.sort_by_cached_key(|(task, _)| self.workspace.place_in_line(*task));

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use switchhook::engine::cores::Errand;
-use switchhook::routing::{RowChange, TaskSid};
-use switchhook::store::{Batch, Loaded, OutboxRow, VoiceTaskRow};
+use switchhook::routing::{CalendarSid, RowChange, TaskSid};
+use switchhook::store::{Batch, CalendarRow, Loaded, OutboxRow, VoiceTaskRow};
 
 use crate::watch::Watch;
 
@@ -25,6 +25,8 @@ pub(crate) struct Disk {
     outbox: BTreeMap<(TaskSid, u32), OutboxRow>,
     /// The number of the newest callback that is passed on, for each task.
     last_relays: BTreeMap<TaskSid, u32>,
+    /// Written by themselves, before the workspace hears of them.
+    calendars: BTreeMap<CalendarSid, CalendarRow>,
     undo: Vec<Undo>,
     errands: Vec<Errand>,
 }
@@ -65,6 +67,14 @@ impl Disk {
         Ok(())
     }
 
+    /// Writes a calendar, or removes it; it is on disk at once.
+    pub(crate) fn write_calendar(&mut self, calendar: CalendarSid, row: Option<CalendarRow>) {
+        match row {
+            Some(row) => self.calendars.insert(calendar, row),
+            None => self.calendars.remove(&calendar),
+        };
+    }
+
     pub(crate) fn has_written(&self) -> bool {
         !self.undo.is_empty()
     }
@@ -101,7 +111,7 @@ impl Disk {
             open_callbacks: Vec::new(),
             // Nobody leaves a message there.
             voicemails: Vec::new(),
-            calendars: Vec::new(),
+            calendars: self.calendars.values().cloned().collect(),
         }
     }
 

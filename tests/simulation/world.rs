@@ -204,6 +204,7 @@ impl World {
             }
         }
         if all {
+            self.catch_up()?;
             self.take(Depth::All)?;
             self.everything_agrees()?;
         }
@@ -221,6 +222,10 @@ impl World {
             _ => 90_000_000,
         };
         let until = self.now.plus_ms(i64::from(pause));
+        if until.minute() != self.now.minute() {
+            // What was decided before is to be checked with what was open then.
+            self.take(Depth::Touched)?;
+        }
         // After a long sleep everything is due at once.
         let punctual = pause < 1_000_000 && !dice.one_in(10);
         if punctual {
@@ -228,6 +233,11 @@ impl World {
         }
         self.now = until;
         Ok(())
+    }
+
+    /// Whoever waits for a time is to be looked at before anybody asks whether somebody waits in vain.
+    fn catch_up(&mut self) -> Result<(), String> {
+        if self.watch.some_task_waits_for_a_time() { self.tick_until(self.now) } else { Ok(()) }
     }
 
     fn tick_until(&mut self, until: Timestamp) -> Result<(), String> {

@@ -90,7 +90,14 @@ impl Watch {
         let minute = self.some_task_waits_for_a_time().then(|| self.now.next_minute());
         let earliest = self.due.all.first();
         let grace = self.stored.presences.values().filter_map(|row| row.deadline).min();
-        if earliest.map(|(at, ..)| *at).into_iter().chain(minute).chain(grace).min() == next {
+        let others = earliest.map(|(at, ..)| *at).into_iter().chain(grace).min();
+        if others.into_iter().chain(minute).min() == next {
+            return Ok(());
+        }
+        // A minute that has begun may not have been met yet, nor what a workspace that was just made has to look at.
+        let is_minute = |at: Timestamp| at.0.rem_euclid(60_000) == 0 || at == Timestamp(i64::MIN);
+        let overdue = next.filter(|at| minute.is_some() && *at <= self.now && is_minute(*at));
+        if overdue.is_some_and(|at| others.is_none_or(|other| at <= other)) {
             return Ok(());
         }
         Err(format!(
@@ -100,7 +107,7 @@ impl Watch {
     }
 
     /// Whether the time of day decides about a waiting task and somebody of its queue.
-    pub(super) fn some_task_waits_for_a_time(&self) -> bool {
+    pub(crate) fn some_task_waits_for_a_time(&self) -> bool {
         self.timed.iter().filter_map(|task| self.stored.tasks.get(task)).any(|task| self.waits_for_a_time(task))
     }
 

@@ -1,5 +1,7 @@
 //! What couples the cores; the rest of the server's `engine` does I/O.
 
+#[path = "calendars.rs"]
+pub mod calendars;
 #[path = "../../../src/engine/cores.rs"]
 pub mod cores;
 #[path = "../../../src/engine/limits.rs"]

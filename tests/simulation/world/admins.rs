@@ -1,10 +1,17 @@
 //! Administrators: queues, workflows, activities, channels and the workspace are made, changed and deleted at any time.
 
+use switchhook::engine::Request;
+use switchhook::engine::calendars::{self, Turns};
 use switchhook::routing::command::{NewTaskQueue, NewWorkflow, TaskQueueUpdate, WorkflowUpdate, WorkspaceUpdate};
-use switchhook::routing::{Command, TaskOrder};
+use switchhook::routing::{CalendarSid, Command, TaskOrder};
+use switchhook::store::CalendarRow;
 
 use super::World;
 use crate::dice::Dice;
+use crate::watch::Depth;
+
+/// What a filter asks of the moment.
+const OPEN: &str = "taskrouter.calendar.office.open == true";
 
 const MEMBERS: [&str; 8] = [
     "1==1",
@@ -17,12 +24,39 @@ const MEMBERS: [&str; 8] = [
     "kind IN ['a','b']",
 ];
 
+/// Calendars that expressions ask for.
+const CALENDARS: [&str; 2] = ["shop", "office"];
+
 impl World {
     pub(super) fn change_configuration(&mut self, dice: &mut Dice) -> Result<(), String> {
+        if dice.one_in(12) {
+            return self.change_calendar(dice);
+        }
         match self.configuration_command(dice) {
             Some(command) => self.command(command, dice).map(|_| ()),
             None => Ok(()),
         }
+    }
+
+    /// A calendar is new, has other hours, has another name for a while, or is gone.
+    fn change_calendar(&mut self, dice: &mut Dice) -> Result<(), String> {
+        // What was decided before is to be checked with what was open then.
+        self.take(Depth::Touched)?;
+        let number = dice.below(CALENDARS.len());
+        let calendar = CalendarSid::from_bits(1 + number as u128);
+        let row = (!dice.one_in(5)).then(|| {
+            let turns = Turns { open: dice.small(0, 3), closed: dice.small(0, 3) };
+            CalendarRow {
+                sid: calendar,
+                friendly_name: if dice.one_in(6) { format!("away {number}") } else { CALENDARS[number].to_owned() },
+                document: serde_json::to_string(&turns).expect("numbers are JSON"),
+            }
+        });
+        self.disk.write_calendar(calendar, row.clone());
+        let command = Command::SetCalendar { calendar, hours: row.as_ref().and_then(calendars::read) };
+        self.watch.calendars.hear(&command);
+        // It touches nobody by name, so all are looked at.
+        self.request_at(&Request::Routing(command), dice, Depth::Rows).map(|_| ())
     }
 
     fn configuration_command(&mut self, dice: &mut Dice) -> Option<Command> {
@@ -106,7 +140,7 @@ impl World {
     fn configuration(&self, dice: &mut Dice) -> String {
         let mut filters = Vec::new();
         for _ in 0..dice.below(3) {
-            let expression = dice.one(["1==1", "kind == 'a'", "level > 1", "kind IN ['b','c']"]);
+            let expression = dice.one(["1==1", "kind == 'a'", "level > 1", "kind IN ['b','c']", OPEN]);
             let mut targets = Vec::new();
             for _ in 0..=dice.below(3) {
                 let mut target = self.target(dice);
@@ -130,7 +164,9 @@ impl World {
     fn target(&self, dice: &mut Dice) -> serde_json::Value {
         let queue = dice.pick_of(&self.watch.stored.task_queues).map_or_else(String::new, |row| row.sid.to_string());
         let mut target = serde_json::json!({ "queue": queue });
-        match dice.below(12) {
+        match dice.below(14) {
+            12 => target["expression"] = "taskrouter.calendar.shop.open == true".into(),
+            13 => target["expression"] = "taskrouter.calendar.office.open != true OR worker.level > 2".into(),
             0 => target["expression"] = "task.kind == worker.kind".into(),
             1 => target["expression"] = "worker.channel.chat.available_capacity_percentage < 60".into(),
             2 => target["expression"] = "worker.activity_name != 'x1'".into(),

@@ -79,6 +79,7 @@ impl World {
         for errand in errands {
             self.hand_over(errand);
         }
+        self.catch_up()?;
         // Its rows were compared already, and it was made of them.
         self.take(Depth::Rows)
     }
@@ -102,7 +103,12 @@ impl World {
             return Err("calls that wait are counted otherwise after a start".to_owned());
         }
         // How long calls without a task are kept begins anew with a start.
-        let due = |cores: &Cores| (cores.workspace().next_deadline(), cores.calls().next_deadline());
+        // Whoever waits for a time is looked at at once.
+        let timed = self.watch.some_task_waits_for_a_time();
+        let due = |cores: &Cores| {
+            let routing = if timed { None } else { cores.workspace().next_deadline() };
+            (routing, cores.calls().next_deadline())
+        };
         if due(&copy) != due(&self.cores) {
             let (there, here) = (due(&copy), due(&self.cores));
             return Err(format!("restored deadline is {there:?} instead of {here:?}"));
