@@ -46,6 +46,13 @@ impl VoiceTask {
         self.leg_in_room(target).or_else(|| self.legs.get(self.index_of_guest(target)?))
     }
 
+    /// Whether somebody is in the room of the conversation, so that it can be ended for all; it may be a stranger who has
+    /// stayed when everybody else had left.
+    #[must_use]
+    pub fn has_conversation(&self) -> bool {
+        self.is_accepted() && self.legs.iter().any(|leg| leg.state == LegState::InRoom)
+    }
+
     /// The leg with this label that was asked for and has not ended.
     #[must_use]
     pub fn live_leg(&self, label: &str) -> Option<&Leg> {
@@ -134,6 +141,7 @@ impl Machine<'_> {
         self.task.legs.push(Leg {
             muted: options.muted,
             metered: is_metered(to),
+            invited: role == Role::External,
             status_callback: options.status_callback.clone(),
             recording_callback: options.recording_status_callback.clone(),
             ..Leg::requested(role, label.to_owned(), self.now)
@@ -153,7 +161,7 @@ impl Machine<'_> {
 
     /// The room ends for all, if there is a conversation in it.
     pub(super) fn end_conversation(&mut self) {
-        if self.task.is_accepted() && self.task.state < VoiceState::Closed {
+        if self.task.has_conversation() {
             self.end_room();
         }
     }

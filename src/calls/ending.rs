@@ -131,12 +131,13 @@ impl Machine<'_> {
         }
     }
 
-    /// The conversation is over: supervisors have nobody to listen to, and third parties who have not come need not come.
+    /// The conversation is over: supervisors have nobody to listen to, and the third parties whom we dialled nobody to talk
+    /// to; their calls would cost money for as long as they stay. A stranger's call is its application's to end.
     fn send_guests_home(&mut self) {
         for index in 1..self.task.legs.len() {
             let leg = &self.task.legs[index];
             let coming = leg.role == Role::External && leg.state < LegState::InRoom;
-            if leg.role == Role::Supervisor || coming {
+            if leg.role == Role::Supervisor || leg.invited || coming {
                 self.give_up_leg(index);
             }
         }

@@ -15,7 +15,7 @@ use crate::routing::{ReservationSid, Timestamp};
 
 /// Takes one input into `task` and returns what is to be done, in order.
 pub(super) fn run(task: &mut VoiceTask, policy: &Policy, input: &Input, now: Timestamp) -> Vec<Output> {
-    if task.state == VoiceState::Closed && !strays(task, input) {
+    if task.state == VoiceState::Closed && !concerns_closed(task, input) {
         return Vec::new();
     }
     let state_before = task.state;
@@ -35,10 +35,20 @@ pub(super) fn run(task: &mut VoiceTask, policy: &Policy, input: &Input, now: Tim
     machine.outputs
 }
 
-/// Whether the caller has come to a room that is not the task's: the one thing that concerns a closed task.
-fn strays(task: &VoiceTask, input: &Input) -> bool {
-    let Input::RoomChanged { conference, event: RoomEvent::Joined, call, .. } = input else { return false };
-    call.as_ref() == Some(&task.call) && task.conference.as_ref() != Some(conference)
+/// Whether an input concerns a closed task: the caller has come to a room that is not the task's, or strangers who stayed
+/// in the room when the conversation was over leave it or are to leave it.
+fn concerns_closed(task: &VoiceTask, input: &Input) -> bool {
+    match input {
+        Input::RoomChanged { conference, event: RoomEvent::Joined, call, .. } => {
+            call.as_ref() == Some(&task.call) && task.conference.as_ref() != Some(conference)
+        }
+        Input::RoomChanged { conference, event: RoomEvent::Left { .. } | RoomEvent::Ended { .. }, .. } => {
+            task.has_conversation() && task.conference.as_ref() == Some(conference)
+        }
+        Input::KickLeg { target } => task.has_conversation() && task.leg_in_room(target).is_some(),
+        Input::EndConversation => task.has_conversation(),
+        _ => false,
+    }
 }
 
 /// A voice task in the middle of a step.

@@ -224,8 +224,13 @@ struct Seen {
 
 impl Seen {
     fn take(&mut self, outputs: &[Output], closed_before: bool, history: &str) {
-        let ends_room = |output: &Output| matches!(output, Output::Phone { command: PhoneCommand::EndRoom { .. }, .. });
-        assert!(!closed_before || outputs.iter().all(ends_room), "output after the end: {history}");
+        let empties_room = |output: &Output| match output {
+            Output::Phone { command, .. } => {
+                matches!(command, PhoneCommand::EndRoom { .. } | PhoneCommand::Kick { .. })
+            }
+            _ => false,
+        };
+        assert!(!closed_before || outputs.iter().all(empties_room), "output after the end: {history}");
         for output in outputs {
             match output {
                 Output::Accept(reservation) => {

@@ -125,6 +125,9 @@ pub struct Leg {
     /// We dialled it, and somebody has to pay for it.
     #[serde(default)]
     pub metered: bool,
+    /// We dialled it as a third party. A stranger who came into the room by its name is not ours to send away.
+    #[serde(default)]
+    pub invited: bool,
     /// It was called to run a document, the application's or our announcement, which leads it into the room.
     #[serde(default)]
     pub by_document: bool,
@@ -466,6 +469,7 @@ impl Leg {
             ends_room: false,
             wished: None,
             metered: false,
+            invited: false,
             by_document: false,
             announced: None,
             post_work_activity: None,

@@ -77,7 +77,9 @@ impl Cores {
                 }
             }
             LegWish::EndConversation => {
-                in_room(&LegTarget::Customer)?;
+                if !record.has_conversation() {
+                    return Err(not_possible("nobody is in the task's conference"));
+                }
                 Input::EndConversation
             }
         };
