@@ -66,6 +66,15 @@ pub(super) enum Trouble {
     NoDocument,
 }
 
+/// From which URL the phone system gets a document of the application's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Served {
+    /// From one of ours that asks for the same document again.
+    AsItself,
+    /// From one of ours that does something else.
+    Elsewhere,
+}
+
 /// Whose application it is.
 #[derive(Debug, Clone)]
 pub(super) struct Owner {
@@ -93,7 +102,7 @@ impl State {
 
     async fn proxy(&self, webhook: &Webhook) -> Result<Response, Trouble> {
         let (owner, target) = self.target_of(webhook).await?;
-        let failure = match self.document_at(webhook, &owner, target, &[]).await {
+        let failure = match self.document_at(webhook, &owner, target, Served::AsItself, &[]).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
@@ -102,7 +111,7 @@ impl State {
         self.complain(Sender::Account(owner.account), complaint).await;
         let fallback = webhook.of_query("fallback").ok_or(Trouble::NoDocument)?;
         let news = [("ErrorCode".to_owned(), code), ("ErrorUrl".to_owned(), target.to_owned())];
-        match self.document_at(webhook, &owner, fallback, &news).await {
+        match self.document_at(webhook, &owner, fallback, Served::Elsewhere, &news).await {
             Ok(answer) => Ok(answer),
             Err(failure) => {
                 let complaint = Complaint::new(failure.code(), format!("fallback of the application: {failure}"));
@@ -138,6 +147,7 @@ impl State {
         webhook: &Webhook,
         owner: &Owner,
         target: &str,
+        served: Served,
         news: &[(String, String)],
     ) -> Result<Response, Failure> {
         let asked = webhook.without(&OWN);
@@ -151,13 +161,20 @@ impl State {
         let mut response = if answer.content_type.starts_with("audio/") {
             self.answer(&Document::PlayOnce { url: target })
         } else {
-            self.served(webhook, owner, target, answer).await
+            self.served(webhook, owner, target, served, answer).await
         };
         response.headers_mut().extend(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)));
         Ok(response)
     }
 
-    async fn served(&self, webhook: &Webhook, owner: &Owner, target: &str, answer: outbound::Answer) -> Response {
+    async fn served(
+        &self,
+        webhook: &Webhook,
+        owner: &Owner,
+        target: &str,
+        served: Served,
+        answer: outbound::Answer,
+    ) -> Response {
         let as_it_came = |body: Vec<u8>, content_type: String| {
             let content_type = if content_type.is_empty() { "text/xml".to_owned() } else { content_type };
             ([(header::CONTENT_TYPE, content_type)], body).into_response()
@@ -165,7 +182,7 @@ impl State {
         let Ok(text) = std::str::from_utf8(&answer.body) else {
             return as_it_came(answer.body, answer.content_type);
         };
-        match self.rewritten(owner, target, text) {
+        match self.rewritten(owner, target, served, text) {
             Ok(document) => self.serve(webhook, document, 0).await,
             Err(complaint) => {
                 // Text to be spoken is no mistake; a document that cannot be read is the phone system's to judge.
@@ -178,10 +195,11 @@ impl State {
     }
 
     /// A document of the application's that came from `url`, as a phone system can run it.
-    fn rewritten(&self, owner: &Owner, url: &str, text: &str) -> Result<Rewritten, Complaint> {
+    fn rewritten(&self, owner: &Owner, url: &str, served: Served, text: &str) -> Result<Rewritten, Complaint> {
         let base = Url::parse(url).map_err(|error| Complaint::new(INVALID_URL, error.to_string()))?;
         let links = Links {
             base: &base,
+            is_elsewhere: served == Served::Elsewhere,
             through_us: &|url| self.through_us(owner, "/voice/proxy", url),
             told: &|url| self.through_us(owner, "/voice/proxy/callback", url),
             taking: &|taking| self.taking(owner, taking),
@@ -190,11 +208,11 @@ impl State {
     }
 
     /// What an application said to one of our own questions (`action`, `waitUrl`), rewritten.
-    pub(super) async fn adopted(&self, question: &Question<'_>, text: String) -> Rewritten {
+    pub(super) async fn adopted(&self, question: &Question<'_>, served: Served, text: String) -> Rewritten {
         let Some(owner) = self.owner_of(question.webhook.sender, question.workspace).await else {
             return Rewritten { text, enqueues: false };
         };
-        match self.rewritten(&owner, question.url, &text) {
+        match self.rewritten(&owner, question.url, served, &text) {
             Ok(document) => document,
             Err(complaint) => {
                 self.complain(Sender::Account(owner.account), complaint).await;
@@ -286,7 +304,7 @@ impl State {
     pub(super) async fn relay(&self, question: &Question<'_>, reply: Reply, documents: u32) -> Response {
         match reply {
             Reply::Document(text) => {
-                let document = self.adopted(question, text).await;
+                let document = self.adopted(question, Served::Elsewhere, text).await;
                 self.serve(question.webhook, document, documents).await
             }
             Reply::Audio => self.answer(&Document::PlayOnce { url: question.url }),

@@ -3,7 +3,8 @@
 //!
 //! URLs become absolute. Those whose answers may hold further TwiML lead through us, and so do those that are told something,
 //! which the phone system would sign with a token that the application does not know (4.5). `<Dial><Queue reservationSid>`
-//! becomes a redirect to the document that takes the reservation. Every other byte stays as it is, `<Enqueue
+//! becomes a redirect to the document that takes the reservation. A `<Gather>` or `<Record>` without `action` gets one where
+//! our URL would be taken for the document's. Every other byte stays as it is, `<Enqueue
 //! workflowSid>` included, which `enqueue` carries out. Must not ask anybody for anything. Start with [`rewrite`].
 
 use url::Url;
@@ -25,11 +26,15 @@ const TOLD: [&str; 7] = [
 const RUN: [&str; 3] = ["action", "waitUrl", "referUrl"];
 /// Elements whose `url` is a document that is run.
 const WITH_DOCUMENT: [&str; 6] = ["Number", "Client", "Sip", "Queue", "Application", "WhatsApp"];
+/// Verbs whose missing `action` means the document itself.
+const ACT_ON_THEMSELVES: [&str; 2] = ["Gather", "Record"];
 
 /// Where a document came from, and what its URLs become.
 pub(super) struct Links<'a> {
     /// The document's own URL.
     pub(super) base: &'a Url,
+    /// The phone system gets the document from a URL that does not ask for it again.
+    pub(super) is_elsewhere: bool,
     /// The URL of ours that asks an absolute URL of the application's.
     pub(super) through_us: &'a dyn Fn(&str) -> String,
     /// The URL of ours that passes on to an absolute URL of the application's what it is told.
@@ -143,6 +148,14 @@ impl<'a> Rewriting<'a> {
             self.attribute(element, attribute, ours);
         }
         match (depth, element.name.as_str()) {
+            (1, name)
+                if self.runs_elsewhere() && ACT_ON_THEMSELVES.contains(&name) && element.get("action").is_none() =>
+            {
+                let url = (self.links.through_us)(self.links.base.as_str());
+                let at = from + "<".len() + name.len();
+                let text = format!(" action=\"{}\"", xml::escape(&url).0);
+                self.edits.push(Edit { from: at, to: at, text });
+            }
             (1, "Dial") => {
                 let taking = Taking {
                     action: element.get("action").map(|action| self.absolute(action)),
@@ -164,6 +177,12 @@ impl<'a> Rewriting<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Whether the verb that is being read runs where the phone system takes another URL for the document's. Verbs after
+    /// those that we carry out do, because our own URL hands them out.
+    const fn runs_elsewhere(&self) -> bool {
+        self.links.is_elsewhere || self.enqueue_at.is_some() || self.taken.is_some()
     }
 
     fn queue(&mut self, element: &Element) {

@@ -15,6 +15,7 @@ use super::alerts::{Complaint, RETRIEVAL_FAILURE};
 use super::application::{Question, Reply};
 use super::document::Document;
 use super::next::Context;
+use super::proxy::Served;
 use super::request;
 use super::walk::{Part, Walk};
 use super::{State, twiml, xml};
@@ -45,7 +46,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let question = Question { url, method, webhook: &webhook, extra, workspace: Some(workspace) };
     match state.ask(&question).await {
         Ok(Reply::Document(document)) => {
-            let document = state.adopted(&question, document).await.text;
+            let document = state.adopted(&question, Served::AsItself, document).await.text;
             twiml(looping(&document, url, &state.room_wait_url(task)))
         }
         Ok(Reply::Audio) => state.answer(&Document::Play { url }),

@@ -13,6 +13,7 @@ use super::application::{Question, Reply};
 use super::document::{Document, Wait};
 use super::next::Context;
 use super::outlook::{self, parameters};
+use super::proxy::Served;
 use super::request::{self, Webhook};
 use super::{State, twiml};
 use crate::calls::{Input, VoiceTask};
@@ -63,7 +64,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let method = record.park.wait_method.as_deref().unwrap_or("POST");
     let question = Question { url, method, webhook: &webhook, extra, workspace: Some(workspace) };
     match state.ask(&question).await {
-        Ok(Reply::Document(document)) => twiml(state.adopted(&question, document).await.text),
+        Ok(Reply::Document(document)) => twiml(state.adopted(&question, Served::AsItself, document).await.text),
         Ok(Reply::Audio) => state.answer(&Document::Play { url }),
         Err(failure) => {
             let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("waitUrl of Enqueue: {failure}"))

@@ -7,6 +7,7 @@ use super::State;
 use super::alerts::{Complaint, SCHEMA_WARNING};
 use super::application::{Question, Reply};
 use super::next::Context;
+use super::proxy::Served;
 use super::walk::{Part, Problem, Walk, trimmed};
 use super::xml;
 use crate::calls::{Role, Whisper};
@@ -29,18 +30,23 @@ impl State {
         let question = Question { url: &whisper.url, method, webhook, extra, workspace };
         let complaint = match self.ask(&question).await {
             Ok(Reply::Audio) => return format!("<Play>{}</Play>", xml::escape(&whisper.url).0),
-            Ok(Reply::Document(document)) => match heard(&self.adopted(&question, document).await.text) {
-                Ok((verbs, others)) if others.is_empty() => return verbs,
-                Ok((verbs, others)) => {
-                    let message =
-                        format!("before the room a caller hears Play, Say and Pause, not {}", others.join(", "));
-                    let complaint = Complaint::new(SCHEMA_WARNING, format!("url of Queue: {message}"));
-                    self.complain(webhook.sender, complaint.in_workspace(context.workspace).about_task(record.task))
+            Ok(Reply::Document(document)) => {
+                match heard(&self.adopted(&question, Served::AsItself, document).await.text) {
+                    Ok((verbs, others)) if others.is_empty() => return verbs,
+                    Ok((verbs, others)) => {
+                        let message =
+                            format!("before the room a caller hears Play, Say and Pause, not {}", others.join(", "));
+                        let complaint = Complaint::new(SCHEMA_WARNING, format!("url of Queue: {message}"));
+                        self.complain(
+                            webhook.sender,
+                            complaint.in_workspace(context.workspace).about_task(record.task),
+                        )
                         .await;
-                    return verbs;
+                        return verbs;
+                    }
+                    Err(problem) => Complaint::new(problem.code(), format!("url of Queue: {problem}")),
                 }
-                Err(problem) => Complaint::new(problem.code(), format!("url of Queue: {problem}")),
-            },
+            }
             Err(failure) => Complaint::new(failure.code(), format!("url of Queue: {failure}")),
         };
         self.complain(webhook.sender, complaint.in_workspace(context.workspace).about_task(record.task)).await;

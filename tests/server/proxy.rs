@@ -1,4 +1,4 @@
-//! Applications behind the proxy (`spec/voice.md` 2.8): seven of different make, each called twice. Once the phone system
+//! Applications behind the proxy (`spec/voice.md` 2.8): nine of different make, each called twice. Once the phone system
 //! asks the application itself, which enqueues into a plain queue; once it asks through `/voice/proxy`, and the
 //! application says `<Enqueue workflowSid>`. The call and the application must live through the same both times.
 
@@ -182,10 +182,56 @@ async fn the_verbs_after_the_queue_ask_how_it_was() {
 }
 
 #[tokio::test]
+async fn without_an_action_keys_and_recordings_after_the_queue_come_back_to_the_applications_own_url() {
+    both_ways("rating", Caller { digits: "*7", ..Caller::default() }).await;
+}
+
+#[tokio::test]
+async fn a_message_without_an_action_comes_back_to_the_action_of_the_queue() {
+    both_ways("message", Caller::default()).await;
+}
+
+#[tokio::test]
 async fn a_switchboard_dials_one_extension_after_the_other_and_hears_of_each_leg() {
     let caller =
         Caller { digits: "999101", hang_up_after_ms: Some(25_000), told: 6, without_task: true, ..Caller::default() };
     both_ways("switchboard", caller).await;
+}
+
+/// The reservation that the worker of the floor gets for the one caller; and its task.
+async fn reservation_of(programs: &Programs, floor: &Floor) -> (String, String) {
+    let list = format!("{}/Workers/{}/Reservations?ReservationStatus=pending", floor.base, floor.worker);
+    let reservation = programs
+        .until("the worker gets a reservation", async |programs: &Programs| {
+            let list = programs.get(&list).await;
+            list["reservations"].as_array().and_then(|items| items.first().cloned())
+        })
+        .await;
+    (text(&reservation, "sid"), text(&reservation, "task_sid"))
+}
+
+/// A number that leads through us to the application.
+async fn proxied_number(programs: &Programs, applications: &Applications, number: &str, page: &str) {
+    let target =
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("target", &applications.url(page)).finish();
+    let order = json!({ "voice_url": format!("http://{}/voice/proxy?{target}", programs.server) });
+    programs.control(Method::PUT, &format!("/numbers/{number}"), order).await;
+}
+
+/// Has the worker call the application, which dials the reservation, and waits until the two talk.
+async fn take(programs: &Programs, floor: &Floor, applications: &Applications) -> String {
+    let (reservation, task) = reservation_of(programs, floor).await;
+    proxied_number(programs, applications, "+15550999", &format!("/{reservation}/worker/start")).await;
+    let order =
+        json!({ "from": "client:alice", "to": "+15550999", "behaviour": { "digits": "1", "digits_after_ms": 50 } });
+    let worker = text(&programs.control(Method::POST, "/calls", order).await, "call_sid");
+    programs
+        .until("the task is assigned", async |programs: &Programs| {
+            let row = programs.get(&format!("{}/Tasks/{task}", floor.base)).await;
+            (row["assignment_status"] == "assigned").then_some(())
+        })
+        .await;
+    worker
 }
 
 /// A worker's phone number is answered by an application that says `<Dial><Queue reservationSid>`.
@@ -197,27 +243,7 @@ async fn a_worker_takes_the_reservation_that_the_application_dials() {
     programs.post(&format!("{}/Workers/{}", floor.base, floor.worker), &[("ActivitySid", &floor.available)]).await;
     let order = json!({ "from": "+15551110000", "to": crate::programs::NUMBER });
     let caller = text(&programs.control(Method::POST, "/calls", order).await, "call_sid");
-    let list = format!("{}/Workers/{}/Reservations?ReservationStatus=pending", floor.base, floor.worker);
-    let reservation = programs
-        .until("the worker gets a reservation", async |programs: &Programs| {
-            let list = programs.get(&list).await;
-            list["reservations"].as_array().and_then(|items| items.first().cloned())
-        })
-        .await;
-    let (task, reservation) = (text(&reservation, "task_sid"), text(&reservation, "sid"));
-    let target = applications.url(&format!("/{reservation}/worker/start"));
-    let target = url::form_urlencoded::Serializer::new(String::new()).append_pair("target", &target).finish();
-    let number = json!({ "voice_url": format!("http://{}/voice/proxy?{target}", programs.server) });
-    programs.control(Method::PUT, "/numbers/+15550999", number).await;
-    let order =
-        json!({ "from": "client:alice", "to": "+15550999", "behaviour": { "digits": "1", "digits_after_ms": 50 } });
-    let worker = text(&programs.control(Method::POST, "/calls", order).await, "call_sid");
-    programs
-        .until("the task is assigned", async |programs: &Programs| {
-            let row = programs.get(&format!("{}/Tasks/{task}", floor.base)).await;
-            (row["assignment_status"] == "assigned").then_some(())
-        })
-        .await;
+    let worker = take(&programs, &floor, &applications).await;
     programs.hang_up(&caller).await;
     let done = programs
         .until("the application hears of the end", async |_: &Programs| {
@@ -225,4 +251,33 @@ async fn a_worker_takes_the_reservation_that_the_application_dials() {
         })
         .await;
     assert!(done.what.contains("signed=true"), "{done:?}");
+}
+
+/// After a conversation the caller is asked by verbs that have no `action`.
+#[tokio::test]
+async fn the_key_that_rates_a_conversation_comes_back_to_the_applications_own_url() {
+    let programs = Programs::start(4.0).await;
+    let floor = programs.furnish().await;
+    let applications = Applications::start(PHONE_TOKEN, TOKEN).await;
+    programs.post(&format!("{}/Workers/{}", floor.base, floor.worker), &[("ActivitySid", &floor.available)]).await;
+    let start = format!("/{}/rating/start?talks=1", floor.workflow);
+    proxied_number(&programs, &applications, "+15550302", &start).await;
+    let behaviour = json!({ "digits": "7", "digits_after_ms": 50, "speaks_ms": 4_000 });
+    let order = json!({ "from": "+15551110000", "to": "+15550302", "behaviour": behaviour });
+    let caller = text(&programs.control(Method::POST, "/calls", order).await, "call_sid");
+    let worker = take(&programs, &floor, &applications).await;
+    programs.hang_up(&worker).await;
+    let starts = programs
+        .until("the application gets the recording", async |_: &Programs| {
+            let mut asked = applications.asked(&caller);
+            asked.retain(|asked| asked.page == "start");
+            asked.iter().any(|asked| asked.what.contains("RecordingUrl=")).then_some(asked)
+        })
+        .await;
+    let [_, rated, recorded] = &starts[..] else { panic!("{starts:#?}") };
+    assert!(rated.what.contains("&Digits=7&") && rated.what.contains("talks=1"), "{rated:?}");
+    for asked in &starts {
+        assert!(asked.what.starts_with("POST ") && asked.what.contains("signed=true"), "{asked:?}");
+    }
+    assert!(recorded.what.contains("talks=1"), "{recorded:?}");
 }

@@ -7,9 +7,14 @@ use super::*;
 const BASE: &str = "https://app.example.org/ivr/menu?lang=de#rc=2";
 
 fn rewritten(text: &str) -> Result<Rewritten, Problem> {
+    rewritten_where(text, false)
+}
+
+fn rewritten_where(text: &str, is_elsewhere: bool) -> Result<Rewritten, Problem> {
     let base = Url::parse(BASE).unwrap();
     let links = Links {
         base: &base,
+        is_elsewhere,
         through_us: &|url| format!("ours:{url}"),
         told: &|url| format!("told:{url}"),
         taking: &|taking| {
@@ -68,6 +73,42 @@ fn urls_whose_answers_are_run_lead_through_us() {
     ] {
         check(inside, expected);
     }
+}
+
+#[test]
+fn a_missing_action_is_the_documents_own_url_wherever_it_is_served_from() {
+    let itself = "action=\"ours:https://app.example.org/ivr/menu?lang=de#rc=2\"";
+    // Verbs, and where they are served from another URL; `@` is where the action comes in.
+    for verbs in [
+        "<Gather@/>",
+        "<Gather@ numDigits='1' method=\"GET\"><Say>How was it?</Say></Gather><Say>x</Say>",
+        "<Say>a</Say><Record@\n maxLength = '5'></Record><Gather@ />",
+        "<Dial><Number>+1</Number></Dial><Pay/><Unknown><Gather/></Unknown><Say action='y'/>",
+        "<Gather action='tel:+1'/>",
+    ] {
+        let written = format!("<Response>{}</Response>", verbs.replace('@', ""));
+        let explicit =
+            verbs.replace('@', &format!(" {itself}")).replace("='y'", "='ours:https://app.example.org/ivr/y'");
+        let found = rewritten_where(&written, true).unwrap().text;
+        assert_eq!(found, format!("<Response>{explicit}</Response>"));
+        assert_eq!(rewritten_where(&found, true).unwrap().text, found, "once only");
+        let same = written.replace("='y'", "='ours:https://app.example.org/ivr/y'");
+        assert_eq!(rewritten(&written).unwrap().text, same, "the phone system knows it by itself");
+
+        // What follows a verb that we carry out is handed out by us later.
+        let enqueue = "<Enqueue workflowSid=\"WW1\"/>";
+        let before = same.replace("</Response>", enqueue);
+        let written = written.replace("</Response>", &format!("{enqueue}{}</Response>", verbs.replace('@', "")));
+        assert_eq!(rewritten(&written).unwrap().text, format!("{before}{explicit}</Response>"));
+    }
+    check(
+        "<Gather/><Dial><Queue reservationSid='WR1'/></Dial><Gather/>",
+        &format!(
+            "<Gather/><Redirect method=\"POST\">take:WR1 - - - - [&lt;Gather {}/&gt;]</Redirect>",
+            itself.replace('"', "&quot;")
+        ),
+    );
+    check("<Enqueue>support</Enqueue><Gather/>", "<Enqueue>support</Enqueue><Gather/>");
 }
 
 #[test]

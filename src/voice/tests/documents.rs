@@ -19,6 +19,7 @@ fn rewritten(text: &str) -> Result<Rewritten, Problem> {
     let base = Url::parse(grammar::BASE).unwrap();
     let links = Links {
         base: &base,
+        is_elsewhere: false,
         through_us: &|url| format!("ours:{url}"),
         told: &|url| format!("told:{url}"),
         taking: &|taking| format!("take:{}", taking.reservation),

@@ -195,6 +195,8 @@ async fn answer(
         "voicemail" => voicemail(&request, &shared.base),
         "language" => language(&request),
         "survey" => survey(&request),
+        "rating" => rating(&request),
+        "message" => message(&request),
         "switchboard" => switchboard(&request),
         "worker" => worker(&request),
         _ => StatusCode::NOT_FOUND.into_response(),
@@ -304,6 +306,34 @@ fn survey(request: &Request) -> Response {
         ("wait", "") => document("<Gather action=\"wait\" numDigits=\"1\" timeout=\"60\"/>"),
         ("wait", "*") => document("<Leave/>"),
         ("rated", "7") => document("<Say>Thank you</Say><Hangup/>"),
+        _ => document("<Say>What?</Say>"),
+    }
+}
+
+/// One URL for all: the verbs after the queue have no `action`, so that keys and recordings come back to it.
+fn rating(request: &Request) -> Response {
+    let is_recorded = !request.get("RecordingUrl").is_empty();
+    match (request.page.as_str(), request.get("Digits")) {
+        ("start", _) if is_recorded => document("<Say>Thank you</Say><Hangup/>"),
+        ("start", "") => document(&format!(
+            "<Say>Welcome</Say>{}<Gather numDigits='1'><Say>How was it?</Say></Gather><Redirect>none</Redirect>",
+            request.enqueue(&format!("waitUrl='wait?talks={}'", request.get("talks")), "{}")
+        )),
+        ("start", "7") => document("<Say>What was good?</Say><Record timeout='2' maxLength='30' /><Say>Nothing?</Say>"),
+        ("wait", "*") => document("<Leave/>"),
+        ("wait", _) if request.get("talks").is_empty() => document("<Gather action='' numDigits='1' timeout='60'/>"),
+        ("wait", _) => document("<Pause length='60'/>"),
+        _ => document("<Say>What?</Say>"),
+    }
+}
+
+/// Whoever leaves the queue leaves a message, which comes to the URL that asked for it.
+fn message(request: &Request) -> Response {
+    match (request.page.as_str(), request.get("RecordingUrl")) {
+        ("start", _) => document(&request.enqueue("action='left?x=%20y' waitUrl='wait'", "{}")),
+        ("wait", _) => document("<Leave/>"),
+        ("left", "") => document("<Say>Your message?</Say><Record timeout='2' maxLength='30'/>"),
+        ("left", _) => document("<Hangup/>"),
         _ => document("<Say>What?</Say>"),
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Written {
     pub(crate) expected: String,
     /// Names of the elements, each with its depth, in order.
     pub(crate) elements: Vec<(usize, String)>,
+    /// There was an `<Enqueue workflowSid>`: our own URL hands out what follows.
+    enqueued: bool,
 }
 
 fn same(text: impl Into<String>) -> Piece {
@@ -119,6 +121,12 @@ impl Node {
             Self::Element { name, attributes, space, children, closes } => {
                 into.elements.push((depth, name.clone()));
                 into.add(&same(format!("<{name}")));
+                let has = |name: &str| attributes.iter().any(|(given, ..)| given == name);
+                if depth == 1 && into.enqueued && matches!(name.as_str(), "Gather" | "Record") && !has("action") {
+                    let expected = format!(" action=\"{}\"", escaped(&format!("ours:{BASE}")));
+                    into.add(&Piece { written: String::new(), expected });
+                }
+                into.enqueued |= depth == 1 && has("workflowSid");
                 for (name, quote, value) in attributes {
                     into.add(&same(format!("{space} {name}{space}={quote}")));
                     into.add(value);
@@ -232,7 +240,8 @@ fn node() -> impl Strategy<Value = Node> {
 pub(crate) fn document() -> impl Strategy<Value = Written> {
     let before = prop_oneof![Just(""), Just("<?xml version=\"1.0\" encoding='UTF-8'?>\n"), Just("<!-- by hand -->")];
     (before, prop::collection::vec(node(), 0..8), space()).prop_map(|(before, children, space)| {
-        let mut written = Written { text: before.to_owned(), expected: before.to_owned(), elements: Vec::new() };
+        let mut written =
+            Written { text: before.to_owned(), expected: before.to_owned(), elements: Vec::new(), enqueued: false };
         let root = Node::Element { name: "Response".to_owned(), attributes: Vec::new(), space, children, closes: true };
         root.render(0, &mut written);
         written
