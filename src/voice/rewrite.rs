@@ -148,13 +148,13 @@ impl<'a> Rewriting<'a> {
             self.attribute(element, attribute, ours);
         }
         match (depth, element.name.as_str()) {
-            (1, name) if ACT_ON_THEMSELVES.contains(&name) && element.get("action").is_none() => {
-                if self.runs_elsewhere() {
-                    let url = (self.links.through_us)(self.links.base.as_str());
-                    let at = from + "<".len() + name.len();
-                    let text = format!(" action=\"{}\"", xml::escape(&url).0);
-                    self.edits.push(Edit { from: at, to: at, text });
-                }
+            (1, name)
+                if self.runs_elsewhere() && ACT_ON_THEMSELVES.contains(&name) && element.get("action").is_none() =>
+            {
+                let url = (self.links.through_us)(self.links.base.as_str());
+                let at = from + "<".len() + name.len();
+                let text = format!(" action=\"{}\"", xml::escape(&url).0);
+                self.edits.push(Edit { from: at, to: at, text });
             }
             (1, "Dial") => {
                 let taking = Taking {

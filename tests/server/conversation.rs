@@ -209,6 +209,61 @@ async fn an_application_holds_mutes_adds_and_removes_and_ends_for_all() {
 }
 
 #[tokio::test]
+async fn a_third_party_is_hung_up_when_customer_and_worker_have_left() {
+    let office = Office::open().await;
+    let programs = &office.programs;
+    let (caller, task, reservation) = office.talk(&[]).await;
+    let of_task = format!("/Tasks/{task}/Participants");
+    programs.control(Method::PUT, "/addresses/+15557770000", quick()).await;
+    programs.post(&office.at(&of_task), &[("To", "+15557770000")]).await;
+    let legs = office.until_legs(&task, &[("customer", &[]), ("external-1", &[]), (&reservation, &[])]).await;
+    let third = call_of(&legs, "external-1");
+
+    let third_row = office.at(&format!("/Tasks/{task}/Participants/external-1"));
+    office.until(&third_row, "the third party is in the room", |row| row["state"] == "in_room").await;
+    programs.hang_up(&caller).await;
+    office.until_legs(&task, &[("external-1", &[]), (&reservation, &[])]).await;
+    programs.hang_up(&call_of(&legs, &reservation)).await;
+    office.until_task(&task, "wrapping").await;
+    programs
+        .until("the third party is hung up", async |programs: &Programs| {
+            let call = programs.phone_get(&format!("/Calls/{third}.json")).await;
+            (call["status"] == "completed").then_some(())
+        })
+        .await;
+    let path = office.at(&format!("{of_task}/external-1"));
+    let (status, body) = programs.try_api(Method::DELETE, &path, &[]).await.unwrap();
+    assert_eq!((status, &body["code"]), (StatusCode::NOT_FOUND, &json!(20404)), "{body}");
+    let room = format!("/Tasks/{task}/Conference");
+    office.until(&office.at(&room), "its calls are over", |row| row["state"] == "closed").await;
+    let ended = office.refused(Method::POST, &room, &[("Status", "completed")]).await;
+    assert!(ended.contains("nobody is in the task's conference"), "{ended}");
+}
+
+#[tokio::test]
+async fn worker_and_third_party_who_talk_without_the_customer_are_ended_for_all() {
+    let office = Office::open().await;
+    let programs = &office.programs;
+    let (caller, task, reservation) = office.talk(&[]).await;
+    programs.control(Method::PUT, "/addresses/+15557770000", quick()).await;
+    programs.post(&office.at(&format!("/Tasks/{task}/Participants")), &[("To", "+15557770000")]).await;
+    office.until_legs(&task, &[("customer", &[]), ("external-1", &[]), (&reservation, &[])]).await;
+    let third_row = office.at(&format!("/Tasks/{task}/Participants/external-1"));
+    office.until(&third_row, "the third party is in the room", |row| row["state"] == "in_room").await;
+    programs.hang_up(&caller).await;
+    let customer = office.at(&format!("/Tasks/{task}/Participants/customer"));
+    programs
+        .until("the customer is gone", async |programs: &Programs| {
+            let (status, _) = programs.try_api(Method::GET, &customer, &[]).await.unwrap();
+            (status == StatusCode::NOT_FOUND).then_some(())
+        })
+        .await;
+    programs.post(&office.at(&format!("/Tasks/{task}/Conference")), &[("Status", "completed")]).await;
+    office.until_legs(&task, &[]).await;
+    office.until_task(&task, "wrapping").await;
+}
+
+#[tokio::test]
 async fn a_warm_transfer_keeps_everybody_in_the_room_until_they_leave() {
     let office = Office::open().await;
     let (bob, caller, task, first) = office.talk_beside_bob(&[("EndConferenceOnExit", "true")]).await;
