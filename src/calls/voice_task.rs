@@ -417,6 +417,13 @@ impl VoiceTask {
         self.legs.iter().any(|leg| leg.accepted)
     }
 
+    /// Whether the customer is in the room, on hold.
+    #[must_use]
+    pub fn customer_is_held(&self) -> bool {
+        let customer = self.legs.iter().find(|leg| leg.role == Role::Customer);
+        customer.is_some_and(|leg| leg.held && leg.state == LegState::InRoom)
+    }
+
     /// Whether the caller's call still belongs to this task.
     #[must_use]
     pub fn holds_caller(&self) -> bool {

@@ -137,7 +137,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             cores.tick(now, &mut entropy);
         }
         if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
-            let counted = figures.of(&batch.events);
+            let counted = figures.of(&batch.events, &cores.holds(&batch), now);
             let steps = Steps::of(&batch.events);
             let events = batch.events.len();
             let span = commit_span(cores.sid(), &asked);

@@ -4,14 +4,15 @@
 //! Labels name workspaces, queues, workflows and channels, never tasks, workers, reservations or calls. Must not scan
 //! tasks or workers. Start with [`Figures::of`] and [`Present`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
 use crate::routing::real_time::{TasksOf, WorkersWhere};
 use crate::routing::{
-    ActivitySid, EventKind, EventRecord, ReservationSid, TaskQueueSid, TaskStatus, Timestamp, Workspace, WorkspaceSid,
+    ActivitySid, EventKind, EventRecord, ReservationSid, TaskQueueSid, TaskSid, TaskStatus, Timestamp, Workspace,
+    WorkspaceSid,
 };
 
 /// Who leaves sooner did not really wait.
@@ -25,13 +26,45 @@ pub(super) struct Figures {
     service_level_ms: i64,
     /// Reservations that were made since the start and go on.
     open: BTreeMap<ReservationSid, Open>,
+    /// Tasks whose customer is on hold.
+    held: BTreeSet<TaskSid>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Open {
+    task: Option<TaskSid>,
     made: Timestamp,
     accepted: Option<Timestamp>,
     wrapping: Option<Timestamp>,
+    /// Since when the customer of the conversation is on hold.
+    held_since: Option<Timestamp>,
+    /// How long the customer was before.
+    held_ms: i64,
+}
+
+impl Open {
+    fn new(task: Option<TaskSid>, made: Timestamp) -> Self {
+        Self { task, made, accepted: None, wrapping: None, held_since: None, held_ms: 0 }
+    }
+
+    /// The customer is on hold from now on, or not any more.
+    fn hold(&mut self, is_held: bool, at: Timestamp) {
+        if is_held {
+            self.held_since.get_or_insert(at);
+        } else if let Some(since) = self.held_since.take() {
+            self.held_ms += at.ms_since(since);
+        }
+    }
+
+    /// The conversation is over: what it was made of.
+    fn talked(&mut self, queue: &str, at: Timestamp) -> Vec<Figure> {
+        self.hold(false, at);
+        let Some(since) = self.accepted else { return Vec::new() };
+        let handled = |phase, ms| Figure::Handled { queue: queue.to_owned(), phase, ms };
+        let mut figures = vec![handled("talk", (at.ms_since(since) - self.held_ms).max(0))];
+        figures.extend((self.held_ms > 0).then(|| handled("hold", self.held_ms)));
+        figures
+    }
 }
 
 /// What to count once the commit is done.
@@ -56,16 +89,29 @@ enum Figure {
 impl Figures {
     pub(super) fn new(workspace: WorkspaceSid, service_level_secs: u32) -> Self {
         let service_level_ms = i64::from(service_level_secs) * 1_000;
-        Self { workspace: workspace.to_string(), service_level_ms, open: BTreeMap::new() }
+        Self { workspace: workspace.to_string(), service_level_ms, open: BTreeMap::new(), held: BTreeSet::new() }
     }
 
-    /// What these events count; nothing is counted yet, because they are not on disk.
-    pub(super) fn of(&mut self, events: &[EventRecord]) -> Counted {
+    /// What these events count; nothing is counted yet, because they are not on disk. `holds` tells of tasks whose customer
+    /// may have been put on hold or taken off it.
+    pub(super) fn of(&mut self, events: &[EventRecord], holds: &[(TaskSid, bool)], now: Timestamp) -> Counted {
         let mut counted = Counted { all: Vec::new(), offers: false };
         for event in events {
             self.note(event, &mut counted);
         }
+        for (task, is_held) in holds {
+            self.note_hold(*task, *is_held, now);
+        }
         counted
+    }
+
+    fn note_hold(&mut self, task: TaskSid, is_held: bool, at: Timestamp) {
+        let changes = if is_held { self.held.insert(task) } else { self.held.remove(&task) };
+        if !changes {
+            return;
+        }
+        let talking = |open: &&mut Open| open.task == Some(task) && open.accepted.is_some() && open.wrapping.is_none();
+        self.open.values_mut().filter(talking).for_each(|open| open.hold(is_held, at));
     }
 
     fn note(&mut self, event: &EventRecord, counted: &mut Counted) {
@@ -98,7 +144,7 @@ impl Figures {
         match event.kind {
             EventKind::ReservationCreated => {
                 counted.offers = true;
-                self.open.insert(reservation, Open { made: event.at, accepted: None, wrapping: None });
+                self.open.insert(reservation, Open::new(about.task, event.at));
             }
             EventKind::ReservationAccepted => {
                 // A task that is handed on has waited already.
@@ -107,27 +153,24 @@ impl Figures {
                 }
                 if let Some(open) = self.open.get_mut(&reservation) {
                     open.accepted = Some(event.at);
+                    open.hold(about.task.is_some_and(|task| self.held.contains(&task)), event.at);
                     counted.all.push(Figure::Responded { ms: event.at.ms_since(open.made) });
                 }
             }
             EventKind::ReservationWrapup => {
                 if let Some(open) = self.open.get_mut(&reservation) {
                     open.wrapping = Some(event.at);
-                    let talked = open.accepted.map(|since| event.at.ms_since(since));
-                    counted.all.extend(talked.map(|ms| Figure::Handled { queue: queue(), phase: "talk", ms }));
+                    counted.all.extend(open.talked(&queue(), event.at));
                 }
             }
             _ => {
-                let Some(open) = self.open.remove(&reservation) else { return };
+                let Some(mut open) = self.open.remove(&reservation) else { return };
                 match (open.accepted, open.wrapping) {
                     (_, Some(since)) => {
                         let ms = event.at.ms_since(since);
                         counted.all.push(Figure::Handled { queue: queue(), phase: "wrap", ms });
                     }
-                    (Some(since), None) => {
-                        let ms = event.at.ms_since(since);
-                        counted.all.push(Figure::Handled { queue: queue(), phase: "talk", ms });
-                    }
+                    (Some(_), None) => counted.all.extend(open.talked(&queue(), event.at)),
                     (None, None) => counted.all.push(Figure::Responded { ms: event.at.ms_since(open.made) }),
                 }
             }
@@ -267,35 +310,95 @@ mod tests {
     use crate::routing::event::About;
     use crate::routing::{EventSid, TaskQueueSid};
 
+    const START: Timestamp = Timestamp(1_000);
+
+    fn event(kind: EventKind, reservation: u128, secs: u32) -> EventRecord {
+        let about = About {
+            task: Some(TaskSid::from_bits(1)),
+            reservation: Some(ReservationSid::from_bits(reservation)),
+            queue: Some(TaskQueueSid::from_bits(1)),
+            queue_entered_at: Some(START),
+            ..About::default()
+        };
+        EventRecord {
+            sequence: 1,
+            sid: EventSid::from_bits(1),
+            kind,
+            at: START.plus_secs(secs),
+            description: String::new(),
+            resource_type: "reservation",
+            resource_sid: ReservationSid::from_bits(reservation).into(),
+            about,
+            data: [("task_priority", "0")].into_iter().collect(),
+        }
+    }
+
     #[test]
     fn who_is_answered_within_the_set_time_is_answered_in_time() {
-        for (level_secs, waited_ms, expected) in
-            [(20, 20_000, true), (20, 20_001, false), (5, 5_000, true), (5, 6_000, false), (60, 45_000, true)]
+        for (level_secs, waited_secs, expected) in
+            [(20, 20, true), (20, 21, false), (5, 5, true), (5, 6, false), (60, 45, true)]
         {
-            let since = Timestamp(1_000);
-            let about = About {
-                reservation: Some(ReservationSid::from_bits(1)),
-                queue: Some(TaskQueueSid::from_bits(1)),
-                queue_entered_at: Some(since),
-                ..About::default()
-            };
-            let event = EventRecord {
-                sequence: 1,
-                sid: EventSid::from_bits(1),
-                kind: EventKind::ReservationAccepted,
-                at: since.plus_ms(waited_ms),
-                description: String::new(),
-                resource_type: "reservation",
-                resource_sid: ReservationSid::from_bits(1).into(),
-                about,
-                data: [("reservation_status", "accepted")].into_iter().collect(),
-            };
-            let counted = Figures::new(WorkspaceSid::from_bits(1), level_secs).of(&[event]);
+            let mut figures = Figures::new(WorkspaceSid::from_bits(1), level_secs);
+            let counted = figures.of(&[event(EventKind::ReservationAccepted, 1, waited_secs)], &[], START);
             let in_time = counted.all.iter().find_map(|figure| match figure {
                 Figure::Waited { in_time, .. } => Some(*in_time),
                 _ => None,
             });
-            assert_eq!(in_time, Some(expected), "{waited_ms} ms of {level_secs} s");
+            assert_eq!(in_time, Some(expected), "{waited_secs} s of {level_secs} s");
+        }
+    }
+
+    /// What happens at a second: an event of a reservation, or the customer of the task is put on hold or taken off it.
+    enum Happens {
+        Event(EventKind, u128),
+        Held(bool),
+    }
+
+    #[test]
+    fn time_on_hold_is_no_talk() {
+        use EventKind::{ReservationAccepted, ReservationCompleted, ReservationCreated, ReservationWrapup};
+        use Happens::{Event, Held};
+        let begin = || vec![(0, Event(ReservationCreated, 1)), (10, Event(ReservationAccepted, 1))];
+        let wrap = || vec![(70, Event(ReservationWrapup, 1)), (90, Event(ReservationCompleted, 1))];
+        let whole = |between: Vec<(u32, Happens)>| begin().into_iter().chain(between).chain(wrap());
+        for (happens, expected) in [
+            (whole(vec![]).collect::<Vec<_>>(), vec![("talk", 60), ("wrap", 20)]),
+            (
+                whole(vec![(20, Held(true)), (35, Held(false)), (40, Held(true)), (45, Held(false))]).collect(),
+                vec![("talk", 40), ("hold", 20), ("wrap", 20)],
+            ),
+            // On hold until the end, and told twice.
+            (whole(vec![(20, Held(true)), (30, Held(true))]).collect(), vec![("talk", 10), ("hold", 50), ("wrap", 20)]),
+            // A cold transfer: whoever takes over finds the customer on hold.
+            (
+                begin()
+                    .into_iter()
+                    .chain([
+                        (20, Held(true)),
+                        (25, Event(ReservationWrapup, 1)),
+                        (26, Event(ReservationCreated, 2)),
+                        (30, Event(ReservationAccepted, 2)),
+                        (40, Held(false)),
+                        (60, Event(ReservationCompleted, 2)),
+                    ])
+                    .collect(),
+                vec![("talk", 10), ("hold", 5), ("talk", 20), ("hold", 10)],
+            ),
+        ] {
+            let mut figures = Figures::new(WorkspaceSid::from_bits(1), 20);
+            let mut found = Vec::new();
+            for (secs, happens) in happens {
+                let now = START.plus_secs(secs);
+                let counted = match happens {
+                    Event(kind, reservation) => figures.of(&[event(kind, reservation, secs)], &[], now),
+                    Held(is_held) => figures.of(&[], &[(TaskSid::from_bits(1), is_held)], now),
+                };
+                found.extend(counted.all.into_iter().filter_map(|figure| match figure {
+                    Figure::Handled { phase, ms, .. } => Some((phase, ms / 1_000)),
+                    _ => None,
+                }));
+            }
+            assert_eq!(found, expected);
         }
     }
 }

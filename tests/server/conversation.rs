@@ -206,6 +206,11 @@ async fn an_application_holds_mutes_adds_and_removes_and_ends_for_all() {
     assert_eq!(office.legs(&task).await, []);
     let late = office.refused(Method::POST, &of_task, &[("To", "client:bob")]).await;
     assert!(late.contains("not in the task's conference"), "{late}");
+    let metrics = programs.http.get(format!("http://{}/metrics", programs.server)).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let held = |line: &&str| line.starts_with("taskrouter_handle_seconds_count") && line.contains(r#"phase="hold""#);
+    let held: Vec<&str> = metrics.lines().filter(held).collect();
+    assert!(matches!(held.as_slice(), [one] if one.ends_with(" 1")), "{held:?}");
 }
 
 #[tokio::test]
