@@ -3,9 +3,11 @@
 //! Each test gets a directory and ports of its own. Programs are killed when they are dropped. Waiting is done by asking
 //! until something is so, with a deadline; nothing sleeps for a guessed time.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
@@ -39,8 +41,15 @@ pub(crate) struct Programs {
     _phone_process: Child,
 }
 
+/// A port that no other program of these tests was given: the system may give one again as soon as its listener is closed.
 fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        if GIVEN.lock().unwrap().insert(address.port()) {
+            return address;
+        }
+    }
 }
 
 fn program(directory: &Path, log: &str) -> Command {
