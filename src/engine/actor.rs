@@ -17,7 +17,7 @@ use crate::store::{Error as StoreError, RelayRow, Store};
 
 use super::Limits;
 use super::cores::{Assignment, Cores};
-use super::figures::Figures;
+use super::figures::{self, Figures};
 use super::outbox::Outbox;
 use super::request::{Error, Request};
 use super::steps::{Steps, commit_span};
@@ -137,7 +137,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
             cores.tick(now, &mut entropy);
         }
         if let Some((batch, errands)) = cores.take_batch(&mut entropy) {
-            let counted = figures.of(&batch.events, &cores.holds(&batch), now);
+            let counted = figures.of(&batch.events, &figures::holds(&cores, &batch), now);
             let steps = Steps::of(&batch.events);
             let events = batch.events.len();
             let span = commit_span(cores.sid(), &asked);

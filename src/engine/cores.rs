@@ -586,12 +586,6 @@ impl Cores {
         std::mem::take(&mut self.repairs)
     }
 
-    /// Whose customers are on hold, of the tasks of a batch whose call has changed.
-    pub(super) fn holds(&self, batch: &Batch) -> Vec<(TaskSid, bool)> {
-        let changed = batch.voice_tasks.iter().map(|row| row.task).chain(batch.voice_tasks_deleted.iter().copied());
-        changed.map(|task| (task, self.calls.task(task).is_some_and(VoiceTask::customer_is_held))).collect()
-    }
-
     fn voice_row(&self, task: TaskSid) -> Option<VoiceTaskRow> {
         let record = self.calls.shared_task(task)?;
         Some(VoiceTaskRow {

@@ -9,14 +9,23 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
+use super::cores::Cores;
+use crate::calls::voice_task::VoiceTask;
 use crate::routing::real_time::{TasksOf, WorkersWhere};
 use crate::routing::{
     ActivitySid, EventKind, EventRecord, ReservationSid, TaskQueueSid, TaskSid, TaskStatus, Timestamp, Workspace,
     WorkspaceSid,
 };
+use crate::store::Batch;
 
 /// Who leaves sooner did not really wait.
 const SHORT_ABANDON_MS: i64 = 5_000;
+
+/// Whose customers are on hold, of the tasks of a batch whose call has changed.
+pub(super) fn holds(cores: &Cores, batch: &Batch) -> Vec<(TaskSid, bool)> {
+    let changed = batch.voice_tasks.iter().map(|row| row.task).chain(batch.voice_tasks_deleted.iter().copied());
+    changed.map(|task| (task, cores.calls().task(task).is_some_and(VoiceTask::customer_is_held))).collect()
+}
 
 /// Counts the events of one workspace.
 #[derive(Debug)]
