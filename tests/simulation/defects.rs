@@ -20,11 +20,11 @@ pub(crate) fn all_are_found() -> Result<(), String> {
 mod seeded {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use switchhook::routing::defect::{Defect, seed};
 
-    use crate::hunt::{SEED_OF_INTEGRATION, STEPS_OF_A_RUN, play};
+    use crate::hunt::{SEED_OF_INTEGRATION, STEPS_OF_A_RUN, now, play};
     use crate::say;
 
     /// Workspaces in which a defect is looked for.
@@ -43,7 +43,7 @@ mod seeded {
 
     /// Looks for each defect until it is found; an error names those that are not.
     pub(crate) fn all_are_found() -> Result<(), String> {
-        let began = Instant::now();
+        let began = now();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let next = AtomicUsize::new(0);
         let missed: Mutex<Vec<String>> = Mutex::default();

@@ -209,7 +209,7 @@ fn twice_the_same(seed: u64, steps: u32) -> Result<(), String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "only the rate is measured; the simulated clock is another one")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
