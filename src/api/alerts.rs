@@ -57,7 +57,7 @@ fn filter(query: &Parameters, now: Timestamp) -> Result<AlertFilter, ApiError> {
     if from.is_some_and(|from| from < now.plus_ms(-RETENTION_DAYS * 24 * 3_600_000)) {
         return Err(ApiError::too_long_ago());
     }
-    Ok(AlertFilter { level: query.word("LogLevel", &LEVELS)?, from, until: query.moment("EndDate")? })
+    Ok(AlertFilter { level: query.word("LogLevel", &LEVELS)?, from, until: query.last_moment("EndDate")? })
 }
 
 fn render(base: &str, row: &AlertView) -> Map<String, Value> {

@@ -53,7 +53,7 @@ pub(super) async fn many_again(scope: Scope, form: Form) -> Result<Response, Api
     let named = form.word("State", &["dead"])?.is_some();
     let after = form.integer("After", 0..=i64::MAX)?;
     let until = form.integer("Until", 0..=i64::MAX)?;
-    let (from_time, until_time) = (form.moment("StartDate")?, form.moment("EndDate")?);
+    let (from_time, until_time) = (form.moment("StartDate")?, form.last_moment("EndDate")?);
     let is_bounded = after.is_some() || until.is_some() || from_time.is_some() || until_time.is_some();
     let dead_only = named || !is_bounded;
     target(&scope).await?;

@@ -64,9 +64,7 @@ fn window(
     now: Timestamp,
 ) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
     let ago = |minutes: i64| now.plus_ms(-minutes * 60_000);
-    // Dates are told in whole seconds: the last one is meant to its end.
-    let end = query.moment("EndDate")?;
-    let until = end.map(|end| if end.0 % 1_000 == 0 { end.plus_ms(999) } else { end });
+    let (end, until) = (query.moment("EndDate")?, query.last_moment("EndDate")?);
     if let Some(from) = query.moment("StartDate")? {
         if from < ago(RETENTION_MINUTES) {
             return Err(ApiError::too_long_ago());

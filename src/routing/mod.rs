@@ -35,6 +35,7 @@ pub mod refusal;
 mod reservation;
 pub mod resource_limits;
 pub mod rollup;
+mod rows;
 pub mod sid;
 pub mod state;
 mod step;

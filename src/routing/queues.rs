@@ -140,7 +140,7 @@ impl Turn<'_> {
         }
         row.updated_at = self.now;
         let reorders = row.task_order != before.task_order && !defect!(ReorderForgotten);
-        let waiting = if reorders { self.tasks_in(queue) } else { Vec::new() };
+        let waiting = if reorders { self.tasks_in(queue).collect() } else { Vec::new() };
         for task in &waiting {
             self.workspace.lift_task(*task);
         }
@@ -163,13 +163,9 @@ impl Turn<'_> {
     }
 
     /// Tasks that are in the queue and not finished.
-    fn tasks_in(&self, queue: TaskQueueSid) -> Vec<TaskSid> {
-        self.workspace
-            .tasks
-            .values()
-            .filter(|entry| entry.row.queue == Some(queue) && !entry.row.status.is_final())
-            .map(|entry| entry.row.sid)
-            .collect()
+    fn tasks_in(&self, queue: TaskQueueSid) -> impl Iterator<Item = TaskSid> {
+        let rows = self.workspace.tasks.values().map(|entry| &entry.row);
+        rows.filter(move |row| row.queue == Some(queue) && !row.status.is_final()).map(|row| row.sid)
     }
 
     pub(super) fn delete_task_queue(&mut self, queue: TaskQueueSid) -> Result<Reply, Refusal> {
@@ -179,7 +175,7 @@ impl Turn<'_> {
         // A task that is handed on comes back when nobody takes it.
         let left = |row: &&Transfer| row.initiating_queue == Some(queue) && row.status == TransferStatus::Initiated;
         let left = self.workspace.transfers.values().find(left).map(|row| row.task);
-        if let Some(task) = self.tasks_in(queue).first().copied().or(left) {
+        if let Some(task) = self.tasks_in(queue).next().or(left) {
             return Err(Refusal::InUse { reason: format!("task {task} is in the task queue") });
         }
         for ((workflow, version), entry) in &self.workspace.versions {
