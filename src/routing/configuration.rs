@@ -290,7 +290,7 @@ impl Turn<'_> {
         let workers: Vec<WorkerSid> = self.workspace.workers.keys().copied().collect();
         for worker in workers {
             if let Some(row) = self.workspace.workers.get_mut(&worker).and_then(|entry| entry.channels.remove(&sid)) {
-                self.workspace.touched.worker_channels.insert(row.sid, (worker, sid));
+                self.workspace.touched.worker_channels.insert((row.sid, worker, sid));
             }
             self.workspace.refresh_ready(worker);
         }

@@ -1,8 +1,9 @@
 //! The fields of an event: names and text values, in one buffer.
 //!
 //! An event has about thirty fields and there are several events to each request, so a field must not cost an
-//! allocation of its own, and a number or a SID no detour over a text of its own. Nothing here knows which event has which
-//! fields. Start with [`EventData::push`].
+//! allocation of its own, and a number or a SID no detour over a text of its own. The buffer holds bytes, because each
+//! value would otherwise be looked at to see that it is text, which it always is. Nothing here knows which event has
+//! which fields. Start with [`EventData::push`].
 
 use super::time::Timestamp;
 
@@ -14,22 +15,22 @@ const TEXT_USUAL: usize = 1_024;
 /// `event_data`: snake-case names and text values, in order.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct EventData {
-    /// All values, one after the other.
-    text: String,
+    /// All values, one after the other: UTF-8.
+    text: Vec<u8>,
     /// Each name, and where its value ends.
     fields: Vec<(&'static str, u32)>,
 }
 
 /// What can be the value of a field; writes its text form to the end of a buffer.
 pub trait FieldValue {
-    /// Appends the text form.
-    fn append_to(self, text: &mut String);
+    /// Appends the text form, in UTF-8.
+    fn append_to(self, text: &mut Vec<u8>);
 }
 
 impl EventData {
     /// No fields yet, with room for those of an event.
     pub(super) fn with_usual_room() -> Self {
-        Self { text: String::with_capacity(TEXT_USUAL), fields: Vec::with_capacity(FIELDS_USUAL) }
+        Self { text: Vec::with_capacity(TEXT_USUAL), fields: Vec::with_capacity(FIELDS_USUAL) }
     }
 
     /// Adds a field at the end.
@@ -46,7 +47,7 @@ impl EventData {
         let at = self.fields.iter().position(|(found, _)| *found == name)?;
         let from = at.checked_sub(1).map_or(0, |before| self.fields[before].1);
         let place = |end: u32| usize::try_from(end).unwrap_or(usize::MAX);
-        self.text.get(place(from)..place(self.fields[at].1))
+        self.text.get(place(from)..place(self.fields[at].1)).map(text_of)
     }
 
     /// All fields, in order.
@@ -54,11 +55,16 @@ impl EventData {
         let mut from = 0;
         self.fields.iter().map(move |(name, end)| {
             let until = usize::try_from(*end).unwrap_or(usize::MAX);
-            let value = self.text.get(from..until).unwrap_or_default();
+            let value = self.text.get(from..until).map(text_of).unwrap_or_default();
             from = until;
             (*name, value)
         })
     }
+}
+
+/// A value as it was pushed.
+fn text_of(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("values are text")
 }
 
 impl std::fmt::Debug for EventData {
@@ -78,65 +84,65 @@ impl<V: FieldValue> FromIterator<(&'static str, V)> for EventData {
 }
 
 impl FieldValue for &str {
-    fn append_to(self, text: &mut String) {
-        text.push_str(self);
+    fn append_to(self, text: &mut Vec<u8>) {
+        text.extend_from_slice(self.as_bytes());
     }
 }
 
 impl FieldValue for &String {
-    fn append_to(self, text: &mut String) {
-        text.push_str(self);
+    fn append_to(self, text: &mut Vec<u8>) {
+        text.extend_from_slice(self.as_bytes());
     }
 }
 
 impl FieldValue for String {
-    fn append_to(self, text: &mut String) {
-        text.push_str(&self);
+    fn append_to(self, text: &mut Vec<u8>) {
+        text.extend_from_slice(self.as_bytes());
     }
 }
 
 impl FieldValue for bool {
-    fn append_to(self, text: &mut String) {
-        text.push_str(if self { "true" } else { "false" });
+    fn append_to(self, text: &mut Vec<u8>) {
+        text.extend_from_slice(if self { b"true" } else { b"false" });
     }
 }
 
 impl FieldValue for u64 {
-    fn append_to(self, text: &mut String) {
+    fn append_to(self, text: &mut Vec<u8>) {
         append_digits(self, text);
     }
 }
 
 impl FieldValue for u32 {
-    fn append_to(self, text: &mut String) {
+    fn append_to(self, text: &mut Vec<u8>) {
         append_digits(u64::from(self), text);
     }
 }
 
 impl FieldValue for i64 {
-    fn append_to(self, text: &mut String) {
+    fn append_to(self, text: &mut Vec<u8>) {
         if self < 0 {
-            text.push('-');
+            text.push(b'-');
         }
         append_digits(self.unsigned_abs(), text);
     }
 }
 
 impl FieldValue for i32 {
-    fn append_to(self, text: &mut String) {
+    fn append_to(self, text: &mut Vec<u8>) {
         i64::from(self).append_to(text);
     }
 }
 
 /// Whole seconds since the Unix epoch.
 impl FieldValue for Timestamp {
-    fn append_to(self, text: &mut String) {
+    fn append_to(self, text: &mut Vec<u8>) {
         self.unix_secs().append_to(text);
     }
 }
 
 /// Decimal digits, without the general machinery of formatting.
-fn append_digits(mut number: u64, text: &mut String) {
+fn append_digits(mut number: u64, text: &mut Vec<u8>) {
     let mut digits = [[b'0'; 2]; 10];
     let mut first = digits.len();
     for pair in digits.iter_mut().rev() {
@@ -149,7 +155,7 @@ fn append_digits(mut number: u64, text: &mut String) {
     }
     let digits = digits[first..].as_flattened();
     let digits = digits.strip_prefix(b"0").filter(|rest| !rest.is_empty()).unwrap_or(digits);
-    text.push_str(std::str::from_utf8(digits).unwrap_or_default());
+    text.extend_from_slice(digits);
 }
 
 /// The two digits of each number below 100.
@@ -185,9 +191,9 @@ mod tests {
     #[test]
     fn values_have_the_text_form_that_formatting_gives() {
         fn text(value: impl FieldValue) -> String {
-            let mut text = String::new();
+            let mut text = Vec::new();
             value.append_to(&mut text);
-            text
+            text_of(&text).to_owned()
         }
         for number in [0, 1, -1, 9, 10, -10, 99, 100, i64::MAX, i64::MIN] {
             assert_eq!(text(number), number.to_string());

@@ -42,6 +42,7 @@ mod step;
 mod tally;
 mod task;
 pub mod time;
+mod touches;
 mod transfer;
 mod turn;
 mod worker;

@@ -140,7 +140,7 @@ impl Turn<'_> {
             && let Some(row) = self.workspace.worker_channel(worker, channel)
         {
             let sid = row.sid;
-            self.workspace.touched.worker_channels.insert(sid, (worker, channel));
+            self.workspace.touched.worker_channels.insert((sid, worker, channel));
         }
     }
 

@@ -11,9 +11,11 @@ use super::defect::defect;
 use super::expression::Document;
 use super::refusal::Refusal;
 use super::sid::{
-    ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerSid, WorkflowSid,
+    ActivitySid, ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, TransferSid, WorkerChannelSid, WorkerSid,
+    WorkflowSid,
 };
 use super::state::{Reservation, Task, WorkerChannel, WorkflowVersion};
+use super::touches::Touches;
 use super::workspace::{ActivityEntry, QueueEntry, TaskEntry, WorkerEntry, Workspace, compile_queue};
 
 /// Which records changed since the last [`Workspace::take_changes`].
@@ -21,17 +23,17 @@ use super::workspace::{ActivityEntry, QueueEntry, TaskEntry, WorkerEntry, Worksp
 pub(super) struct Touched {
     pub(super) settings: bool,
     pub(super) deleted: bool,
-    pub(super) activities: BTreeSet<ActivitySid>,
-    pub(super) task_channels: BTreeSet<TaskChannelSid>,
-    pub(super) task_queues: BTreeSet<TaskQueueSid>,
-    pub(super) workflows: BTreeSet<WorkflowSid>,
-    pub(super) versions: BTreeSet<(WorkflowSid, u32)>,
-    pub(super) workers: BTreeSet<WorkerSid>,
-    pub(super) worker_channels: BTreeMap<super::sid::WorkerChannelSid, (WorkerSid, TaskChannelSid)>,
-    pub(super) tasks: BTreeSet<TaskSid>,
-    pub(super) reservations: BTreeSet<ReservationSid>,
-    pub(super) transfers: BTreeSet<TransferSid>,
-    pub(super) presences: BTreeSet<WorkerSid>,
+    pub(super) activities: Touches<ActivitySid>,
+    pub(super) task_channels: Touches<TaskChannelSid>,
+    pub(super) task_queues: Touches<TaskQueueSid>,
+    pub(super) workflows: Touches<WorkflowSid>,
+    pub(super) versions: Touches<(WorkflowSid, u32)>,
+    pub(super) workers: Touches<WorkerSid>,
+    pub(super) worker_channels: Touches<(WorkerChannelSid, WorkerSid, TaskChannelSid)>,
+    pub(super) tasks: Touches<TaskSid>,
+    pub(super) reservations: Touches<ReservationSid>,
+    pub(super) transfers: Touches<TransferSid>,
+    pub(super) presences: Touches<WorkerSid>,
 }
 
 impl Touched {
@@ -78,77 +80,76 @@ pub(super) struct Departed {
 impl Workspace {
     /// The rows to write for everything that changed since the last call.
     pub fn take_changes(&mut self) -> Vec<RowChange> {
-        let touched = std::mem::take(&mut self.touched);
         self.departed = std::mem::take(&mut self.departing);
-        if touched.deleted {
-            self.touched.deleted = true;
+        if self.touched.deleted {
+            self.touched = Touched { deleted: true, ..Touched::default() };
             return vec![RowChange::WorkspaceDeleted];
         }
         let mut changes = Vec::new();
-        if touched.settings {
+        if std::mem::take(&mut self.touched.settings) {
             changes.push(RowChange::Workspace(self.settings.clone()));
         }
-        for sid in touched.activities {
+        for sid in self.touched.activities.take() {
             changes.push(match self.activities.get(&sid) {
                 Some(entry) => RowChange::Activity(entry.row.clone()),
                 None => RowChange::ActivityDeleted(sid),
             });
         }
-        for sid in touched.task_channels {
+        for sid in self.touched.task_channels.take() {
             changes.push(match self.task_channels.get(&sid) {
                 Some(row) => RowChange::TaskChannel(row.clone()),
                 None => RowChange::TaskChannelDeleted(sid),
             });
         }
-        for sid in touched.task_queues {
+        for sid in self.touched.task_queues.take() {
             changes.push(match self.task_queues.get(&sid) {
                 Some(entry) => RowChange::TaskQueue(entry.row.clone()),
                 None => RowChange::TaskQueueDeleted(sid),
             });
         }
-        for sid in touched.workflows {
+        for sid in self.touched.workflows.take() {
             changes.push(match self.workflows.get(&sid) {
                 Some(row) => RowChange::Workflow(row.clone()),
                 None => RowChange::WorkflowDeleted(sid),
             });
         }
-        for (workflow, version) in touched.versions {
+        for (workflow, version) in self.touched.versions.take() {
             changes.push(match self.older_version(workflow, version) {
                 Some(row) => RowChange::WorkflowVersion(row),
                 None => RowChange::WorkflowVersionDeleted(workflow, version),
             });
         }
-        for sid in touched.workers {
+        for sid in self.touched.workers.take() {
             changes.push(match self.workers.get(&sid) {
                 Some(entry) => RowChange::Worker(entry.row.clone()),
                 None => RowChange::WorkerDeleted(sid),
             });
         }
-        for (sid, (worker, channel)) in touched.worker_channels {
+        for (sid, worker, channel) in self.touched.worker_channels.take() {
             changes.push(match self.worker_channel(worker, channel) {
                 Some(row) => RowChange::WorkerChannel(row.clone()),
                 None => RowChange::WorkerChannelDeleted(sid),
             });
         }
-        for sid in touched.tasks {
+        for sid in self.touched.tasks.take() {
             changes.push(match self.tasks.get(&sid) {
                 Some(entry) => RowChange::Task(entry.row.clone()),
                 None => RowChange::TaskDeleted(sid),
             });
         }
-        for sid in touched.reservations {
+        for sid in self.touched.reservations.take() {
             changes.push(match self.reservations.get(&sid) {
                 Some(row) => RowChange::Reservation(row.clone()),
                 None => RowChange::ReservationDeleted(sid),
             });
         }
-        for sid in touched.transfers {
+        for sid in self.touched.transfers.take() {
             changes.push(match self.transfers.get(&sid) {
                 Some(row) => RowChange::Transfer(row.clone()),
                 None => RowChange::TransferDeleted(sid),
             });
         }
-        for worker in touched.presences {
+        for worker in self.touched.presences.take() {
             changes.push(match self.presences.get(&worker) {
                 Some(row) => RowChange::Presence(row.clone()),
                 None => RowChange::PresenceDeleted(worker),

@@ -140,8 +140,8 @@ macro_rules! sid {
         }
 
         impl FieldValue for $name {
-            fn append_to(self, text: &mut String) {
-                text.push_str(SidText::from(self).as_str());
+            fn append_to(self, text: &mut Vec<u8>) {
+                text.extend_from_slice(&SidText::from(self).0);
             }
         }
 

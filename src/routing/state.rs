@@ -44,8 +44,8 @@ macro_rules! text_enum {
         }
 
         impl crate::routing::event_data::FieldValue for $name {
-            fn append_to(self, text: &mut String) {
-                text.push_str(self.as_str());
+            fn append_to(self, text: &mut Vec<u8>) {
+                text.extend_from_slice(self.as_str().as_bytes());
             }
         }
     };
@@ -369,7 +369,7 @@ impl std::fmt::Display for RoutingTarget {
 }
 
 impl FieldValue for RoutingTarget {
-    fn append_to(self, text: &mut String) {
+    fn append_to(self, text: &mut Vec<u8>) {
         match self {
             Self::Worker(sid) => sid.append_to(text),
             Self::TaskQueue(sid) => sid.append_to(text),
@@ -420,7 +420,7 @@ impl std::fmt::Display for TransferTarget {
 }
 
 impl FieldValue for TransferTarget {
-    fn append_to(self, text: &mut String) {
+    fn append_to(self, text: &mut Vec<u8>) {
         match self {
             Self::Worker(sid) => sid.append_to(text),
             Self::TaskQueue(sid) => sid.append_to(text),

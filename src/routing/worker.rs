@@ -85,7 +85,7 @@ impl Turn<'_> {
             created_at: self.now,
             updated_at: self.now,
         };
-        self.workspace.touched.worker_channels.insert(row.sid, (worker, channel));
+        self.workspace.touched.worker_channels.insert((row.sid, worker, channel));
         if let Some(entry) = self.workspace.workers.get_mut(&worker) {
             entry.channels.insert(channel, row);
         }
@@ -220,7 +220,7 @@ impl Turn<'_> {
         self.workspace.touched.workers.insert(worker);
         self.forget_presence(worker);
         for (channel, row) in entry.channels {
-            self.workspace.touched.worker_channels.insert(row.sid, (worker, channel));
+            self.workspace.touched.worker_channels.insert((row.sid, worker, channel));
         }
         self.lose_targeted(worker);
         Ok(Reply::Done)

@@ -37,6 +37,9 @@ use relays::Relay;
 /// Everything is looked at after so many steps.
 const LOOK_AT_ALL_EVERY: u32 = 10_000;
 
+/// One of so many requests goes to a restored copy of the workspace too.
+const COPIED_ONE_IN: usize = 4_000;
+
 /// Deadlines that one step may meet before they count as endless.
 const TICKS_MAX: u32 = 5_000;
 
@@ -272,7 +275,7 @@ impl World {
         depth: Depth,
     ) -> Result<Result<Reply, Refusal>, String> {
         let before = self.cores.next_deadline();
-        let copy = if self.gathered == 0 && dice.one_in(2_000) { Some(self.copy()?) } else { None };
+        let copy = if self.gathered == 0 && dice.one_in(COPIED_ONE_IN) { Some(self.copy()?) } else { None };
         let outcome = self.cores.carry_out(request, self.now, &mut self.sids);
         self.say(|| match &outcome {
             Ok(_) => format!("{request:?}"),
