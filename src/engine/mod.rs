@@ -318,6 +318,7 @@ impl Engine {
         self.0.tracker.spawn(async move {
             engine.keep_running(workspace, cores, receiver).await;
             engine.0.workspaces.write().unwrap_or_else(PoisonError::into_inner).remove(&workspace);
+            retention::clear_away(&engine.0.around, workspace).await;
         });
     }
 

@@ -1,4 +1,4 @@
-//! Removes events, statistics and alerts once they are 30 days old, a little at a time.
+//! Removes events, statistics and alerts once they are 30 days old, and what a deleted workspace left, a little at a time.
 //!
 //! What is old is decided here, how rows are removed is the store's. Answers reach back 30 days exactly; what is removed
 //! is a little older, so that no answer ever meets a window that is being removed. Start with [`run`].
@@ -8,7 +8,7 @@ use std::time::Duration;
 use metrics::counter;
 
 use super::actor::Surroundings;
-use crate::routing::Timestamp;
+use crate::routing::{Timestamp, WorkspaceSid};
 use crate::store::Error as StoreError;
 
 /// How long events and statistics can be asked for (Twilio error 14241).
@@ -42,10 +42,37 @@ pub(super) async fn run(around: Surroundings) {
     }
 }
 
+/// Removes the rows that the deletion of a workspace left, if it was deleted.
+pub(super) async fn clear_away(around: &Surroundings, workspace: WorkspaceSid) {
+    if let Err(error) = remove_leftovers(around, workspace, BREATH).await {
+        tracing::error!(workspace.sid = %workspace, %error, "rows of a deleted workspace were not removed, trying again later");
+    }
+}
+
+async fn remove_leftovers(
+    around: &Surroundings,
+    workspace: WorkspaceSid,
+    breath: Duration,
+) -> Result<usize, StoreError> {
+    let mut total = 0;
+    while !around.shutdown.is_cancelled() {
+        let removed = around.store.remove_leftovers(workspace, PORTION as usize).await?;
+        if removed == 0 {
+            break;
+        }
+        total += removed;
+        rest(removed, breath).await;
+    }
+    Ok(total)
+}
+
 /// Removes everything that is old now; returns how many rows that was.
 pub(super) async fn sweep(around: &Surroundings, breath: Duration) -> Result<usize, StoreError> {
     let before = oldest_kept(around.clock.now());
     let mut total = 0;
+    for workspace in around.store.workspaces_with_leftovers().await? {
+        total += remove_leftovers(around, workspace, breath).await?;
+    }
     let answers_before = around.clock.now().plus_ms(-ms(ANSWERS_KEPT));
     for workspace in around.store.workspaces().await? {
         around.store.forget_answers(workspace, answers_before).await?;

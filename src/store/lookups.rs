@@ -1,5 +1,6 @@
 //! Where something belongs: single rows by primary key or index, for callers that hold only a SID.
 //!
+//! Rows of a workspace that was deleted are not found, although some of them may still be there (`removals`).
 //! Lists for the REST API are not here. Reads see everything that was acknowledged before they began. Start with
 //! [`Store::workspace_of_task`].
 
@@ -27,7 +28,8 @@ impl Store {
 
     /// The workspace of a workflow.
     pub async fn workspace_of_workflow(&self, workflow: WorkflowSid) -> Result<Option<WorkspaceSid>, Error> {
-        let sql = "SELECT workspace_sid FROM workflows WHERE sid = $1";
+        let sql = "SELECT workspace_sid FROM workflows WHERE sid = $1 \
+                   AND workspace_sid IN (SELECT sid FROM workspaces)";
         self.lookup(sql, &workflow.to_string(), "workflows", ["workspace_sid"])
             .await?
             .map(|[sid]| sid.parse())
@@ -36,7 +38,8 @@ impl Store {
 
     /// The workspace of a task.
     pub async fn workspace_of_task(&self, task: TaskSid) -> Result<Option<WorkspaceSid>, Error> {
-        let sql = "SELECT workspace_sid FROM tasks WHERE sid = $1";
+        let sql = "SELECT workspace_sid FROM tasks WHERE sid = $1 \
+                   AND workspace_sid IN (SELECT sid FROM workspaces)";
         self.lookup(sql, &task.to_string(), "tasks", ["workspace_sid"]).await?.map(|[sid]| sid.parse()).transpose()
     }
 
@@ -45,7 +48,8 @@ impl Store {
         &self,
         reservation: ReservationSid,
     ) -> Result<Option<(WorkspaceSid, TaskSid, WorkerSid)>, Error> {
-        let sql = "SELECT workspace_sid, task_sid, worker_sid FROM reservations WHERE sid = $1";
+        let sql = "SELECT workspace_sid, task_sid, worker_sid FROM reservations WHERE sid = $1 \
+                   AND workspace_sid IN (SELECT sid FROM workspaces)";
         let columns = ["workspace_sid", "task_sid", "worker_sid"];
         let found = self.lookup(sql, &reservation.to_string(), "reservations", columns).await?;
         found.map(|[workspace, task, worker]| Ok((workspace.parse()?, task.parse()?, worker.parse()?))).transpose()
@@ -54,14 +58,16 @@ impl Store {
     /// The calls core's state of a task.
     pub async fn voice_task(&self, task: TaskSid) -> Result<Option<VoiceTaskRow>, Error> {
         let mut connection = self.read_pool().acquire().await?;
-        Ok(select(&mut connection, "WHERE task_sid = $1", Some(&task.to_string())).await?.pop())
+        let live = "WHERE task_sid = $1 AND workspace_sid IN (SELECT sid FROM workspaces)";
+        Ok(select(&mut connection, live, Some(&task.to_string())).await?.pop())
     }
 
     /// The newest task that was made from a call.
     pub async fn voice_task_by_call(&self, call: &str) -> Result<Option<VoiceTaskRow>, Error> {
         let mut connection = self.read_pool().acquire().await?;
         // SIDs begin with the time of creation.
-        let newest = "WHERE call_sid = $1 ORDER BY task_sid DESC LIMIT 1";
+        let newest = "WHERE call_sid = $1 AND workspace_sid IN (SELECT sid FROM workspaces) \
+                      ORDER BY task_sid DESC LIMIT 1";
         Ok(select(&mut connection, newest, Some(call)).await?.pop())
     }
 

@@ -21,6 +21,7 @@ mod lookups;
 mod migrations;
 pub mod pages;
 mod relays;
+mod removals;
 mod retention;
 mod rows;
 mod secrets;

@@ -136,7 +136,8 @@ async fn expired(
     Ok(())
 }
 
-fn key_part(row: &SqliteRow, column: usize) -> Result<Value, sqlx::Error> {
+/// A column of a key.
+pub(super) fn key_part(row: &SqliteRow, column: usize) -> Result<Value, sqlx::Error> {
     match row.try_get::<i64, _>(column) {
         Ok(number) => Ok(Value::from(number)),
         Err(_) => row.try_get::<String, _>(column).map(Value::from),

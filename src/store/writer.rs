@@ -19,6 +19,7 @@ use super::Error;
 use super::checkpoint::{self, Checkpointer};
 use super::error::{Severity, severity};
 use super::files::{ProcessLock, Temporary};
+use super::removals::{AT_ONCE, LEAVE, removal_at_once};
 use super::statements::{EVENTS, Statements, Table, Value, Verb, chunk_of};
 use super::work::{Fence, Merged, Work, tables_of_workspace};
 use crate::clock::Clock;
@@ -40,10 +41,12 @@ const DEPART: &str = "INSERT INTO departed_workspaces (sid, account_sid, friendl
                       JOIN event_cursors c ON c.workspace_sid = w.sid WHERE w.sid = $1 \
                       AND w.event_callback_url <> '' AND NOT EXISTS \
                       (SELECT 1 FROM event_endpoints e WHERE e.workspace_sid = w.sid AND e.disabled_at IS NOT NULL)";
-/// Removes the events that are not to be sent any more.
-const FORGET_WHAT_IS_DONE: &str = "DELETE FROM events WHERE workspace_sid = $1 \
+/// Removes the events that are not to be sent any more; of many some are left until the others are sent.
+const FORGET_WHAT_IS_DONE: &str = "DELETE FROM events WHERE workspace_sid = $1 AND sequence IN (\
+     SELECT sequence FROM events WHERE workspace_sid = $1 \
      AND sequence < (SELECT next_sequence FROM event_cursors WHERE workspace_sid = $1) \
-     AND sequence NOT IN (SELECT sequence FROM event_deliveries WHERE workspace_sid = $1 AND state = 'waiting')";
+     AND sequence NOT IN (SELECT sequence FROM event_deliveries WHERE workspace_sid = $1 AND state = 'waiting') \
+     LIMIT 500)";
 
 /// Whether the store takes writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -310,8 +313,8 @@ impl Commits {
         Ok(())
     }
 
-    /// One statement for each table, whatever the number of rows. Events that a receiver is still to be told of stay,
-    /// the last ones of this work among them.
+    /// One statement for each table; of many rows some are left for later commits. Events that a receiver is still to be
+    /// told of stay, the last ones of this work among them.
     fn remove_workspace(&mut self, work: &Work) -> rusqlite::Result<()> {
         let Some(Fence { workspace, .. }) = &work.fence else { return Ok(()) };
         // Alerts are found through their account, for which there is an index.
@@ -326,9 +329,12 @@ impl Commits {
             self.run_in_chunks(&EVENTS, Verb::Write, &rows)?;
             self.run(FORGET_WHAT_IS_DONE, &workspace)?;
         }
+        let mut some_left = false;
         for table in tables_of_workspace(!departs) {
-            let sql = format!("DELETE FROM {} WHERE workspace_sid = $1", table.name);
-            self.run(&sql, &workspace)?;
+            some_left |= self.run(&removal_at_once(table), &workspace)? == AT_ONCE;
+        }
+        if some_left {
+            self.run(LEAVE, &workspace)?;
         }
         self.run("DELETE FROM workspaces WHERE sid = $1", &workspace)?;
         self.rows_in_log = CHECKPOINT_ROWS;

@@ -282,6 +282,31 @@ async fn a_workspace_with_a_receiver_keeps_the_events_that_it_was_not_told_of() 
 }
 
 #[tokio::test]
+async fn many_rows_of_a_deleted_workspace_go_a_portion_at_a_time_and_are_not_found_meanwhile() {
+    let (_directory, store, _) = store_with_workspace().await;
+    let changes = (100..800).map(|number| RowChange::Task(task(number))).collect();
+    store.append(Batch { rows: changes, ..Batch::empty(workspace_sid(1), 1) }).await.unwrap();
+    let (tasks, events) = (count(&store, "tasks").await, count(&store, "events").await);
+    assert!(tasks > 700 && events > 0);
+    let removal = Batch { rows: vec![RowChange::WorkspaceDeleted], ..Batch::empty(workspace_sid(1), 1) };
+    store.append(removal).await.unwrap();
+    assert_eq!((count(&store, "tasks").await, count(&store, "workers").await), (tasks - 500, 0));
+    assert_eq!(store.workspaces_with_leftovers().await.unwrap(), [workspace_sid(1)]);
+    let left: String = sqlx::query_scalar("SELECT sid FROM tasks LIMIT 1").fetch_one(store.read_pool()).await.unwrap();
+    assert_eq!(store.workspace_of_task(left.parse().unwrap()).await.unwrap(), None);
+    assert_eq!(store.load(workspace_sid(1)).await.unwrap(), None);
+    let mut removed = Vec::new();
+    while !store.workspaces_with_leftovers().await.unwrap().is_empty() {
+        removed.push(store.remove_leftovers(workspace_sid(1), 150).await.unwrap());
+    }
+    assert_eq!(removed.iter().sum::<usize>(), usize::try_from(tasks - 500).unwrap());
+    assert_eq!((removed[0], removed.last()), (150, Some(&0)));
+    assert_eq!((count(&store, "tasks").await, count(&store, "events").await), (0, 0));
+    // Of another workspace nothing is taken.
+    assert_eq!(store.remove_leftovers(workspace_sid(2), 150).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn outbox_rows_stay_until_they_are_done() {
     let (_directory, store, _) = store_with_workspace().await;
     let added = vec![outbox(2, 1, 0), outbox(1, 2, 0), outbox(1, 10, 0), outbox(1, 1, 0)];
