@@ -25,6 +25,7 @@ mod line;
 pub mod lint;
 mod listing;
 mod matcher;
+mod members;
 pub mod position;
 pub mod presence;
 mod queues;
