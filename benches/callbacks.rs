@@ -19,8 +19,8 @@ use switchhook::clock::{Clock, Entropy};
 use switchhook::engine::{Engine, Request};
 use switchhook::notify::event_callbacks::{EventCallbacks, Rules};
 use switchhook::outbound::{self, Outbound};
-use switchhook::routing::command::{NewWorkspace, Template, WorkspaceUpdate};
-use switchhook::routing::{AccountSid, Command, TaskOrder, WorkspaceSid};
+use switchhook::routing::command::{NewWorkspace, WorkspaceUpdate};
+use switchhook::routing::{AccountSid, Command, WorkspaceSid};
 use switchhook::store::{Account, Store};
 
 const RECEIVERS: usize = 3_000;
@@ -99,12 +99,9 @@ async fn run(name: &str, kinds: Kinds) {
         let (engine, url) = (engine.clone(), format!("{base}/{}/{number}", kinds(number)));
         made.spawn(async move {
             let new = NewWorkspace {
-                friendly_name: format!("workspace {number}"),
                 event_callback_url: url,
                 events_filter: Some("workspace.updated".to_owned()),
-                multi_task_enabled: true,
-                prioritize_queue_order: TaskOrder::Fifo,
-                template: Template::None,
+                ..NewWorkspace::named(format!("workspace {number}"))
             };
             engine.create_workspace(account, new).await.expect("it is allowed")
         });

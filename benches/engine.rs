@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use secrecy::SecretString;
 use switchhook::clock::{Clock, Entropy};
 use switchhook::engine::{Engine, Request};
-use switchhook::routing::command::{NewTask, NewTaskQueue, NewWorkflow, NewWorkspace, Template};
+use switchhook::routing::command::{NewTask, NewTaskQueue, NewWorkflow, NewWorkspace};
 use switchhook::routing::{AccountSid, Command, Reply, TaskOrder, WorkflowSid, WorkspaceSid};
 use switchhook::store::{Account, Store};
 
@@ -37,14 +37,7 @@ async fn furnish(directory: &std::path::Path) -> Floor {
     let sid = account.sid;
     store.create_account(account).await.expect("written");
     let engine = Engine::start(store, None, clock, Entropy).await.expect("started");
-    let new = NewWorkspace {
-        friendly_name: "bench".to_owned(),
-        event_callback_url: String::new(),
-        events_filter: None,
-        multi_task_enabled: true,
-        prioritize_queue_order: TaskOrder::Fifo,
-        template: Template::None,
-    };
+    let new = NewWorkspace::named("bench");
     let workspace = engine.create_workspace(sid, new).await.expect("made");
     let send = async |command| engine.send(workspace, Request::Routing(command)).await.expect("allowed");
     let queue = NewTaskQueue {

@@ -3,10 +3,10 @@
 //! Half of the tasks wait for anybody, half for workers of their language. The aim is 1 ms for a position and few
 //! milliseconds for an explanation.
 
+use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use switchhook::routing::command::{NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, Template};
+use switchhook::routing::command::{NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace};
 use switchhook::routing::dry_run::DryRun;
 use switchhook::routing::explain::WorkerPage;
 use switchhook::routing::{
@@ -43,14 +43,7 @@ impl Floor {
     fn fill() -> (Self, WorkflowSid, Vec<TaskSid>, Vec<WorkerSid>) {
         let mut sids = Counter(0);
         let now = Timestamp(1_790_000_000_000);
-        let new = NewWorkspace {
-            friendly_name: "bench".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::None,
-        };
+        let new = NewWorkspace::named("bench");
         let (workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, now, &mut sids).expect("valid");
         let mut floor = Self { workspace, sids, now };
         let queue = NewTaskQueue {

@@ -19,7 +19,7 @@ use switchhook::notify::event_callbacks::{self, EventCallbacks};
 use switchhook::notify::streams::EventStreams;
 use switchhook::outbound::{self, Outbound};
 use switchhook::routing::command::{NewTask, NewWorker, NewWorkspace, Template};
-use switchhook::routing::{AccountSid, Command, TaskOrder};
+use switchhook::routing::{AccountSid, Command};
 use switchhook::store::{Account, Store};
 use tower::ServiceExt as _;
 
@@ -89,14 +89,7 @@ async fn furnish(directory: &std::path::Path, rows: usize) -> Floor {
     };
     store.create_account(row).await.expect("written");
     let engine = Engine::start(store.clone(), None, clock.clone(), Entropy).await.expect("started");
-    let new = NewWorkspace {
-        friendly_name: "bench".to_owned(),
-        event_callback_url: String::new(),
-        events_filter: None,
-        multi_task_enabled: true,
-        prioritize_queue_order: TaskOrder::Fifo,
-        template: Template::Fifo,
-    };
+    let new = NewWorkspace { template: Template::Fifo, ..NewWorkspace::named("bench") };
     let workspace = engine.create_workspace(account, new).await.expect("made");
     let command = |number: usize| {
         let attributes = format!(

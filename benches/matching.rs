@@ -3,11 +3,11 @@
 //! One cycle: a worker completes its task and is matched with the next one of its five queues, and a new task takes
 //! its place in the backlog. The aim is a growth of at most 6 from the smallest to the largest backlog.
 
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchhook::routing::command::{
-    NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, ReservationChange, ReservationParent, Template,
+    NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, ReservationChange, ReservationParent,
 };
 use switchhook::routing::{
     AccountSid, Command, Reply, ResourceLimits, RowChange, SidSource, TaskOrder, TaskSid, Timestamp, WorkerSid,
@@ -41,14 +41,7 @@ impl Floor {
     fn new(backlog: u32) -> Self {
         let mut sids = Counter(0);
         let now = Timestamp(1_790_000_000_000);
-        let new = NewWorkspace {
-            friendly_name: "bench".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::None,
-        };
+        let new = NewWorkspace::named("bench");
         let (mut workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, now, &mut sids).expect("valid");
         workspace.hold_at_most(ResourceLimits { tasks: 2_000_000, ..ResourceLimits::default() });
         let mut filters = Vec::new();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use secrecy::SecretString;
 use sqlx::Row as _;
-use switchhook::routing::command::{NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, Template};
+use switchhook::routing::command::{NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace};
 use switchhook::routing::real_time::{TasksOf, WorkersWhere};
 use switchhook::routing::rollup::{Figures, FiguresOf, Stretch};
 use switchhook::routing::{
@@ -118,14 +118,7 @@ async fn record_day(directory: &std::path::Path) -> (Store, WorkspaceSid) {
 }
 
 fn found() -> (Workspace, switchhook::routing::Done) {
-    let new = NewWorkspace {
-        friendly_name: "bench".to_owned(),
-        event_callback_url: String::new(),
-        events_filter: None,
-        multi_task_enabled: true,
-        prioritize_queue_order: TaskOrder::Fifo,
-        template: Template::None,
-    };
+    let new = NewWorkspace::named("bench");
     let before = NOW.plus_ms(-2 * DAY_MS);
     Workspace::create(AccountSid::from_bits(1), &new, before, &mut Counter(1 << 100)).expect("valid")
 }

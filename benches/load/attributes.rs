@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use switchhook::clock::Clock;
 use switchhook::routing::command::{
-    NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, TaskUpdate, Template, WorkerUpdate,
+    NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, TaskUpdate, WorkerUpdate,
 };
 use switchhook::routing::{
     AccountSid, Command, Reply, SidSource, TaskOrder, TaskQueueSid, TaskStatus, Timestamp, WorkerSid, Workspace,
@@ -64,14 +64,7 @@ fn attributes_of(worker: usize, round: usize) -> serde_json::Value {
 fn change_workers() -> Vec<Duration> {
     let mut sids = Counter(0);
     let mut now = Timestamp(1_790_000_000_000);
-    let new = NewWorkspace {
-        friendly_name: "bench".to_owned(),
-        event_callback_url: String::new(),
-        events_filter: None,
-        multi_task_enabled: true,
-        prioritize_queue_order: TaskOrder::Fifo,
-        template: Template::None,
-    };
+    let new = NewWorkspace::named("bench");
     let (mut workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, now, &mut sids).expect("valid");
     let mut carry_out = |workspace: &mut Workspace, command: &Command| {
         now = now.plus_ms(1);

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use switchhook::clock::{Clock, Entropy};
 use switchhook::engine::{Engine, Request};
-use switchhook::routing::command::{NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace, Template};
+use switchhook::routing::command::{NewTask, NewTaskQueue, NewWorker, NewWorkflow, NewWorkspace};
 use switchhook::routing::{
     AccountSid, ActivitySid, Command, Reply, TaskOrder, TaskQueueSid, WorkerSid, WorkflowSid, WorkspaceSid,
 };
@@ -66,14 +66,7 @@ impl Scene {
         };
         let sid: AccountSid = account.sid;
         store.create_account(account).await.expect("written");
-        let new = NewWorkspace {
-            friendly_name: "bench".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::None,
-        };
+        let new = NewWorkspace::named("bench");
         let workspace = engine.create_workspace(sid, new).await.expect("made");
         let activities = engine.look(workspace, |workspace, _| workspace.rows().activities).await.expect("running");
         let available = activities.iter().find(|row| row.available).expect("built in").sid;

@@ -12,7 +12,7 @@ use switchhook::engine::{Engine, Request};
 use switchhook::notify::token::{self, NewAccessToken, Role};
 use switchhook::outbound;
 use switchhook::routing::command::{NewWorker, NewWorkspace, Template, WorkspaceUpdate};
-use switchhook::routing::{ApiKeySid, Command as Order, Reply, TaskOrder, WorkerSid, WorkspaceSid};
+use switchhook::routing::{ApiKeySid, Command as Order, Reply, WorkerSid, WorkspaceSid};
 use switchhook::store::{Account, ApiKey, Store};
 use tokio::task::JoinSet;
 
@@ -62,14 +62,7 @@ impl Office {
         };
         store.create_api_key(row).await.expect("written");
         let engine = Engine::start(store.clone(), None, clock, Entropy).await.expect("it starts");
-        let new = NewWorkspace {
-            friendly_name: "bench".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::Fifo,
-        };
+        let new = NewWorkspace { template: Template::Fifo, ..NewWorkspace::named("bench") };
         let workspace = engine.create_workspace(sid, new).await.expect("made");
         let update = WorkspaceUpdate { disconnect_grace_secs: Some(Some(60)), ..WorkspaceUpdate::default() };
         engine.send(workspace, Request::Routing(Order::UpdateWorkspace(update))).await.expect("allowed");

@@ -13,7 +13,7 @@ use crate::calls::{
 use crate::phone::{Patience, PhoneSettings};
 use crate::routing::command::{
     NewTask, NewTaskQueue, NewTransfer, NewWorker, NewWorkflow, ReservationChange, ReservationParent, TaskUpdate,
-    Template, WorkerUpdate,
+    WorkerUpdate,
 };
 use crate::routing::rollup::{FiguresOf, Stretch};
 use crate::routing::{
@@ -69,14 +69,7 @@ impl Bench {
         };
         let sid = account.sid;
         engine.0.around.store.create_account(account).await.unwrap();
-        let new = NewWorkspace {
-            friendly_name: "Floor".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::None,
-        };
+        let new = NewWorkspace::named("Floor");
         let workspace = engine.create_workspace(sid, new).await.unwrap();
         Self { _directory: directory, url, clock, engine, workspace, silent_phone }
     }
@@ -412,14 +405,7 @@ async fn a_refusal_writes_nothing() {
 async fn a_caller_who_goes_away_leaves_no_workspace_without_an_actor() {
     let bench = Bench::start().await;
     let account = AccountSid::from_bits(1);
-    let new = NewWorkspace {
-        friendly_name: "Abandoned".to_owned(),
-        event_callback_url: String::new(),
-        events_filter: None,
-        multi_task_enabled: true,
-        prioritize_queue_order: TaskOrder::Fifo,
-        template: Template::None,
-    };
+    let new = NewWorkspace::named("Abandoned");
     for patience in 0..12 {
         let (engine, new) = (bench.engine.clone(), new.clone());
         let asked = tokio::spawn(async move { engine.create_workspace(account, new).await });

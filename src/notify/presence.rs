@@ -77,8 +77,8 @@ mod tests {
     use crate::clock::{Clock, Entropy};
     use crate::notify::channel::{Channel, Dialect};
     use crate::notify::hub::Arrival;
-    use crate::routing::command::{NewWorker, NewWorkspace, Template, WorkspaceUpdate};
-    use crate::routing::{AccountSid, Reply, TaskOrder, Timestamp};
+    use crate::routing::command::{NewWorker, NewWorkspace, WorkspaceUpdate};
+    use crate::routing::{AccountSid, Reply, Timestamp};
     use crate::store::{Account, Store};
 
     #[test]
@@ -110,14 +110,7 @@ mod tests {
         };
         store.create_account(account).await.unwrap();
         let engine = Engine::start(store, None, clock.clone(), Entropy).await.unwrap();
-        let new = NewWorkspace {
-            friendly_name: "Floor".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::None,
-        };
+        let new = NewWorkspace::named("Floor");
         let workspace = engine.create_workspace(AccountSid::from_bits(1), new).await.unwrap();
         let send = async |command| engine.send(workspace, Request::Routing(command)).await.unwrap();
         let grace = WorkspaceUpdate { disconnect_grace_secs: Some(Some(30)), ..WorkspaceUpdate::default() };

@@ -67,7 +67,7 @@ impl Turn<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{Command, NewTask, NewTaskQueue, NewWorkflow, NewWorkspace, Reply, Template};
+    use super::super::command::{Command, NewTask, NewTaskQueue, NewWorkflow, NewWorkspace, Reply};
     use super::super::sid::{AccountSid, SidSource};
     use super::super::state::TaskOrder;
     use super::*;
@@ -85,14 +85,7 @@ mod tests {
     const BEGIN: Timestamp = Timestamp(30 * 60_000);
 
     fn floor_where(target: &str) -> Workspace {
-        let new = NewWorkspace {
-            friendly_name: "Floor".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::None,
-        };
+        let new = NewWorkspace::named("Floor");
         let mut sids = Counted(0);
         let (mut workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, BEGIN, &mut sids).unwrap();
         let mut send = |command: Command| workspace.handle(&command, BEGIN, &mut sids).unwrap().reply;

@@ -39,6 +39,20 @@ pub struct NewWorkspace {
     pub template: Template,
 }
 
+impl NewWorkspace {
+    /// A workspace with TaskRouter's defaults (TaskRouter: Workspaces, create).
+    pub fn named(friendly_name: impl Into<String>) -> Self {
+        Self {
+            friendly_name: friendly_name.into(),
+            event_callback_url: String::new(),
+            events_filter: None,
+            multi_task_enabled: true,
+            prioritize_queue_order: TaskOrder::Fifo,
+            template: Template::None,
+        }
+    }
+}
+
 /// Changes of the workspace's own fields.
 #[derive(Debug, Clone, Default)]
 pub struct WorkspaceUpdate {

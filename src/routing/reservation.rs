@@ -242,7 +242,7 @@ impl Turn<'_> {
         change: ReservationChange,
         if_match: Option<u64>,
     ) -> Result<Reply, Refusal> {
-        let row = self.addressed(parent, reservation)?;
+        let row = self.workspace.reservation_under(parent, reservation)?;
         check_version(if_match, row.version)?;
         let (from, connecting, task) = (row.status, row.connecting, row.task);
         let refuse = |to| Err(Refusal::ReservationInState { reservation, from, to });
@@ -275,21 +275,6 @@ impl Turn<'_> {
             }
         }
         Ok(Reply::Done)
-    }
-
-    /// The reservation, if it exists under that parent.
-    pub(super) fn addressed(
-        &self,
-        parent: ReservationParent,
-        reservation: ReservationSid,
-    ) -> Result<&Reservation, Refusal> {
-        let row = self.workspace.reservation(reservation).ok_or(Refusal::NotFound)?;
-        let fits = match parent {
-            ReservationParent::Task(task) => row.task == task,
-            ReservationParent::Worker(worker) => row.worker == worker,
-            ReservationParent::Any => true,
-        };
-        if fits { Ok(row) } else { Err(Refusal::NotFound) }
     }
 
     fn accept(&mut self, reservation: ReservationSid) {

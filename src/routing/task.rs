@@ -521,7 +521,6 @@ mod tests {
     use super::super::command::{Command, NewWorkspace, Template};
     use super::super::resource_limits::ResourceLimits;
     use super::super::sid::{AccountSid, SidSource};
-    use super::super::state::TaskOrder;
     use super::super::workspace::Workspace;
     use super::*;
 
@@ -536,14 +535,7 @@ mod tests {
 
     #[test]
     fn a_full_workspace_takes_no_task_until_one_is_removed() {
-        let new = NewWorkspace {
-            friendly_name: "Floor".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::Fifo,
-        };
+        let new = NewWorkspace { template: Template::Fifo, ..NewWorkspace::named("Floor") };
         let mut sids = Counted(0);
         let (mut workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, Timestamp(0), &mut sids).unwrap();
         workspace.hold_at_most(ResourceLimits { tasks: 2, ..ResourceLimits::default() });

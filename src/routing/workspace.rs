@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::alert::Alert;
 use super::calendars::Calendars;
-use super::command::{Command, NewWorkspace, Reply, Template};
+use super::command::{Command, NewWorkspace, Reply, ReservationParent, Template};
 use super::deadline::{Deadline, TaskDeadlines};
 use super::estimate::MeasuredWait;
 use super::event::EventRecord;
@@ -357,6 +357,21 @@ impl Workspace {
         self.workers.get(&worker)?.channels.get(&channel)
     }
 
+    /// A reservation, if it exists under that parent.
+    pub fn reservation_under(
+        &self,
+        parent: ReservationParent,
+        reservation: ReservationSid,
+    ) -> Result<&Reservation, Refusal> {
+        let row = self.reservation(reservation).ok_or(Refusal::NotFound)?;
+        let fits = match parent {
+            ReservationParent::Task(task) => row.task == task,
+            ReservationParent::Worker(worker) => row.worker == worker,
+            ReservationParent::Any => true,
+        };
+        if fits { Ok(row) } else { Err(Refusal::NotFound) }
+    }
+
     /// A reservation.
     pub fn reservation(&self, reservation: ReservationSid) -> Option<&Reservation> {
         self.reservations.get(&reservation)
@@ -444,14 +459,7 @@ mod tests {
 
     #[test]
     fn event_times_do_not_go_back_with_the_clock_also_not_after_a_restart() {
-        let new = NewWorkspace {
-            friendly_name: "Floor".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: super::super::state::TaskOrder::Fifo,
-            template: Template::Fifo,
-        };
+        let new = NewWorkspace { template: Template::Fifo, ..NewWorkspace::named("Floor") };
         let mut sids = Counted(0);
         let (mut workspace, _) =
             Workspace::create(AccountSid::from_bits(1), &new, Timestamp(70_000), &mut sids).unwrap();

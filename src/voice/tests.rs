@@ -16,7 +16,7 @@ use super::*;
 use crate::engine::{Limits, Request as EngineRequest};
 use crate::outbound::Rules;
 use crate::routing::command::{NewWorker, NewWorkspace, TaskUpdate, Template};
-use crate::routing::{AccountSid, ApiKeySid, Command, TaskOrder, TaskStatus, Timestamp, WorkspaceRows};
+use crate::routing::{AccountSid, ApiKeySid, Command, TaskStatus, Timestamp, WorkspaceRows};
 use crate::signature;
 use crate::store::{Account, ApiKey, VoiceRecord};
 
@@ -63,14 +63,7 @@ impl Bench {
             store.create_account(account).await.unwrap();
         }
         let engine = Engine::start_within(limits, store.clone(), None, clock.clone(), Entropy).await.unwrap();
-        let new = NewWorkspace {
-            friendly_name: "Floor".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::Fifo,
-        };
+        let new = NewWorkspace { template: Template::Fifo, ..NewWorkspace::named("Floor") };
         let workspace = engine.create_workspace(AccountSid::from_bits(1), new).await.unwrap();
         let workflow = store.load(workspace).await.unwrap().unwrap().rows.workflows[0].sid.to_string();
         let state = State {

@@ -131,12 +131,10 @@ impl Stage {
             Some(other) => return Err(format!("no template {other}")),
         };
         let new = NewWorkspace {
-            friendly_name: "Scenario".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
             multi_task_enabled: !args.take_flag("single-tasking"),
             prioritize_queue_order: args.order().unwrap_or(TaskOrder::Fifo),
             template,
+            ..NewWorkspace::named("Scenario")
         };
         args.done()?;
         let mut sids = Sids::ASCENDING;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use switchhook::clock::Clock;
 use switchhook::engine::Request;
 use switchhook::routing::command::{NewWorker, NewWorkspace, TaskQueueUpdate, Template};
-use switchhook::routing::{Command, TaskOrder, Timestamp, WorkspaceSid};
+use switchhook::routing::{Command, Timestamp, WorkspaceSid};
 
 use crate::api::{ACCOUNT, Answer, BASE, Server, check_error, text};
 use crate::random_commands::Commands;
@@ -31,14 +31,7 @@ struct Floor {
 
 impl Floor {
     async fn found(server: &Server, seed: u64, multi_task_enabled: bool) -> Self {
-        let new = NewWorkspace {
-            friendly_name: "Day".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::Fifo,
-        };
+        let new = NewWorkspace { multi_task_enabled, template: Template::Fifo, ..NewWorkspace::named("Day") };
         let workspace = server.engine.create_workspace(ACCOUNT.parse().unwrap(), new).await.unwrap();
         let floor =
             Self { workspace, path: format!("/Workspaces/{workspace}"), commands: Commands::new(seed, MIDNIGHT) };

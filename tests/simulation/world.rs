@@ -126,12 +126,10 @@ impl World {
         let now = Timestamp(1_790_000_000_000);
         let mut dice = Dice::new(seed, 0);
         let new = NewWorkspace {
-            friendly_name: "Simulated".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
             multi_task_enabled: !dice.one_in(5),
             prioritize_queue_order: dice.one([TaskOrder::Fifo, TaskOrder::Lifo]),
             template: Template::Fifo,
+            ..NewWorkspace::named("Simulated")
         };
         let mut sids = Sids::shuffled(seed);
         let mut cores =

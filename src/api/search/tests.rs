@@ -63,14 +63,7 @@ impl Floor {
         };
         store.create_account(row).await.unwrap();
         let engine = Engine::start(store.clone(), None, clock.clone(), Entropy).await.unwrap();
-        let new = NewWorkspace {
-            friendly_name: "test".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::Fifo,
-        };
+        let new = NewWorkspace { template: Template::Fifo, ..NewWorkspace::named("test") };
         let workspace = engine.create_workspace(account, new).await.unwrap();
         let hub = crate::notify::Hub::new(clock.clone(), std::time::Duration::ZERO);
         let public_url = PublicUrl::Fixed("https://calls.example".to_owned());

@@ -10,8 +10,7 @@ use serde_json::Value;
 use crate::calls::{CallSid, ConferenceOptions, ConnectBy, Input, Instructable, VoiceTask, WorkerDocument};
 use crate::routing::command::{ReservationParent, WorkerUpdate};
 use crate::routing::{
-    ActivitySid, Command, Refusal, Reply, Reservation, ReservationSid, ReservationStatus, SidSource, TaskSid,
-    TaskStatus, WorkerSid,
+    ActivitySid, Command, Refusal, Reply, ReservationSid, ReservationStatus, SidSource, TaskSid, TaskStatus, WorkerSid,
 };
 
 use super::super::request::{CallRedirect, ReservationInstruction};
@@ -111,27 +110,13 @@ impl Cores {
         }
     }
 
-    pub(super) fn addressed(
-        &self,
-        parent: ReservationParent,
-        reservation: ReservationSid,
-    ) -> Result<&Reservation, Refusal> {
-        let row = self.workspace.reservation(reservation).ok_or(Refusal::NotFound)?;
-        let fits = match parent {
-            ReservationParent::Task(parent) => row.task == parent,
-            ReservationParent::Worker(parent) => row.worker == parent,
-            ReservationParent::Any => true,
-        };
-        if fits { Ok(row) } else { Err(Refusal::NotFound) }
-    }
-
     fn check_version(
         &self,
         parent: ReservationParent,
         reservation: ReservationSid,
         if_match: Option<u64>,
     ) -> Result<(), Refusal> {
-        let current = self.addressed(parent, reservation)?.version;
+        let current = self.workspace.reservation_under(parent, reservation)?.version;
         match if_match {
             Some(expected) if expected != current => Err(Refusal::VersionMismatch { current }),
             _ => Ok(()),
@@ -147,7 +132,7 @@ impl Cores {
         options: &ConferenceOptions,
         sids: &mut dyn SidSource,
     ) -> Result<Reply, Refusal> {
-        let row = self.addressed(parent, reservation)?;
+        let row = self.workspace.reservation_under(parent, reservation)?;
         let (task, worker, refs) = (row.task, row.worker, row_refs(row));
         let codes = match options.by {
             ConnectBy::Conference => CONFERENCE,
@@ -315,7 +300,7 @@ impl Cores {
         redirect: &CallRedirect,
         sids: &mut dyn SidSource,
     ) -> Result<Reply, Refusal> {
-        let row = self.addressed(parent, reservation)?;
+        let row = self.workspace.reservation_under(parent, reservation)?;
         let (task, refs) = (row.task, row_refs(row));
         let not_pending = Refusal::InstructionNotPending { instruction: REDIRECT.name, reservation };
         let handed_on = row.transfer.is_some();

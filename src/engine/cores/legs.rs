@@ -128,7 +128,7 @@ impl Cores {
             let reason = "supervise is possible on the task's reservation only".to_owned();
             return Err(Refusal::Invalid { parameter: "Instruction", reason });
         }
-        let row = self.addressed(parent, reservation)?;
+        let row = self.workspace.reservation_under(parent, reservation)?;
         let (task, refs) = (row.task, row_refs(row));
         let held = matches!(row.status, ReservationStatus::Accepted | ReservationStatus::Wrapping);
         let refuse = |cores: &mut Self, code: u32, parameter: &'static str, reason: &str| {

@@ -150,14 +150,7 @@ async fn a_redirect_reaches_the_callers_of_the_accounts_other_workspaces_and_of_
         if account != 1 {
             bench.engine.0.around.store.create_account(stranger).await.unwrap();
         }
-        let new = NewWorkspace {
-            friendly_name: format!("Floor of {call}"),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::None,
-        };
+        let new = NewWorkspace::named(format!("Floor of {call}"));
         bench.workspace = bench.engine.create_workspace(sid, new).await.unwrap();
         let (workflow, _) = bench.furnish().await;
         bench.enqueue(workflow, call).await;

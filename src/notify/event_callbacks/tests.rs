@@ -12,7 +12,7 @@ use super::*;
 use crate::engine::{Engine, Request};
 use crate::outbound;
 use crate::routing::command::{NewTask, NewWorkspace, TaskUpdate, Template, WorkspaceUpdate};
-use crate::routing::{AccountSid, Command, Reply, TaskOrder, TaskSid};
+use crate::routing::{AccountSid, Command, Reply, TaskSid};
 use crate::signature;
 use crate::store::Account;
 use crate::store::deliveries::DeliveryState;
@@ -152,12 +152,10 @@ impl Bench {
 
     async fn workspace(&self, url: &str, filter: Option<&str>) -> WorkspaceSid {
         let new = NewWorkspace {
-            friendly_name: "Floor".to_owned(),
             event_callback_url: url.to_owned(),
             events_filter: filter.map(str::to_owned),
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
             template: Template::Fifo,
+            ..NewWorkspace::named("Floor")
         };
         self.engine.create_workspace(AccountSid::from_bits(1), new).await.unwrap()
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::routing::command::{
     NewTask, NewTransfer, NewWorker, NewWorkspace, ReservationChange, ReservationParent, TaskUpdate, Template,
 };
-use crate::routing::{AccountSid, ActivitySid, Command, Reply, ReservationStatus, SidSource, TaskOrder};
+use crate::routing::{AccountSid, ActivitySid, Command, Reply, ReservationStatus, SidSource};
 use crate::routing::{TaskStatus, TransferMode, TransferTarget};
 
 const NOW: Timestamp = Timestamp(1_770_091_506_123);
@@ -28,14 +28,7 @@ impl Floor {
     /// A workspace with a queue and a workflow.
     fn new() -> Self {
         let mut sids = Counting(0);
-        let new = NewWorkspace {
-            friendly_name: "Floor".to_owned(),
-            event_callback_url: String::new(),
-            events_filter: None,
-            multi_task_enabled: true,
-            prioritize_queue_order: TaskOrder::Fifo,
-            template: Template::Fifo,
-        };
+        let new = NewWorkspace { template: Template::Fifo, ..NewWorkspace::named("Floor") };
         let (workspace, _) = Workspace::create(AccountSid::from_bits(1), &new, NOW, &mut sids).unwrap();
         let available = workspace.activities().find(|row| row.available).unwrap().sid;
         Self { workspace, sids, available }
