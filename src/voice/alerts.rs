@@ -2,8 +2,8 @@
 //!
 //! Must not stop an answer: an alert that cannot be stored is only logged. Start with [`Complaint`].
 
-use super::State;
 use super::request::Sender;
+use super::{PATIENCE, State};
 use crate::routing::{AccountSid, AlertSid, ReservationSid, TaskSid, WorkspaceSid};
 use crate::store::Alert;
 
@@ -97,9 +97,14 @@ impl State {
         let at = self.clock.now();
         let sid = AlertSid::fresh(&mut self.entropy.clone(), at);
         let alert = Alert { sid, account, workspace, code, message, task, reservation, worker: None, at };
-        if let Err(error) = self.store.alert(alert).await {
-            tracing::error!(%error, code, "cannot store an alert");
-        }
+        let store = self.store.clone();
+        let written = tokio::spawn(async move {
+            if let Err(error) = store.alert(alert).await {
+                tracing::error!(%error, code, "cannot store an alert");
+            }
+        });
+        // A caller does not wait for a store that takes long.
+        let _ = tokio::time::timeout(PATIENCE, written).await;
     }
 
     /// The account whose alert log takes it: the workspace's, the sender's, else the first one.

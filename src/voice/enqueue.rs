@@ -7,7 +7,6 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
@@ -22,15 +21,13 @@ use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
 use super::request::{self, Webhook};
 use super::walk::{Problem, trimmed};
-use super::{State, twiml};
+use super::{PATIENCE, State, twiml};
 use crate::calls::{Park, QueueResult};
 use crate::engine;
 use crate::routing::{Refusal, Reply as Made, WorkflowSid, WorkspaceSid};
 
 /// How often a call is sent round while the engine cannot take it: about 10 seconds.
 const ATTEMPT_LIMIT: u32 = 5;
-/// How long the task of a call that came in at an entry point may take.
-const ENTRY_PATIENCE: Duration = Duration::from_millis(700);
 /// Longest time to live of a task, in seconds.
 const TIMEOUT_LIMIT_SECS: u32 = 1_209_600;
 
@@ -104,13 +101,9 @@ async fn of_document(
 
 async fn carry_out(state: &State, mut wish: Wish) -> Response {
     wish.park = state.park_of(&wish).await;
-    let made = if wish.entry_url.is_some() {
-        // The task of a call is made once, however often it is asked for.
-        let made = tokio::time::timeout(ENTRY_PATIENCE, state.make_task(&mut wish)).await;
-        made.unwrap_or(Err(Obstacle::Busy))
-    } else {
-        state.make_task(&mut wish).await
-    };
+    // The task of a call is made once, however often it is asked for.
+    let made = tokio::time::timeout(PATIENCE, state.make_task(&mut wish)).await;
+    let made = made.unwrap_or(Err(Obstacle::Busy));
     match made {
         Ok(parked) => parked,
         Err(Obstacle::Over) => state.answer(&Document::Empty),

@@ -11,12 +11,12 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
-use super::State;
 use super::alerts::{CANNOT_CLEAN_UP, Complaint};
 use super::application::with_query;
 use super::document::Document;
 use super::next::Context;
 use super::request::{self, RELEASED, Webhook};
+use super::{PATIENCE, State};
 use crate::calls::{Input, QueueResult};
 use crate::engine;
 use crate::routing::{TaskSid, WorkspaceSid};
@@ -37,7 +37,9 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     };
     let result = result_of(&webhook);
     let input = Input::Left { result, call_ended: webhook.call_ended(), queue_time_secs: webhook.number("QueueTime") };
-    match state.engine.send(workspace, engine::Request::Call { task, input }).await {
+    let told =
+        tokio::time::timeout(PATIENCE, state.engine.send(workspace, engine::Request::Call { task, input })).await;
+    match told.unwrap_or(Err(engine::Error::Overloaded)) {
         Ok(_) => {}
         Err(engine::Error::Overloaded | engine::Error::Unavailable) => {
             return state.come_back(&webhook, workspace, task, result).await;

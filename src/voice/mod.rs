@@ -35,6 +35,7 @@ mod whisper;
 mod xml;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -54,6 +55,10 @@ pub use actions::Actions;
 use document::Document;
 pub use known_workflows::KnownWorkflows;
 pub use templates::Templates;
+
+/// How long a webhook waits for the workspace or the store before the caller is sent a round, or hears what needs neither: a
+/// phone system wants its answer within a second (voice.md 0.2).
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// What the voice webhooks need.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::next::Context;
 use super::outlook::{self, parameters};
 use super::proxy::Served;
 use super::request::{self, Webhook};
-use super::{State, twiml};
+use super::{PATIENCE, State, twiml};
 use crate::calls::{Input, VoiceTask};
 use crate::engine;
 use crate::routing::{Outlook, TaskSid};
@@ -33,9 +33,11 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Err(failed) => return failed,
     };
     let parked = engine::Request::Call { task, input: Input::WaitRequested };
-    if let Err(error) = state.engine.send(workspace, parked).await {
-        // The caller hears music all the same; the next round tells again.
-        tracing::warn!(task.sid = %task, %error, "cannot record that a call is parked");
+    // The caller hears music all the same; the next round tells again.
+    match tokio::time::timeout(PATIENCE, state.engine.send(workspace, parked)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(task.sid = %task, %error, "cannot record that a call is parked"),
+        Err(_) => tracing::warn!(task.sid = %task, "it takes long to record that a call is parked"),
     }
     let known = state.voice_task(task).await;
     if known.as_ref().is_some_and(|(_, record)| record.lets_caller_leave()) {
