@@ -2,8 +2,8 @@
 //!
 //! Must not stop an answer: an alert that cannot be stored is only logged. Start with [`Complaint`].
 
+use super::State;
 use super::request::Sender;
-use super::{PATIENCE, State};
 use crate::routing::{AccountSid, AlertSid, ReservationSid, TaskSid, WorkspaceSid};
 use crate::store::Alert;
 
@@ -98,25 +98,25 @@ impl State {
         let sid = AlertSid::fresh(&mut self.entropy.clone(), at);
         let alert = Alert { sid, account, workspace, code, message, task, reservation, worker: None, at };
         let store = self.store.clone();
-        let written = tokio::spawn(async move {
+        let writing = tokio::spawn(async move {
             if let Err(error) = store.alert(alert).await {
                 tracing::error!(%error, code, "cannot store an alert");
             }
         });
-        // A caller does not wait for a store that takes long.
-        let _ = tokio::time::timeout(PATIENCE, written).await;
+        // Written all the same when the store takes longer than the caller waits.
+        self.wait_for_change(writing).await;
     }
 
     /// The account whose alert log takes it: the workspace's, the sender's, else the first one.
     async fn account_for(&self, sender: Sender, workspace: Option<WorkspaceSid>) -> Option<AccountSid> {
         if let Some(workspace) = workspace
-            && let Ok(Some(account)) = self.store.account_of_workspace(workspace).await
+            && let Ok(Some(account)) = self.read(self.store.account_of_workspace(workspace)).await
         {
             return Some(account);
         }
         if let Sender::Account(account) = sender {
             return Some(account);
         }
-        self.store.accounts().await.ok()?.first().map(|account| account.sid)
+        self.read(self.store.accounts()).await.ok()?.first().map(|account| account.sid)
     }
 }

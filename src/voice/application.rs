@@ -10,15 +10,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::alerts::{
     CONNECTION_FAILURE, DOCUMENT_PARSE_FAILURE, INVALID_CONTENT_TYPE, INVALID_URL, RETRIEVAL_FAILURE, TOO_LARGE,
 };
+use super::enqueue::AFTER;
 use super::request::{RELEASED, Sender, Webhook};
+use super::rounds::ROUND;
 use super::{State, xml};
 use crate::outbound;
 use crate::routing::{AccountSid, WorkspaceSid};
 use crate::signature;
 
 /// Parameters of our own URLs, which are nothing to the application.
-const OWN_PARAMETERS: [&str; 8] =
-    [RELEASED, "Attempt", "Task", "Twiml", "Action", "ActionMethod", "WaitUrl", "WaitMethod"];
+const OWN_PARAMETERS: [&str; 9] =
+    [RELEASED, ROUND, AFTER, "Task", "Twiml", "Action", "ActionMethod", "WaitUrl", "WaitMethod"];
 
 /// What to ask.
 #[derive(Debug)]
@@ -109,11 +111,13 @@ impl State {
 
     async fn signer(&self, question: &Question<'_>) -> Option<(AccountSid, SecretString)> {
         let owner = match (question.workspace, question.webhook.sender) {
-            (Some(workspace), _) => self.store.account_of_workspace(workspace).await.ok()?,
+            (Some(workspace), _) => self.read(self.store.account_of_workspace(workspace)).await.ok()?,
             (None, Sender::Account(account)) => Some(account),
-            (None, Sender::PhoneSystem) => self.store.accounts().await.ok()?.first().map(|account| account.sid),
+            (None, Sender::PhoneSystem) => {
+                self.read(self.store.accounts()).await.ok()?.first().map(|account| account.sid)
+            }
         };
-        let account = self.store.account(owner?).await.ok()??;
+        let account = self.read(self.store.account(owner?)).await.ok()??;
         Some((account.sid, account.auth_token))
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct EnqueueDocument {
     pub(super) method: Option<String>,
     pub(super) wait_url: Option<String>,
     pub(super) wait_method: Option<String>,
+    /// Neither a workflow nor a `<Task>`: a queue of the phone system's own.
+    pub(super) is_plain: bool,
     /// Text of the first `<Task>` (or `<TaskAttributes>`).
     pub(super) attributes: String,
     pub(super) priority: Option<String>,
@@ -111,6 +113,7 @@ impl Reading<'_> {
         let between = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default().trim();
         let after = between(found.ends_at, ends_at);
         Ok(EnqueueDocument {
+            is_plain: found.verb.workflow.is_none() && !found.has_task,
             before: between(starts_at, found.starts_at).to_owned(),
             after: (!after.is_empty()).then(|| after.to_owned()),
             ..found.verb

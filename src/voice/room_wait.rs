@@ -37,7 +37,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let Ok(Some(workspace)) = state.workspace_of(webhook.sender, task).await else {
         return state.answer(&Document::Hold);
     };
-    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&Document::Hold) };
+    let Ok(Some((_, record))) = state.voice_task(task).await else { return state.answer(&Document::Hold) };
     let options = record.options.as_ref();
     let asked = options.and_then(|options| options.wait_url.as_deref()).filter(|url| !url.is_empty());
     let Some(url) = asked else { return state.answer(&Document::Hold) };

@@ -10,6 +10,7 @@ mod documents;
 mod proxy;
 mod queue_full;
 mod rooms;
+mod rounds;
 mod waiting;
 
 use super::*;
@@ -87,6 +88,7 @@ impl Bench {
             outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, patience).unwrap(),
             actions: Actions::default(),
             known_workflows: KnownWorkflows::default(),
+            arrivals: Arrivals::default(),
             dialling: Arc::default(),
         };
         Self { router: router(state), engine, store, workspace, workflow }
@@ -317,6 +319,31 @@ async fn a_document_without_enqueue_is_what_the_call_goes_on_with() {
     }
     assert_eq!(bench.alert_codes().await, [12_200, 12_200]);
     assert_eq!(bench.task_count().await, 0);
+}
+
+#[tokio::test]
+async fn a_queue_of_the_phone_systems_stays_one() {
+    let bench = Bench::start().await;
+    for document in [
+        "<Response><Say>Hi</Say><Enqueue>support</Enqueue><Hangup/></Response>",
+        "<?xml version=\"1.0\"?>\n<Response><Enqueue waitUrl='wait' action=\"left\">a &amp; b</Enqueue></Response>",
+        "<Response><Dial><Queue>support</Queue></Dial></Response>",
+    ] {
+        assert_eq!(bench.enqueue("/voice/enqueue", &[("Twiml", document)]).await, document);
+    }
+    // What its absolute URLs answer may be for us.
+    let document = "<Response><Enqueue action=\"https://app.example.org/left\">support</Enqueue></Response>";
+    let body = bench.enqueue("/voice/enqueue", &[("Twiml", document)]).await;
+    let proxy =
+        format!("<Response><Enqueue action=\"{BASE}/voice/proxy?target=https%3A%2F%2Fapp.example.org%2Fleft&amp;");
+    assert!(body.starts_with(&proxy), "{body}");
+    assert_eq!(bench.alert_codes().await, [12_200], "only the one without Enqueue");
+    // One with a task is not meant for the phone system, nor is one for whose callers the URL names a workflow.
+    let task = "<Response><Enqueue><Task>{}</Task></Enqueue></Response>";
+    assert!(bench.enqueue("/voice/enqueue", &[("Twiml", task)]).await.contains("Nobody can take your call"));
+    let plain = "<Response><Enqueue>support</Enqueue></Response>";
+    let parked = bench.enqueue(&bench.target(""), &[("Twiml", plain)]).await;
+    assert!(parked.contains(&format!(">{}</Enqueue>", bench.workflow)), "{parked}");
 }
 
 #[tokio::test]

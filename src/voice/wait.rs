@@ -14,8 +14,8 @@ use super::document::{Document, Wait};
 use super::next::Context;
 use super::outlook::{self, parameters};
 use super::proxy::Served;
-use super::request::{self, Webhook};
-use super::{PATIENCE, State, twiml};
+use super::request::{self, Unreadable, Webhook};
+use super::{State, twiml};
 use crate::calls::{Input, VoiceTask};
 use crate::engine;
 use crate::routing::{Outlook, TaskSid};
@@ -30,16 +30,14 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let workspace = match state.workspace_of(webhook.sender, task).await {
         Ok(Some(workspace)) => workspace,
         Ok(None) => return state.answer(&Document::Unavailable),
-        Err(failed) => return failed,
+        Err(Unreadable) => return state.wait(&webhook, task, None, None),
     };
     let parked = engine::Request::Call { task, input: Input::WaitRequested };
     // The caller hears music all the same; the next round tells again.
-    match tokio::time::timeout(PATIENCE, state.engine.send(workspace, parked)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::warn!(task.sid = %task, %error, "cannot record that a call is parked"),
-        Err(_) => tracing::warn!(task.sid = %task, "it takes long to record that a call is parked"),
+    if let Err(error) = state.tell_workspace(workspace, parked).await {
+        tracing::warn!(task.sid = %task, %error, "cannot record that a call is parked");
     }
-    let known = state.voice_task(task).await;
+    let known = state.voice_task(task).await.ok().flatten();
     if known.as_ref().is_some_and(|(_, record)| record.lets_caller_leave()) {
         return state.answer(&Document::Leave);
     }

@@ -26,6 +26,7 @@ fn everything_an_enqueue_can_say_is_read() {
         document,
         EnqueueDocument {
             workflow: Some(WW.to_owned()),
+            is_plain: false,
             action: Some("https://app/left?a=1&b=2".to_owned()),
             method: Some("GET".to_owned()),
             wait_url: Some(String::new()),
@@ -68,7 +69,9 @@ fn the_first_enqueue_with_a_workflow_counts() {
     assert_eq!(document.before, "<Enqueue>plain</Enqueue><Say>x</Say>");
     assert_eq!(document.after.as_deref(), Some("<Enqueue workflowSid=\"WWother\"/>"));
     let plain = EnqueueDocument::parse("<Response><Enqueue/></Response>").unwrap();
-    assert_eq!(plain, EnqueueDocument::default());
+    assert_eq!(plain, EnqueueDocument { is_plain: true, ..EnqueueDocument::default() });
+    let of_task = EnqueueDocument::parse("<Response><Enqueue><Task/></Enqueue></Response>").unwrap();
+    assert_eq!(of_task, EnqueueDocument::default(), "a workflow is missing");
 }
 
 #[test]

@@ -277,3 +277,66 @@ async fn callbacks_of_verbs_are_passed_on_and_signed_and_the_answer_is_the_appli
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(application.requests().len(), 5);
 }
+
+/// A worker's own phone runs the application's `<Dial>`.
+#[tokio::test]
+async fn what_a_dial_says_of_a_room_is_said_to_the_phone_system_and_its_callbacks_lead_through_us() {
+    let bench = Bench::start().await;
+    let available = bench.rows().await.activities.into_iter().find(|activity| activity.available).unwrap().sid;
+    let worker = NewWorker { friendly_name: "anna".to_owned(), attributes: "{}".to_owned(), activity: Some(available) };
+    bench.engine.send(bench.workspace, EngineRequest::Routing(Command::CreateWorker(worker))).await.unwrap();
+    let task = task_of(&bench.enqueue(&bench.target(""), &[]).await);
+    bench.post(&format!("/voice/tasks/{task}/wait"), &[("CallSid", "CAcaller")]).await;
+    let reservation = bench.rows().await.reservations[0].sid;
+    let document = format!(
+        "<Response><Dial callerId=\"+1\" timeLimit=\"60\" record='record-from-answer' \
+         recordingStatusCallback=\"https://app.example.org/r?a=1&amp;b=%22\" hangupOnStar=\"true\" \
+         action=\"https://app.example.org/done\"><Queue reservationSid=\"{reservation}\"/></Dial></Response>"
+    );
+    let (_, body) = bench.post("/voice/enqueue", &[("CallSid", "CAworker"), ("Twiml", &document)]).await;
+    // Neither a workflow nor a queue: what a document says of reservations holds all the same.
+    let taking = body.split("<Redirect method=\"POST\">").nth(1).unwrap().split('<').next().unwrap();
+    let taking = taking.replace("&amp;", "&");
+    let call = [("CallSid", "CAworker"), ("CallStatus", "in-progress")];
+    let (_, room) = bench.post(taking.strip_prefix(BASE).unwrap(), &call).await;
+    let dial = room.split("<Dial ").nth(1).unwrap().split('>').next().unwrap();
+    let (before, callback) = dial.split_once("recordingStatusCallback=\"").unwrap();
+    assert!(before.ends_with(" method=\"POST\" timeLimit=\"60\" record=\"record-from-answer\" "), "{dial}");
+    let (callback, after) = callback.split_once('"').unwrap();
+    assert_eq!(after, " hangupOnStar=\"true\"", "what means nothing for a room is left out");
+    let url = url::Url::parse(&callback.replace("&amp;", "&")).unwrap();
+    assert_eq!(url.path(), "/voice/proxy/callback");
+    let target = url.query_pairs().find(|(name, _)| name == "target").unwrap().1.into_owned();
+    assert_eq!(target, "https://app.example.org/r?a=1&b=%22");
+}
+
+#[tokio::test]
+async fn a_number_tells_us_of_the_end_of_its_call_and_then_the_application() {
+    let bench = Bench::start().await;
+    let application =
+        Application::start(&[("/told", 200, "text/html", "ok"), ("/broken", 503, "text/html", "later")]).await;
+    let callback = |path: &str| {
+        let query = serde_urlencoded::to_string([("target", &application.at(path))]).unwrap();
+        format!("/voice/cb/call/inbound?{query}")
+    };
+    bench.enqueue(&bench.target(""), &[]).await;
+    let ringing = [("CallSid", "CAcaller"), ("CallStatus", "ringing"), ("AccountSid", "ACphone")];
+    let over = [("CallSid", "CAcaller"), ("CallStatus", "completed"), ("AccountSid", "ACphone")];
+    for event in [ringing, over] {
+        assert_eq!(bench.post(&callback("/told"), &event).await, (StatusCode::NO_CONTENT, String::new()));
+    }
+    assert_eq!(bench.rows().await.tasks[0].reason.as_deref(), Some("hangup"));
+    let account = "AC00000000000000000000000000000001";
+    let told = |status: &str| format!("POST /told CallSid=CAcaller&CallStatus={status}&AccountSid={account} | ");
+    assert_eq!(application.requests(), [told("ringing"), told("completed")]);
+    // A call that is not ours is the application's all the same, and the application's answer is the answer.
+    let other = [("CallSid", "CAother"), ("CallStatus", "completed")];
+    assert_eq!(bench.post(&callback("/broken"), &other).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(bench.alert_codes().await, [11_200]);
+    // Only the phone system says where it goes.
+    let target = callback("/told");
+    let signature = signature::sign_form(OWN_TOKEN, &format!("{BASE}{target}"), &other);
+    let (status, _) = bench.send(form(&target, &other, Some((signature::HEADER, &signature)))).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(application.requests().len(), 3);
+}
