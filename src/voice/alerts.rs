@@ -13,10 +13,14 @@ pub(super) const DOCUMENT_PARSE_FAILURE: u32 = 12_100;
 pub(super) const WRONG_ROOT: u32 = 12_102;
 /// An attribute has a value that is not allowed, or something is missing; processing goes on where possible.
 pub(super) const SCHEMA_WARNING: u32 = 12_200;
+/// `method` of `<Enqueue>` is none.
+pub(super) const INVALID_METHOD: u32 = 14_201;
 /// `waitUrl` of `<Enqueue>` is not a URL that can be requested.
 pub(super) const INVALID_WAIT_URL: u32 = 14_202;
 /// `action` of `<Enqueue>` is not a URL that can be requested.
 pub(super) const INVALID_ACTION: u32 = 14_203;
+/// `waitUrlMethod` of `<Enqueue>` is none.
+pub(super) const INVALID_WAIT_METHOD: u32 = 14_206;
 /// As many calls wait for the workflow as may.
 pub(super) const QUEUE_FULL: u32 = 14_207;
 /// `reservationSid` does not name a reservation.

@@ -222,6 +222,7 @@ mod tests {
             sender: Sender::PhoneSystem,
             method: axum::http::Method::POST,
             cookie: None,
+            idempotency_token: None,
             target: String::new(),
             form,
             query: Vec::new(),

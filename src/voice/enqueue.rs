@@ -12,8 +12,8 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 
 use super::alerts::{
-    CANNOT_CREATE_TASK, Complaint, DOCUMENT_PARSE_FAILURE, INVALID_ACTION, INVALID_ATTRIBUTES, INVALID_WAIT_URL,
-    INVALID_WORKFLOW, QUEUE_FULL, RETRIEVAL_FAILURE, SCHEMA_WARNING,
+    CANNOT_CREATE_TASK, Complaint, DOCUMENT_PARSE_FAILURE, INVALID_ACTION, INVALID_ATTRIBUTES, INVALID_METHOD,
+    INVALID_WAIT_METHOD, INVALID_WAIT_URL, INVALID_WORKFLOW, QUEUE_FULL, SCHEMA_WARNING,
 };
 use super::application::{Question, with_query};
 use super::attributes;
@@ -154,6 +154,7 @@ fn of_parameters(webhook: &Webhook) -> EnqueueDocument {
     EnqueueDocument {
         workflow: None,
         is_plain: false,
+        unknown: Vec::new(),
         action: set("Action"),
         method: set("ActionMethod"),
         wait_url: given("WaitUrl"),
@@ -182,6 +183,10 @@ fn is_absolute(url: &str) -> bool {
     url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
+fn is_method(text: &str) -> bool {
+    ["GET", "POST"].iter().any(|method| text.trim().eq_ignore_ascii_case(method))
+}
+
 impl State {
     /// What is kept with the task; a URL that is not absolute cannot be asked for and is left out.
     async fn park_of(&self, wish: &Wish) -> Park {
@@ -199,6 +204,20 @@ impl State {
         }
         if park.wait_url.take_if(|url| !url.is_empty() && !is_absolute(url)).is_some() {
             self.complain(wish.webhook.sender, Complaint::new(INVALID_WAIT_URL, wrong("waitUrl"))).await;
+        }
+        let methods = [
+            (INVALID_METHOD, "method", &mut park.action_method),
+            (INVALID_WAIT_METHOD, "waitUrlMethod", &mut park.wait_method),
+        ];
+        for (code, name, given) in methods {
+            if given.take_if(|method| !is_method(method)).is_some() {
+                let message = format!("expected GET or POST as {name} of Enqueue; it is asked by POST");
+                self.complain(wish.webhook.sender, Complaint::new(code, message)).await;
+            }
+        }
+        if !verb.unknown.is_empty() {
+            let message = format!("ignored within Enqueue: {}", verb.unknown.join(", "));
+            self.complain(wish.webhook.sender, Complaint::new(SCHEMA_WARNING, message)).await;
         }
         park
     }
@@ -312,7 +331,7 @@ impl State {
             match self.ask(&question).await {
                 Ok(reply) => return self.relay(&question, reply, wish.documents).await,
                 Err(failure) => {
-                    let mut complaint = Complaint::new(RETRIEVAL_FAILURE, format!("action of Enqueue: {failure}"));
+                    let mut complaint = Complaint::new(failure.code(), format!("action of Enqueue: {failure}"));
                     complaint.workspace = wish.workspace;
                     self.complain(wish.webhook.sender, complaint).await;
                 }

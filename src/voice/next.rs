@@ -5,7 +5,7 @@
 use axum::response::Response;
 
 use super::State;
-use super::alerts::{Complaint, RETRIEVAL_FAILURE};
+use super::alerts::Complaint;
 use super::application::{Question, Reply, with_query};
 use super::document::{Document, Room, Voicemail};
 use super::request::{RELEASED, Webhook};
@@ -82,7 +82,7 @@ impl State {
         match self.ask(question).await {
             Ok(reply) => Some(reply),
             Err(failure) => {
-                let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("action of Enqueue: {failure}"))
+                let complaint = Complaint::new(failure.code(), format!("action of Enqueue: {failure}"))
                     .in_workspace(context.workspace)
                     .about_task(context.record.task);
                 self.complain(context.webhook.sender, complaint).await;

@@ -17,7 +17,7 @@ use sha2::Sha256;
 use url::Url;
 
 use super::alerts::{Complaint, INVALID_URL, TOO_MANY_DOCUMENTS};
-use super::application::{Failure, Question, Reply, with_query};
+use super::application::{DOCUMENT_TYPES, Failure, Question, Reply, with_query};
 use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
 use super::request::{self, Sender, Webhook};
@@ -182,8 +182,20 @@ impl State {
         if !(200..300).contains(&answer.status) {
             return Err(Failure::Status(answer.status));
         }
+        let is_document = answer.content_type.is_empty() || DOCUMENT_TYPES.contains(&answer.content_type.as_str());
+        let is_sound = answer.content_type.starts_with("audio/");
+        if !is_document && !is_sound {
+            let failure = Failure::ContentType(answer.content_type.clone());
+            if served == Served::AsItself && webhook.of_query("fallback").is_some() {
+                return Err(failure);
+            }
+            let complaint = Complaint::new(failure.code(), format!("document of the application: {failure}"));
+            self.complain(Sender::Account(owner.account), complaint).await;
+            // The phone system has a fallback of its own for what it cannot run.
+            return Ok(as_it_came(answer.body, answer.content_type));
+        }
         let cookies = cookies_of(&answer);
-        let mut response = if answer.content_type.starts_with("audio/") {
+        let mut response = if is_sound {
             self.answer(&Document::PlayOnce { url: target })
         } else {
             self.served(webhook, owner, target, served, answer).await
@@ -200,10 +212,6 @@ impl State {
         served: Served,
         answer: outbound::Answer,
     ) -> Response {
-        let as_it_came = |body: Vec<u8>, content_type: String| {
-            let content_type = if content_type.is_empty() { "text/xml".to_owned() } else { content_type };
-            ([(header::CONTENT_TYPE, content_type)], body).into_response()
-        };
         let Ok(text) = std::str::from_utf8(&answer.body) else {
             return as_it_came(answer.body, answer.content_type);
         };
@@ -389,6 +397,11 @@ impl Owner {
         let given = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(given).unwrap_or_default();
         self.keyed(url).verify_slice(&given).is_ok()
     }
+}
+
+fn as_it_came(body: Vec<u8>, content_type: String) -> Response {
+    let content_type = if content_type.is_empty() { "text/xml".to_owned() } else { content_type };
+    ([(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
 fn cookies_of(answer: &outbound::Answer) -> Vec<HeaderValue> {

@@ -23,6 +23,9 @@ const CALL_SID_LIMIT: usize = 128;
 /// Accounts whose tokens are tried; each costs two hashes.
 const ACCOUNT_LIMIT: usize = 100;
 
+/// Header that tells the attempts at one webhook from another webhook.
+pub(super) const IDEMPOTENCY_HEADER: &str = "i-twilio-idempotency-token";
+
 /// Parameter of the document of a caller whom we let go.
 pub(super) const RELEASED: &str = "released";
 
@@ -47,6 +50,8 @@ pub(super) struct Webhook {
     pub(super) method: Method,
     /// Cookies that applications gave the call, which pass through us.
     pub(super) cookie: Option<String>,
+    /// What is the same in all attempts at this webhook, by which an application knows a repetition.
+    pub(super) idempotency_token: Option<String>,
     /// Path and query exactly as requested.
     pub(super) target: String,
     /// Decoded pairs of the form.
@@ -184,8 +189,9 @@ impl Unchecked {
             Body::Form(form) => (form, None),
             Body::Other { bytes, is_xml } => (Vec::new(), is_xml.then(|| String::from_utf8_lossy(&bytes).into_owned())),
         };
-        let cookie = self.headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Webhook { sender, method: self.method, cookie, target: self.target, form, query, xml }
+        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (cookie, idempotency_token) = (header(header::COOKIE.as_str()), header(IDEMPOTENCY_HEADER));
+        Webhook { sender, method: self.method, cookie, idempotency_token, target: self.target, form, query, xml }
     }
 }
 

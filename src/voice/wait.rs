@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 
-use super::alerts::{Complaint, RETRIEVAL_FAILURE};
+use super::alerts::Complaint;
 use super::application::{Question, Reply};
 use super::document::{Document, Wait};
 use super::next::Context;
@@ -67,7 +67,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Ok(Reply::Document(document)) => twiml(state.adopted(&question, Served::AsItself, document).await.text),
         Ok(Reply::Audio) => state.answer(&Document::Play { url }),
         Err(failure) => {
-            let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("waitUrl of Enqueue: {failure}"))
+            let complaint = Complaint::new(failure.code(), format!("waitUrl of Enqueue: {failure}"))
                 .in_workspace(workspace)
                 .about_task(task);
             state.complain(webhook.sender, complaint).await;

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// An application: one answer for each path, and the requests it got, as `METHOD path?query body | cookie`.
+/// An application: one answer for each path, and the requests it got, as `METHOD path?query body | cookie` and the
+/// token of the webhook.
 #[derive(Clone)]
 struct Application {
     url: String,
@@ -29,7 +30,8 @@ impl Application {
                 let signed = parts.headers[signature::HEADER].to_str().unwrap();
                 assert!(signature::verify_form(OWN_TOKEN, &url, &pairs, signed), "signed by the account: {url}");
                 let body = String::from_utf8_lossy(&body);
-                noted.lock().unwrap().push(format!("{} {} {body} | {cookie}", parts.method, parts.uri));
+                let token = parts.headers.get("i-twilio-idempotency-token").map_or("", |token| token.to_str().unwrap());
+                noted.lock().unwrap().push(format!("{} {} {body} | {cookie}{token}", parts.method, parts.uri));
                 let (_, status, content_type, body) =
                     answers.iter().find(|(path, ..)| *path == parts.uri.path()).copied().unwrap_or(("", 404, "", ""));
                 let headers = [(header::CONTENT_TYPE, content_type), (header::SET_COOKIE, "a=1; Path=/")];
@@ -77,13 +79,14 @@ async fn the_application_gets_what_the_phone_system_sent_and_its_document_comes_
     let asked = format!("{next}&Digits=5");
     let signature = signature::sign_form::<&str, &str>(PHONE_TOKEN, &format!("{BASE}{asked}"), &[]);
     let request = Request::get(&asked).header(signature::HEADER, &signature).header("cookie", "a=1");
+    let request = request.header("I-Twilio-Idempotency-Token", "T1");
     let response = bench.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.headers()["set-cookie"], "a=1; Path=/");
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     assert_eq!(body, format!("<Response><Play>{}</Play></Response>", application.at("/a.mp3")));
     let second = &application.requests()[1];
     assert!(second.starts_with("GET /ivr/next?a=1&Digits=5&AccountSid="), "{second}");
-    assert!(second.ends_with("| a=1") && !second.contains("mac="), "{second}");
+    assert!(second.ends_with("| a=1T1") && !second.contains("mac="), "{second}");
 }
 
 #[tokio::test]
@@ -161,9 +164,15 @@ async fn what_is_no_document_passes_as_it_came() {
         ("/broken", 200, "text/xml", "<Response><Say>x</Response>"),
         ("/sound", 200, "audio/mpeg", "\u{1}\u{2}"),
         ("/nothing", 204, "", ""),
+        ("/json", 200, "application/json", "<Response><Redirect>x</Redirect></Response>"),
     ])
     .await;
-    for (path, expected) in [("/text", "Hello there"), ("/broken", "<Response><Say>x</Response>"), ("/nothing", "")] {
+    for (path, expected) in [
+        ("/text", "Hello there"),
+        ("/broken", "<Response><Say>x</Response>"),
+        ("/nothing", ""),
+        ("/json", "<Response><Redirect>x</Redirect></Response>"),
+    ] {
         let target = proxy(&[("target", &application.at(path))]);
         let signature = signature::sign_form(PHONE_TOKEN, &format!("{BASE}{target}"), &CALL);
         let request = form(&target, &CALL, Some((signature::HEADER, &signature)));
@@ -174,7 +183,13 @@ async fn what_is_no_document_passes_as_it_came() {
     }
     let (_, body) = bench.post(&proxy(&[("target", &application.at("/sound"))]), &CALL).await;
     assert!(body.ends_with(&format!("<Response><Play>{}</Play></Response>", application.at("/sound"))), "{body}");
-    assert_eq!(bench.alert_codes().await, [12_100], "only the broken document");
+    assert_eq!(bench.sorted_alert_codes().await, [12_100, 12_300], "no more than these two");
+    // The fallback is for this too.
+    let with_fallback = [("target", &*application.at("/json")), ("fallback", &*application.at("/sound"))];
+    let (_, body) = bench.post(&proxy(&with_fallback), &CALL).await;
+    assert!(body.contains("<Play>"), "{body}");
+    let asked = application.requests().last().unwrap().clone();
+    assert!(asked.contains("ErrorCode=12300"), "{asked}");
 }
 
 #[tokio::test]

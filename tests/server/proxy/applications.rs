@@ -189,10 +189,11 @@ async fn answer(
         .collect();
     parameters.sort();
     let what = format!(
-        "{method} {application}/{} {} cookie={:?} signed={is_signed}",
+        "{method} {application}/{} {} cookie={:?} signed={is_signed} token={}",
         request.page,
         parameters.join("&"),
-        request.cookie
+        request.cookie,
+        !given("I-Twilio-Idempotency-Token").is_empty(),
     );
     let of = if request.get("ParentCallSid").is_empty() { "CallSid" } else { "ParentCallSid" };
     let noted = Noted { call: request.get(of).to_owned(), asked: Asked { page: request.page.clone(), what } };
