@@ -36,7 +36,7 @@ use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::{AccountSid, ResourceLimits};
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
-use crate::voice::{self, Actions, KnownWorkflows, Templates};
+use crate::voice::{self, Actions, Arrivals, KnownWorkflows, Templates};
 
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
@@ -281,6 +281,7 @@ impl Server {
             outbound,
             actions: Actions::default(),
             known_workflows: KnownWorkflows::default(),
+            arrivals: Arrivals::default(),
             dialling: Arc::clone(&dialling),
         };
         let relays_clock = clock.clone();

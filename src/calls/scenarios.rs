@@ -577,13 +577,15 @@ fn names_a_test(root: &std::path::Path, title: &str, file: &str) -> bool {
     if title.is_empty() {
         return false;
     }
+    let is_attribute =
+        |before: &str| before.ends_with("test]") || before.ends_with("#[tokio::test(flavor = \"multi_thread\")]");
     if file.strip_suffix(".rs").is_some() {
         let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
         let before = |at: usize| text.get(..at).unwrap_or_default().trim_end();
         // A test, and not a function that happens to have its name.
         return [format!("fn {title}("), format!("async fn {title}(")]
             .iter()
-            .any(|mark| text.match_indices(mark.as_str()).any(|(at, _)| before(at).ends_with("test]")));
+            .any(|mark| text.match_indices(mark.as_str()).any(|(at, _)| is_attribute(before(at))));
     }
     let marks = [format!("story {title}"), format!("== {title}")];
     ["calls", "routing"].iter().any(|kind| {

@@ -123,6 +123,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         let mut looks = Vec::new();
         for call in waiting.drain(..) {
             match call {
+                Call::Change { request, reply, .. } if request.needs_asker() && reply.is_closed() => {}
                 Call::Change { request, reply, span } => {
                     let outcome = span.in_scope(|| cores.carry_out(&request, now, &mut entropy));
                     replies.push((reply, outcome.map_err(Error::Refused)));

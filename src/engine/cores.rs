@@ -289,6 +289,12 @@ impl Cores {
                 self.take_in(*task, input.as_ref(), heard, sids);
                 Ok(Reply::Done)
             }
+            Request::Caller { call, input } => {
+                if let Some(task) = self.calls.live_task_of_call(call) {
+                    self.run(VecDeque::from([(task, input.clone())]), sids);
+                }
+                Ok(Reply::Done)
+            }
             Request::Call { task, input } => {
                 if let Input::CommandDone { number, .. } = input {
                     self.errands_done.push((*task, *number));

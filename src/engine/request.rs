@@ -93,6 +93,13 @@ pub enum Request {
         /// As it came.
         heard: Heard,
     },
+    /// A fact about a caller whose task is not known to the one who tells it, because it is only being made.
+    Caller {
+        /// The caller's leg.
+        call: CallSid,
+        /// What happened.
+        input: Input,
+    },
     /// A fact about the calls of a voice task.
     Call {
         /// The task.
@@ -100,6 +107,15 @@ pub enum Request {
         /// What happened.
         input: Input,
     },
+}
+
+impl Request {
+    /// Whether it is not worth doing when nobody waits for its answer any more: a call that is not told of its task comes
+    /// again, or has gone elsewhere.
+    #[must_use]
+    pub const fn needs_asker(&self) -> bool {
+        matches!(self, Self::EnqueueCall { .. })
+    }
 }
 
 /// A callback as the phone system sent it.

@@ -158,17 +158,7 @@ impl Bench {
     }
 
     async fn try_enqueue(&self, workflow: WorkflowSid, call: &str) -> Result<Reply, Error> {
-        let request = Request::EnqueueCall {
-            workflow,
-            call: CallSid(call.to_owned()),
-            from: "+15551110000".to_owned(),
-            to: "+15552220000".to_owned(),
-            attributes: json!({ "call_sid": call }).to_string(),
-            priority: None,
-            timeout_secs: None,
-            park: Park::default(),
-        };
-        self.engine.send(self.workspace, request).await
+        self.engine.send(self.workspace, enqueueing(workflow, call)).await
     }
 
     async fn instruct(&self, reservation: ReservationSid) -> Result<Reply, Error> {
@@ -180,6 +170,20 @@ impl Bench {
 
     async fn assert_agrees(&self) {
         assert!(self.engine.agrees_with_store(self.workspace).await.unwrap(), "memory and disk differ");
+    }
+}
+
+/// The request of a call that is to wait.
+fn enqueueing(workflow: WorkflowSid, call: &str) -> Request {
+    Request::EnqueueCall {
+        workflow,
+        call: CallSid(call.to_owned()),
+        from: "+15551110000".to_owned(),
+        to: "+15552220000".to_owned(),
+        attributes: json!({ "call_sid": call }).to_string(),
+        priority: None,
+        timeout_secs: None,
+        park: Park::default(),
     }
 }
 

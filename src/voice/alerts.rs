@@ -13,10 +13,14 @@ pub(super) const DOCUMENT_PARSE_FAILURE: u32 = 12_100;
 pub(super) const WRONG_ROOT: u32 = 12_102;
 /// An attribute has a value that is not allowed, or something is missing; processing goes on where possible.
 pub(super) const SCHEMA_WARNING: u32 = 12_200;
+/// `method` of `<Enqueue>` is none.
+pub(super) const INVALID_METHOD: u32 = 14_201;
 /// `waitUrl` of `<Enqueue>` is not a URL that can be requested.
 pub(super) const INVALID_WAIT_URL: u32 = 14_202;
 /// `action` of `<Enqueue>` is not a URL that can be requested.
 pub(super) const INVALID_ACTION: u32 = 14_203;
+/// `waitUrlMethod` of `<Enqueue>` is none.
+pub(super) const INVALID_WAIT_METHOD: u32 = 14_206;
 /// As many calls wait for the workflow as may.
 pub(super) const QUEUE_FULL: u32 = 14_207;
 /// `reservationSid` does not name a reservation.
@@ -97,21 +101,26 @@ impl State {
         let at = self.clock.now();
         let sid = AlertSid::fresh(&mut self.entropy.clone(), at);
         let alert = Alert { sid, account, workspace, code, message, task, reservation, worker: None, at };
-        if let Err(error) = self.store.alert(alert).await {
-            tracing::error!(%error, code, "cannot store an alert");
-        }
+        let store = self.store.clone();
+        let writing = tokio::spawn(async move {
+            if let Err(error) = store.alert(alert).await {
+                tracing::error!(%error, code, "cannot store an alert");
+            }
+        });
+        // Written all the same when the store takes longer than the caller waits.
+        self.wait_for_change(writing).await;
     }
 
     /// The account whose alert log takes it: the workspace's, the sender's, else the first one.
     async fn account_for(&self, sender: Sender, workspace: Option<WorkspaceSid>) -> Option<AccountSid> {
         if let Some(workspace) = workspace
-            && let Ok(Some(account)) = self.store.account_of_workspace(workspace).await
+            && let Ok(Some(account)) = self.read(self.store.account_of_workspace(workspace)).await
         {
             return Some(account);
         }
         if let Sender::Account(account) = sender {
             return Some(account);
         }
-        self.store.accounts().await.ok()?.first().map(|account| account.sid)
+        self.read(self.store.accounts()).await.ok()?.first().map(|account| account.sid)
     }
 }

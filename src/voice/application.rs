@@ -10,15 +10,20 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::alerts::{
     CONNECTION_FAILURE, DOCUMENT_PARSE_FAILURE, INVALID_CONTENT_TYPE, INVALID_URL, RETRIEVAL_FAILURE, TOO_LARGE,
 };
-use super::request::{RELEASED, Sender, Webhook};
+use super::enqueue::AFTER;
+use super::request::{IDEMPOTENCY_HEADER, RELEASED, Sender, Webhook};
+use super::rounds::ROUND;
 use super::{State, xml};
 use crate::outbound;
 use crate::routing::{AccountSid, WorkspaceSid};
 use crate::signature;
 
 /// Parameters of our own URLs, which are nothing to the application.
-const OWN_PARAMETERS: [&str; 8] =
-    [RELEASED, "Attempt", "Task", "Twiml", "Action", "ActionMethod", "WaitUrl", "WaitMethod"];
+const OWN_PARAMETERS: [&str; 9] =
+    [RELEASED, ROUND, AFTER, "Task", "Twiml", "Action", "ActionMethod", "WaitUrl", "WaitMethod"];
+
+/// Content types of what may be a document (`spec/voice.md` 1.2).
+pub(super) const DOCUMENT_TYPES: [&str; 4] = ["text/xml", "application/xml", "text/html", "text/plain"];
 
 /// What to ask.
 #[derive(Debug)]
@@ -99,6 +104,7 @@ impl State {
             url = format!("{url}#{overrides}");
         }
         headers.extend(question.webhook.cookie.clone().map(|cookie| ("cookie", cookie)));
+        headers.extend(question.webhook.idempotency_token.clone().map(|token| (IDEMPOTENCY_HEADER, token)));
         let method = if is_get { Method::GET } else { Method::POST };
         let request = outbound::Request { method, url: &url, form: &form, headers: &headers };
         let sent = self.outbound.send(&request).await;
@@ -109,11 +115,13 @@ impl State {
 
     async fn signer(&self, question: &Question<'_>) -> Option<(AccountSid, SecretString)> {
         let owner = match (question.workspace, question.webhook.sender) {
-            (Some(workspace), _) => self.store.account_of_workspace(workspace).await.ok()?,
+            (Some(workspace), _) => self.read(self.store.account_of_workspace(workspace)).await.ok()?,
             (None, Sender::Account(account)) => Some(account),
-            (None, Sender::PhoneSystem) => self.store.accounts().await.ok()?.first().map(|account| account.sid),
+            (None, Sender::PhoneSystem) => {
+                self.read(self.store.accounts()).await.ok()?.first().map(|account| account.sid)
+            }
         };
-        let account = self.store.account(owner?).await.ok()??;
+        let account = self.read(self.store.account(owner?)).await.ok()??;
         Some((account.sid, account.auth_token))
     }
 }
@@ -148,7 +156,7 @@ fn reply_of(answer: outbound::Answer) -> Result<Reply, Failure> {
     if answer.content_type.starts_with("audio/") {
         return Ok(Reply::Audio);
     }
-    if !matches!(answer.content_type.as_str(), "text/xml" | "application/xml" | "text/html" | "text/plain") {
+    if !DOCUMENT_TYPES.contains(&answer.content_type.as_str()) {
         return Err(Failure::ContentType(answer.content_type));
     }
     let body = String::from_utf8(answer.body).map_err(|_| Failure::NotTwiml("it is not UTF-8".to_owned()))?;
@@ -202,6 +210,7 @@ mod tests {
             sender: Sender::PhoneSystem,
             method: Method::POST,
             cookie: None,
+            idempotency_token: None,
             target: "/voice/tasks/WT/left?released=1".to_owned(),
             form: vec![pair("CallSid", "CA1"), pair("AccountSid", "ACphone"), pair("QueueResult", "redirected")],
             query: vec![pair("released", "1")],

@@ -10,9 +10,9 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
-use super::request::{self, Sender, Webhook};
+use super::request::{self, Sender, Unreadable, Webhook};
 use super::{State, no_content};
-use crate::calls::{CallStatus, CallbackAbout, Input, Role, RoomEvent};
+use crate::calls::{CallSid, CallStatus, CallbackAbout, Input, Role, RoomEvent};
 use crate::engine::{self, Heard};
 use crate::routing::TaskSid;
 
@@ -112,24 +112,56 @@ fn subscribed_as(event: &str) -> &str {
     }
 }
 
-/// `/voice/cb/call/inbound`: the status callback of a number, which knows no task.
+/// `/voice/cb/call/inbound`: the status callback of a number, which knows no task. With `target` in the URL, as
+/// `/voice/proxy/callback` has it, the application is told too, after us.
 pub(super) async fn inbound_call(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
     let webhook = match request::read(&state, request).await {
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
-    let Some(call) = webhook.call().filter(|_| webhook.call_ended()) else { return no_content() };
-    match state.store.voice_task_by_call(&call.0).await {
-        Ok(Some(row)) => state.tell(webhook.sender, row.task, Input::CallerEnded { call }).await,
-        Ok(None) => no_content(),
-        Err(error) => {
-            tracing::error!(%error, "cannot look up the task of a call");
-            StatusCode::SERVICE_UNAVAILABLE.into_response()
-        }
+    let taken_in = state.end_call(&webhook).await;
+    // What could not be recorded is told once more, and to the application then.
+    if webhook.of_query("target").is_none() || !taken_in.status().is_success() {
+        return taken_in;
     }
+    state.pass_on(&webhook).await
 }
 
 impl State {
+    /// A call may be over: the workspace of its task is told.
+    async fn end_call(&self, webhook: &Webhook) -> Response {
+        let Some(call) = webhook.call().filter(|_| webhook.call_ended()) else { return no_content() };
+        if let Some(unrecorded) = self.end_arrival(webhook.sender, &call).await {
+            return unrecorded;
+        }
+        match self.read(self.store.voice_task_by_call(&call.0)).await {
+            Ok(Some(row)) => self.tell(webhook.sender, row.task, Input::CallerEnded { call }).await,
+            Ok(None) => no_content(),
+            Err(error) => {
+                tracing::error!(%error, "cannot look up the task of a call");
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            }
+        }
+    }
+
+    /// Tells the workspace that is making the task of a call that the call is over; the answer where it could not be told.
+    async fn end_arrival(&self, sender: Sender, call: &CallSid) -> Option<Response> {
+        let workspace = self.arrivals.workspace_of(call)?;
+        if !self.may_touch(sender, workspace).await {
+            return None;
+        }
+        let input = Input::CallerEnded { call: call.clone() };
+        match self.tell_workspace(workspace, engine::Request::Caller { call: call.clone(), input }).await {
+            Ok(_) | Err(engine::Error::Refused(_) | engine::Error::NoSuchWorkspace) => {
+                self.arrivals.end(call);
+                None
+            }
+            Err(engine::Error::Overloaded | engine::Error::Unavailable) => {
+                Some(StatusCode::SERVICE_UNAVAILABLE.into_response())
+            }
+        }
+    }
+
     /// Hands a fact to the engine and answers when it is on disk.
     async fn tell(&self, sender: Sender, task: TaskSid, input: Input) -> Response {
         self.send_of_task(sender, task, engine::Request::Call { task, input }).await
@@ -144,9 +176,9 @@ impl State {
         let workspace = match self.workspace_of(sender, task).await {
             Ok(Some(workspace)) => workspace,
             Ok(None) => return no_content(),
-            Err(failed) => return failed,
+            Err(Unreadable) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         };
-        match self.engine.send(workspace, request).await {
+        match self.tell_workspace(workspace, request).await {
             Ok(_) | Err(engine::Error::Refused(_) | engine::Error::NoSuchWorkspace) => no_content(),
             Err(error @ (engine::Error::Overloaded | engine::Error::Unavailable)) => {
                 tracing::warn!(task.sid = %task, %error, "cannot record a status callback");
@@ -190,6 +222,7 @@ mod tests {
             sender: Sender::PhoneSystem,
             method: axum::http::Method::POST,
             cookie: None,
+            idempotency_token: None,
             target: String::new(),
             form,
             query: Vec::new(),

@@ -11,7 +11,7 @@ use axum::response::Response;
 
 use super::State;
 use super::document::{CallbackOffer, Document};
-use super::request::{self, Webhook};
+use super::request::{self, Unreadable, Webhook};
 use crate::calls::{CallbackTerms, Input, Recallable, VoiceTask};
 use crate::engine;
 use crate::routing::{Outlook, TaskSid, WorkspaceSid};
@@ -56,7 +56,7 @@ pub(super) async fn confirmed(
     match state.promise(&waiting).await {
         Promise::Made => state.answer(&Document::CallbackDone { language }),
         Promise::Refused => state.answer(&Document::CallbackRefused { language, wait_url: &wait_url }),
-        Promise::Busy => state.answer(&Document::Busy { url: &state.url(&waiting.webhook.target) }),
+        Promise::Busy => state.come_again(&waiting.webhook),
     }
 }
 
@@ -105,8 +105,10 @@ impl State {
         let webhook = request::read(self, request).await?;
         let unavailable = || self.answer(&Document::Unavailable);
         let task: TaskSid = task.parse().map_err(|_| unavailable())?;
-        let workspace = self.workspace_of(webhook.sender, task).await?.ok_or_else(unavailable)?;
-        let (_, record) = self.voice_task(task).await.ok_or_else(unavailable)?;
+        let found = self.workspace_of(webhook.sender, task).await;
+        let workspace = found.map_err(|Unreadable| self.come_again(&webhook))?.ok_or_else(unavailable)?;
+        let found = self.voice_task(task).await;
+        let (_, record) = found.map_err(|Unreadable| self.come_again(&webhook))?.ok_or_else(unavailable)?;
         let outlook = self.outlook(workspace, task).await;
         Ok(Waiting { webhook, workspace, record, outlook })
     }
@@ -134,13 +136,14 @@ impl State {
         let Some(call) = waiting.webhook.call() else { return self.go_on_waiting(waiting) };
         let task = waiting.record.task;
         let request = engine::Request::Call { task, input: Input::LeaveMessage { call } };
-        if let Err(error) = self.engine.send(waiting.workspace, request).await {
+        if let Err(error) = self.tell_workspace(waiting.workspace, request).await {
             tracing::warn!(task.sid = %task, %error, "cannot record that a caller leaves a message");
-            return self.answer(&Document::Busy { url: &self.url(&waiting.webhook.target) });
+            return self.come_again(&waiting.webhook);
         }
         match self.voice_task(task).await {
-            Some((_, record)) if record.leaves_message => self.answer(&Document::Leave),
-            _ => self.go_on_waiting(waiting),
+            Ok(Some((_, record))) if record.leaves_message => self.answer(&Document::Leave),
+            Err(Unreadable) => self.come_again(&waiting.webhook),
+            Ok(_) => self.go_on_waiting(waiting),
         }
     }
 
@@ -159,7 +162,7 @@ impl State {
             expires_secs: self.wait.callback_expires_secs,
         };
         let request = engine::Request::CallBack { task: record.task, call, to: to.clone(), terms };
-        match self.engine.send(waiting.workspace, request).await {
+        match self.tell_workspace(waiting.workspace, request).await {
             Ok(_) => Promise::Made,
             Err(engine::Error::Overloaded | engine::Error::Unavailable) => Promise::Busy,
             Err(error @ (engine::Error::Refused(_) | engine::Error::NoSuchWorkspace)) => {

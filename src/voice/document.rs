@@ -36,7 +36,11 @@ pub(super) enum Document<'a> {
     /// `silence.xml`: nothing to hear, for callers whose application asked for silence.
     Silence,
     /// `busy.xml`: try again in a moment.
-    Busy { url: &'a str },
+    Busy {
+        /// Verbs that are run first, well-formed, inserted as they are.
+        verbs_before: &'a str,
+        url: &'a str,
+    },
     /// `redirect.xml`: go on at a URL.
     Redirect { url: &'a str },
     /// `unavailable.xml`: nobody takes this call.
@@ -192,6 +196,8 @@ pub(super) struct Room<'a> {
     pub(super) recording_url: Option<&'a str>,
     /// What the leg hears before, well-formed, inserted as it is; only callers hear something.
     pub(super) verbs_before: &'a str,
+    /// More attributes of `<Dial>`, well-formed, inserted as they are; only a worker who called us has some.
+    pub(super) dial_attributes: &'a str,
 }
 
 /// File names of all templates.
@@ -280,9 +286,24 @@ impl Document<'_> {
             Self::CallbackRefused { language, wait_url } => {
                 context! { language => *language, wait_url => *wait_url }
             }
-            Self::JoinCustomer(Room { settings, left_url, callback_url, recording_url, verbs_before })
-            | Self::JoinWorker(Room { settings, left_url, callback_url, recording_url, verbs_before }) => context! {
+            Self::JoinCustomer(Room {
+                settings,
+                left_url,
+                callback_url,
+                recording_url,
+                verbs_before,
+                dial_attributes,
+            })
+            | Self::JoinWorker(Room {
+                settings,
+                left_url,
+                callback_url,
+                recording_url,
+                verbs_before,
+                dial_attributes,
+            }) => context! {
                 verbs_before => Value::from_safe_string((*verbs_before).to_owned()),
+                dial_attributes => Value::from_safe_string((*dial_attributes).to_owned()),
                 room => settings.room_name.as_str(),
                 label => settings.label.as_str(),
                 start_on_enter => settings.start_on_enter,
@@ -301,9 +322,10 @@ impl Document<'_> {
                 events => settings.events.as_str(),
                 recording_url => *recording_url,
             },
-            Self::Play { url } | Self::PlayOnce { url } | Self::Busy { url } | Self::Redirect { url } => {
-                context! { url => *url }
+            Self::Busy { verbs_before, url } => {
+                context! { verbs_before => Value::from_safe_string((*verbs_before).to_owned()), url => *url }
             }
+            Self::Play { url } | Self::PlayOnce { url } | Self::Redirect { url } => context! { url => *url },
             Self::Entry { greeting, greeting_url, workflow, attributes, priority, timeout_secs, overflow_url } => {
                 context! {
                     greeting => *greeting,
@@ -347,6 +369,7 @@ impl Document<'_> {
             callback_url: text,
             recording_url: Some(text),
             verbs_before: "<Say>Recorded</Say>",
+            dial_attributes: " timeLimit=\"60\"",
         };
         let (outlook, rules) = (Some(&samples.outlook), &samples.rules);
         let told = Wait {
@@ -375,7 +398,7 @@ impl Document<'_> {
             Document::JoinCustomer(room),
             Document::JoinWorker(room),
             Document::Play { url: text },
-            Document::Busy { url: text },
+            Document::Busy { verbs_before: "<Say>Welcome</Say>", url: text },
             Document::Unavailable,
             Document::Error,
             Document::WorkerUnavailable,

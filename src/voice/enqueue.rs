@@ -2,35 +2,34 @@
 //! `spec/voice.md` 0.1.
 //!
 //! Whatever is wrong with the request, the caller is not lost: the task is made from what can be read, or the
-//! application's `action`, the verbs after `<Enqueue>`, or an announcement follow. Must not make the task itself: the engine does, and gives the same task to a repeated
-//! webhook of the same call. Start with [`enqueue`].
+//! application's `action`, the verbs after `<Enqueue>`, or an announcement follow. Must not make the task itself: the
+//! engine does, and gives the same task to a repeated webhook of the same call. Start with [`enqueue`].
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 
 use super::alerts::{
-    CANNOT_CREATE_TASK, Complaint, DOCUMENT_PARSE_FAILURE, INVALID_ACTION, INVALID_ATTRIBUTES, INVALID_WAIT_URL,
-    INVALID_WORKFLOW, QUEUE_FULL, RETRIEVAL_FAILURE, SCHEMA_WARNING,
+    CANNOT_CREATE_TASK, Complaint, DOCUMENT_PARSE_FAILURE, INVALID_ACTION, INVALID_ATTRIBUTES, INVALID_METHOD,
+    INVALID_WAIT_METHOD, INVALID_WAIT_URL, INVALID_WORKFLOW, QUEUE_FULL, SCHEMA_WARNING,
 };
 use super::application::{Question, with_query};
 use super::attributes;
 use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
+use super::proxy::REST_MAX;
 use super::request::{self, Webhook};
-use super::walk::{Problem, trimmed};
+use super::rounds::{ROUND, next_round};
+use super::walk::Problem;
 use super::{State, twiml};
-use crate::calls::{Park, QueueResult};
+use crate::calls::{Input, Park, QueueResult};
 use crate::engine;
 use crate::routing::{Refusal, Reply as Made, WorkflowSid, WorkspaceSid};
 
-/// How often a call is sent round while the engine cannot take it: about 10 seconds.
-const ATTEMPT_LIMIT: u32 = 5;
-/// How long the task of a call that came in at an entry point may take.
-const ENTRY_PATIENCE: Duration = Duration::from_millis(700);
+/// Parameter of our own URL: the verbs after `<Enqueue>` of a call that goes round.
+pub(super) const AFTER: &str = "After";
 /// Longest time to live of a task, in seconds.
 const TIMEOUT_LIMIT_SECS: u32 = 1_209_600;
 
@@ -56,12 +55,16 @@ async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> R
     let named = workflow.or_else(|| webhook.get("WorkflowSid").map(ToOwned::to_owned));
     let text = webhook.xml.as_deref().or_else(|| webhook.get("Twiml"));
     let verb = match text.map_or_else(|| Ok(of_parameters(&webhook)), EnqueueDocument::parse) {
+        // A queue of the phone system's (R6).
+        Ok(EnqueueDocument { is_plain: true, .. }) if named.is_none() => {
+            return state.serve_posted(&webhook, text.unwrap_or_default()).await;
+        }
         Ok(verb) => verb,
         Err(problem) => {
             state.complain(webhook.sender, Complaint::new(problem.code(), problem.to_string())).await;
             match (problem, text) {
                 // The application wants no queue for this caller; its document is what the call goes on with.
-                (Problem::NoEnqueue, Some(document)) => return twiml(trimmed(document).to_owned()),
+                (Problem::NoEnqueue, Some(document)) => return state.serve_posted(&webhook, document).await,
                 (_, _) if named.is_some() => of_parameters(&webhook),
                 (_, _) => return state.answer(&Document::Error),
             }
@@ -104,23 +107,17 @@ async fn of_document(
 
 async fn carry_out(state: &State, mut wish: Wish) -> Response {
     wish.park = state.park_of(&wish).await;
-    let made = if wish.entry_url.is_some() {
-        // The task of a call is made once, however often it is asked for.
-        let made = tokio::time::timeout(ENTRY_PATIENCE, state.make_task(&mut wish)).await;
-        made.unwrap_or(Err(Obstacle::Busy))
-    } else {
-        state.make_task(&mut wish).await
-    };
+    let made = Box::pin(state.make_task(&mut wish)).await;
     match made {
         Ok(parked) => parked,
         Err(Obstacle::Over) => state.answer(&Document::Empty),
-        Err(Obstacle::Busy) => state.send_round(&wish).await,
+        Err(Obstacle::Busy) => Box::pin(state.send_round(&wish)).await,
         Err(Obstacle::Wrong(code, message)) => {
             let mut complaint = Complaint::new(code, message);
             complaint.workspace = wish.workspace;
             state.complain(wish.webhook.sender, complaint).await;
             let result = if code == QUEUE_FULL { QueueResult::QueueFull } else { QueueResult::Error };
-            state.turn_away(&wish, result).await
+            Box::pin(state.turn_away(&wish, result)).await
         }
     }
 }
@@ -156,6 +153,8 @@ fn of_parameters(webhook: &Webhook) -> EnqueueDocument {
     let set = |name: &str| given(name).filter(|value| !value.is_empty());
     EnqueueDocument {
         workflow: None,
+        is_plain: false,
+        unknown: Vec::new(),
         action: set("Action"),
         method: set("ActionMethod"),
         wait_url: given("WaitUrl"),
@@ -164,7 +163,7 @@ fn of_parameters(webhook: &Webhook) -> EnqueueDocument {
         priority: set("Priority"),
         timeout: set("Timeout"),
         before: String::new(),
-        after: None,
+        after: set(AFTER),
     }
 }
 
@@ -182,6 +181,10 @@ fn whole<N: std::str::FromStr + PartialOrd>(
 
 fn is_absolute(url: &str) -> bool {
     url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+fn is_method(text: &str) -> bool {
+    ["GET", "POST"].iter().any(|method| text.trim().eq_ignore_ascii_case(method))
 }
 
 impl State {
@@ -202,6 +205,20 @@ impl State {
         if park.wait_url.take_if(|url| !url.is_empty() && !is_absolute(url)).is_some() {
             self.complain(wish.webhook.sender, Complaint::new(INVALID_WAIT_URL, wrong("waitUrl"))).await;
         }
+        let methods = [
+            (INVALID_METHOD, "method", &mut park.action_method),
+            (INVALID_WAIT_METHOD, "waitUrlMethod", &mut park.wait_method),
+        ];
+        for (code, name, given) in methods {
+            if given.take_if(|method| !is_method(method)).is_some() {
+                let message = format!("expected GET or POST as {name} of Enqueue; it is asked by POST");
+                self.complain(wish.webhook.sender, Complaint::new(code, message)).await;
+            }
+        }
+        if !verb.unknown.is_empty() {
+            let message = format!("ignored within Enqueue: {}", verb.unknown.join(", "));
+            self.complain(wish.webhook.sender, Complaint::new(SCHEMA_WARNING, message)).await;
+        }
         park
     }
 
@@ -216,7 +233,7 @@ impl State {
         let named = wish.workflow.clone().unwrap_or_default();
         let unknown = || Obstacle::Wrong(INVALID_WORKFLOW, "workflowSid does not name a workflow".to_owned());
         let workflow: WorkflowSid = named.parse().map_err(|_| unknown())?;
-        let workspace = match self.known_workflows.workspace_of(&self.store, workflow).await {
+        let workspace = match self.read(self.known_workflows.workspace_of(&self.store, workflow)).await {
             Ok(found) => found.ok_or_else(unknown)?,
             Err(error) => {
                 tracing::error!(workflow.sid = %workflow, %error, "cannot look up the workspace of a workflow");
@@ -238,7 +255,7 @@ impl State {
         }
         let request = engine::Request::EnqueueCall {
             workflow,
-            call,
+            call: call.clone(),
             from: wish.webhook.text("From").to_owned(),
             to: wish.webhook.text("To").to_owned(),
             attributes,
@@ -246,27 +263,30 @@ impl State {
             timeout_secs: timeout_secs.unwrap_or_default(),
             park: wish.park.clone(),
         };
-        match self.engine.send(workspace, request).await {
+        self.arrivals.begin(&call, workspace);
+        // The task of a call is made once, however often it is asked for.
+        let made = match self.tell_workspace(workspace, request).await {
             Ok(Made::Task(task)) => Ok(self.park(task, &workflow.to_string(), &wish.verb.before)),
             Ok(_) => Err(Obstacle::Wrong(CANNOT_CREATE_TASK, "expected a task from the workspace".to_owned())),
             Err(error) => Err(obstacle_of(&error)),
+        };
+        if !matches!(made, Err(Obstacle::Busy)) {
+            self.arrivals.end(&call);
         }
+        made
     }
 
-    /// The caller waits a moment and comes back, as mode B.
+    /// The caller hears what comes before `<Enqueue>`, waits a moment and comes back, as mode B.
     async fn send_round(&self, wish: &Wish) -> Response {
-        let attempt = wish.webhook.number("Attempt").unwrap_or(0_u32).saturating_add(1);
-        if attempt > ATTEMPT_LIMIT {
-            let mut complaint = Complaint::new(CANNOT_CREATE_TASK, "the workspace did not take the call in time");
-            complaint.workspace = wish.workspace;
-            self.complain(wish.webhook.sender, complaint).await;
+        let Some(round) = next_round(&wish.webhook) else {
+            self.give_up(wish).await;
             return self.turn_away(wish, QueueResult::Error).await;
-        }
+        };
         let workflow = wish.workflow.clone().unwrap_or_default();
-        let attempt = attempt.to_string();
+        let round = round.to_string();
         if let Some(url) = &wish.entry_url {
-            let url = with_query(url, &[("Attempt".to_owned(), attempt)]);
-            return self.answer(&Document::Busy { url: &url });
+            let url = with_query(url, &[(ROUND.to_owned(), round)]);
+            return self.answer(&Document::Busy { verbs_before: "", url: &url });
         }
         let parameters = [
             ("WorkflowSid", Some(workflow.as_str())),
@@ -277,11 +297,25 @@ impl State {
             ("ActionMethod", wish.park.action_method.as_deref()),
             ("WaitUrl", wish.park.wait_url.as_deref()),
             ("WaitMethod", wish.park.wait_method.as_deref()),
-            ("Attempt", Some(attempt.as_str())),
+            (AFTER, wish.park.after_enqueue.as_deref().filter(|after| after.len() <= REST_MAX)),
+            (ROUND, Some(round.as_str())),
         ];
         let pairs: Vec<(String, String)> =
             parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-        self.answer(&Document::Busy { url: &with_query(&self.url("/voice/enqueue"), &pairs) })
+        let url = with_query(&self.url("/voice/enqueue"), &pairs);
+        self.answer(&Document::Busy { verbs_before: &wish.verb.before, url: &url })
+    }
+
+    /// The call goes on without a task: one that is made all the same must not have a worker called.
+    async fn give_up(&self, wish: &Wish) {
+        let mut complaint = Complaint::new(CANNOT_CREATE_TASK, "the workspace did not take the call in time");
+        complaint.workspace = wish.workspace;
+        self.complain(wish.webhook.sender, complaint).await;
+        let (Some(call), Some(workspace)) = (wish.webhook.call(), wish.workspace) else { return };
+        let input = Input::Left { result: QueueResult::Error, call_ended: false, queue_time_secs: None };
+        if let Err(error) = self.tell_workspace(workspace, engine::Request::Caller { call, input }).await {
+            tracing::warn!(workspace.sid = %workspace, %error, "it takes long to record that a call was turned away");
+        }
     }
 
     /// The caller goes on without a task: `action` with that `QueueResult`, else the verbs after `<Enqueue>`.
@@ -297,7 +331,7 @@ impl State {
             match self.ask(&question).await {
                 Ok(reply) => return self.relay(&question, reply, wish.documents).await,
                 Err(failure) => {
-                    let mut complaint = Complaint::new(RETRIEVAL_FAILURE, format!("action of Enqueue: {failure}"));
+                    let mut complaint = Complaint::new(failure.code(), format!("action of Enqueue: {failure}"));
                     complaint.workspace = wish.workspace;
                     self.complain(wish.webhook.sender, complaint).await;
                 }

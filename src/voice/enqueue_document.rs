@@ -12,6 +12,10 @@ pub(super) struct EnqueueDocument {
     pub(super) method: Option<String>,
     pub(super) wait_url: Option<String>,
     pub(super) wait_method: Option<String>,
+    /// Neither a workflow nor a `<Task>`: a queue of the phone system's own.
+    pub(super) is_plain: bool,
+    /// What stands in it that means nothing, in words: it has no effect.
+    pub(super) unknown: Vec<String>,
     /// Text of the first `<Task>` (or `<TaskAttributes>`).
     pub(super) attributes: String,
     pub(super) priority: Option<String>,
@@ -21,6 +25,13 @@ pub(super) struct EnqueueDocument {
     /// Verbs after `<Enqueue>`, byte for byte.
     pub(super) after: Option<String>,
 }
+
+/// Attributes that mean something.
+const OF_ENQUEUE: [&str; 5] = ["workflowSid", "action", "method", "waitUrl", "waitUrlMethod"];
+const OF_TASK: [&str; 2] = ["priority", "timeout"];
+/// So much that means nothing is told of, and so much of a name.
+const UNKNOWN_MAX: usize = 10;
+const NAME_MAX: usize = 40;
 
 /// Where an `<Enqueue>` stands in the text.
 #[derive(Debug, Default)]
@@ -60,8 +71,12 @@ impl Reading<'_> {
         match step.part {
             Part::Open { depth: 0, .. } => self.content = (step.to, step.to),
             Part::Open { element, depth: 1 } if element.name == "Enqueue" => self.open_enqueue(&element, step.from),
-            Part::Open { element, depth: 2 } if matches!(element.name.as_str(), "Task" | "TaskAttributes") => {
-                self.open_task(&element);
+            Part::Open { element, depth: 2 } if self.in_enqueue => {
+                if matches!(element.name.as_str(), "Task" | "TaskAttributes") {
+                    self.open_task(&element);
+                } else {
+                    self.note_unknown(format!("element {}", shortened(&element.name)));
+                }
             }
             Part::Close { depth: 0 } => self.content.1 = step.from,
             Part::Close { depth: 1 } if self.in_enqueue => {
@@ -92,10 +107,27 @@ impl Reading<'_> {
         };
         self.in_enqueue = true;
         self.found.push(Found { verb, starts_at, ..Found::default() });
+        self.note_attributes(element, &OF_ENQUEUE);
+    }
+
+    fn note_attributes(&mut self, element: &Element, known: &[&str]) {
+        for attribute in element.attributes.iter().filter(|attribute| !known.contains(&attribute.name.as_str())) {
+            self.note_unknown(format!("attribute {} of {}", shortened(&attribute.name), element.name));
+        }
+    }
+
+    fn note_unknown(&mut self, what: String) {
+        if let Some(found) = self.found.last_mut().filter(|found| found.verb.unknown.len() < UNKNOWN_MAX) {
+            found.verb.unknown.push(what);
+        }
     }
 
     fn open_task(&mut self, element: &Element) {
-        let Some(found) = self.found.last_mut().filter(|found| self.in_enqueue && !found.has_task) else { return };
+        if self.found.last().is_some_and(|found| found.has_task) {
+            return self.note_unknown(format!("a further {}", element.name));
+        }
+        self.note_attributes(element, &OF_TASK);
+        let Some(found) = self.found.last_mut() else { return };
         found.has_task = true;
         self.in_task = true;
         found.verb.priority = element.get("priority").map(str::to_owned);
@@ -111,11 +143,16 @@ impl Reading<'_> {
         let between = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default().trim();
         let after = between(found.ends_at, ends_at);
         Ok(EnqueueDocument {
+            is_plain: found.verb.workflow.is_none() && !found.has_task,
             before: between(starts_at, found.starts_at).to_owned(),
             after: (!after.is_empty()).then(|| after.to_owned()),
             ..found.verb
         })
     }
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(NAME_MAX).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use axum::response::Response;
 use super::alerts::{Complaint, DIAL_NOT_ALLOWED};
 use super::application::with_query;
 use super::document::{Document, Far, Voicemail};
-use super::request::{self, Webhook};
+use super::request::{self, Unreadable, Webhook};
 use super::{State, enqueue};
 use crate::calls::{VoiceTask, dialable};
 use crate::entry::{Calendar, CalendarDocument, EntryPoint, Fallback, FallbackAction};
@@ -73,7 +73,9 @@ async fn arrived(state: &State, entry: &str, request: Request) -> Result<(Webhoo
     if webhook.call_ended() {
         return Err(state.answer(&Document::Empty));
     }
-    let entry = state.entry(&webhook, entry).await.ok_or_else(|| state.answer(&Document::Unavailable))?;
+    let found = state.entry(&webhook, entry).await;
+    let found = found.map_err(|Unreadable| state.come_again_for_a_while(&webhook))?;
+    let entry = found.ok_or_else(|| state.answer(&Document::Unavailable))?;
     Ok((webhook, entry))
 }
 
@@ -91,24 +93,25 @@ impl State {
     }
 
     /// The entry point in a path, if the sender may touch it; what is wrong with it is logged.
-    pub(super) async fn entry(&self, webhook: &Webhook, text: &str) -> Option<Entry> {
-        let sid: EntryPointSid = text.parse().ok()?;
-        let row = match self.store.entry_anywhere(EntryKind::EntryPoint, &sid.to_string()).await {
-            Ok(row) => row?,
+    pub(super) async fn entry(&self, webhook: &Webhook, text: &str) -> Result<Option<Entry>, Unreadable> {
+        let Ok(sid) = text.parse::<EntryPointSid>() else { return Ok(None) };
+        let row = match self.read(self.store.entry_anywhere(EntryKind::EntryPoint, &sid.to_string())).await {
+            Ok(row) => row,
             Err(error) => {
                 tracing::error!(entry_point.sid = %sid, %error, "cannot read an entry point");
-                return None;
+                return Err(Unreadable);
             }
         };
-        let workspace: WorkspaceSid = row.workspace_sid.parse().ok()?;
+        let Some(row) = row else { return Ok(None) };
+        let Ok(workspace) = row.workspace_sid.parse::<WorkspaceSid>() else { return Ok(None) };
         if !self.may_touch(webhook.sender, workspace).await {
-            return None;
+            return Ok(None);
         }
         match serde_json::from_str(&row.document) {
-            Ok(point) => Some(Entry { sid, workspace, point }),
+            Ok(point) => Ok(Some(Entry { sid, workspace, point })),
             Err(error) => {
                 tracing::error!(entry_point.sid = %sid, %error, "cannot understand a stored entry point");
-                None
+                Ok(None)
             }
         }
     }
@@ -118,13 +121,13 @@ impl State {
         let verbs = record.park.after_enqueue.as_deref()?;
         let (_, sid) = verbs.split_once(&self.url("/voice/entries/"))?;
         let (sid, _) = sid.split_once(OVERFLOW)?;
-        self.entry(webhook, sid).await
+        self.entry(webhook, sid).await.ok()?
     }
 
     /// Whether its calendar is open; one that cannot be read keeps nobody out.
     async fn is_open(&self, entry: &Entry) -> bool {
         let Some(sid) = &entry.point.calendar else { return true };
-        let row = match self.store.entry(entry.workspace, EntryKind::Calendar, sid).await {
+        let row = match self.read(self.store.entry(entry.workspace, EntryKind::Calendar, sid)).await {
             Ok(row) => row,
             Err(error) => {
                 tracing::error!(calendar.sid = sid, %error, "cannot read a calendar");
@@ -139,7 +142,7 @@ impl State {
     /// Whether the caller has talked to somebody, so that nothing more is to be said.
     async fn was_served(&self, webhook: &Webhook) -> bool {
         let Some(call) = webhook.call() else { return false };
-        let row = match self.store.voice_task_by_call(&call.0).await {
+        let row = match self.read(self.store.voice_task_by_call(&call.0)).await {
             Ok(row) => row,
             Err(error) => {
                 tracing::error!(%error, "cannot look up the task of a call");

@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::State;
 use super::document::Document;
 use super::next::Context;
-use super::request::{self, Webhook};
+use super::request::{self, Unreadable, Webhook};
 use crate::calls::{NextDocument, QueueResult, Role, VoiceTask};
 use crate::routing::{TaskSid, WorkspaceSid};
 
@@ -60,8 +60,10 @@ impl Redirected {
         let webhook = request::read(state, request).await?;
         let unavailable = || state.answer(&Document::Unavailable);
         let task = task.parse::<TaskSid>().map_err(|_| unavailable())?;
-        let workspace = state.workspace_of(webhook.sender, task).await?.ok_or_else(unavailable)?;
-        let (_, record) = state.voice_task(task).await.ok_or_else(unavailable)?;
+        let found = state.workspace_of(webhook.sender, task).await;
+        let workspace = found.map_err(|Unreadable| state.come_again(&webhook))?.ok_or_else(unavailable)?;
+        let found = state.voice_task(task).await;
+        let (_, record) = found.map_err(|Unreadable| state.come_again(&webhook))?.ok_or_else(unavailable)?;
         Ok(Self { webhook, workspace, record })
     }
 

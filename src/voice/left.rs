@@ -13,10 +13,9 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::State;
 use super::alerts::{CANNOT_CLEAN_UP, Complaint};
-use super::application::with_query;
 use super::document::Document;
 use super::next::Context;
-use super::request::{self, RELEASED, Webhook};
+use super::request::{self, RELEASED, Unreadable, Webhook};
 use crate::calls::{Input, QueueResult};
 use crate::engine;
 use crate::routing::{TaskSid, WorkspaceSid};
@@ -33,18 +32,22 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let workspace = match state.workspace_of(webhook.sender, task).await {
         Ok(Some(workspace)) => workspace,
         Ok(None) => return state.answer(&unknown),
-        Err(failed) => return failed,
+        Err(Unreadable) => return state.come_again(&webhook),
     };
     let result = result_of(&webhook);
     let input = Input::Left { result, call_ended: webhook.call_ended(), queue_time_secs: webhook.number("QueueTime") };
-    match state.engine.send(workspace, engine::Request::Call { task, input }).await {
+    match state.tell_workspace(workspace, engine::Request::Call { task, input }).await {
         Ok(_) => {}
         Err(engine::Error::Overloaded | engine::Error::Unavailable) => {
-            return state.come_back(&webhook, workspace, task, result).await;
+            return state.come_back(&webhook, workspace, task).await;
         }
         Err(error) => tracing::info!(task.sid = %task, %error, "a call left the queue of a task that takes no news"),
     }
-    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&unknown) };
+    let record = match state.voice_task(task).await {
+        Ok(Some((_, record))) => record,
+        Ok(None) => return state.answer(&unknown),
+        Err(Unreadable) => return state.come_again(&webhook),
+    };
     let next = record.document_after_left(result);
     state.go_on(next, &Context { webhook: &webhook, workspace, record: &record }).await
 }
@@ -61,24 +64,13 @@ fn result_of(webhook: &Webhook) -> QueueResult {
 
 impl State {
     /// The news could not be recorded: a live call comes back in a moment, for an ended one the phone system is told.
-    async fn come_back(
-        &self,
-        webhook: &Webhook,
-        workspace: WorkspaceSid,
-        task: TaskSid,
-        result: QueueResult,
-    ) -> Response {
+    async fn come_back(&self, webhook: &Webhook, workspace: WorkspaceSid, task: TaskSid) -> Response {
         if webhook.call_ended() {
             let message = "the end of the call could not be recorded now; it will be found by looking at the call";
             let complaint = Complaint::new(CANNOT_CLEAN_UP, message).in_workspace(workspace).about_task(task);
             self.complain(webhook.sender, complaint).await;
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let mut pairs = vec![pair("QueueResult", result.as_str())];
-        pairs.extend(webhook.get(RELEASED).map(|released| pair(RELEASED, released)));
-        pairs.extend(webhook.get("QueueTime").map(|secs| pair("QueueTime", secs)));
-        let url = with_query(&self.url(&format!("/voice/tasks/{task}/left")), &pairs);
-        self.answer(&Document::Busy { url: &url })
+        self.come_again(webhook)
     }
 }

@@ -8,6 +8,7 @@
 mod actions;
 mod alerts;
 mod application;
+mod arrivals;
 mod attributes;
 mod callbacks;
 mod choice;
@@ -20,12 +21,14 @@ mod known_workflows;
 mod left;
 mod next;
 mod outlook;
+mod patience;
 mod proxy;
 mod request;
 mod reservations;
 mod rewrite;
 mod room_left;
 mod room_wait;
+mod rounds;
 pub mod templates;
 mod told;
 mod voicemail;
@@ -38,6 +41,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use secrecy::SecretString;
@@ -51,8 +55,10 @@ use crate::outbound::Outbound;
 use crate::routing::{TaskSid, WorkspaceSid};
 use crate::store::Store;
 pub use actions::Actions;
+pub use arrivals::Arrivals;
 use document::Document;
 pub use known_workflows::KnownWorkflows;
+use request::Unreadable;
 pub use templates::Templates;
 
 /// What the voice webhooks need.
@@ -84,6 +90,8 @@ pub struct State {
     pub actions: Actions,
     /// Where workflows belong.
     pub known_workflows: KnownWorkflows,
+    /// Calls whose tasks are being made.
+    pub arrivals: Arrivals,
     /// Whom the documents of entry points may dial.
     pub dialling: Arc<DialPolicy>,
 }
@@ -131,7 +139,7 @@ routes! {
 
 /// All endpoints of the voice side.
 pub fn router(state: State) -> Router {
-    table().with_state(Arc::new(state))
+    table().layer(middleware::from_fn(patience::count)).with_state(Arc::new(state))
 }
 
 impl State {
@@ -155,20 +163,21 @@ impl State {
         })
     }
 
-    /// The calls core's record of a task, and its workspace; `None` when there is none or it cannot be read.
-    async fn voice_task(&self, task: TaskSid) -> Option<(WorkspaceSid, VoiceTask)> {
-        let row = match self.store.voice_task(task).await {
-            Ok(row) => row?,
+    /// The calls core's record of a task, and its workspace; none when there is none that can be understood.
+    async fn voice_task(&self, task: TaskSid) -> Result<Option<(WorkspaceSid, VoiceTask)>, Unreadable> {
+        let row = match self.read(self.store.voice_task(task)).await {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(None),
             Err(error) => {
                 tracing::error!(task.sid = %task, %error, "cannot read a voice task");
-                return None;
+                return Err(Unreadable);
             }
         };
         match serde_json::from_str(&row.state.json()) {
-            Ok(record) => Some((row.workspace, record)),
+            Ok(record) => Ok(Some((row.workspace, record))),
             Err(error) => {
                 tracing::error!(task.sid = %task, %error, "cannot understand the stored state of a voice task");
-                None
+                Ok(None)
             }
         }
     }

@@ -5,7 +5,7 @@
 use axum::response::Response;
 
 use super::State;
-use super::alerts::{Complaint, RETRIEVAL_FAILURE};
+use super::alerts::Complaint;
 use super::application::{Question, Reply, with_query};
 use super::document::{Document, Room, Voicemail};
 use super::request::{RELEASED, Webhook};
@@ -36,7 +36,7 @@ impl State {
                 self.park(task, &queue, "")
             }
             NextDocument::Redirect(url) => {
-                let account = self.store.account_of_workspace(context.workspace).await.ok().flatten();
+                let account = self.read(self.store.account_of_workspace(context.workspace)).await.ok().flatten();
                 // A call whose account cannot be read now is redirected all the same: this answer is the spare one.
                 let Some(account) = account else { return self.answer(&Document::Empty) };
                 let pairs = [("target".to_owned(), url), ("account".to_owned(), account.to_string())];
@@ -82,7 +82,7 @@ impl State {
         match self.ask(question).await {
             Ok(reply) => Some(reply),
             Err(failure) => {
-                let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("action of Enqueue: {failure}"))
+                let complaint = Complaint::new(failure.code(), format!("action of Enqueue: {failure}"))
                     .in_workspace(context.workspace)
                     .about_task(context.record.task);
                 self.complain(context.webhook.sender, complaint).await;
@@ -112,12 +112,12 @@ impl State {
 
     /// The workflow of the task; `None` too when it cannot be read, which is no reason to keep a caller waiting.
     async fn workflow_of(&self, context: &Context<'_>) -> Option<String> {
-        self.store.task(context.workspace, context.record.task).await.ok()??.workflow_sid
+        self.read(self.store.task(context.workspace, context.record.task)).await.ok()??.workflow_sid
     }
 
     /// Why the task was canceled, by whoever did it without this call: a timeout, or a request.
     async fn cancel_reason_of(&self, context: &Context<'_>) -> Option<String> {
-        let task = self.store.task(context.workspace, context.record.task).await.ok()??;
+        let task = self.read(self.store.task(context.workspace, context.record.task)).await.ok()??;
         task.reason.filter(|_| task.status == TaskStatus::Canceled.as_str())
     }
 
@@ -128,10 +128,17 @@ impl State {
     }
 
     /// The join document of a worker who called us; `onward` tells `room-left` of whom and how the call goes on.
-    pub(super) fn join_worker(&self, task: TaskSid, onward: &[(String, String)], settings: &RoomSettings) -> Response {
+    pub(super) fn join_worker(
+        &self,
+        task: TaskSid,
+        onward: &[(String, String)],
+        dial_attributes: &str,
+        settings: &RoomSettings,
+    ) -> Response {
         let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", Role::Worker.as_str()));
         let left = with_query(&left, onward);
-        self.answer(&Document::JoinWorker(self.room(task, settings, &left, "").as_room()))
+        let room = self.room(task, settings, &left, "");
+        self.answer(&Document::JoinWorker(Room { dial_attributes, ..room.as_room() }))
     }
 
     fn room<'a>(&self, task: TaskSid, settings: &RoomSettings, left: &'a str, verbs_before: &'a str) -> RoomUrls<'a> {
@@ -163,6 +170,7 @@ impl RoomUrls<'_> {
             callback_url: &self.callback,
             recording_url: self.recording.as_deref(),
             verbs_before: self.verbs_before,
+            dial_attributes: "",
         }
     }
 }

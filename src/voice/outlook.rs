@@ -5,6 +5,7 @@
 
 use super::State;
 use crate::config::is_language;
+use crate::engine;
 use crate::routing::{Outlook, TaskSid, TaskStatus, Unplaced, WorkspaceSid};
 
 /// Attribute of a task that names the language of its caller.
@@ -13,7 +14,8 @@ const LANGUAGE: &str = "language";
 impl State {
     /// What can be told about a task's wait; `None` where there is no such task, or nobody can say now.
     pub(super) async fn outlook(&self, workspace: WorkspaceSid, task: TaskSid) -> Option<Outlook> {
-        match self.engine.look(workspace, move |workspace, now| workspace.outlook(task, now)).await {
+        let look = self.engine.look(workspace, move |workspace, now| workspace.outlook(task, now));
+        match self.wait_for_change(look).await.unwrap_or(Err(engine::Error::Overloaded)) {
             Ok(outlook) => outlook,
             Err(error) => {
                 tracing::warn!(task.sid = %task, %error, "cannot tell how long a caller will wait");

@@ -17,26 +17,43 @@ use sha2::Sha256;
 use url::Url;
 
 use super::alerts::{Complaint, INVALID_URL, TOO_MANY_DOCUMENTS};
-use super::application::{Failure, Question, Reply, with_query};
+use super::application::{DOCUMENT_TYPES, Failure, Question, Reply, with_query};
 use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
 use super::request::{self, Sender, Webhook};
-use super::rewrite::{Links, Rewritten, Taking, rewrite};
-use super::{State, enqueue, twiml};
+use super::rewrite::{DIAL_TO_ROOM, Links, Rewritten, Taking, rewrite};
+use super::walk::trimmed;
+use super::{State, enqueue, twiml, xml};
 use crate::outbound;
 use crate::routing::{AccountSid, WorkspaceSid};
+use crate::store;
 
 /// Documents that follow one another within one answer, each the `action` of the one before.
 const DOCUMENTS_MAX: u32 = 10;
 /// Longest text of verbs that is carried in a URL, in bytes.
-const REST_MAX: usize = 4 * 1024;
+pub(super) const REST_MAX: usize = 4 * 1024;
+
+/// Stands for the URL of a document that has none.
+const NO_URL: &str = "about:blank";
 
 /// Parameters of our own URL; the application gets the others.
 pub(super) const OWN: [&str; 4] = ["target", "account", "fallback", "mac"];
 
 /// Parameters of the URL that takes a reservation for a document of the application's.
-pub(super) const OF_DIAL: [&str; 9] =
-    ["account", "Dial", "App", "AppMethod", "Rest", "PostWorkActivitySid", "Whisper", "WhisperMethod", "Reservation"];
+pub(super) const OF_DIAL: [&str; 10] = [
+    "account",
+    "Dial",
+    DIAL_ATTRIBUTES,
+    "App",
+    "AppMethod",
+    "Rest",
+    "PostWorkActivitySid",
+    "Whisper",
+    "WhisperMethod",
+    "Reservation",
+];
+/// Of these, the attributes of `<Dial>`, encoded like a query.
+const DIAL_ATTRIBUTES: &str = "DialAttributes";
 
 /// `/voice/proxy`
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
@@ -51,6 +68,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) 
             state.complain(webhook.sender, Complaint::new(INVALID_URL, message)).await;
             state.answer(&Document::Error)
         }
+        Err(Trouble::Unknown) => state.come_again_for_a_while(&webhook),
         // The phone system has a fallback of its own for a document that it cannot get.
         Err(Trouble::NoDocument) => StatusCode::BAD_GATEWAY.into_response(),
     }
@@ -62,6 +80,8 @@ pub(super) enum Trouble {
     Forbidden,
     /// The URL says something that cannot be done.
     Wrong(String),
+    /// The store does not say whose application it is.
+    Unknown,
     /// The application has none.
     NoDocument,
 }
@@ -93,7 +113,13 @@ impl State {
             Some(Err(_)) => return Err(Trouble::Wrong("account does not name an account".to_owned())),
             None => None,
         };
-        let owner = self.owner(webhook.sender, account).await.ok_or(Trouble::Forbidden)?;
+        let owner = match self.owner(webhook.sender, account).await {
+            Ok(owner) => owner.ok_or(Trouble::Forbidden)?,
+            Err(error) => {
+                tracing::error!(%error, "cannot tell whose application is asked");
+                return Err(Trouble::Unknown);
+            }
+        };
         let is_ours = of_query("mac").map(|given| owner.mac_is(target, given));
         // Others' credentials make no proxy of us; a URL that the phone system was given is its administrator's word.
         let may_ask = is_ours.unwrap_or(webhook.sender == Sender::PhoneSystem);
@@ -122,23 +148,22 @@ impl State {
     }
 
     /// Who owns the application: the account named, where the sender may speak for it; else the sender's, else the first.
-    async fn owner(&self, sender: Sender, named: Option<AccountSid>) -> Option<Owner> {
+    async fn owner(&self, sender: Sender, named: Option<AccountSid>) -> Result<Option<Owner>, store::Error> {
         let account = match (named, sender) {
-            (Some(named), Sender::Account(own)) if named != own => return None,
-            (Some(account), _) | (None, Sender::Account(account)) => account,
-            (None, Sender::PhoneSystem) => self.store.accounts().await.ok()?.first()?.sid,
+            (Some(named), Sender::Account(own)) if named != own => return Ok(None),
+            (Some(account), _) | (None, Sender::Account(account)) => self.read(self.store.account(account)).await?,
+            (None, Sender::PhoneSystem) => self.read(self.store.accounts()).await?.into_iter().next(),
         };
-        let account = self.store.account(account).await.ok()??;
-        Some(Owner { account: account.sid, token: account.auth_token })
+        Ok(account.map(|account| Owner { account: account.sid, token: account.auth_token }))
     }
 
     /// The owner of the applications of a workspace.
     async fn owner_of(&self, sender: Sender, workspace: Option<WorkspaceSid>) -> Option<Owner> {
         let account = match workspace {
-            Some(workspace) => self.store.account_of_workspace(workspace).await.ok()?,
+            Some(workspace) => self.read(self.store.account_of_workspace(workspace)).await.ok()?,
             None => None,
         };
-        self.owner(sender, account).await
+        self.owner(sender, account).await.ok()?
     }
 
     /// Asks the application and makes an answer to the phone system of what it says.
@@ -157,8 +182,20 @@ impl State {
         if !(200..300).contains(&answer.status) {
             return Err(Failure::Status(answer.status));
         }
+        let is_document = answer.content_type.is_empty() || DOCUMENT_TYPES.contains(&answer.content_type.as_str());
+        let is_sound = answer.content_type.starts_with("audio/");
+        if !is_document && !is_sound {
+            let failure = Failure::ContentType(answer.content_type.clone());
+            if served == Served::AsItself && webhook.of_query("fallback").is_some() {
+                return Err(failure);
+            }
+            let complaint = Complaint::new(failure.code(), format!("document of the application: {failure}"));
+            self.complain(Sender::Account(owner.account), complaint).await;
+            // The phone system has a fallback of its own for what it cannot run.
+            return Ok(as_it_came(answer.body, answer.content_type));
+        }
         let cookies = cookies_of(&answer);
-        let mut response = if answer.content_type.starts_with("audio/") {
+        let mut response = if is_sound {
             self.answer(&Document::PlayOnce { url: target })
         } else {
             self.served(webhook, owner, target, served, answer).await
@@ -175,10 +212,6 @@ impl State {
         served: Served,
         answer: outbound::Answer,
     ) -> Response {
-        let as_it_came = |body: Vec<u8>, content_type: String| {
-            let content_type = if content_type.is_empty() { "text/xml".to_owned() } else { content_type };
-            ([(header::CONTENT_TYPE, content_type)], body).into_response()
-        };
         let Ok(text) = std::str::from_utf8(&answer.body) else {
             return as_it_came(answer.body, answer.content_type);
         };
@@ -217,6 +250,19 @@ impl State {
             Err(complaint) => {
                 self.complain(Sender::Account(owner.account), complaint).await;
                 Rewritten { text, enqueues: false }
+            }
+        }
+    }
+
+    /// Answers with a document that came in a request, not from a URL.
+    pub(super) async fn serve_posted(&self, webhook: &Webhook, text: &str) -> Response {
+        let text = trimmed(text);
+        let Ok(Some(owner)) = self.owner(webhook.sender, None).await else { return twiml(text.to_owned()) };
+        match self.rewritten(&owner, NO_URL, Served::AsItself, text) {
+            Ok(document) => self.serve(webhook, document, 0).await,
+            Err(complaint) => {
+                self.complain(Sender::Account(owner.account), complaint).await;
+                twiml(text.to_owned())
             }
         }
     }
@@ -291,6 +337,8 @@ impl State {
         let mut add = |name: &str, value: Option<&String>| {
             pairs.extend(value.map(|value| (name.to_owned(), value.clone())));
         };
+        let attributes = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&taking.dial).finish();
+        add(DIAL_ATTRIBUTES, Some(&attributes).filter(|attributes| !attributes.is_empty()));
         add("App", taking.action.as_ref());
         add("AppMethod", taking.method.as_ref());
         add("PostWorkActivitySid", taking.post_work_activity.as_ref());
@@ -298,6 +346,17 @@ impl State {
         add("WhisperMethod", taking.whisper_method.as_ref());
         add("Rest", Some(&taking.rest).filter(|rest| !rest.is_empty() && rest.len() <= REST_MAX));
         with_query(&self.url(&format!("/voice/reservations/{}", taking.reservation)), &pairs)
+    }
+
+    /// The attributes of `<Dial>` in a URL that [`State::taking`] gave, as they are written in a document.
+    pub(super) fn dial_attributes(webhook: &Webhook) -> String {
+        let encoded = webhook.of_query(DIAL_ATTRIBUTES).unwrap_or_default();
+        let given = url::form_urlencoded::parse(encoded.as_bytes());
+        let mut written = String::new();
+        for (name, value) in given.filter(|(name, _)| DIAL_TO_ROOM.contains(&name.as_ref())) {
+            written.extend([" ", &name, "=\"", &xml::escape(&value).0, "\""]);
+        }
+        written
     }
 
     /// Answers with what an application said; `documents` came before it in this answer. A sound is played once.
@@ -338,6 +397,11 @@ impl Owner {
         let given = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(given).unwrap_or_default();
         self.keyed(url).verify_slice(&given).is_ok()
     }
+}
+
+fn as_it_came(body: Vec<u8>, content_type: String) -> Response {
+    let content_type = if content_type.is_empty() { "text/xml".to_owned() } else { content_type };
+    ([(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
 fn cookies_of(answer: &outbound::Answer) -> Vec<HeaderValue> {

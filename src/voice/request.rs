@@ -14,6 +14,7 @@ use crate::calls::{CallSid, CallStatus};
 use crate::credentials;
 use crate::routing::{AccountSid, TaskSid, WorkspaceSid};
 use crate::signature;
+use crate::store;
 
 /// Largest body of a webhook, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -22,8 +23,15 @@ const CALL_SID_LIMIT: usize = 128;
 /// Accounts whose tokens are tried; each costs two hashes.
 const ACCOUNT_LIMIT: usize = 100;
 
+/// Header that tells the attempts at one webhook from another webhook.
+pub(super) const IDEMPOTENCY_HEADER: &str = "i-twilio-idempotency-token";
+
 /// Parameter of the document of a caller whom we let go.
 pub(super) const RELEASED: &str = "released";
+
+/// The store could not be read; the log says why.
+#[derive(Debug)]
+pub(super) struct Unreadable;
 
 /// Who sent a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +50,8 @@ pub(super) struct Webhook {
     pub(super) method: Method,
     /// Cookies that applications gave the call, which pass through us.
     pub(super) cookie: Option<String>,
+    /// What is the same in all attempts at this webhook, by which an application knows a repetition.
+    pub(super) idempotency_token: Option<String>,
     /// Path and query exactly as requested.
     pub(super) target: String,
     /// Decoded pairs of the form.
@@ -102,7 +112,14 @@ impl Webhook {
 /// Reads a webhook and makes sure who sent it; the error is the answer.
 pub(super) async fn read(state: &State, request: Request) -> Result<Webhook, Response> {
     let unchecked = Unchecked::receive(request).await?;
-    let Some(sender) = sender(state, &unchecked).await else {
+    let sender = match sender(state, &unchecked).await {
+        Ok(sender) => sender,
+        Err(error) => {
+            tracing::error!(%error, "cannot tell who sent a voice webhook");
+            return Err(StatusCode::SERVICE_UNAVAILABLE.into_response());
+        }
+    };
+    let Some(sender) = sender else {
         // Without the query, in which there may be attributes.
         let path = unchecked.target.split('?').next().unwrap_or_default();
         let checked: Vec<String> = state.bases(&unchecked).iter().map(|base| format!("{base}{path}")).collect();
@@ -172,8 +189,9 @@ impl Unchecked {
             Body::Form(form) => (form, None),
             Body::Other { bytes, is_xml } => (Vec::new(), is_xml.then(|| String::from_utf8_lossy(&bytes).into_owned())),
         };
-        let cookie = self.headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Webhook { sender, method: self.method, cookie, target: self.target, form, query, xml }
+        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (cookie, idempotency_token) = (header(header::COOKIE.as_str()), header(IDEMPOTENCY_HEADER));
+        Webhook { sender, method: self.method, cookie, idempotency_token, target: self.target, form, query, xml }
     }
 }
 
@@ -181,24 +199,28 @@ fn pairs_of(encoded: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(encoded).into_owned().collect()
 }
 
-async fn sender(state: &State, request: &Unchecked) -> Option<Sender> {
-    // Credentials may also belong to a proxy in between, so wrong ones do not count against a good signature.
-    if let Ok(Some(login)) = credentials::check(&state.store, &request.headers).await {
-        return Some(Sender::Account(login.account));
-    }
+async fn sender(state: &State, request: &Unchecked) -> Result<Option<Sender>, store::Error> {
     let bases = state.bases(request);
     let is_signed_with = |token: &SecretString| bases.iter().any(|base| request.is_signed_with(token, base));
+    // Credentials may also belong to a proxy in between, so wrong ones do not count against a good signature.
+    let login = state.read(credentials::check(&state.store, &request.headers)).await;
+    if let Ok(Some(login)) = login {
+        return Ok(Some(Sender::Account(login.account)));
+    }
     if state.phone_tokens.iter().any(is_signed_with) {
-        return Some(Sender::PhoneSystem);
+        return Ok(Some(Sender::PhoneSystem));
     }
     if request.headers.contains_key(signature::HEADER) {
-        let accounts = state.store.accounts().await.unwrap_or_default();
+        let accounts = state.read(state.store.accounts()).await?;
         let mut signers = accounts.iter().take(ACCOUNT_LIMIT);
         if let Some(account) = signers.find(|account| is_signed_with(&account.auth_token)) {
-            return Some(Sender::Account(account.sid));
+            return Ok(Some(Sender::Account(account.sid)));
         }
     }
-    state.insecure_skip_signature.then_some(Sender::PhoneSystem)
+    if state.insecure_skip_signature {
+        return Ok(Some(Sender::PhoneSystem));
+    }
+    login.map(|_| None)
 }
 
 impl State {
@@ -218,20 +240,21 @@ impl State {
         match sender {
             Sender::PhoneSystem => true,
             Sender::Account(account) => {
-                matches!(self.store.account_of_workspace(workspace).await, Ok(Some(owner)) if owner == account)
+                let owner = self.read(self.store.account_of_workspace(workspace)).await;
+                matches!(owner, Ok(Some(owner)) if owner == account)
             }
         }
     }
 
     /// The workspace of the task in a path, if the sender may touch it. The record of the calls core tells it, because it
     /// outlives a task that was deleted until its caller has been let go.
-    pub(super) async fn workspace_of(&self, sender: Sender, task: TaskSid) -> Result<Option<WorkspaceSid>, Response> {
-        match self.store.voice_task(task).await {
+    pub(super) async fn workspace_of(&self, sender: Sender, task: TaskSid) -> Result<Option<WorkspaceSid>, Unreadable> {
+        match self.read(self.store.voice_task(task)).await {
             Ok(Some(row)) if self.may_touch(sender, row.workspace).await => Ok(Some(row.workspace)),
             Ok(_) => Ok(None),
             Err(error) => {
                 tracing::error!(task.sid = %task, %error, "cannot look up the workspace of a task");
-                Err(StatusCode::SERVICE_UNAVAILABLE.into_response())
+                Err(Unreadable)
             }
         }
     }

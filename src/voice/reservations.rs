@@ -13,7 +13,7 @@ use super::alerts::{Complaint, INVALID_POST_WORK_ACTIVITY, INVALID_RESERVATION, 
 use super::application::with_query;
 use super::document::Document;
 use super::proxy::OF_DIAL;
-use super::request::{self, Webhook};
+use super::request::{self, Unreadable, Webhook};
 use crate::calls::{ConferenceOptions, Whisper};
 use crate::engine;
 use crate::routing::{ActivitySid, Refusal, ReservationSid, TaskSid, WorkspaceSid};
@@ -53,7 +53,7 @@ pub(super) async fn whisper(
         Ok(place) => place,
         Err(turned) => return state.answered(&webhook, Err(turned)).await,
     };
-    let Some((_, record)) = state.voice_task(place.task).await else {
+    let Ok(Some((_, record))) = state.voice_task(place.task).await else {
         return state.answered(&webhook, Err(Turned::Busy)).await;
     };
     let announced = webhook.call().and_then(|call| record.announced(place.reservation, &call).cloned());
@@ -78,7 +78,7 @@ pub(super) async fn whisper(
     match state.take(&webhook, &place).await {
         Err(Turned::Busy) => {
             let again: Vec<(String, String)> = std::iter::once(said).chain(pressed).collect();
-            state.answer(&Document::Busy { url: &with_query(&this, &again) })
+            state.answer(&Document::Busy { verbs_before: "", url: &with_query(&this, &again) })
         }
         taken => state.answered(&webhook, taken).await,
     }
@@ -107,7 +107,7 @@ impl State {
     async fn answered(&self, webhook: &Webhook, taken: Result<Response, Turned>) -> Response {
         match taken {
             Ok(room) => room,
-            Err(Turned::Busy) => self.answer(&Document::Busy { url: &self.url(&webhook.target) }),
+            Err(Turned::Busy) => self.come_again(webhook),
             Err(Turned::Away(complaint)) => {
                 let workspace = complaint.workspace;
                 self.complain(webhook.sender, complaint).await;
@@ -124,7 +124,7 @@ impl State {
     async fn addressed(&self, webhook: &Webhook, reservation: &str) -> Result<Place, Turned> {
         let unknown = || Turned::Away(Complaint::new(INVALID_RESERVATION, "the URL does not name a reservation"));
         let reservation: ReservationSid = reservation.parse().map_err(|_| unknown())?;
-        let (workspace, task, _) = match self.store.workspace_of_reservation(reservation).await {
+        let (workspace, task, _) = match self.read(self.store.workspace_of_reservation(reservation)).await {
             Ok(found) => found.ok_or_else(unknown)?,
             Err(error) => {
                 tracing::error!(reservation.sid = %reservation, %error, "cannot look up a reservation");
@@ -147,11 +147,11 @@ impl State {
             .call()
             .filter(|_| !webhook.call_ended())
             .ok_or_else(|| away(RESERVATION_NOT_ACCEPTABLE, "expected the CallSid of a live call".to_owned()))?;
-        let known = self.voice_task(task).await;
+        let known = self.voice_task(task).await.map_err(|Unreadable| Turned::Busy)?;
         let announced = known.as_ref().and_then(|(_, record)| record.announced(reservation, &call));
         let options = announced.cloned().unwrap_or_else(|| options_of(webhook));
         let request = engine::Request::WorkerCall { reservation, call, options };
-        match self.engine.send(workspace, request).await {
+        match self.tell_workspace(workspace, request).await {
             Ok(_) => {}
             Err(engine::Error::Overloaded | engine::Error::Unavailable) => return Err(Turned::Busy),
             Err(error @ (engine::Error::NoSuchWorkspace | engine::Error::Refused(Refusal::NotFound))) => {
@@ -165,7 +165,8 @@ impl State {
                 return Err(away(RESERVATION_NOT_ACCEPTABLE, error.to_string()));
             }
         }
-        let (_, record) = self.voice_task(task).await.ok_or(Turned::Busy)?;
+        let known = self.voice_task(task).await.map_err(|Unreadable| Turned::Busy)?;
+        let (_, record) = known.ok_or(Turned::Busy)?;
         let post_work = webhook.get("PostWorkActivitySid").filter(|given| given.parse::<ActivitySid>().is_err());
         if post_work.is_some() {
             let message = "postWorkActivitySid names no activity: the worker's activity stays as it is";
@@ -176,7 +177,8 @@ impl State {
         let kept = webhook.query.iter().filter(|(name, _)| OF_DIAL.contains(&name.as_str()) && name != "Reservation");
         let mut onward: Vec<(String, String)> = kept.cloned().collect();
         onward.push(("Reservation".to_owned(), reservation.to_string()));
-        Ok(self.join_worker(task, &onward, &record.worker_room(reservation)))
+        let attributes = Self::dial_attributes(webhook);
+        Ok(self.join_worker(task, &onward, &attributes, &record.worker_room(reservation)))
     }
 }
 

@@ -16,7 +16,7 @@ use super::xml;
 const TOLD: [&str; 7] = [
     "statusCallback",
     "statusCallbackUrl",
-    "recordingStatusCallback",
+    RECORDING_CALLBACK,
     "partialResultCallback",
     "transcribeCallback",
     "amdStatusCallback",
@@ -26,12 +26,24 @@ const TOLD: [&str; 7] = [
 const RUN: [&str; 3] = ["action", "waitUrl", "referUrl"];
 /// Elements whose `url` is a document that is run.
 const WITH_DOCUMENT: [&str; 6] = ["Number", "Client", "Sip", "Queue", "Application", "WhatsApp"];
+/// Attributes of `<Dial>` that have an effect on a conference too, `action` and `method` aside (`spec/voice.md` 2.6).
+pub(super) const DIAL_TO_ROOM: [&str; 8] = [
+    "timeLimit",
+    "hangupOnStar",
+    "record",
+    "trim",
+    "recordingTrack",
+    RECORDING_CALLBACK,
+    "recordingStatusCallbackMethod",
+    "recordingStatusCallbackEvent",
+];
+const RECORDING_CALLBACK: &str = "recordingStatusCallback";
 /// Verbs whose missing `action` means the document itself.
 const ACT_ON_THEMSELVES: [&str; 2] = ["Gather", "Record"];
 
 /// Where a document came from, and what its URLs become.
 pub(super) struct Links<'a> {
-    /// The document's own URL.
+    /// The document's own URL; one that is not of the web where the document came without: what is relative then stays so.
     pub(super) base: &'a Url,
     /// The phone system gets the document from a URL that does not ask for it again.
     pub(super) is_elsewhere: bool,
@@ -50,6 +62,8 @@ pub(super) struct Taking {
     /// Where the call goes on afterwards; absolute.
     pub(super) action: Option<String>,
     pub(super) method: Option<String>,
+    /// Attributes of `<Dial>` among [`DIAL_TO_ROOM`], as written, URLs aside: those lead through us.
+    pub(super) dial: Vec<(String, String)>,
     pub(super) post_work_activity: Option<String>,
     /// What the caller hears before; absolute.
     pub(super) whisper_url: Option<String>,
@@ -149,7 +163,10 @@ impl<'a> Rewriting<'a> {
         }
         match (depth, element.name.as_str()) {
             (1, name)
-                if self.runs_elsewhere() && ACT_ON_THEMSELVES.contains(&name) && element.get("action").is_none() =>
+                if self.has_url()
+                    && self.runs_elsewhere()
+                    && ACT_ON_THEMSELVES.contains(&name)
+                    && element.get("action").is_none() =>
             {
                 let url = (self.links.through_us)(self.links.base.as_str());
                 let at = from + "<".len() + name.len();
@@ -160,12 +177,13 @@ impl<'a> Rewriting<'a> {
                 let taking = Taking {
                     action: element.get("action").map(|action| self.absolute(action)),
                     method: element.get("method").map(str::to_owned),
+                    dial: self.to_room(element),
                     ..Taking::default()
                 };
                 self.dial = Some(Dial { from, taking });
             }
             (2, "Queue") => self.queue(element),
-            (_, "Redirect") if element.is_empty => {
+            (_, "Redirect") if element.is_empty && self.has_url() => {
                 // To the document itself.
                 let url = (self.links.through_us)(self.links.base.as_str());
                 let text = format!(">{}</Redirect>", xml::escape(&url).0);
@@ -177,6 +195,19 @@ impl<'a> Rewriting<'a> {
             }
             _ => {}
         }
+    }
+
+    fn has_url(&self) -> bool {
+        matches!(self.links.base.scheme(), "http" | "https")
+    }
+
+    fn to_room(&self, dial: &Element) -> Vec<(String, String)> {
+        let kept = dial.attributes.iter().filter(|attribute| DIAL_TO_ROOM.contains(&attribute.name.as_str()));
+        let value = |attribute: &Attribute| match attribute.name.as_str() {
+            RECORDING_CALLBACK if !attribute.value.trim().is_empty() => self.told(&attribute.value),
+            _ => None,
+        };
+        kept.map(|kept| (kept.name.clone(), value(kept).unwrap_or_else(|| kept.value.clone()))).collect()
     }
 
     /// Whether the verb that is being read runs where the phone system takes another URL for the document's. Verbs after

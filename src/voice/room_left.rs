@@ -5,13 +5,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Shared};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 
 use super::State;
 use super::document::Document;
 use super::next::Context;
-use super::request;
+use super::request::{self, Unreadable};
 use crate::calls::{Input, Role};
 use crate::engine;
 use crate::routing::TaskSid;
@@ -32,18 +31,15 @@ pub(super) async fn answer(
     let workspace = match state.workspace_of(webhook.sender, task).await {
         Ok(Some(workspace)) => workspace,
         Ok(None) => return state.answer(&Document::Empty),
-        Err(failed) => return failed,
+        Err(Unreadable) => return state.come_again(&webhook),
     };
     let reservation = webhook.text("Reservation").parse().ok();
     let call_ended = webhook.call_ended();
     let input = Input::RoomLeft { role, reservation, call: webhook.call(), call_ended };
-    match state.engine.send(workspace, engine::Request::Call { task, input }).await {
+    match state.tell_workspace(workspace, engine::Request::Call { task, input }).await {
         Ok(_) => {}
-        Err(engine::Error::Overloaded | engine::Error::Unavailable) if call_ended => {
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
-        }
         Err(engine::Error::Overloaded | engine::Error::Unavailable) => {
-            return state.answer(&Document::Busy { url: &state.url(&webhook.target) });
+            return state.come_again(&webhook);
         }
         Err(error) => tracing::info!(task.sid = %task, %error, "a leg left the room of a task that takes no news"),
     }
@@ -52,7 +48,11 @@ pub(super) async fn answer(
     {
         return onward;
     }
-    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&Document::Empty) };
+    let record = match state.voice_task(task).await {
+        Ok(Some((_, record))) => record,
+        Ok(None) => return state.answer(&Document::Empty),
+        Err(Unreadable) => return state.come_again(&webhook),
+    };
     let next = record.document_after_room(role);
     state.go_on(next, &Context { webhook: &webhook, workspace, record: &record }).await
 }

@@ -11,7 +11,7 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 use url::Url;
 
-use super::alerts::{Complaint, RETRIEVAL_FAILURE};
+use super::alerts::Complaint;
 use super::application::{Question, Reply};
 use super::document::Document;
 use super::next::Context;
@@ -37,7 +37,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let Ok(Some(workspace)) = state.workspace_of(webhook.sender, task).await else {
         return state.answer(&Document::Hold);
     };
-    let Some((_, record)) = state.voice_task(task).await else { return state.answer(&Document::Hold) };
+    let Ok(Some((_, record))) = state.voice_task(task).await else { return state.answer(&Document::Hold) };
     let options = record.options.as_ref();
     let asked = options.and_then(|options| options.wait_url.as_deref()).filter(|url| !url.is_empty());
     let Some(url) = asked else { return state.answer(&Document::Hold) };
@@ -51,7 +51,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         }
         Ok(Reply::Audio) => state.answer(&Document::Play { url }),
         Err(failure) => {
-            let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("wait_url of the room: {failure}"))
+            let complaint = Complaint::new(failure.code(), format!("wait_url of the room: {failure}"))
                 .in_workspace(workspace)
                 .about_task(task);
             state.complain(webhook.sender, complaint).await;

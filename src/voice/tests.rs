@@ -10,6 +10,7 @@ mod documents;
 mod proxy;
 mod queue_full;
 mod rooms;
+mod rounds;
 mod waiting;
 
 use super::*;
@@ -80,6 +81,7 @@ impl Bench {
             outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, patience).unwrap(),
             actions: Actions::default(),
             known_workflows: KnownWorkflows::default(),
+            arrivals: Arrivals::default(),
             dialling: Arc::default(),
         };
         Self { router: router(state), engine, store, workspace, workflow }
@@ -125,6 +127,13 @@ impl Bench {
     async fn alert_codes(&self) -> Vec<u32> {
         let alerts = self.store.alerts(AccountSid::from_bits(1), 50).await.unwrap();
         alerts.into_iter().map(|alert| alert.code).collect()
+    }
+
+    /// Those of one moment have no order.
+    async fn sorted_alert_codes(&self) -> Vec<u32> {
+        let mut codes = self.alert_codes().await;
+        codes.sort_unstable();
+        codes
     }
 }
 
@@ -313,6 +322,53 @@ async fn a_document_without_enqueue_is_what_the_call_goes_on_with() {
 }
 
 #[tokio::test]
+async fn what_an_enqueue_should_not_say_has_no_effect_and_a_code() {
+    for (attributes, inside, codes) in [
+        ("method='PUT'", "", &[14_201][..]),
+        ("waitUrl='wait'", "", &[14_202]),
+        ("action='left'", "", &[14_203]),
+        ("waitUrl='https://app.example.org/w' waitUrlMethod='post it'", "", &[14_206]),
+        ("method='get' waitUrlMethod='Post'", "", &[]),
+        ("maxQueueSize='3' workflowsid='x'", "<Say>x</Say>", &[12_200]),
+        ("", "<Task priority='high' timeout='0'>{}</Task>", &[12_200, 12_200]),
+    ] {
+        let bench = Bench::start().await;
+        let workflow = &bench.workflow;
+        let document =
+            format!("<Response><Enqueue workflowSid='{workflow}' {attributes}>{inside}</Enqueue></Response>");
+        let call = [("CallSid", "CAcaller"), ("Twiml", document.as_str())];
+        let (_, parked) = bench.post("/voice/enqueue", &call).await;
+        assert!(parked.contains("<Enqueue action="), "{document}: {parked}");
+        assert_eq!(bench.alert_codes().await, codes, "{document}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_of_the_phone_systems_stays_one() {
+    let bench = Bench::start().await;
+    for document in [
+        "<Response><Say>Hi</Say><Enqueue>support</Enqueue><Hangup/></Response>",
+        "<?xml version=\"1.0\"?>\n<Response><Enqueue waitUrl='wait' action=\"left\">a &amp; b</Enqueue></Response>",
+        "<Response><Dial><Queue>support</Queue></Dial></Response>",
+    ] {
+        assert_eq!(bench.enqueue("/voice/enqueue", &[("Twiml", document)]).await, document);
+    }
+    // What its absolute URLs answer may be for us.
+    let document = "<Response><Enqueue action=\"https://app.example.org/left\">support</Enqueue></Response>";
+    let body = bench.enqueue("/voice/enqueue", &[("Twiml", document)]).await;
+    let proxy =
+        format!("<Response><Enqueue action=\"{BASE}/voice/proxy?target=https%3A%2F%2Fapp.example.org%2Fleft&amp;");
+    assert!(body.starts_with(&proxy), "{body}");
+    assert_eq!(bench.alert_codes().await, [12_200], "only the one without Enqueue");
+    // One with a task is not meant for the phone system, nor is one for whose callers the URL names a workflow.
+    let task = "<Response><Enqueue><Task>{}</Task></Enqueue></Response>";
+    assert!(bench.enqueue("/voice/enqueue", &[("Twiml", task)]).await.contains("Nobody can take your call"));
+    let plain = "<Response><Enqueue>support</Enqueue></Response>";
+    let parked = bench.enqueue(&bench.target(""), &[("Twiml", plain)]).await;
+    assert!(parked.contains(&format!(">{}</Enqueue>", bench.workflow)), "{parked}");
+}
+
+#[tokio::test]
 async fn a_document_that_cannot_be_read_does_not_hide_the_workflow_of_the_url() {
     let bench = Bench::start().await;
     let parameter = format!("/voice/enqueue?WorkflowSid={}&Priority=7", bench.workflow);
@@ -456,7 +512,7 @@ async fn an_application_that_does_not_answer_leaves_an_alert_and_the_caller_with
     bench.engine.send(bench.workspace, EngineRequest::Routing(canceled(task.parse().unwrap()))).await.unwrap();
     let (_, left) = bench.post(&format!("/voice/tasks/{task}/left?released=1"), &caller).await;
     assert!(left.contains("Nobody can take your call"), "{left}");
-    assert_eq!(bench.alert_codes().await, [11_200, 11_200]);
+    assert_eq!(bench.alert_codes().await, [11_205, 11_205]);
 }
 
 #[tokio::test]
@@ -506,7 +562,7 @@ async fn the_applications_wait_document_is_proxied_and_ours_stands_in_for_it() {
         let (_, wait) = bench.post(&target, &[("CallSid", call)]).await;
         assert!(wait.contains(heard), "{wait_url}: {wait}");
     }
-    assert_eq!(bench.alert_codes().await, [11_200, 11_200]);
+    assert_eq!(bench.sorted_alert_codes().await, [11_100, 12_100]);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::alerts::{Complaint, INVALID_URL};
 use super::application::{Failure, Question};
 use super::proxy::{OWN, Trouble};
-use super::request::{self, Sender};
+use super::request::{self, Sender, Webhook};
 use super::{State, no_content};
 
 /// `/voice/proxy/callback`
@@ -23,28 +23,36 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) 
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
-    let (owner, target) = match state.target_of(&webhook).await {
-        Ok(found) => found,
-        Err(Trouble::Wrong(message)) => {
-            state.complain(webhook.sender, Complaint::new(INVALID_URL, message)).await;
-            return StatusCode::BAD_REQUEST.into_response();
-        }
-        Err(Trouble::Forbidden | Trouble::NoDocument) => return StatusCode::FORBIDDEN.into_response(),
-    };
-    let passed_on = webhook.without(&OWN);
-    let method = webhook.method.as_str();
-    let question = Question { url: target, method, webhook: &passed_on, extra: Vec::new(), workspace: None };
-    let failure = match state.fetch(&question, owner.account, owner.token()).await {
-        Ok(answer) if (200..300).contains(&answer.status) => return no_content(),
-        Ok(answer) => Failure::Refused(answer.status),
-        Err(failure) => failure,
-    };
-    let complaint = Complaint::new(failure.code(), format!("callback of the application: {failure}"));
-    state.complain(Sender::Account(owner.account), complaint).await;
-    let refusal = match failure {
-        // Whether it is tried again may depend on it (`#rp=`).
-        Failure::Refused(status @ 400..600) => StatusCode::from_u16(status).ok(),
-        _ => None,
-    };
-    refusal.unwrap_or(StatusCode::BAD_GATEWAY).into_response()
+    state.pass_on(&webhook).await
+}
+
+impl State {
+    /// Passes a callback on to the application in its URL; the answer is the application's.
+    pub(super) async fn pass_on(&self, webhook: &Webhook) -> Response {
+        let (owner, target) = match self.target_of(webhook).await {
+            Ok(found) => found,
+            Err(Trouble::Wrong(message)) => {
+                self.complain(webhook.sender, Complaint::new(INVALID_URL, message)).await;
+                return StatusCode::BAD_REQUEST.into_response();
+            }
+            Err(Trouble::Unknown) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Err(Trouble::Forbidden | Trouble::NoDocument) => return StatusCode::FORBIDDEN.into_response(),
+        };
+        let passed_on = webhook.without(&OWN);
+        let method = webhook.method.as_str();
+        let question = Question { url: target, method, webhook: &passed_on, extra: Vec::new(), workspace: None };
+        let failure = match self.fetch(&question, owner.account, owner.token()).await {
+            Ok(answer) if (200..300).contains(&answer.status) => return no_content(),
+            Ok(answer) => Failure::Refused(answer.status),
+            Err(failure) => failure,
+        };
+        let complaint = Complaint::new(failure.code(), format!("callback of the application: {failure}"));
+        self.complain(Sender::Account(owner.account), complaint).await;
+        let refusal = match failure {
+            // Whether it is tried again may depend on it (`#rp=`).
+            Failure::Refused(status @ 400..600) => StatusCode::from_u16(status).ok(),
+            _ => None,
+        };
+        refusal.unwrap_or(StatusCode::BAD_GATEWAY).into_response()
+    }
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
 
 use super::alerts::{CANNOT_CREATE_TASK, Complaint, INVALID_ATTRIBUTES, INVALID_WORKFLOW};
-use super::request::{self, Sender, Webhook};
+use super::request::{self, Sender, Unreadable, Webhook};
 use super::{State, no_content};
 use crate::engine;
 use crate::routing::command::NewTask;
@@ -81,7 +81,11 @@ pub(super) async fn of_entry(
         Err(refused) => return refused,
     };
     let Some(message) = Message::of(&webhook) else { return no_content() };
-    let Some(entry) = state.entry(&webhook, &entry).await else { return no_content() };
+    let entry = match state.entry(&webhook, &entry).await {
+        Ok(Some(entry)) => entry,
+        Ok(None) => return no_content(),
+        Err(Unreadable) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    };
     let Ok(of_callers) = serde_json::from_str(&entry.point.attributes) else {
         let complaint = Complaint::new(INVALID_ATTRIBUTES, "the attributes are no object");
         state.complain(webhook.sender, complaint.in_workspace(entry.workspace)).await;
@@ -106,12 +110,14 @@ pub(super) async fn of_task(Shared(state): Shared<Arc<State>>, Path(task): Path<
     let workspace = match state.workspace_of(webhook.sender, task).await {
         Ok(Some(workspace)) => workspace,
         Ok(None) => return no_content(),
-        Err(failed) => return failed,
+        Err(Unreadable) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
     };
-    let Some((_, record)) = state.voice_task(task).await.filter(|(_, record)| record.leaves_message) else {
-        return no_content();
+    let record = match state.voice_task(task).await {
+        Ok(Some((_, record))) if record.leaves_message => record,
+        Ok(_) => return no_content(),
+        Err(Unreadable) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
     };
-    let row = match state.store.task(workspace, task).await {
+    let row = match state.read(state.store.task(workspace, task)).await {
         Ok(row) => row,
         Err(error) => {
             tracing::error!(task.sid = %task, %error, "cannot read the task of a caller who left a message");
@@ -160,7 +166,7 @@ impl State {
             return wrong(INVALID_WORKFLOW, format!("'{workflow}' is no workflow")).await;
         };
         let new = NewTask { workflow: Some(named), ..NewTask::with_attributes(attributes) };
-        match self.engine.send(workspace, engine::Request::Voicemail { recording: recording.clone(), new }).await {
+        match self.tell_workspace(workspace, engine::Request::Voicemail { recording: recording.clone(), new }).await {
             Ok(Reply::Task(task)) => Ok(task),
             Err(engine::Error::Overloaded | engine::Error::Unavailable) => Err(Obstacle::Busy),
             Ok(_) => wrong(CANNOT_CREATE_TASK, "the answer names no task".to_owned()).await,

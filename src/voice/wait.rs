@@ -8,13 +8,13 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 
-use super::alerts::{Complaint, RETRIEVAL_FAILURE};
+use super::alerts::Complaint;
 use super::application::{Question, Reply};
 use super::document::{Document, Wait};
 use super::next::Context;
 use super::outlook::{self, parameters};
 use super::proxy::Served;
-use super::request::{self, Webhook};
+use super::request::{self, Unreadable, Webhook};
 use super::{State, twiml};
 use crate::calls::{Input, VoiceTask};
 use crate::engine;
@@ -30,14 +30,14 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let workspace = match state.workspace_of(webhook.sender, task).await {
         Ok(Some(workspace)) => workspace,
         Ok(None) => return state.answer(&Document::Unavailable),
-        Err(failed) => return failed,
+        Err(Unreadable) => return state.wait(&webhook, task, None, None),
     };
     let parked = engine::Request::Call { task, input: Input::WaitRequested };
-    if let Err(error) = state.engine.send(workspace, parked).await {
-        // The caller hears music all the same; the next round tells again.
+    // The caller hears music all the same; the next round tells again.
+    if let Err(error) = state.tell_workspace(workspace, parked).await {
         tracing::warn!(task.sid = %task, %error, "cannot record that a call is parked");
     }
-    let known = state.voice_task(task).await;
+    let known = state.voice_task(task).await.ok().flatten();
     if known.as_ref().is_some_and(|(_, record)| record.lets_caller_leave()) {
         return state.answer(&Document::Leave);
     }
@@ -67,7 +67,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Ok(Reply::Document(document)) => twiml(state.adopted(&question, Served::AsItself, document).await.text),
         Ok(Reply::Audio) => state.answer(&Document::Play { url }),
         Err(failure) => {
-            let complaint = Complaint::new(RETRIEVAL_FAILURE, format!("waitUrl of Enqueue: {failure}"))
+            let complaint = Complaint::new(failure.code(), format!("waitUrl of Enqueue: {failure}"))
                 .in_workspace(workspace)
                 .about_task(task);
             state.complain(webhook.sender, complaint).await;

@@ -43,6 +43,8 @@ mod isolation;
 #[cfg(test)]
 mod lint;
 #[cfg(test)]
+mod locked;
+#[cfg(test)]
 mod pitfalls;
 #[cfg(test)]
 mod programs;

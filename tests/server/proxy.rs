@@ -1,4 +1,4 @@
-//! Applications behind the proxy (`spec/voice.md` 2.8): nine of different make, each called twice. Once the phone system
+//! Applications behind the proxy (`spec/voice.md` 2.8): eleven of different make, each called twice. Once the phone system
 //! asks the application itself, which enqueues into a plain queue; once it asks through `/voice/proxy`, and the
 //! application says `<Enqueue workflowSid>`. The call and the application must live through the same both times.
 
@@ -22,27 +22,50 @@ struct Caller {
     told: usize,
     /// The application's own way to serve: a plain queue behind the proxy too.
     without_task: bool,
+    /// Somebody else calls the application, at its page `desk`, as soon as the caller waits.
+    agent: Option<Agent>,
 }
 
-/// What came of a call: the phone system's story of it, and what the application was asked.
+/// Who talks to the caller.
+struct Agent {
+    /// What has happened to the caller then.
+    when: &'static str,
+    hang_up_after_talking_ms: Option<u32>,
+}
+
+/// What came of a call: the phone system's story of it, and what the application was asked; the same of the agent's.
 #[derive(Debug, PartialEq)]
 struct Story {
     happened: Vec<String>,
     asked: Vec<Asked>,
+    agent: Option<Box<Story>>,
 }
 
-/// Has somebody call the application and waits until the call is over.
-async fn call(
-    programs: &Programs,
-    applications: &Applications,
-    number: &str,
-    voice_url: &str,
-    caller: &Caller,
-) -> Story {
+/// Where the numbers of an application lead.
+struct Lines {
+    caller: &'static str,
+    agent: &'static str,
+    /// The URL of a page, as a voice URL and as a status callback.
+    url: Box<dyn Fn(&str) -> String>,
+    callback: Box<dyn Fn(&str) -> String>,
+}
+
+impl Lines {
+    async fn connect(&self, programs: &Programs, method: &str) {
+        for (number, page) in [(self.caller, "start?from=number"), (self.agent, "desk")] {
+            let order = json!({
+                "voice_url": (self.url)(page), "voice_method": method,
+                "status_callback": (self.callback)("told/number"),
+            });
+            programs.control(Method::PUT, &format!("/numbers/{number}"), order).await;
+        }
+    }
+}
+
+/// Has somebody call the application, perhaps somebody else answer, and waits until the calls are over.
+async fn call(programs: &Programs, applications: &Applications, lines: &Lines, caller: &Caller) -> Story {
     applications.forget();
-    let method = if caller.without_task { "GET" } else { "POST" };
-    let order = json!({ "voice_url": voice_url, "voice_method": method });
-    programs.control(Method::PUT, &format!("/numbers/{number}"), order).await;
+    lines.connect(programs, if caller.without_task { "GET" } else { "POST" }).await;
     let busy = json!({ "busy": true, "ring_after_ms": 50 });
     programs.control(Method::PUT, "/addresses/+15556660101", busy).await;
     let bob = json!({ "ring_after_ms": 50, "answer_after_ms": 400, "hang_up_after_talking_ms": 8_000 });
@@ -51,8 +74,26 @@ async fn call(
         "digits": caller.digits, "digits_after_ms": 50, "says": caller.says, "speaks_ms": 7_000,
         "hang_up_after_ms": caller.hang_up_after_ms,
     });
-    let order = json!({ "from": "+15551110000", "to": number, "behaviour": behaviour });
+    let order = json!({ "from": "+15551110000", "to": lines.caller, "behaviour": behaviour });
     let call = text(&programs.control(Method::POST, "/calls", order).await, "call_sid");
+    let Some(agent) = &caller.agent else { return over(programs, applications, &call, caller.told).await };
+    let path = format!("/events?call_sid={call}&limit=1000");
+    programs
+        .until("the caller waits for the agent", async |programs: &Programs| {
+            let told = programs.control(Method::GET, &path, Value::Null).await;
+            told["events"].as_array().unwrap().iter().any(|event| event["kind"] == agent.when).then_some(())
+        })
+        .await;
+    let behaviour = json!({ "hang_up_after_talking_ms": agent.hang_up_after_talking_ms });
+    let order = json!({ "from": "client:alice", "to": lines.agent, "behaviour": behaviour });
+    let desk = text(&programs.control(Method::POST, "/calls", order).await, "call_sid");
+    let mut story = over(programs, applications, &call, caller.told).await;
+    story.agent = Some(Box::new(over(programs, applications, &desk, caller.told).await));
+    story
+}
+
+/// Waits until a call is over and the application was told of it, `told` times beside the number's own callback.
+async fn over(programs: &Programs, applications: &Applications, call: &str, told: usize) -> Story {
     let is_over = async |programs: &Programs| {
         let row = programs.phone_get(&format!("/Calls/{call}.json")).await;
         let is_live = matches!(row["status"].as_str(), Some("queued" | "ringing" | "in-progress"));
@@ -61,23 +102,23 @@ async fn call(
     programs.until("the call is over", is_over).await;
     let legs = programs.phone_get(&format!("/Calls.json?ParentCallSid={call}")).await;
     let mut sids: Vec<String> = legs["calls"].as_array().unwrap().iter().map(|leg| text(leg, "sid")).collect();
-    sids.push(call.clone());
+    sids.push(call.to_owned());
     let events = programs.control(Method::GET, "/events?limit=1000", Value::Null).await;
     let ours = |event: &&Value| event["call_sid"].as_str().is_some_and(|sid| sids.iter().any(|ours| ours == sid));
     let events: Vec<Value> = events["events"].as_array().unwrap().iter().filter(ours).cloned().collect();
     assert!(events.iter().any(|event| event["kind"] == "call.ended"), "{events:?}");
-    let happened = story(&events, &call);
+    let happened = story(&events, call);
     let asked = programs
         .until("the application was told all", async |_: &Programs| {
-            let asked = applications.asked(&call);
+            let asked = applications.asked(call);
             // The end of a call in a queue is told after the end itself.
             let waits = happened.iter().any(|line| line.contains("queue.left hangup"));
-            let is_told = asked.iter().filter(|asked| asked.is_told()).count() >= caller.told;
+            let is_told = asked.iter().filter(|asked| asked.is_told()).count() > told;
             (is_told && (!waits || asked.iter().any(|asked| asked.what.contains("QueueResult=hangup"))))
                 .then_some(asked)
         })
         .await;
-    Story { happened, asked }
+    Story { happened, asked, agent: None }
 }
 
 /// The phone system's story, without names and without the documents on the way: what the application was asked for is
@@ -95,7 +136,13 @@ fn story(events: &[Value], call: &str) -> Vec<String> {
     events.iter().filter_map(line).collect()
 }
 
-async fn compare(programs: &Programs, floor: &Floor, applications: &Applications, name: &str, caller: &Caller) {
+async fn compare(
+    programs: &Programs,
+    floor: &Floor,
+    applications: &Applications,
+    name: &str,
+    caller: &Caller,
+) -> Story {
     for queue in [&floor.workflow, "plain"] {
         let size = if caller.queue_is_full { "1" } else { "100" };
         make_queue(programs, queue, size).await;
@@ -114,16 +161,39 @@ async fn compare(programs: &Programs, floor: &Floor, applications: &Applications
                 .await;
         }
     }
-    let direct = applications.url(&format!("/plain/{name}/start?from=number"));
-    let direct = call(programs, applications, "+15550301", &direct, caller).await;
-    let proxied = applications.url(&format!("/{}/{name}/start?from=number", floor.workflow));
-    let proxied = url::form_urlencoded::Serializer::new(String::new()).append_pair("target", &proxied).finish();
-    let proxied = format!("http://{}/voice/proxy?{proxied}", programs.server);
-    let proxied = call(programs, applications, "+15550302", &proxied, caller).await;
+    let page_at = |place: &str| {
+        let base = applications.url(&format!("/{place}/{name}/"));
+        move |page: &str| format!("{base}{page}")
+    };
+    let direct = page_at("plain");
+    let direct =
+        Lines { caller: "+15550301", agent: "+15550303", url: Box::new(direct.clone()), callback: Box::new(direct) };
+    let page = page_at(&floor.workflow);
+    let through = |path: &str| {
+        let (page, ours) = (page.clone(), format!("http://{}{path}", programs.server));
+        move |at: &str| {
+            let target = url::form_urlencoded::Serializer::new(String::new()).append_pair("target", &page(at)).finish();
+            format!("{ours}?{target}")
+        }
+    };
+    let proxied = Lines {
+        caller: "+15550302",
+        agent: "+15550304",
+        url: Box::new(through("/voice/proxy")),
+        callback: Box::new(through("/voice/cb/call/inbound")),
+    };
+    let direct = call(programs, applications, &direct, caller).await;
+    let proxied = call(programs, applications, &proxied, caller).await;
     assert_eq!(direct.happened, proxied.happened, "{name}\n{direct:#?}\n{proxied:#?}\n{}", programs.logs());
     assert_eq!(direct.asked, proxied.asked, "{name}\n{}", programs.logs());
-    assert!(direct.asked.len() >= 3, "{name} is asked: {direct:#?}");
-    assert_eq!(direct.asked.iter().filter(|asked| asked.is_told()).count(), caller.told, "{name}: {direct:#?}");
+    assert_eq!(direct.agent, proxied.agent, "{name}\n{}", programs.logs());
+    let documents = direct.asked.iter().filter(|asked| !asked.is_told()).count();
+    assert!(documents >= 3, "{name} is asked: {direct:#?}");
+    for story in std::iter::once(&direct).chain(direct.agent.as_deref()) {
+        let told = story.asked.iter().filter(|asked| asked.is_told()).count();
+        assert_eq!(told, caller.told + 1, "{name}: {story:#?}");
+    }
+    direct
 }
 
 async fn make_queue(programs: &Programs, name: &str, size: &str) {
@@ -134,11 +204,11 @@ async fn make_queue(programs: &Programs, name: &str, size: &str) {
     assert!(status.is_success() || status == StatusCode::BAD_REQUEST || status == StatusCode::CONFLICT, "{status}");
 }
 
-async fn both_ways(name: &str, caller: Caller) {
+async fn both_ways(name: &str, caller: Caller) -> Story {
     let programs = Programs::start(4.0).await;
     let floor = programs.furnish().await;
     let applications = Applications::start(PHONE_TOKEN, TOKEN).await;
-    compare(&programs, &floor, &applications, name, &caller).await;
+    let story = compare(&programs, &floor, &applications, name, &caller).await;
     // Through the proxy the caller was a task like any other.
     let tasks = programs.get(&format!("{}/Tasks", floor.base)).await;
     let tasks: Vec<Value> = tasks["tasks"].as_array().unwrap().clone();
@@ -148,6 +218,7 @@ async fn both_ways(name: &str, caller: Caller) {
         let reason = text(task, "reason");
         assert!(task["assignment_status"] == "canceled" && (expected.is_empty() || reason == expected), "{task:?}");
     }
+    story
 }
 
 #[tokio::test]
@@ -196,6 +267,43 @@ async fn a_switchboard_dials_one_extension_after_the_other_and_hears_of_each_leg
     let caller =
         Caller { digits: "999101", hang_up_after_ms: Some(25_000), told: 6, without_task: true, ..Caller::default() };
     both_ways("switchboard", caller).await;
+}
+
+/// Whether one line comes after another.
+fn in_order(story: &Story, first: &str, second: &str) -> bool {
+    let at = |part: &str| story.happened.iter().position(|line| line.contains(part));
+    at(first).is_some_and(|first| at(second).is_some_and(|second| first < second))
+}
+
+#[tokio::test]
+async fn an_agent_takes_the_head_of_a_plain_queue_and_hangs_up_and_the_caller_is_asked_how_it_was() {
+    let agent = Agent { when: "queue.entered", hang_up_after_talking_ms: Some(6_000) };
+    let caller = Caller { digits: "7", without_task: true, agent: Some(agent), ..Caller::default() };
+    let story = both_ways("desk", caller).await;
+    assert!(in_order(&story, "queue.left bridged", "call.ended"), "{story:#?}");
+    assert!(story.asked.iter().any(|asked| asked.page == "rated" && asked.what.contains("Digits=7")), "{story:#?}");
+    assert!(story.agent.unwrap().happened.iter().any(|line| line == "caller: call.connected"));
+}
+
+#[tokio::test]
+async fn a_caller_from_a_plain_queue_hangs_up_and_the_agents_verbs_go_on() {
+    let agent = Agent { when: "queue.entered", hang_up_after_talking_ms: None };
+    let caller = Caller { hang_up_after_ms: Some(15_000), without_task: true, agent: Some(agent), ..Caller::default() };
+    let story = both_ways("desk", caller).await;
+    assert!(in_order(&story, "queue.left bridged", "call.ended"), "{story:#?}");
+    let agent = story.agent.unwrap();
+    let next = agent.asked.iter().find(|asked| asked.page == "next").unwrap();
+    assert!(next.what.contains("DialCallStatus=completed"), "{next:?}");
+}
+
+#[tokio::test]
+async fn a_caller_and_an_agent_meet_in_a_room_of_the_applications() {
+    let agent = Agent { when: "room.joined", hang_up_after_talking_ms: Some(6_000) };
+    let caller = Caller { without_task: true, agent: Some(agent), told: 2, ..Caller::default() };
+    let story = both_ways("meeting", caller).await;
+    assert!(in_order(&story, "room.joined", "room.left"), "{story:#?}");
+    assert!(story.asked.iter().any(|asked| asked.page == "bye" && asked.what.contains("DialBridged=true")));
+    assert!(in_order(&story.agent.unwrap(), "room.joined", "call.ended"));
 }
 
 /// The reservation that the worker of the floor gets for the one caller; and its task.
@@ -250,7 +358,14 @@ async fn a_worker_takes_the_reservation_that_the_application_dials() {
             applications.asked(&worker).into_iter().find(|asked| asked.page == "done")
         })
         .await;
-    assert!(done.what.contains("signed=true"), "{done:?}");
+    assert!(done.what.contains("signed=true") && done.what.contains("RecordingUrl=*"), "{done:?}");
+    // What the application's <Dial> wants recorded is, and it is told.
+    let told = programs
+        .until("the application hears of the recording", async |_: &Programs| {
+            applications.asked_by("told/recording").into_iter().next()
+        })
+        .await;
+    assert!(told.what.contains("RecordingStatus=completed") && told.what.contains("signed=true"), "{told:?}");
 }
 
 /// After a conversation the caller is asked by verbs that have no `action`.

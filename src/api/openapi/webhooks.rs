@@ -179,8 +179,8 @@ const WEBHOOKS: &[Webhook] = &[
     Webhook {
         path: "/voice/cb/call/inbound",
         ids: ["InboundCallChangedByGet", "InboundCallChanged"],
-        summary: "Status of a caller's leg",
-        parameters: &["CallSid", "CallStatus"],
+        summary: "Status of a caller's leg; passed on to the application in `target` too, where the URL has one",
+        parameters: &["target", "account", "mac", "CallSid", "CallStatus"],
         twiml: false,
     },
     Webhook {

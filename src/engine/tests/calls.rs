@@ -1,5 +1,7 @@
 //! Calls and their tasks: what both cores do to each other, by way of the disk.
 
+use std::task::Poll;
+
 use super::*;
 
 #[tokio::test]
@@ -293,5 +295,51 @@ async fn a_worker_who_accepts_without_a_conference_keeps_a_task_that_is_to_be_ca
     bench.clock.advance(Duration::from_hours(2));
     bench.routing(Command::Tick).await;
     assert_eq!(bench.task(task).await.status, TaskStatus::Assigned, "the promise was kept by other means");
+    bench.assert_agrees().await;
+}
+
+/// Hands a request to the workspace and does not wait for its answer.
+async fn hand_over(bench: &Bench, request: Request) {
+    let mut sent = std::pin::pin!(bench.engine.send(bench.workspace, request));
+    // The workspace runs on this thread too: it has not begun.
+    assert!(std::future::poll_fn(|context| Poll::Ready(sent.as_mut().poll(context).is_pending())).await);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_any_more_is_not_enqueued() {
+    let bench = Bench::start().await;
+    let (workflow, worker) = bench.furnish().await;
+    hand_over(&bench, enqueueing(workflow, "CAgone")).await;
+    // What needs no asker is done all the same.
+    let delete = Command::DeleteWorker { worker, if_match: None };
+    hand_over(&bench, Request::Routing(delete)).await;
+    let task = bench.enqueue(workflow, "CAstays").await;
+    let rows = bench.loaded().await.rows;
+    assert_eq!(rows.tasks.iter().map(|row| row.sid).collect::<Vec<_>>(), [task]);
+    assert!(rows.workers.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_caller_does_while_the_task_is_being_made_reaches_it() {
+    let bench = Bench::start().await;
+    let (workflow, _) = bench.furnish().await;
+    let caller = |call: &str, input: Input| Request::Caller { call: CallSid(call.to_owned()), input };
+    let ended = caller("CA1", Input::CallerEnded { call: CallSid("CA1".to_owned()) });
+    let left = Input::Left { result: QueueResult::Error, call_ended: false, queue_time_secs: None };
+    let turned_away = caller("CA2", left);
+    // In one batch each: nothing of it is on disk before.
+    for (call, after) in [("CA1", ended.clone()), ("CA2", turned_away)] {
+        let enqueued = bench.engine.send(bench.workspace, enqueueing(workflow, call));
+        let (enqueued, told) = tokio::join!(enqueued, bench.engine.send(bench.workspace, after));
+        assert!(matches!((enqueued, told), (Ok(Reply::Task(_)), Ok(Reply::Done))));
+    }
+    let rows = bench.loaded().await.rows;
+    let reasons: Vec<Option<&str>> = rows.tasks.iter().map(|row| row.reason.as_deref()).collect();
+    assert_eq!(reasons, [Some("hangup"), Some("error")]);
+    assert!(rows.tasks.iter().all(|row| row.status == TaskStatus::Canceled));
+    assert!(rows.reservations.iter().all(|row| !row.status.is_open()), "a worker is offered nobody");
+    // Of a caller without a task there is nothing to say, and another call of the same person is another one.
+    bench.engine.send(bench.workspace, ended).await.unwrap();
+    assert!(!bench.task(bench.enqueue(workflow, "CA1").await).await.status.is_final());
     bench.assert_agrees().await;
 }

@@ -26,6 +26,8 @@ fn everything_an_enqueue_can_say_is_read() {
         document,
         EnqueueDocument {
             workflow: Some(WW.to_owned()),
+            is_plain: false,
+            unknown: vec!["attribute maxQueueSize of Enqueue".to_owned()],
             action: Some("https://app/left?a=1&b=2".to_owned()),
             method: Some("GET".to_owned()),
             wait_url: Some(String::new()),
@@ -68,7 +70,25 @@ fn the_first_enqueue_with_a_workflow_counts() {
     assert_eq!(document.before, "<Enqueue>plain</Enqueue><Say>x</Say>");
     assert_eq!(document.after.as_deref(), Some("<Enqueue workflowSid=\"WWother\"/>"));
     let plain = EnqueueDocument::parse("<Response><Enqueue/></Response>").unwrap();
-    assert_eq!(plain, EnqueueDocument::default());
+    assert_eq!(plain, EnqueueDocument { is_plain: true, ..EnqueueDocument::default() });
+    let of_task = EnqueueDocument::parse("<Response><Enqueue><Task/></Enqueue></Response>").unwrap();
+    assert_eq!(of_task, EnqueueDocument::default(), "a workflow is missing");
+}
+
+#[test]
+fn what_means_nothing_is_told_of_and_bounded() {
+    let text = format!(
+        "<Response><Enqueue workflowSid=\"{WW}\" waiturl='/w'><Say>x</Say><task>{{}}</task><Task Priority='1' \
+         timeout='5'>{{}}</Task><Task>[]</Task></Enqueue><Gather><X y='z'/></Gather></Response>"
+    );
+    assert_eq!(
+        EnqueueDocument::parse(&text).unwrap().unknown,
+        ["attribute waiturl of Enqueue", "element Say", "element task", "attribute Priority of Task", "a further Task"]
+    );
+    let many = format!("<Response><Enqueue workflowSid=\"{WW}\"{}/></Response>", attributes(20));
+    assert_eq!(EnqueueDocument::parse(&many).unwrap().unknown.len(), 10);
+    let long = format!("<Response><Enqueue {}=''/></Response>", "x".repeat(1_000));
+    assert!(EnqueueDocument::parse(&long).unwrap().unknown[0].len() < 100);
 }
 
 #[test]

@@ -11,7 +11,11 @@ fn rewritten(text: &str) -> Result<Rewritten, Problem> {
 }
 
 fn rewritten_where(text: &str, is_elsewhere: bool) -> Result<Rewritten, Problem> {
-    let base = Url::parse(BASE).unwrap();
+    rewritten_from(BASE, text, is_elsewhere)
+}
+
+fn rewritten_from(base: &str, text: &str, is_elsewhere: bool) -> Result<Rewritten, Problem> {
+    let base = Url::parse(base).unwrap();
     let links = Links {
         base: &base,
         is_elsewhere,
@@ -20,7 +24,11 @@ fn rewritten_where(text: &str, is_elsewhere: bool) -> Result<Rewritten, Problem>
         taking: &|taking| {
             let parts = [&taking.action, &taking.method, &taking.post_work_activity, &taking.whisper_url];
             let parts: Vec<&str> = parts.map(|part| part.as_deref().unwrap_or("-")).to_vec();
-            format!("take:{} {} [{}]", taking.reservation, parts.join(" "), taking.rest)
+            let mut dial = String::new();
+            for (name, value) in &taking.dial {
+                dial.extend([" ", name, "=", value]);
+            }
+            format!("take:{} {}{dial} [{}]", taking.reservation, parts.join(" "), taking.rest)
         },
     };
     rewrite(text, &links)
@@ -199,6 +207,16 @@ fn a_dial_that_takes_a_reservation_becomes_a_redirect() {
             "<Dial><Queue reservationSid='WR1'></Queue></Dial>\n<Redirect>after</Redirect><!-- end -->",
             "<Redirect method=\"POST\">take:WR1 - - - - [&lt;Redirect&gt;ours:https://app.example.org/ivr/after&lt;/Redirect&gt;&lt;!-- end --&gt;]</Redirect>",
         ),
+        (
+            r#"<Dial callerId="+1" timeLimit="60" record='record-from-answer' answerOnBridge="true" recordingStatusCallback="/rec?a=1&amp;b=2" recordingStatusCallbackEvent="in-progress completed" hangupOnStar="true" trim="do-not-trim"><Queue reservationSid="WR1"/></Dial>"#,
+            "<Redirect method=\"POST\">take:WR1 - - - - timeLimit=60 record=record-from-answer \
+             recordingStatusCallback=told:https://app.example.org/rec?a=1&amp;b=2 \
+             recordingStatusCallbackEvent=in-progress completed hangupOnStar=true trim=do-not-trim []</Redirect>",
+        ),
+        (
+            "<Dial recordingStatusCallback=''><Queue reservationSid='WR1'/></Dial>",
+            "<Redirect method=\"POST\">take:WR1 - - - - recordingStatusCallback= []</Redirect>",
+        ),
     ] {
         check(inside, expected);
     }
@@ -206,6 +224,27 @@ fn a_dial_that_takes_a_reservation_becomes_a_redirect() {
     assert!(!rewritten(after).unwrap().enqueues, "that comes later");
     let before = "<Response><Enqueue workflowSid='WW1'/><Dial><Queue reservationSid='WR1'/></Dial></Response>";
     assert!(rewritten(before).unwrap().enqueues);
+}
+
+#[test]
+fn what_is_relative_in_a_document_without_a_url_stays_so() {
+    for (inside, expected) in [
+        (
+            "<Redirect/><Gather/><Gather action=''/><Play>a.mp3</Play><Redirect> </Redirect><Record action='next'/>",
+            "<Redirect/><Gather/><Gather action=''/><Play>a.mp3</Play><Redirect> </Redirect><Record action='next'/>",
+        ),
+        (
+            "<Dial action='https://app.example.org/x'><Number statusCallback='https://app.example.org/y'>+1</Number></Dial>",
+            "<Dial action='ours:https://app.example.org/x'><Number statusCallback='told:https://app.example.org/y'>+1</Number></Dial>",
+        ),
+        (
+            "<Dial><Queue reservationSid='WR1'/></Dial><Gather/>",
+            "<Redirect method=\"POST\">take:WR1 - - - - [&lt;Gather/&gt;]</Redirect>",
+        ),
+    ] {
+        let found = rewritten_from("about:blank", &format!("<Response>{inside}</Response>"), false).unwrap();
+        assert_eq!(found.text, format!("<Response>{expected}</Response>"), "{inside}");
+    }
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn room(settings: &RoomSettings) -> Room<'_> {
         callback_url: "https://r/voice/cb/room/WT1",
         recording_url: settings.tells_recordings.then_some("https://r/voice/cb/rec/WT1/conference"),
         verbs_before: "<Say>Recorded</Say>",
+        dial_attributes: "",
     }
 }
 
@@ -110,8 +111,8 @@ fn documents_are_as_written_down() {
             "<Play loop=\"0\">https://app/music.mp3?a&amp;b</Play>".to_owned(),
         ),
         (
-            Document::Busy { url: "https://r/again" },
-            "<Pause length=\"2\"/><Redirect method=\"POST\">https://r/again</Redirect>".to_owned(),
+            Document::Busy { verbs_before: "<Say>Hi</Say>", url: "https://r/again" },
+            "<Say>Hi</Say><Pause length=\"2\"/><Redirect method=\"POST\">https://r/again</Redirect>".to_owned(),
         ),
         (
             Document::Redirect { url: "https://r/left?released=1" },
@@ -314,7 +315,7 @@ fn only_what_is_dropped_from_documents_for_calls_is_counted() {
     metrics::with_local_recorder(&recorder, || {
         let templates = Templates::load(None).unwrap();
         assert!(!counted("dropped"), "loading drops nothing of a caller's");
-        templates.render(&Document::Busy { url: "a\u{0}b\u{1}" });
+        templates.render(&Document::Busy { verbs_before: "", url: "a\u{0}b\u{1}" });
         assert!(counted("switchhook_twiml_characters_dropped_total 2"), "{}", recorder.handle().render());
     });
 }

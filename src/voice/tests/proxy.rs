@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// An application: one answer for each path, and the requests it got, as `METHOD path?query body | cookie`.
+/// An application: one answer for each path, and the requests it got, as `METHOD path?query body | cookie` and the
+/// token of the webhook.
 #[derive(Clone)]
 struct Application {
     url: String,
@@ -29,7 +30,8 @@ impl Application {
                 let signed = parts.headers[signature::HEADER].to_str().unwrap();
                 assert!(signature::verify_form(OWN_TOKEN, &url, &pairs, signed), "signed by the account: {url}");
                 let body = String::from_utf8_lossy(&body);
-                noted.lock().unwrap().push(format!("{} {} {body} | {cookie}", parts.method, parts.uri));
+                let token = parts.headers.get("i-twilio-idempotency-token").map_or("", |token| token.to_str().unwrap());
+                noted.lock().unwrap().push(format!("{} {} {body} | {cookie}{token}", parts.method, parts.uri));
                 let (_, status, content_type, body) =
                     answers.iter().find(|(path, ..)| *path == parts.uri.path()).copied().unwrap_or(("", 404, "", ""));
                 let headers = [(header::CONTENT_TYPE, content_type), (header::SET_COOKIE, "a=1; Path=/")];
@@ -77,13 +79,14 @@ async fn the_application_gets_what_the_phone_system_sent_and_its_document_comes_
     let asked = format!("{next}&Digits=5");
     let signature = signature::sign_form::<&str, &str>(PHONE_TOKEN, &format!("{BASE}{asked}"), &[]);
     let request = Request::get(&asked).header(signature::HEADER, &signature).header("cookie", "a=1");
+    let request = request.header("I-Twilio-Idempotency-Token", "T1");
     let response = bench.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.headers()["set-cookie"], "a=1; Path=/");
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     assert_eq!(body, format!("<Response><Play>{}</Play></Response>", application.at("/a.mp3")));
     let second = &application.requests()[1];
     assert!(second.starts_with("GET /ivr/next?a=1&Digits=5&AccountSid="), "{second}");
-    assert!(second.ends_with("| a=1") && !second.contains("mac="), "{second}");
+    assert!(second.ends_with("| a=1T1") && !second.contains("mac="), "{second}");
 }
 
 #[tokio::test]
@@ -161,9 +164,15 @@ async fn what_is_no_document_passes_as_it_came() {
         ("/broken", 200, "text/xml", "<Response><Say>x</Response>"),
         ("/sound", 200, "audio/mpeg", "\u{1}\u{2}"),
         ("/nothing", 204, "", ""),
+        ("/json", 200, "application/json", "<Response><Redirect>x</Redirect></Response>"),
     ])
     .await;
-    for (path, expected) in [("/text", "Hello there"), ("/broken", "<Response><Say>x</Response>"), ("/nothing", "")] {
+    for (path, expected) in [
+        ("/text", "Hello there"),
+        ("/broken", "<Response><Say>x</Response>"),
+        ("/nothing", ""),
+        ("/json", "<Response><Redirect>x</Redirect></Response>"),
+    ] {
         let target = proxy(&[("target", &application.at(path))]);
         let signature = signature::sign_form(PHONE_TOKEN, &format!("{BASE}{target}"), &CALL);
         let request = form(&target, &CALL, Some((signature::HEADER, &signature)));
@@ -174,7 +183,13 @@ async fn what_is_no_document_passes_as_it_came() {
     }
     let (_, body) = bench.post(&proxy(&[("target", &application.at("/sound"))]), &CALL).await;
     assert!(body.ends_with(&format!("<Response><Play>{}</Play></Response>", application.at("/sound"))), "{body}");
-    assert_eq!(bench.alert_codes().await, [12_100], "only the broken document");
+    assert_eq!(bench.sorted_alert_codes().await, [12_100, 12_300], "no more than these two");
+    // The fallback is for this too.
+    let with_fallback = [("target", &*application.at("/json")), ("fallback", &*application.at("/sound"))];
+    let (_, body) = bench.post(&proxy(&with_fallback), &CALL).await;
+    assert!(body.contains("<Play>"), "{body}");
+    let asked = application.requests().last().unwrap().clone();
+    assert!(asked.contains("ErrorCode=12300"), "{asked}");
 }
 
 #[tokio::test]
@@ -276,4 +291,67 @@ async fn callbacks_of_verbs_are_passed_on_and_signed_and_the_answer_is_the_appli
     let (status, _) = bench.send(form(&unmarked, &event, Some((signature::HEADER, &signature)))).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(application.requests().len(), 5);
+}
+
+/// A worker's own phone runs the application's `<Dial>`.
+#[tokio::test]
+async fn what_a_dial_says_of_a_room_is_said_to_the_phone_system_and_its_callbacks_lead_through_us() {
+    let bench = Bench::start().await;
+    let available = bench.rows().await.activities.into_iter().find(|activity| activity.available).unwrap().sid;
+    let worker = NewWorker { friendly_name: "anna".to_owned(), attributes: "{}".to_owned(), activity: Some(available) };
+    bench.engine.send(bench.workspace, EngineRequest::Routing(Command::CreateWorker(worker))).await.unwrap();
+    let task = task_of(&bench.enqueue(&bench.target(""), &[]).await);
+    bench.post(&format!("/voice/tasks/{task}/wait"), &[("CallSid", "CAcaller")]).await;
+    let reservation = bench.rows().await.reservations[0].sid;
+    let document = format!(
+        "<Response><Dial callerId=\"+1\" timeLimit=\"60\" record='record-from-answer' \
+         recordingStatusCallback=\"https://app.example.org/r?a=1&amp;b=%22\" hangupOnStar=\"true\" \
+         action=\"https://app.example.org/done\"><Queue reservationSid=\"{reservation}\"/></Dial></Response>"
+    );
+    let (_, body) = bench.post("/voice/enqueue", &[("CallSid", "CAworker"), ("Twiml", &document)]).await;
+    // Neither a workflow nor a queue: what a document says of reservations holds all the same.
+    let taking = body.split("<Redirect method=\"POST\">").nth(1).unwrap().split('<').next().unwrap();
+    let taking = taking.replace("&amp;", "&");
+    let call = [("CallSid", "CAworker"), ("CallStatus", "in-progress")];
+    let (_, room) = bench.post(taking.strip_prefix(BASE).unwrap(), &call).await;
+    let dial = room.split("<Dial ").nth(1).unwrap().split('>').next().unwrap();
+    let (before, callback) = dial.split_once("recordingStatusCallback=\"").unwrap();
+    assert!(before.ends_with(" method=\"POST\" timeLimit=\"60\" record=\"record-from-answer\" "), "{dial}");
+    let (callback, after) = callback.split_once('"').unwrap();
+    assert_eq!(after, " hangupOnStar=\"true\"", "what means nothing for a room is left out");
+    let url = url::Url::parse(&callback.replace("&amp;", "&")).unwrap();
+    assert_eq!(url.path(), "/voice/proxy/callback");
+    let target = url.query_pairs().find(|(name, _)| name == "target").unwrap().1.into_owned();
+    assert_eq!(target, "https://app.example.org/r?a=1&b=%22");
+}
+
+#[tokio::test]
+async fn a_number_tells_us_of_the_end_of_its_call_and_then_the_application() {
+    let bench = Bench::start().await;
+    let application =
+        Application::start(&[("/told", 200, "text/html", "ok"), ("/broken", 503, "text/html", "later")]).await;
+    let callback = |path: &str| {
+        let query = serde_urlencoded::to_string([("target", &application.at(path))]).unwrap();
+        format!("/voice/cb/call/inbound?{query}")
+    };
+    bench.enqueue(&bench.target(""), &[]).await;
+    let ringing = [("CallSid", "CAcaller"), ("CallStatus", "ringing"), ("AccountSid", "ACphone")];
+    let over = [("CallSid", "CAcaller"), ("CallStatus", "completed"), ("AccountSid", "ACphone")];
+    for event in [ringing, over] {
+        assert_eq!(bench.post(&callback("/told"), &event).await, (StatusCode::NO_CONTENT, String::new()));
+    }
+    assert_eq!(bench.rows().await.tasks[0].reason.as_deref(), Some("hangup"));
+    let account = "AC00000000000000000000000000000001";
+    let told = |status: &str| format!("POST /told CallSid=CAcaller&CallStatus={status}&AccountSid={account} | ");
+    assert_eq!(application.requests(), [told("ringing"), told("completed")]);
+    // A call that is not ours is the application's all the same, and the application's answer is the answer.
+    let other = [("CallSid", "CAother"), ("CallStatus", "completed")];
+    assert_eq!(bench.post(&callback("/broken"), &other).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(bench.alert_codes().await, [11_200]);
+    // Only the phone system says where it goes.
+    let target = callback("/told");
+    let signature = signature::sign_form(OWN_TOKEN, &format!("{BASE}{target}"), &other);
+    let (status, _) = bench.send(form(&target, &other, Some((signature::HEADER, &signature)))).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(application.requests().len(), 3);
 }

@@ -14,10 +14,16 @@ use axum::response::{IntoResponse as _, Response};
 use switchhook::signature;
 
 /// Parameters whose values are another call's: only that they are there is compared.
-const OF_EACH_CALL: [&str; 14] = [
+const OF_EACH_CALL: [&str; 20] = [
     "CallSid",
     "ParentCallSid",
     "DialCallSid",
+    "DequeingCallSid",
+    "DialCallDuration",
+    "CallDuration",
+    "Duration",
+    "ConferenceSid",
+    "CallSidEndingConference",
     "AccountSid",
     "To",
     "Called",
@@ -102,6 +108,12 @@ impl Applications {
         self.0.noted.lock().unwrap().clear();
     }
 
+    /// What was asked of a page, about whatever call.
+    pub(super) fn asked_by(&self, page: &str) -> Vec<Asked> {
+        let noted = self.0.noted.lock().unwrap();
+        noted.iter().filter(|noted| noted.asked.page == page).map(|noted| noted.asked.clone()).collect()
+    }
+
     /// What was asked about the call and the legs that it dialled: documents in order, then what was told, page by
     /// page, in order.
     pub(super) fn asked(&self, call: &str) -> Vec<Asked> {
@@ -177,10 +189,11 @@ async fn answer(
         .collect();
     parameters.sort();
     let what = format!(
-        "{method} {application}/{} {} cookie={:?} signed={is_signed}",
+        "{method} {application}/{} {} cookie={:?} signed={is_signed} token={}",
         request.page,
         parameters.join("&"),
-        request.cookie
+        request.cookie,
+        !given("I-Twilio-Idempotency-Token").is_empty(),
     );
     let of = if request.get("ParentCallSid").is_empty() { "CallSid" } else { "ParentCallSid" };
     let noted = Noted { call: request.get(of).to_owned(), asked: Asked { page: request.page.clone(), what } };
@@ -198,6 +211,8 @@ async fn answer(
         "rating" => rating(&request),
         "message" => message(&request),
         "switchboard" => switchboard(&request),
+        "desk" => desk(&request),
+        "meeting" => meeting(&request),
         "worker" => worker(&request),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
@@ -368,12 +383,49 @@ fn switchboard(request: &Request) -> Response {
     }
 }
 
+/// A queue of the phone system's, and whoever calls the desk takes its head.
+fn desk(request: &Request) -> Response {
+    match (request.page.as_str(), request.get("Digits")) {
+        ("start", _) => document(
+            "<Say>Welcome</Say><Enqueue waitUrl='wait' method='GET'>desk</Enqueue>\
+             <Gather action='rated' method='GET' numDigits='1' timeout='2'><Say>How was it?</Say></Gather><Say>Nothing?</Say>",
+        ),
+        ("wait", _) => document("<Play>music.mp3</Play><Pause length='30'/>"),
+        ("rated", "7") => document("<Say>Thank you</Say><Hangup/>"),
+        ("desk", _) => document(
+            "<Dial action='next' method='GET' timeout='5'><Queue url='hello' method='GET'>desk</Queue></Dial><Say>Never</Say>",
+        ),
+        ("hello", _) => document("<Say>You are taken</Say>"),
+        ("next", _) => document("<Say>That was that</Say><Hangup/>"),
+        _ => document("<Say>What?</Say>"),
+    }
+}
+
+/// A room that the caller waits in.
+fn meeting(request: &Request) -> Response {
+    let told = "statusCallback='told/room' statusCallbackEvent='join leave'";
+    match request.page.as_str() {
+        "start" => document(&format!(
+            "<Say>Welcome</Say><Dial action='bye' method='GET'><Conference startConferenceOnEnter='false' waitUrl='wait' \
+             waitMethod='GET' {told}>meeting</Conference></Dial>"
+        )),
+        "wait" => document("<Play>music.mp3</Play><Pause length='30'/><Redirect/>"),
+        "desk" => document(&format!(
+            "<Dial><Conference beep='false' endConferenceOnExit='true' waitUrl='' {told}>meeting</Conference></Dial>\
+             <Say>Never, who hung up</Say>"
+        )),
+        "bye" => document("<Say>Good bye</Say><Hangup/>"),
+        _ => document("<Say>What?</Say>"),
+    }
+}
+
 /// For a worker's own phone: a key, and then the caller of the reservation, which is the place here.
 fn worker(request: &Request) -> Response {
     match (request.page.as_str(), request.get("Digits")) {
         ("start", _) => document("<Gather action=\"pressed\" numDigits=\"1\"><Say>1 takes the call</Say></Gather>"),
         ("pressed", "1") => document(&format!(
-            "<Say>One moment</Say><Dial action=\"done\"><Queue reservationSid=\"{}\"/></Dial>",
+            "<Say>One moment</Say><Dial action=\"done\" callerId='+1' timeLimit='600' record='record-from-answer' \
+             recordingStatusCallback='told/recording'><Queue reservationSid=\"{}\"/></Dial>",
             request.place
         )),
         _ => document("<Say>Thank you</Say>"),

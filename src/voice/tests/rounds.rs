@@ -1,0 +1,101 @@
+//! Callers who come while the workspace does not answer.
+
+use std::sync::mpsc;
+
+use super::*;
+
+/// Keeps the workspace from doing anything until it is dropped.
+struct Standstill(#[expect(dead_code, reason = "its end is what counts")] mpsc::Sender<()>);
+
+impl Standstill {
+    fn of(bench: &Bench) -> Self {
+        let (end, ended) = mpsc::channel::<()>();
+        let (engine, workspace) = (bench.engine.clone(), bench.workspace);
+        let stand = move |_: &_, _| {
+            let _ = ended.recv();
+        };
+        tokio::spawn(async move { engine.look(workspace, stand).await });
+        Self(end)
+    }
+}
+
+/// The URL, path and query, that a caller who goes round comes back to.
+fn again(document: &str) -> String {
+    let (_, rest) = document.split_once("<Pause length=\"2\"/><Redirect method=\"POST\">").expect(document);
+    let url = rest.split_once("</Redirect>").unwrap().0.replace("&amp;", "&");
+    url.strip_prefix(BASE).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_goes_round_loses_nothing_of_the_document() {
+    let bench = Bench::start().await;
+    let document = format!(
+        "<Response><Say>Welcome</Say><Enqueue workflowSid=\"{}\"><Task priority=\"7\">{{\"a\":1}}</Task></Enqueue>\
+         <Say>What now?</Say></Response>",
+        bench.workflow
+    );
+    let standstill = Standstill::of(&bench);
+    let first = bench.enqueue("/voice/enqueue", &[("Twiml", &document)]).await;
+    assert!(first.contains("<Response><Say>Welcome</Say><Pause"), "{first}");
+    let second = bench.enqueue(&again(&first), &[]).await;
+    assert!(second.contains("<Response><Pause"), "what was said is not said again: {second}");
+    drop(standstill);
+    let parked = bench.enqueue(&again(&second), &[]).await;
+    assert!(parked.contains("<Response><Enqueue "), "{parked}");
+    let rows = bench.rows().await;
+    let [task] = rows.tasks.as_slice() else { panic!("{:?}", rows.tasks) };
+    assert_eq!(task.priority, 7);
+    let left = [("CallSid", "CAcaller"), ("CallStatus", "in-progress"), ("QueueResult", "leave")];
+    let (_, after) = bench.post(&format!("/voice/tasks/{}/left", task.sid), &left).await;
+    assert!(after.ends_with("<Response><Say>What now?</Say></Response>"), "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_goes_round_keeps_the_key_and_what_became_of_the_queue() {
+    let wait = config::Wait { voicemail_key: Some("2".to_owned()), ..config::Wait::default() };
+    let fixed = PublicUrl::Fixed(BASE.to_owned());
+    let bench = Bench::start_waiting(Limits::default(), fixed, Duration::from_secs(5), wait).await;
+    let task = task_of(&bench.enqueue(&bench.target(""), &[]).await);
+    let caller = [("CallSid", "CAcaller"), ("CallStatus", "in-progress")];
+    bench.post(&format!("/voice/tasks/{task}/wait"), &caller).await;
+    let standstill = Standstill::of(&bench);
+    let pressed = [&caller[..], &[("Digits", "2")]].concat();
+    let (_, round) = bench.post(&format!("/voice/tasks/{task}/choice"), &pressed).await;
+    let key = again(&round);
+    let left = [&caller[..], &[("QueueResult", "leave"), ("QueueTime", "9")]].concat();
+    let (_, round) = bench.post(&format!("/voice/tasks/{task}/left"), &left).await;
+    let left = again(&round);
+    let over = [("CallSid", "CAcaller"), ("CallStatus", "completed"), ("QueueResult", "hangup")];
+    let (status, _) = bench.post(&format!("/voice/tasks/{task}/left"), &over).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "the phone system may tell again");
+    assert_eq!(key, format!("/voice/tasks/{task}/choice?Digits=2"));
+    assert_eq!(left, format!("/voice/tasks/{task}/left?QueueResult=leave&QueueTime=9"));
+    drop(standstill);
+    // The workspace has been told meanwhile, and hears the same once more.
+    let (_, after) = bench.post(&left, &caller).await;
+    assert!(after.contains("<Record "), "{after}");
+    assert_eq!(bench.rows().await.tasks[0].reason.as_deref(), Some("voicemail"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_has_gone_round_long_enough_goes_on_without_a_task() {
+    let bench = Bench::start().await;
+    let (url, forms) = application("<Response><Say>from the application</Say></Response>").await;
+    let query = serde_urlencoded::to_string([("Action", url.as_str())]).unwrap();
+    let standstill = Standstill::of(&bench);
+    let (_, round) = bench.post(&bench.target(&format!("?{query}&Attempt=11")), &CALL).await;
+    let last = again(&round);
+    assert!(last.ends_with("&Attempt=12"), "{last}");
+    let heard = bench.enqueue(&last, &[]).await;
+    assert_eq!(heard, "<Response><Say>from the application</Say></Response>");
+    drop(standstill);
+    let form = forms.lock().unwrap()[0].clone();
+    assert!(form.contains("QueueResult=error") && !form.contains("Attempt"), "{form}");
+    // Another call sees to it that all before it is done.
+    bench.post(&bench.target(""), &[("CallSid", "CAother")]).await;
+    let rows = bench.rows().await;
+    let open = rows.tasks.iter().filter(|row| !row.status.is_final());
+    let calls: Vec<bool> = open.map(|row| row.attributes.contains("CAother")).collect();
+    assert_eq!(calls, [true], "the caller who was turned away waits for nobody");
+    assert!(bench.alert_codes().await.contains(&14_222));
+}
