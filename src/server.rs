@@ -115,6 +115,8 @@ pub struct PhoneAccess {
     pub auth_token: SecretString,
     /// A former token, accepted on webhooks while tokens are changed.
     pub previous_auth_token: Option<SecretString>,
+    /// New calls that we ask for in a second; no limit of ours without it.
+    pub max_cps: Option<f64>,
 }
 
 impl PhoneAccess {
@@ -212,8 +214,9 @@ impl Server {
                     auth_token: access.auth_token.clone(),
                     public_url: public_base.clone(),
                     leg_secs_max: settings.dialling.leg_secs,
+                    max_cps: access.max_cps,
                 };
-                Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
+                Some(PhoneSystem::new(phone, Patience::default(), &clock, entropy)?)
             }
         };
         let dialling = Arc::new(settings.dialling.clone());
@@ -224,6 +227,7 @@ impl Server {
             end_room_when_customer_left: settings.end_room_when_customer_left,
             customer_alone_secs: settings.customer_alone_secs,
             on_cancel_release_caller: settings.on_cancel_release_caller,
+            calls_take_turns: settings.phone.as_ref().is_some_and(|access| access.max_cps.is_some()),
             service_level_secs: settings.service_level_secs,
             dialling: settings.dialling.clone(),
             resources: settings.resources,

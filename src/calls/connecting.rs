@@ -168,6 +168,14 @@ impl Machine<'_> {
         status == Some(CallStatus::Queued) && leg.dialed.is_none() && patient
     }
 
+    /// Whether a leg has not been asked for yet because others have their turn first.
+    fn awaits_our_turn(&self, index: usize) -> bool {
+        let leg = &self.task.legs[index];
+        let patient = self.now.ms_since(leg.created) < self.policy.dial_queue_ms;
+        let asked = || self.is_outstanding(&Errand::AddParticipant(leg.label.clone()));
+        self.policy.calls_take_turns && patient && leg.call.is_none() && asked()
+    }
+
     /// Moves the guard forward to `ms` from now, if it was later.
     pub(super) fn hasten_guard(&mut self, ms: i64) {
         let at = self.now.plus_ms(ms);
@@ -352,6 +360,8 @@ impl Machine<'_> {
                 let leg = &self.task.legs[index];
                 if let Some(cause) = leg.end_cause {
                     self.end_leg(index, Some(cause), None);
+                } else if self.awaits_our_turn(index) {
+                    self.set_ring_guard();
                 } else if leg.call.is_none() {
                     let reservation = leg.reservation;
                     self.alert(
@@ -377,6 +387,7 @@ impl Machine<'_> {
                 match (caller.end_cause, caller.call.is_some()) {
                     (Some(cause), _) => self.end_leg(0, Some(cause), self.task.caller().end_code),
                     (None, true) => self.find_lost_caller(),
+                    (None, false) if self.awaits_our_turn(0) => self.set_customer_guard(),
                     (None, false) => {
                         let reservation = self.task.connecting.as_ref().map(|connecting| connecting.reservation);
                         self.alert(

@@ -41,6 +41,8 @@ pub struct Policy {
     pub ring_margin_ms: i64,
     /// How long a call may wait for its turn to be dialled at a phone system that dials so many a second.
     pub dial_queue_ms: i64,
+    /// Calls that are made wait for their turn with us too, because only so many are made in a second.
+    pub calls_take_turns: bool,
     /// How long a leg that is known to be answered or redirected may take to appear in the room.
     pub join_guard_ms: i64,
     /// How long a worker may take to take the reservation by the document that its leg runs.
@@ -84,6 +86,7 @@ impl Policy {
         bridged_silence_ms: 600_000,
         ring_margin_ms: 15_000,
         dial_queue_ms: 300_000,
+        calls_take_turns: false,
         join_guard_ms: 10_000,
         document_ms: 120_000,
         whisper_ms: 60_000,

@@ -66,6 +66,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
             account_sid: account_sid.to_string(),
             auth_token: auth_token.clone(),
             previous_auth_token: None,
+            max_cps: config.phone.max_cps,
         }),
         templates_dir: None,
         wait: config.wait.clone(),

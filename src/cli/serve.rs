@@ -70,6 +70,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
             account_sid: account_sid.clone(),
             auth_token: auth_token.clone(),
             previous_auth_token: phone.previous_auth_token.clone(),
+            max_cps: phone.max_cps,
         }),
         _ => None,
     };

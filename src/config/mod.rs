@@ -6,6 +6,7 @@
 mod collector;
 mod dial;
 mod load;
+mod phone;
 mod resources;
 pub mod settings;
 mod wait;
@@ -28,6 +29,7 @@ use crate::sealing::KeyRing;
 pub use collector::names_trace_collector;
 pub use dial::Dial;
 pub use load::{Error, Sources};
+pub use phone::Phone;
 pub use resources::Resources;
 pub use wait::{Wait, is_language};
 
@@ -94,22 +96,6 @@ pub struct Secrets {
     pub key: Option<SecretString>,
     /// File that holds them; read while loading.
     pub key_file: Option<PathBuf>,
-}
-
-/// The phone system and who we are there.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Phone {
-    /// Base of its REST.
-    pub url: Option<String>,
-    /// Account.
-    pub account_sid: Option<String>,
-    /// Auth token.
-    pub auth_token: Option<SecretString>,
-    auth_token_file: Option<PathBuf>,
-    /// Former auth token, for checking webhooks only.
-    pub previous_auth_token: Option<SecretString>,
-    previous_auth_token_file: Option<PathBuf>,
 }
 
 /// Voice webhooks and TwiML.
@@ -417,9 +403,8 @@ impl Config {
             return contradiction(format!("{origin}: {error}"));
         }
         let phone = &self.phone;
-        let given = [phone.url.is_some(), phone.account_sid.is_some(), phone.auth_token.is_some()];
-        if given.contains(&true) && given.contains(&false) {
-            return contradiction("phone.url, phone.account_sid and phone.auth_token go together".to_owned());
+        if let Some(problem) = phone.problem() {
+            return contradiction(problem);
         }
         for (key, url) in [
             ("public_url", &self.public_url),

@@ -90,6 +90,8 @@ settings! {
         "Former auth token, still accepted on webhooks while tokens are changed"
     "phone.previous_auth_token_file" "SWITCHHOOK_PHONE_PREVIOUS_AUTH_TOKEN_FILE" "phone-previous-auth-token-file" Text "FILE"
         "File that holds the former auth token"
+    "phone.max_cps" "SWITCHHOOK_PHONE_MAX_CPS" "phone-max-cps" Number "RATE"
+        "New calls a second that the phone system is asked for; no limit without it"
     "voice.templates_dir" "SWITCHHOOK_TEMPLATES_DIR" "templates-dir" Text "DIRECTORY"
         "Directory of TwiML templates that replace the built-in ones"
     "voice.insecure_skip_signature" "SWITCHHOOK_INSECURE_SKIP_SIGNATURE" "insecure-skip-signature" Flag "BOOL"

@@ -18,6 +18,8 @@ pub struct Limits {
     pub customer_alone_secs: u32,
     /// Send a waiting caller on when the task is canceled.
     pub on_cancel_release_caller: bool,
+    /// Calls that are made wait for their turn, because only so many are made in a second.
+    pub calls_take_turns: bool,
     /// Seconds within which a caller is answered in time, for the figures.
     pub service_level_secs: u32,
     /// Where to, and how many legs each workspace may dial.
@@ -35,6 +37,7 @@ impl Default for Limits {
             end_room_when_customer_left: true,
             customer_alone_secs: 5,
             on_cancel_release_caller: true,
+            calls_take_turns: false,
             service_level_secs: 20,
             dialling: DialPolicy::default(),
             resources: ResourceLimits::default(),

@@ -9,6 +9,7 @@ mod actor;
 mod calendars;
 pub mod cores;
 mod figures;
+mod lanes;
 mod limits;
 mod moment;
 mod outbox;

@@ -208,8 +208,9 @@ async fn start(url: &str, clock: &Clock, limits: Limits, silent_phone: Option<&s
             auth_token: secrecy::SecretString::from("0".repeat(32)),
             public_url: "http://127.0.0.1:1".to_owned(),
             leg_secs_max: 14_400,
+            max_cps: None,
         };
-        PhoneSystem::new(settings, Patience::default(), Entropy).unwrap()
+        PhoneSystem::new(settings, Patience::default(), clock, Entropy).unwrap()
     });
     let store = Store::open(url).await.unwrap();
     Engine::start_within(limits, store, phone, clock.clone(), Entropy).await.unwrap()

@@ -8,6 +8,7 @@
 mod claims;
 mod form;
 mod look;
+mod pace;
 mod redirect;
 mod transport;
 
@@ -17,9 +18,10 @@ use reqwest::Method;
 use secrecy::SecretString;
 
 use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome, dialable};
-use crate::clock::Entropy;
+use crate::clock::{Clock, Entropy};
 use crate::routing::TaskSid;
 use claims::Claims;
+use pace::Pace;
 use redirect::{Destination, Redirect};
 use transport::{Failure, Transport};
 
@@ -36,6 +38,8 @@ pub struct PhoneSettings {
     pub public_url: String,
     /// Longest leg that we dial, in seconds.
     pub leg_secs_max: u32,
+    /// New calls and participants that we ask for in a second; no limit of ours without it.
+    pub max_cps: Option<f64>,
 }
 
 /// How patient the client is.
@@ -88,6 +92,7 @@ pub struct PhoneSystem {
     public_url: String,
     leg_secs_max: u32,
     claims: Claims,
+    pace: Pace,
 }
 
 /// A leg at the phone system.
@@ -101,11 +106,18 @@ struct Leg {
 
 impl PhoneSystem {
     /// Makes the client; nothing is sent yet.
-    pub fn new(settings: PhoneSettings, patience: Patience, entropy: Entropy) -> Result<Self, Error> {
+    pub fn new(settings: PhoneSettings, patience: Patience, clock: &Clock, entropy: Entropy) -> Result<Self, Error> {
         let public_url = settings.public_url.trim_end_matches('/').to_owned();
         let leg_secs_max = settings.leg_secs_max;
         let claims = Claims::default();
-        Ok(Self { transport: Transport::new(settings, patience, entropy)?, public_url, leg_secs_max, claims })
+        let pace = Pace::new(settings.max_cps, clock.clone());
+        Ok(Self { transport: Transport::new(settings, patience, entropy)?, public_url, leg_secs_max, claims, pace })
+    }
+
+    /// Takes the turn of one command that makes a call, which has to be had before it is carried out; or tells how long
+    /// it is until there is one.
+    pub fn take_turn(&self) -> Result<(), Duration> {
+        self.pace.take_turn()
     }
 
     /// Takes note of legs that were made before: with the room (a task's SID) and their label there.
@@ -258,6 +270,7 @@ impl PhoneSystem {
             }
             unclear = unclear || failure.may_have_been_carried_out();
             self.transport.pause(attempt, &failure, last_error).await;
+            self.pace.turn().await;
             attempt += 1;
         }
     }

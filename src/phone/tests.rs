@@ -185,9 +185,10 @@ fn phone_at(url: &str) -> PhoneSystem {
         auth_token: SecretString::from("very secret"),
         public_url: "https://r.example.org/".to_owned(),
         leg_secs_max: 14_400,
+        max_cps: None,
     };
     let patience = Patience { first_pause: Duration::ZERO, settle: Duration::ZERO, ..Patience::default() };
-    PhoneSystem::new(settings, patience, Entropy).unwrap()
+    PhoneSystem::new(settings, patience, &Clock::fixed(REQUESTED_AT), Entropy).unwrap()
 }
 
 fn id() -> CommandId {
@@ -563,7 +564,11 @@ fn a_base_that_is_not_http_is_refused() {
             auth_token: SecretString::from(""),
             public_url: String::new(),
             leg_secs_max: 14_400,
+            max_cps: None,
         };
-        assert!(PhoneSystem::new(settings, Patience::default(), Entropy).is_err(), "{url}");
+        assert!(
+            PhoneSystem::new(settings, Patience::default(), &Clock::fixed(REQUESTED_AT), Entropy).is_err(),
+            "{url}"
+        );
     }
 }

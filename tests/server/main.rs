@@ -43,6 +43,8 @@ mod isolation;
 #[cfg(test)]
 mod lint;
 #[cfg(test)]
+mod pace;
+#[cfg(test)]
 mod pitfalls;
 #[cfg(test)]
 mod programs;

@@ -1,0 +1,41 @@
+//! The phone system that carries the calls, and who we are there.
+//!
+//! Start with [`Phone`].
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// New calls a second that can be set.
+const MAX_CPS: std::ops::RangeInclusive<f64> = 0.01..=1_000.0;
+
+/// The phone system and who we are there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phone {
+    /// Base of its REST.
+    pub url: Option<String>,
+    /// Account.
+    pub account_sid: Option<String>,
+    /// Auth token.
+    pub auth_token: Option<SecretString>,
+    pub(super) auth_token_file: Option<PathBuf>,
+    /// Former auth token, for checking webhooks only.
+    pub previous_auth_token: Option<SecretString>,
+    pub(super) previous_auth_token_file: Option<PathBuf>,
+    /// New calls a second.
+    pub max_cps: Option<f64>,
+}
+
+impl Phone {
+    /// What is wrong with it, if anything.
+    pub(super) fn problem(&self) -> Option<String> {
+        let given = [self.url.is_some(), self.account_sid.is_some(), self.auth_token.is_some()];
+        if given.contains(&true) && given.contains(&false) {
+            return Some("phone.url, phone.account_sid and phone.auth_token go together".to_owned());
+        }
+        let max_cps = self.max_cps.filter(|max_cps| !MAX_CPS.contains(max_cps))?;
+        Some(format!("phone.max_cps: expected {} to {}, found {max_cps}", MAX_CPS.start(), MAX_CPS.end()))
+    }
+}
