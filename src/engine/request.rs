@@ -4,7 +4,7 @@ use crate::calls::{
     CallSid, CallbackAbout, CallbackTerms, ConferenceOptions, Input, LegTarget, LegUpdate, Park, SuperviseMode,
 };
 use crate::routing::command::{NewTask, ReservationChange, ReservationParent};
-use crate::routing::{Command, Refusal, ReservationSid, TaskSid, WorkerSid, WorkflowSid};
+use crate::routing::{Command, Refusal, ReservationSid, TaskSid, Timestamp, WorkerSid, WorkflowSid};
 
 /// One request to a workspace: carried out as a whole, answered after it is on disk.
 #[derive(Debug, Clone)]
@@ -93,12 +93,28 @@ pub enum Request {
         /// As it came.
         heard: Heard,
     },
+    /// The phone system takes our credentials, or does not.
+    PhoneAccess(PhoneAccess),
     /// A fact about the calls of a voice task.
     Call {
         /// The task.
         task: TaskSid,
         /// What happened.
         input: Input,
+    },
+}
+
+/// Whether the phone system takes our credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PhoneAccess {
+    /// It does.
+    Granted,
+    /// It does not: no call can be connected.
+    Denied {
+        /// What it said.
+        message: String,
+        /// When it is tried again, and a margin.
+        until: Timestamp,
     },
 }
 

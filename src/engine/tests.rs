@@ -25,6 +25,7 @@ use crate::store::lists::EventFilter;
 use crate::store::pages::{Seek, Span};
 use crate::store::statistics::Question;
 
+mod access;
 mod assignments;
 mod calls;
 mod dialling;

@@ -5,6 +5,7 @@
 //! label is the idempotency key; nor is the caller redirected twice without looking where it is. This module must not decide what follows from an outcome. Start with
 //! [`PhoneSystem::execute`].
 
+mod access;
 mod claims;
 mod form;
 mod look;
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome, dialable};
 use crate::clock::{Clock, Entropy};
 use crate::routing::TaskSid;
+pub use access::Access;
 use claims::Claims;
 use pace::Pace;
 use redirect::{Destination, Redirect};

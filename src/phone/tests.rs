@@ -555,6 +555,34 @@ fn the_token_is_not_shown() {
     assert!(!format!("{:?}", phone_at("http://localhost")).contains("very secret"));
 }
 
+#[tokio::test]
+async fn refused_credentials_raise_doubt_and_a_look_settles_it() {
+    use futures_util::FutureExt as _;
+
+    for (status, doubtful, access) in [
+        (200, false, Some(Access::Granted)),
+        (400, false, None),
+        (401, true, Some(Access::Denied { message: "401, code 1: no".to_owned() })),
+        (403, true, Some(Access::Denied { message: "403, code 1: no".to_owned() })),
+        (503, false, Some(Access::Unknown { message: "503, code 1: no".to_owned() })),
+    ] {
+        let status_of = move || async move {
+            (StatusCode::from_u16(status).unwrap(), axum::Json(json!({"code": 1, "message": "no"})))
+        };
+        let app = axum::Router::new().fallback(status_of);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let phone = phone_at(&format!("http://{}", listener.local_addr().unwrap()));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let seen = phone.try_access().await;
+        assert_eq!(access.unwrap_or(Access::Unknown { message: "400, code 1: no".to_owned() }), seen);
+        assert!(phone.doubt().now_or_never().is_none(), "the look itself raises none");
+        if status != 503 {
+            phone.execute(id(), &PhoneCommand::FetchCall { call: caller() }, false).await;
+            assert_eq!(phone.doubt().now_or_never().is_some(), doubtful, "{status}");
+        }
+    }
+}
+
 #[test]
 fn a_base_that_is_not_http_is_refused() {
     for url in ["", "localhost:8080", "ftp://localhost", "mailto:x"] {

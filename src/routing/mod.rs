@@ -34,6 +34,7 @@ mod record;
 pub mod refusal;
 mod reservation;
 pub mod resource_limits;
+mod rest;
 pub mod rollup;
 mod rows;
 pub mod sid;

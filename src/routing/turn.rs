@@ -120,6 +120,7 @@ impl<'a> Turn<'a> {
             Command::FailConnecting { reservation, reason_code, not_before } => {
                 self.fail_connecting(*reservation, *reason_code, *not_before)
             }
+            Command::HoldBack { task, was, until } => self.hold_back(*task, *was, *until),
             Command::EndCaller { task, reason } => self.end_caller(*task, reason),
             Command::EndWork(reservation) => self.end_work(*reservation),
             Command::MergeTaskAttributes { task, attributes } => self.merge_task_attributes(*task, attributes),

@@ -1,6 +1,8 @@
 //! Tests that need no second database server: the rules of the code, and the program as a whole.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod agents;
 #[cfg(test)]
 mod api;

@@ -494,6 +494,7 @@ impl Stage {
             routing_target: target,
             ignore_capacity: args.parsed("ignore-capacity", yes)?,
             queue: args.parsed("queue", |name| self.queue(name))?,
+            not_before: None,
         };
         Ok((Command::CreateTask(new), Some(name)))
     }

@@ -137,7 +137,7 @@ impl Cores {
         }
     }
 
-    fn command(&mut self, command: &Command, sids: &mut dyn SidSource) {
+    pub(super) fn command(&mut self, command: &Command, sids: &mut dyn SidSource) {
         // Refused only when the workspace was faster, and then there is nothing left to do.
         if let Ok(done) = self.workspace.handle(command, self.now, sids) {
             let inputs = self.absorb(done, None);
