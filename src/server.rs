@@ -90,6 +90,8 @@ pub struct Settings {
     pub customer_alone_secs: u32,
     /// Send a waiting caller on when the task is canceled.
     pub on_cancel_release_caller: bool,
+    /// Calls in a row that a worker may miss before going to the timeout activity; 0 is no limit.
+    pub connect_failure_limit: u32,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
     /// Bounds of agents' sockets.
@@ -227,6 +229,7 @@ impl Server {
             end_room_when_customer_left: settings.end_room_when_customer_left,
             customer_alone_secs: settings.customer_alone_secs,
             on_cancel_release_caller: settings.on_cancel_release_caller,
+            connect_failure_limit: settings.connect_failure_limit,
             calls_take_turns: settings.phone.as_ref().is_some_and(|access| access.max_cps.is_some()),
             service_level_secs: settings.service_level_secs,
             dialling: settings.dialling.clone(),

@@ -160,7 +160,7 @@ impl Machine<'_> {
             PhoneOutcome::Refused { code, .. } => *code,
             _ => None,
         };
-        self.outputs.push(Output::FailConnecting { reservation, code, not_before: None });
+        self.outputs.push(Output::FailConnecting { reservation, code, not_before: None, missed: false });
     }
 
     /// Somebody else has redirected the caller of a reservation that was accepted without us: it is with the application.

@@ -10,7 +10,9 @@ use super::dial_rules::is_metered;
 use super::interface::{CallSid, CallStatus, Output, PhoneCommand, Role};
 use super::machine::Machine;
 use super::options::{ConferenceOptions, ConnectBy, WorkerDocument};
-use super::policy::{CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS, alert_no_caller_id, alert_nobody};
+use super::policy::{
+    CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS, NOT_CALLED, alert_no_caller_id, alert_nobody,
+};
 use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -23,6 +25,17 @@ fn failure_code(leg: &Leg) -> Option<i32> {
         // Whoever or whatever answered did not press the key.
         Some(CallStatus::Completed) if leg.announced.is_some() && leg.joined.is_none() => Some(CODE_NO_ANSWER),
         _ => None,
+    }
+}
+
+/// Whether the worker's phone did not take the call, as far as anybody can tell: not when we, or the phone system, did not
+/// call it at all because there are too many calls, or because of who we are.
+fn was_missed(leg: &Leg) -> bool {
+    match leg.end_cause {
+        Some(CallStatus::Busy | CallStatus::NoAnswer) => true,
+        Some(CallStatus::Failed) => leg.end_code.is_none_or(|code| !NOT_CALLED.contains(&code)),
+        Some(CallStatus::Completed) => failure_code(leg).is_some(),
+        _ => false,
     }
 }
 
@@ -143,7 +156,7 @@ impl Machine<'_> {
         self.task.connecting = None;
         self.task.legs.push(Leg { state: LegState::Ended, ended: Some(self.now), ..leg });
         self.outputs.push(Output::Alert { code, message: message.to_owned(), reservation: Some(reservation) });
-        self.outputs.push(Output::FailConnecting { reservation, code: None, not_before: None });
+        self.outputs.push(Output::FailConnecting { reservation, code: None, not_before: None, missed: false });
     }
 
     pub(super) fn set_phase(&mut self, phase: Phase, guard_ms: Option<i64>) {
@@ -300,8 +313,9 @@ impl Machine<'_> {
     /// The attempt has failed: the reservation is canceled and the caller waits again.
     pub(super) fn fail(&mut self, code: Option<i32>) {
         let not_before = self.rest_until();
+        let missed = self.connecting_index().is_some_and(|index| was_missed(&self.task.legs[index]));
         if let Some(reservation) = self.abandon() {
-            self.outputs.push(Output::FailConnecting { reservation, code, not_before });
+            self.outputs.push(Output::FailConnecting { reservation, code, not_before, missed });
             self.settle_aborts();
             if !self.task.is_accepted() {
                 self.retire_room();

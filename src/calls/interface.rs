@@ -561,6 +561,8 @@ pub enum Output {
         code: Option<i32>,
         /// Nobody is to be offered the task before.
         not_before: Option<Timestamp>,
+        /// It was the worker's phone that did not take the call.
+        missed: bool,
     },
     /// Routing: the caller is gone (canceled before acceptance, wrapping after it).
     EndCaller {

@@ -164,6 +164,9 @@ pub const fn alert_no_caller_id(by: ConnectBy) -> u32 {
     }
 }
 
+/// Codes of calls that were not made whoever was to be called: credentials that are not taken, too many calls.
+pub const NOT_CALLED: [i32; 2] = [20_003, 20_429];
+
 /// Codes of a phone system that does not take the caller ID: not verified, or not a number.
 pub const CALLER_ID_REFUSED: [i32; 2] = [21_210, 21_212];
 

@@ -79,10 +79,11 @@ pub(super) fn output_text(output: &Output) -> String {
         Output::Phone { command, .. } => format!("phone {}", command_text(command)),
         Output::BeginConnecting(sid) => format!("begin {}", wr(sid)),
         Output::Accept(sid) => format!("accept {}", wr(sid)),
-        Output::FailConnecting { reservation, code, not_before } => {
+        Output::FailConnecting { reservation, code, not_before, missed } => {
             let code = code.map(|code| format!(" {code}")).unwrap_or_default();
             let rest = if not_before.is_some() { " rest" } else { "" };
-            format!("fail {}{code}{rest}", wr(reservation))
+            let missed = if *missed { " missed" } else { "" };
+            format!("fail {}{code}{rest}{missed}", wr(reservation))
         }
         Output::EndCaller { reason } => format!("end-caller {reason}"),
         Output::EndWork(sid) => format!("end-work {}", wr(sid)),

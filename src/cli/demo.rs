@@ -81,6 +81,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         end_room_when_customer_left: config.voice.end_room_when_customer_left,
         customer_alone_secs: config.voice.customer_alone_secs,
         on_cancel_release_caller: config.voice.on_cancel_release_caller,
+        connect_failure_limit: config.voice.connect_failure_limit,
         event_callbacks: super::serve::event_callback_rules(config),
         sockets: super::serve::socket_limits(config),
         limits: Limits::default(),

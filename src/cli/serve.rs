@@ -95,6 +95,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         end_room_when_customer_left: config.voice.end_room_when_customer_left,
         customer_alone_secs: config.voice.customer_alone_secs,
         on_cancel_release_caller: config.voice.on_cancel_release_caller,
+        connect_failure_limit: config.voice.connect_failure_limit,
         event_callbacks: event_callback_rules(config),
         sockets: socket_limits(config),
         limits: config.limits.for_listener(),

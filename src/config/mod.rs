@@ -117,6 +117,8 @@ pub struct Voice {
     pub customer_alone_secs: u32,
     /// Send a waiting caller on when the task is canceled.
     pub on_cancel_release_caller: bool,
+    /// Calls in a row that a worker may miss.
+    pub connect_failure_limit: u32,
     entries_file: Option<PathBuf>,
     /// What that file says; read while loading.
     #[serde(skip)]
@@ -458,6 +460,10 @@ impl Config {
         let alone = self.voice.customer_alone_secs;
         if !(1..=300).contains(&alone) {
             return contradiction(format!("voice.customer_alone_secs: expected 1 to 300, found {alone}"));
+        }
+        let failures = self.voice.connect_failure_limit;
+        if failures > 1_000 {
+            return contradiction(format!("voice.connect_failure_limit: expected 0 to 1000, found {failures}"));
         }
         let look_after = self.voice.look_after_secs;
         if !(2..=3_600).contains(&look_after) {

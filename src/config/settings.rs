@@ -108,6 +108,8 @@ settings! {
         "How long a customer may be alone in the conference after the worker left, who may come back meanwhile"
     "voice.on_cancel_release_caller" "SWITCHHOOK_ON_CANCEL_RELEASE_CALLER" "on-cancel-release-caller" Flag "BOOL"
         "Send a waiting caller on when the task is canceled, instead of leaving it with the wait document"
+    "voice.connect_failure_limit" "SWITCHHOOK_CONNECT_FAILURE_LIMIT" "connect-failure-limit" Count "CALLS"
+        "Calls in a row that a worker may miss before going to the workspace's timeout activity; 0 is no limit"
     "voice.entries_file" "SWITCHHOOK_ENTRIES_FILE" "entries-file" Text "FILE"
         "File of calendars and entry points, brought into the database at the start"
     "wait.say_position" "SWITCHHOOK_WAIT_SAY_POSITION" "wait-say-position" Flag "BOOL"

@@ -207,6 +207,7 @@ impl Cores {
         };
         self.calls.set_policy(policy.looking_after(limits.look_after_secs));
         self.workspace.hold_at_most(limits.resources);
+        self.workspace.limit_connect_failures(limits.connect_failure_limit);
         self.limits = limits;
     }
 
@@ -443,8 +444,8 @@ impl Cores {
                     Command::BeginConnecting { reservation, instruction: Instruction::Conference }
                 }
                 Output::Accept(reservation) => Command::AcceptConnected(reservation),
-                Output::FailConnecting { reservation, code, not_before } => {
-                    Command::FailConnecting { reservation, reason_code: code, not_before }
+                Output::FailConnecting { reservation, code, not_before, missed } => {
+                    Command::FailConnecting { reservation, reason_code: code, not_before, missed }
                 }
                 Output::EndCaller { reason } => Command::EndCaller { task, reason },
                 Output::EndWork(reservation) => {

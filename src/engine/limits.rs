@@ -20,6 +20,8 @@ pub struct Limits {
     pub on_cancel_release_caller: bool,
     /// Calls that are made wait for their turn, because only so many are made in a second.
     pub calls_take_turns: bool,
+    /// Calls in a row that a worker may miss before going to the timeout activity; 0 is no limit.
+    pub connect_failure_limit: u32,
     /// Seconds within which a caller is answered in time, for the figures.
     pub service_level_secs: u32,
     /// Where to, and how many legs each workspace may dial.
@@ -38,6 +40,7 @@ impl Default for Limits {
             customer_alone_secs: 5,
             on_cancel_release_caller: true,
             calls_take_turns: false,
+            connect_failure_limit: 0,
             service_level_secs: 20,
             dialling: DialPolicy::default(),
             resources: ResourceLimits::default(),

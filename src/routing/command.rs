@@ -445,6 +445,8 @@ pub enum Command {
         reason_code: Option<i32>,
         /// Nobody is offered the task before, if something else than this worker was not reached.
         not_before: Option<Timestamp>,
+        /// It was the worker's phone that did not take the call.
+        missed: bool,
     },
     /// Nobody is offered a waiting task before a moment; one that has come lets it be offered at once.
     HoldBack {

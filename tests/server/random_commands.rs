@@ -129,7 +129,12 @@ impl Commands {
             9 => return Command::AcceptConnected(reservation),
             10 => {
                 let not_before = (self.below(3) == 0).then(|| self.now.plus_secs(30));
-                return Command::FailConnecting { reservation, reason_code: Some(31_486), not_before };
+                return Command::FailConnecting {
+                    reservation,
+                    reason_code: Some(31_486),
+                    not_before,
+                    missed: self.one_in(2),
+                };
             }
             _ => return Command::EndWork(reservation),
         };

@@ -100,7 +100,7 @@ impl Cores {
         let idle = offers.filter(|row| row.status == ReservationStatus::Pending && !row.connecting);
         for reservation in idle.map(|row| row.sid).collect::<Vec<_>>() {
             let reason_code = i32::try_from(DENIED).ok();
-            self.command(&Command::FailConnecting { reservation, reason_code, not_before: None }, sids);
+            self.command(&Command::FailConnecting { reservation, reason_code, not_before: None, missed: false }, sids);
         }
     }
 }

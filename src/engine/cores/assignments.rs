@@ -133,7 +133,10 @@ impl Cores {
     fn cancel_offer(&mut self, reservation: ReservationSid, sids: &mut dyn SidSource) {
         let waits = |row: &crate::routing::Reservation| row.status == ReservationStatus::Pending && !row.connecting;
         if self.workspace.reservation(reservation).is_some_and(waits) {
-            self.command(&Command::FailConnecting { reservation, reason_code: None, not_before: None }, sids);
+            self.command(
+                &Command::FailConnecting { reservation, reason_code: None, not_before: None, missed: false },
+                sids,
+            );
         }
     }
 

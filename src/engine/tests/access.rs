@@ -107,7 +107,7 @@ async fn a_longer_rest_that_a_task_has_for_another_reason_stays() {
     let task = bench.enqueue(workflow, "CA1").await;
     let reservation = bench.reservation_of(task).await.sid;
     let not_before = Some(bench.clock.now().plus_secs(600));
-    bench.routing(Command::FailConnecting { reservation, reason_code: None, not_before }).await;
+    bench.routing(Command::FailConnecting { reservation, reason_code: None, not_before, missed: false }).await;
     bench.deny(35).await;
     bench.grant().await;
     bench.clock.advance(Duration::from_secs(500));
