@@ -32,7 +32,7 @@ use crate::notify::relays::{self, Relays};
 use crate::notify::streams::EventStreams;
 use crate::notify::{Hub, hub, presence, revocations};
 use crate::outbound::{self, Outbound};
-use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
+use crate::phone::{self, Credentials, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::{AccountSid, ResourceLimits};
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
@@ -113,7 +113,9 @@ pub struct PhoneAccess {
     pub url: String,
     /// Account at the phone system.
     pub account_sid: String,
-    /// Its auth token: password of its REST and key of its webhooks' signatures.
+    /// What its REST takes for that.
+    pub credentials: Credentials,
+    /// Its auth token: key of its webhooks' signatures.
     pub auth_token: SecretString,
     /// A former token, accepted on webhooks while tokens are changed.
     pub previous_auth_token: Option<SecretString>,
@@ -213,7 +215,7 @@ impl Server {
                 let phone = PhoneSettings {
                     url: access.url.clone(),
                     account_sid: access.account_sid.clone(),
-                    auth_token: access.auth_token.clone(),
+                    credentials: access.credentials.clone(),
                     public_url: public_base.clone(),
                     leg_secs_max: settings.dialling.leg_secs,
                     max_cps: access.max_cps,

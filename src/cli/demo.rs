@@ -13,6 +13,7 @@ use crate::demo::{self, Options, Sides};
 use crate::entry::EntryFile;
 use crate::http::{self, Limits};
 use crate::outbound::{self, Rules};
+use crate::phone::Credentials;
 use crate::server::{PhoneAccess, Server, Settings};
 use crate::softswitch::{self, Softswitch};
 use crate::store::KeySource;
@@ -64,6 +65,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         phone: Some(PhoneAccess {
             url: format!("http://{phone_address}"),
             account_sid: account_sid.to_string(),
+            credentials: Credentials::Basic { user: account_sid.to_string(), password: auth_token.clone() },
             auth_token: auth_token.clone(),
             previous_auth_token: None,
             max_cps: config.phone.max_cps,

@@ -29,7 +29,7 @@ use crate::sealing::KeyRing;
 pub use collector::names_trace_collector;
 pub use dial::Dial;
 pub use load::{Error, Sources};
-pub use phone::Phone;
+pub use phone::{AuthScheme, Phone};
 pub use resources::Resources;
 pub use wait::{Wait, is_language};
 
@@ -321,6 +321,7 @@ impl Config {
             ("auth_token_file", &self.auth_token_file, &mut self.auth_token),
             ("secrets.key_file", &self.secrets.key_file, &mut self.secrets.key),
             ("phone.auth_token_file", &phone.auth_token_file, &mut phone.auth_token),
+            ("phone.api_key_secret_file", &phone.api_key_secret_file, &mut phone.api_key_secret),
             ("phone.previous_auth_token_file", &phone.previous_auth_token_file, &mut phone.previous_auth_token),
             ("phone_server.auth_token_file", &phone_server.auth_token_file, &mut phone_server.auth_token),
         ] {

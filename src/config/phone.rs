@@ -21,11 +21,28 @@ pub struct Phone {
     /// Auth token.
     pub auth_token: Option<SecretString>,
     pub(super) auth_token_file: Option<PathBuf>,
+    /// API key instead of the auth token, for requests to its REST.
+    pub api_key_sid: Option<String>,
+    /// Its secret.
+    pub api_key_secret: Option<SecretString>,
+    pub(super) api_key_secret_file: Option<PathBuf>,
+    /// How these are shown.
+    pub auth_scheme: AuthScheme,
     /// Former auth token, for checking webhooks only.
     pub previous_auth_token: Option<SecretString>,
     pub(super) previous_auth_token_file: Option<PathBuf>,
     /// New calls a second.
     pub max_cps: Option<f64>,
+}
+
+/// How credentials are shown to the phone system's REST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthScheme {
+    /// HTTP Basic: user and password.
+    Basic,
+    /// HTTP Bearer: a token alone.
+    Bearer,
 }
 
 impl Phone {
@@ -34,6 +51,15 @@ impl Phone {
         let given = [self.url.is_some(), self.account_sid.is_some(), self.auth_token.is_some()];
         if given.contains(&true) && given.contains(&false) {
             return Some("phone.url, phone.account_sid and phone.auth_token go together".to_owned());
+        }
+        match (self.auth_scheme, self.api_key_sid.is_some(), self.api_key_secret.is_some()) {
+            (AuthScheme::Basic, sid, secret) if sid != secret => {
+                return Some("phone.api_key_sid and phone.api_key_secret go together".to_owned());
+            }
+            (AuthScheme::Bearer, true, _) => {
+                return Some("phone.api_key_sid: expected none with phone.auth_scheme bearer".to_owned());
+            }
+            _ => {}
         }
         let max_cps = self.max_cps.filter(|max_cps| !MAX_CPS.contains(max_cps))?;
         Some(format!("phone.max_cps: expected {} to {}, found {max_cps}", MAX_CPS.start(), MAX_CPS.end()))

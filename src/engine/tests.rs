@@ -206,7 +206,7 @@ async fn start(url: &str, clock: &Clock, limits: Limits, silent_phone: Option<&s
         let settings = PhoneSettings {
             url: format!("http://{}", listener.local_addr().unwrap()),
             account_sid: "AC1".to_owned(),
-            auth_token: secrecy::SecretString::from("0".repeat(32)),
+            credentials: crate::phone::Credentials::Bearer(secrecy::SecretString::from("0".repeat(32))),
             public_url: "http://127.0.0.1:1".to_owned(),
             leg_secs_max: 14_400,
             max_cps: None,

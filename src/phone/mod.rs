@@ -7,6 +7,7 @@
 
 mod access;
 mod claims;
+mod credentials;
 mod form;
 mod look;
 mod pace;
@@ -16,13 +17,13 @@ mod transport;
 use std::time::Duration;
 
 use reqwest::Method;
-use secrecy::SecretString;
 
 use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome, dialable};
 use crate::clock::{Clock, Entropy};
 use crate::routing::TaskSid;
 pub use access::Access;
 use claims::Claims;
+pub use credentials::Credentials;
 use pace::Pace;
 use redirect::{Destination, Redirect};
 use transport::{Failure, Transport};
@@ -30,12 +31,12 @@ use transport::{Failure, Transport};
 /// Where the phone system is and who we are there.
 #[derive(Debug, Clone)]
 pub struct PhoneSettings {
-    /// Base of its REST without `/2010-04-01`, for example `https://api.twilio.com`.
+    /// Base of its REST without `/2010-04-01`, for example `https://api.twilio.com`; it may have a path.
     pub url: String,
     /// Account at the phone system.
     pub account_sid: String,
-    /// Its auth token.
-    pub auth_token: SecretString,
+    /// What its REST takes for that.
+    pub credentials: Credentials,
     /// Base URL under which the phone system reaches us.
     pub public_url: String,
     /// Longest leg that we dial, in seconds.

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use secrecy::SecretString;
 use serde_json::json;
 
 use super::*;
@@ -178,15 +179,19 @@ impl Fake {
     }
 }
 
-fn phone_at(url: &str) -> PhoneSystem {
-    let settings = PhoneSettings {
+fn settings_at(url: &str) -> PhoneSettings {
+    PhoneSettings {
         url: url.to_owned(),
         account_sid: "ACphone".to_owned(),
-        auth_token: SecretString::from("very secret"),
+        credentials: Credentials::Basic { user: "ACphone".to_owned(), password: SecretString::from("very secret") },
         public_url: "https://r.example.org/".to_owned(),
         leg_secs_max: 14_400,
         max_cps: None,
-    };
+    }
+}
+
+fn phone_at(url: &str) -> PhoneSystem {
+    let settings = settings_at(url);
     let patience = Patience { first_pause: Duration::ZERO, settle: Duration::ZERO, ..Patience::default() };
     PhoneSystem::new(settings, patience, &Clock::fixed(REQUESTED_AT), Entropy).unwrap()
 }
@@ -555,6 +560,43 @@ fn the_token_is_not_shown() {
     assert!(!format!("{:?}", phone_at("http://localhost")).contains("very secret"));
 }
 
+/// Path and `Authorization` of a request with these settings.
+async fn request_with(path: &str, credentials: Credentials) -> (String, String) {
+    let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let notes = Arc::clone(&seen);
+    let note = move |request: Request| {
+        let header = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        notes.lock().unwrap().push((request.uri().path().to_owned(), header.unwrap_or_default()));
+        std::future::ready(axum::Json(json!({"sid": "CA1", "status": "ringing"})))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}{path}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(note)).await });
+    let settings = PhoneSettings { credentials, ..settings_at(&url) };
+    let phone = PhoneSystem::new(settings, Patience::default(), &Clock::fixed(REQUESTED_AT), Entropy).unwrap();
+    let outcome = phone.execute(id(), &PhoneCommand::FetchCall { call: caller() }, false).await;
+    assert_eq!(outcome, call_seen("CAcaller", CallStatus::Ringing));
+    let mut seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 1);
+    seen.remove(0)
+}
+
+#[tokio::test]
+async fn requests_go_below_the_path_of_the_base_and_show_the_credentials_that_are_set() {
+    let call = "/2010-04-01/Accounts/ACphone/Calls/CAcaller.json";
+    let basic = |user: &str, password: &str| Credentials::Basic {
+        user: user.to_owned(),
+        password: SecretString::from(password),
+    };
+    // As `printf ACphone:token | base64` tells.
+    let account = request_with("", basic("ACphone", "token")).await;
+    assert_eq!(account, (call.to_owned(), "Basic QUNwaG9uZTp0b2tlbg==".to_owned()));
+    let key = request_with("/api/laml", basic("SK1", "secret")).await;
+    assert_eq!(key, (format!("/api/laml{call}"), "Basic U0sxOnNlY3JldA==".to_owned()));
+    let bearer = request_with("/v2/texml/", Credentials::Bearer(SecretString::from("KEY0123"))).await;
+    assert_eq!(bearer, (format!("/v2/texml{call}"), "Bearer KEY0123".to_owned()));
+}
+
 #[tokio::test]
 async fn refused_credentials_raise_doubt_and_a_look_settles_it() {
     use futures_util::FutureExt as _;
@@ -589,7 +631,7 @@ fn a_base_that_is_not_http_is_refused() {
         let settings = PhoneSettings {
             url: url.to_owned(),
             account_sid: "AC".to_owned(),
-            auth_token: SecretString::from(""),
+            credentials: Credentials::Bearer(SecretString::from("")),
             public_url: String::new(),
             leg_secs_max: 14_400,
             max_cps: None,

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode, header};
-use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{Error, Patience, PhoneSettings};
+use super::{Credentials, Error, Patience, PhoneSettings};
 use crate::clock::Entropy;
 use crate::outbound;
 use crate::traces;
@@ -86,8 +85,7 @@ impl Failure {
 pub(super) struct Transport {
     client: reqwest::Client,
     base: String,
-    account_sid: String,
-    auth_token: SecretString,
+    credentials: Credentials,
     pub(super) patience: Patience,
     entropy: Entropy,
     /// Told of each request that was refused as one of somebody who may not make it.
@@ -103,15 +101,7 @@ impl Transport {
         let client = outbound::client_builder().connect_timeout(patience.connect).timeout(patience.request).build()?;
         let base =
             format!("{}/2010-04-01/Accounts/{}", settings.url.trim_end_matches('/'), segment(&settings.account_sid));
-        Ok(Self {
-            client,
-            base,
-            account_sid: settings.account_sid,
-            auth_token: settings.auth_token,
-            patience,
-            entropy,
-            doubt: Arc::default(),
-        })
+        Ok(Self { client, base, credentials: settings.credentials, patience, entropy, doubt: Arc::default() })
     }
 
     /// Sends one request of a command.
@@ -125,12 +115,9 @@ impl Transport {
 
     /// Sends one request; pairs are the form of a POST, else the query.
     pub(super) async fn send(&self, method: Method, path: &str, pairs: &[(String, String)]) -> Result<Value, Failure> {
-        let request = self
-            .client
-            .request(method.clone(), format!("{}/{path}", self.base))
-            .basic_auth(&self.account_sid, Some(self.auth_token.expose_secret()))
-            .headers(traces::headers())
-            .header(header::ACCEPT, "application/json");
+        let request = self.client.request(method.clone(), format!("{}/{path}", self.base));
+        let request = self.credentials.show(request).headers(traces::headers());
+        let request = request.header(header::ACCEPT, "application/json");
         let request = if method == Method::POST { request.form(pairs) } else { request.query(pairs) };
         let mut response = request.send().await.map_err(|error| failure_of(&error))?;
         let status = response.status();
