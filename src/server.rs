@@ -121,6 +121,10 @@ pub struct PhoneAccess {
     pub previous_auth_token: Option<SecretString>,
     /// New calls that we ask for in a second; no limit of ours without it.
     pub max_cps: Option<f64>,
+    /// It makes participants; otherwise calls are placed whose document leads into the room.
+    pub participants_create: bool,
+    /// It tells who comes into a conference.
+    pub room_callbacks: bool,
 }
 
 impl PhoneAccess {
@@ -219,6 +223,7 @@ impl Server {
                     public_url: public_base.clone(),
                     leg_secs_max: settings.dialling.leg_secs,
                     max_cps: access.max_cps,
+                    participants_create: access.participants_create,
                 };
                 Some(PhoneSystem::new(phone, Patience::default(), &clock, entropy)?)
             }
@@ -232,6 +237,7 @@ impl Server {
             customer_alone_secs: settings.customer_alone_secs,
             on_cancel_release_caller: settings.on_cancel_release_caller,
             connect_failure_limit: settings.connect_failure_limit,
+            room_callbacks: settings.phone.as_ref().is_none_or(|access| access.room_callbacks),
             calls_take_turns: settings.phone.as_ref().is_some_and(|access| access.max_cps.is_some()),
             service_level_secs: settings.service_level_secs,
             dialling: settings.dialling.clone(),

@@ -149,6 +149,7 @@ impl Machine<'_> {
                     let hears = self.task.options.as_ref().is_some_and(|options| options.whisper.is_some());
                     let longer_ms = if hears { self.policy.whisper_ms } else { 0 };
                     self.set_phase(Phase::AwaitingJoin, Some(self.policy.join_guard_ms + longer_ms));
+                    self.comes_untold(0);
                 }
             }
             PhoneOutcome::Gone if !self.task.is_accepted() => self.lose_caller("hangup", true, true),

@@ -117,6 +117,7 @@ impl Machine<'_> {
             ..leg
         });
         self.set_phase(Phase::Dialing, Some(self.policy.join_guard_ms));
+        self.comes_untold(self.task.legs.len() - 1);
     }
 
     /// Begins an attempt. The options of the first conversation stay those of the room.

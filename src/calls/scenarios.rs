@@ -438,6 +438,7 @@ impl Play {
             self.calls.set_policy(match setting {
                 "worker stays when the customer left" => Policy { end_room_when_customer_left: false, ..policy },
                 "caller stays when the task is canceled" => Policy { on_cancel_release_caller: false, ..policy },
+                "no room callbacks" => Policy { room_callbacks: false, ..policy },
                 "calls take turns" => Policy { calls_take_turns: true, ..policy },
                 "customer alone for 30s" => Policy { customer_alone_ms: 30_000, ..policy },
                 other => return Err(format!("unknown setting {other:?}")),

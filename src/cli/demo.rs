@@ -69,6 +69,8 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
             auth_token: auth_token.clone(),
             previous_auth_token: None,
             max_cps: config.phone.max_cps,
+            participants_create: true,
+            room_callbacks: true,
         }),
         templates_dir: None,
         wait: config.wait.clone(),

@@ -114,6 +114,8 @@ pub(super) fn phone_access(config: &Config) -> Option<PhoneAccess> {
         auth_token,
         previous_auth_token: phone.previous_auth_token.clone(),
         max_cps: phone.max_cps,
+        participants_create: phone.participants_create(),
+        room_callbacks: phone.room_callbacks(),
     })
 }
 
@@ -203,7 +205,7 @@ mod tests {
             (&[key[0]][..], "phone.api_key_sid and phone.api_key_secret go together"),
             (&[key[1]], "phone.api_key_sid and phone.api_key_secret go together"),
             (&[bearer, key[0], key[1]], "phone.api_key_sid: expected none with phone.auth_scheme bearer"),
-            (&[("phone.auth_scheme", "digest")], "phone.auth_scheme"),
+            (&[("phone.auth_scheme", "digest")], "expected `basic` or `bearer`"),
         ] {
             let refused = shown(options).unwrap_err();
             assert!(refused.contains(expected), "{options:?}: {refused}");

@@ -29,7 +29,7 @@ use crate::sealing::KeyRing;
 pub use collector::names_trace_collector;
 pub use dial::Dial;
 pub use load::{Error, Sources};
-pub use phone::{AuthScheme, Phone};
+pub use phone::{AuthScheme, Dialect, Phone};
 pub use resources::Resources;
 pub use wait::{Wait, is_language};
 

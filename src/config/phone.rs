@@ -33,6 +33,22 @@ pub struct Phone {
     pub(super) previous_auth_token_file: Option<PathBuf>,
     /// New calls a second.
     pub max_cps: Option<f64>,
+    /// Whose dialect it speaks.
+    pub dialect: Dialect,
+    participants_create: Option<bool>,
+    room_callbacks: Option<bool>,
+}
+
+/// Whose dialect the phone system speaks; the settings below it say what single flags of it are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// Twilio's own, and that of `switchhook phone`.
+    Twilio,
+    /// `SignalWire` (cXML).
+    Signalwire,
+    /// Restcomm (RCML).
+    Restcomm,
 }
 
 /// How credentials are shown to the phone system's REST.
@@ -46,6 +62,18 @@ pub enum AuthScheme {
 }
 
 impl Phone {
+    /// Whether participants can be made.
+    #[must_use]
+    pub fn participants_create(&self) -> bool {
+        self.participants_create.unwrap_or(self.dialect == Dialect::Twilio)
+    }
+
+    /// Whether it tells who comes into a conference.
+    #[must_use]
+    pub fn room_callbacks(&self) -> bool {
+        self.room_callbacks.unwrap_or(self.dialect != Dialect::Restcomm)
+    }
+
     /// What is wrong with it, if anything.
     pub(super) fn problem(&self) -> Option<String> {
         let given = [self.url.is_some(), self.account_sid.is_some(), self.auth_token.is_some()];

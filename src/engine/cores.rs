@@ -203,6 +203,7 @@ impl Cores {
             customer_alone_ms: i64::from(limits.customer_alone_secs) * 1_000,
             on_cancel_release_caller: limits.on_cancel_release_caller,
             calls_take_turns: limits.calls_take_turns,
+            room_callbacks: limits.room_callbacks,
             ..Policy::DEFAULT
         };
         self.calls.set_policy(policy.looking_after(limits.look_after_secs));

@@ -20,6 +20,8 @@ pub struct Limits {
     pub on_cancel_release_caller: bool,
     /// Calls that are made wait for their turn, because only so many are made in a second.
     pub calls_take_turns: bool,
+    /// The phone system tells who comes into a room.
+    pub room_callbacks: bool,
     /// Calls in a row that a worker may miss before going to the timeout activity; 0 is no limit.
     pub connect_failure_limit: u32,
     /// Seconds within which a caller is answered in time, for the figures.
@@ -40,6 +42,7 @@ impl Default for Limits {
             customer_alone_secs: 5,
             on_cancel_release_caller: true,
             calls_take_turns: false,
+            room_callbacks: true,
             connect_failure_limit: 0,
             service_level_secs: 20,
             dialling: DialPolicy::default(),

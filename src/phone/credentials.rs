@@ -21,7 +21,6 @@ pub enum Credentials {
 
 impl Credentials {
     /// Adds them to a request.
-    #[must_use]
     pub fn show(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
             Self::Basic { user, password } => request.basic_auth(user, Some(password.expose_secret())),

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
+use crate::calls::policy::CODE_CREDENTIALS;
 use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome, dialable};
 use crate::clock::{Clock, Entropy};
 use crate::routing::TaskSid;
@@ -43,6 +44,8 @@ pub struct PhoneSettings {
     pub leg_secs_max: u32,
     /// New calls and participants that we ask for in a second; no limit of ours without it.
     pub max_cps: Option<f64>,
+    /// It makes participants (`POST Participants`); otherwise calls are placed whose document leads into the room.
+    pub participants_create: bool,
 }
 
 /// How patient the client is.
@@ -96,6 +99,7 @@ pub struct PhoneSystem {
     leg_secs_max: u32,
     claims: Claims,
     pace: Pace,
+    participants_create: bool,
 }
 
 /// A leg at the phone system.
@@ -111,10 +115,11 @@ impl PhoneSystem {
     /// Makes the client; nothing is sent yet.
     pub fn new(settings: PhoneSettings, patience: Patience, clock: &Clock, entropy: Entropy) -> Result<Self, Error> {
         let public_url = settings.public_url.trim_end_matches('/').to_owned();
-        let leg_secs_max = settings.leg_secs_max;
+        let PhoneSettings { leg_secs_max, participants_create, .. } = settings;
         let claims = Claims::default();
         let pace = Pace::new(settings.max_cps, clock.clone());
-        Ok(Self { transport: Transport::new(settings, patience, entropy)?, public_url, leg_secs_max, claims, pace })
+        let transport = Transport::new(settings, patience, entropy)?;
+        Ok(Self { transport, public_url, leg_secs_max, claims, pace, participants_create })
     }
 
     /// Takes the turn of one command that makes a call, which has to be had before it is carried out; or tells how long
@@ -208,8 +213,13 @@ impl PhoneSystem {
         let PhoneCommand::AddParticipant { room, label, to, from, requested_at, .. } = command else {
             return Ok(PhoneOutcome::Gone);
         };
-        let pairs = self.limited(form::participant(&self.public_url, task, command));
-        let path = format!("Conferences/{}/Participants.json", transport::segment(room));
+        let (path, pairs) = if self.participants_create {
+            let path = format!("Conferences/{}/Participants.json", transport::segment(room));
+            (path, form::participant(&self.public_url, task, command))
+        } else {
+            ("Calls.json".to_owned(), form::joining_call(&self.public_url, task, command))
+        };
+        let pairs = self.limited(pairs);
         let (task, to) = (task.to_string(), dialable(to));
         let wanted = look::Wanted { task: &task, room, label, to: &to, from, requested_at: *requested_at };
         self.make_leg(&path, &pairs, &wanted, repeated, last_error).await
@@ -351,6 +361,10 @@ fn outcome_of(failure: Failure) -> PhoneOutcome {
         return PhoneOutcome::Gone;
     }
     match failure {
+        // Whoever reads the code has to see that it was about us.
+        Failure::Rejected { status: 401, code: None, message, .. } => {
+            PhoneOutcome::Refused { code: Some(CODE_CREDENTIALS), message }
+        }
         Failure::Rejected { code, message, .. } => PhoneOutcome::Refused { code, message },
         Failure::NotSent(message) | Failure::Lost(message) => PhoneOutcome::Unavailable { message },
     }

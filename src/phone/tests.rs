@@ -187,6 +187,7 @@ fn settings_at(url: &str) -> PhoneSettings {
         public_url: "https://r.example.org/".to_owned(),
         leg_secs_max: 14_400,
         max_cps: None,
+        participants_create: true,
     }
 }
 
@@ -340,7 +341,7 @@ async fn busy_answers_are_waited_out() {
 async fn a_refusal_is_reported_with_code_and_message() {
     for (status, body, code, message) in [
         (400, json!({"code": 21211, "message": "invalid To"}), Some(21211), "invalid To"),
-        (401, json!({"message": "Authenticate"}), None, "Authenticate"),
+        (401, json!({"message": "Authenticate"}), Some(20003), "Authenticate"),
         (403, json!("<html>"), None, "Forbidden"),
         (422, json!({"code": "21217", "message": "invalid"}), Some(21217), "invalid"),
     ] {
@@ -635,6 +636,7 @@ fn a_base_that_is_not_http_is_refused() {
             public_url: String::new(),
             leg_secs_max: 14_400,
             max_cps: None,
+            participants_create: true,
         };
         assert!(
             PhoneSystem::new(settings, Patience::default(), &Clock::fixed(REQUESTED_AT), Entropy).is_err(),

@@ -309,6 +309,12 @@ impl Workspace {
         self.connect_failure_limit = limit;
     }
 
+    /// After how many such calls that is; 0 is never.
+    #[must_use]
+    pub fn connect_failure_limit(&self) -> u32 {
+        self.connect_failure_limit
+    }
+
     /// Earliest moment at which [`Command::Tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let minute =

@@ -27,6 +27,8 @@ mod conversation;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
 mod dialling;
 #[cfg(test)]
 mod entries;
