@@ -32,7 +32,7 @@ use crate::notify::relays::{self, Relays};
 use crate::notify::streams::EventStreams;
 use crate::notify::{Hub, hub, presence, revocations};
 use crate::outbound::{self, Outbound};
-use crate::phone::{self, Patience, PhoneSettings, PhoneSystem};
+use crate::phone::{self, Credentials, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::{AccountSid, ResourceLimits};
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
@@ -90,6 +90,8 @@ pub struct Settings {
     pub customer_alone_secs: u32,
     /// Send a waiting caller on when the task is canceled.
     pub on_cancel_release_caller: bool,
+    /// Calls in a row that a worker may miss before going to the timeout activity; 0 is no limit.
+    pub connect_failure_limit: u32,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
     /// Bounds of agents' sockets.
@@ -111,10 +113,18 @@ pub struct PhoneAccess {
     pub url: String,
     /// Account at the phone system.
     pub account_sid: String,
-    /// Its auth token: password of its REST and key of its webhooks' signatures.
+    /// What its REST takes for that.
+    pub credentials: Credentials,
+    /// Its auth token: key of its webhooks' signatures.
     pub auth_token: SecretString,
     /// A former token, accepted on webhooks while tokens are changed.
     pub previous_auth_token: Option<SecretString>,
+    /// New calls that we ask for in a second; no limit of ours without it.
+    pub max_cps: Option<f64>,
+    /// It makes participants; otherwise calls are placed whose document leads into the room.
+    pub participants_create: bool,
+    /// It tells who comes into a conference.
+    pub room_callbacks: bool,
 }
 
 impl PhoneAccess {
@@ -209,11 +219,13 @@ impl Server {
                 let phone = PhoneSettings {
                     url: access.url.clone(),
                     account_sid: access.account_sid.clone(),
-                    auth_token: access.auth_token.clone(),
+                    credentials: access.credentials.clone(),
                     public_url: public_base.clone(),
                     leg_secs_max: settings.dialling.leg_secs,
+                    max_cps: access.max_cps,
+                    participants_create: access.participants_create,
                 };
-                Some(PhoneSystem::new(phone, Patience::default(), entropy)?)
+                Some(PhoneSystem::new(phone, Patience::default(), &clock, entropy)?)
             }
         };
         let dialling = Arc::new(settings.dialling.clone());
@@ -224,6 +236,9 @@ impl Server {
             end_room_when_customer_left: settings.end_room_when_customer_left,
             customer_alone_secs: settings.customer_alone_secs,
             on_cancel_release_caller: settings.on_cancel_release_caller,
+            connect_failure_limit: settings.connect_failure_limit,
+            room_callbacks: settings.phone.as_ref().is_none_or(|access| access.room_callbacks),
+            calls_take_turns: settings.phone.as_ref().is_some_and(|access| access.max_cps.is_some()),
             service_level_secs: settings.service_level_secs,
             dialling: settings.dialling.clone(),
             resources: settings.resources,

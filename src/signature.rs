@@ -13,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 /// Name of the header.
 pub const HEADER: &str = "X-Twilio-Signature";
 
+/// Names under which phone systems send such a signature: Twilio's, and that of `SignalWire`, whose key is one of its own.
+pub const HEADERS: [&str; 2] = [HEADER, "X-SignalWire-Signature"];
+
 /// Signs a form POST (or, with no pairs, a GET) to `url`; a fragment is not part of what is signed.
 #[must_use]
 pub fn sign_form<N: AsRef<str>, V: AsRef<str>>(token: &str, url: &str, pairs: &[(N, V)]) -> String {

@@ -57,6 +57,7 @@ pub(super) async fn create(scope: Scope, form: Form) -> Result<Response, ApiErro
         routing_target: routing_target(&form, &scope.place)?,
         ignore_capacity: form.truthy("IgnoreCapacity"),
         queue: form.sid("TaskQueueSid")?,
+        not_before: None,
     };
     match scope.carry_out(Command::CreateTask(new)).await? {
         Reply::Task(sid) => show(&scope, sid, StatusCode::CREATED).await,

@@ -79,6 +79,8 @@ impl Machine<'_> {
             let over = status.filter(|status| status.is_final() && leg.call == *call);
             let in_vain = call.clone().filter(|call| leg.by_document && leg.call.as_ref() != Some(call));
             let joined = leg.joined.is_some();
+            // What it waited with us before is no time of ringing.
+            let rings_from_now = current && leg.state == LegState::Queued && leg.dialed.is_none();
             match conference {
                 Some(sid) if current && !dials_customer && !joined && !self.task.is_accepted() => {
                     self.task.conference = Some(sid.clone());
@@ -91,6 +93,11 @@ impl Machine<'_> {
             if let Some(call) = in_vain.filter(|_| status.is_none_or(|status| !status.is_final())) {
                 self.placed_in_vain(&call);
             }
+            if rings_from_now && dials_customer {
+                self.set_customer_guard();
+            } else if rings_from_now && self.phase() == Some(Phase::Dialing) {
+                self.set_ring_guard();
+            }
             if over.is_some() {
                 // It was found by looking: its callbacks came while nobody listened.
                 self.end_leg(index, over, None);
@@ -98,7 +105,8 @@ impl Machine<'_> {
             return;
         }
         let reservation = self.task.legs[index].reservation;
-        if current || self.task.legs[index].role != Role::Worker {
+        let unwanted = self.task.legs[index].abort.is_some();
+        if current || (self.task.legs[index].role != Role::Worker && !unwanted) {
             let who = match self.task.legs[index].role {
                 Role::Customer => "the customer",
                 Role::Worker => "the worker",
@@ -141,6 +149,7 @@ impl Machine<'_> {
                     let hears = self.task.options.as_ref().is_some_and(|options| options.whisper.is_some());
                     let longer_ms = if hears { self.policy.whisper_ms } else { 0 };
                     self.set_phase(Phase::AwaitingJoin, Some(self.policy.join_guard_ms + longer_ms));
+                    self.comes_untold(0);
                 }
             }
             PhoneOutcome::Gone if !self.task.is_accepted() => self.lose_caller("hangup", true, true),

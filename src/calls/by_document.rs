@@ -58,7 +58,8 @@ impl Machine<'_> {
         leg.answered.get_or_insert(now);
         if leg.announced.is_some() {
             // The instruction has said how it takes part.
-            return self.hasten_guard(self.policy.join_guard_ms);
+            self.hasten_guard(self.policy.join_guard_ms);
+            return self.comes_untold(index);
         }
         // Whoever asks for the caller is brought together with it, even when the instruction wants no more than an answer.
         if let Some(connecting) = &mut self.task.connecting {
@@ -74,6 +75,7 @@ impl Machine<'_> {
         if self.phase() == Some(Phase::Dialing) && !again {
             self.set_phase(Phase::Dialing, Some(self.policy.join_guard_ms));
         }
+        self.comes_untold(index);
     }
 
     /// Another call of the worker's took the reservation before this one was known to be placed for it: it is not wanted.
@@ -160,7 +162,7 @@ impl Machine<'_> {
             PhoneOutcome::Refused { code, .. } => *code,
             _ => None,
         };
-        self.outputs.push(Output::FailConnecting { reservation, code, not_before: None });
+        self.outputs.push(Output::FailConnecting { reservation, code, not_before: None, missed: false });
     }
 
     /// Somebody else has redirected the caller of a reservation that was accepted without us: it is with the application.

@@ -10,7 +10,9 @@ use super::dial_rules::is_metered;
 use super::interface::{CallSid, CallStatus, Output, PhoneCommand, Role};
 use super::machine::Machine;
 use super::options::{ConferenceOptions, ConnectBy, WorkerDocument};
-use super::policy::{CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS, alert_no_caller_id, alert_nobody};
+use super::policy::{
+    CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS, NOT_CALLED, alert_no_caller_id, alert_nobody,
+};
 use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -23,6 +25,17 @@ fn failure_code(leg: &Leg) -> Option<i32> {
         // Whoever or whatever answered did not press the key.
         Some(CallStatus::Completed) if leg.announced.is_some() && leg.joined.is_none() => Some(CODE_NO_ANSWER),
         _ => None,
+    }
+}
+
+/// Whether the worker's phone did not take the call, as far as anybody can tell: not when we, or the phone system, did not
+/// call it at all because there are too many calls, or because of who we are.
+fn was_missed(leg: &Leg) -> bool {
+    match leg.end_cause {
+        Some(CallStatus::Busy | CallStatus::NoAnswer) => true,
+        Some(CallStatus::Failed) => leg.end_code.is_none_or(|code| !NOT_CALLED.contains(&code)),
+        Some(CallStatus::Completed) => failure_code(leg).is_some(),
+        _ => false,
     }
 }
 
@@ -104,6 +117,7 @@ impl Machine<'_> {
             ..leg
         });
         self.set_phase(Phase::Dialing, Some(self.policy.join_guard_ms));
+        self.comes_untold(self.task.legs.len() - 1);
     }
 
     /// Begins an attempt. The options of the first conversation stay those of the room.
@@ -143,7 +157,7 @@ impl Machine<'_> {
         self.task.connecting = None;
         self.task.legs.push(Leg { state: LegState::Ended, ended: Some(self.now), ..leg });
         self.outputs.push(Output::Alert { code, message: message.to_owned(), reservation: Some(reservation) });
-        self.outputs.push(Output::FailConnecting { reservation, code: None, not_before: None });
+        self.outputs.push(Output::FailConnecting { reservation, code: None, not_before: None, missed: false });
     }
 
     pub(super) fn set_phase(&mut self, phase: Phase, guard_ms: Option<i64>) {
@@ -166,6 +180,14 @@ impl Machine<'_> {
         let leg = &self.task.legs[index];
         let patient = self.now.ms_since(leg.created) < self.policy.dial_queue_ms;
         status == Some(CallStatus::Queued) && leg.dialed.is_none() && patient
+    }
+
+    /// Whether a leg has not been asked for yet because others have their turn first.
+    fn awaits_our_turn(&self, index: usize) -> bool {
+        let leg = &self.task.legs[index];
+        let patient = self.now.ms_since(leg.created) < self.policy.dial_queue_ms;
+        let asked = || self.is_outstanding(&Errand::AddParticipant(leg.label.clone()));
+        self.policy.calls_take_turns && patient && leg.call.is_none() && asked()
     }
 
     /// Moves the guard forward to `ms` from now, if it was later.
@@ -292,8 +314,9 @@ impl Machine<'_> {
     /// The attempt has failed: the reservation is canceled and the caller waits again.
     pub(super) fn fail(&mut self, code: Option<i32>) {
         let not_before = self.rest_until();
+        let missed = self.connecting_index().is_some_and(|index| was_missed(&self.task.legs[index]));
         if let Some(reservation) = self.abandon() {
-            self.outputs.push(Output::FailConnecting { reservation, code, not_before });
+            self.outputs.push(Output::FailConnecting { reservation, code, not_before, missed });
             self.settle_aborts();
             if !self.task.is_accepted() {
                 self.retire_room();
@@ -352,6 +375,8 @@ impl Machine<'_> {
                 let leg = &self.task.legs[index];
                 if let Some(cause) = leg.end_cause {
                     self.end_leg(index, Some(cause), None);
+                } else if self.awaits_our_turn(index) {
+                    self.set_ring_guard();
                 } else if leg.call.is_none() {
                     let reservation = leg.reservation;
                     self.alert(
@@ -377,6 +402,7 @@ impl Machine<'_> {
                 match (caller.end_cause, caller.call.is_some()) {
                     (Some(cause), _) => self.end_leg(0, Some(cause), self.task.caller().end_code),
                     (None, true) => self.find_lost_caller(),
+                    (None, false) if self.awaits_our_turn(0) => self.set_customer_guard(),
                     (None, false) => {
                         let reservation = self.task.connecting.as_ref().map(|connecting| connecting.reservation);
                         self.alert(

@@ -91,6 +91,9 @@ impl Machine<'_> {
             CallStatus::InProgress => LegState::Answered,
             _ => LegState::Queued,
         });
+        if status == CallStatus::InProgress {
+            return self.comes_untold(0);
+        }
         if begins {
             leg.dialed = Some(now);
             if self.phase() == Some(Phase::DialingCustomer) && self.task.legs[0].end_cause.is_none() {

@@ -64,6 +64,8 @@ pub struct RoomSettings {
     pub wait_method: Option<String>,
     /// The leg only listens.
     pub muted: bool,
+    /// The call that alone hears it.
+    pub coach: Option<String>,
     /// 2 to 250.
     pub max_participants: Option<u32>,
     /// Recording of the room.
@@ -78,6 +80,23 @@ pub struct RoomSettings {
     pub events: String,
     /// Recordings of the room are told.
     pub tells_recordings: bool,
+}
+
+/// How a leg takes part that we have called to come into the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its label in the room.
+    pub label: String,
+    /// The room starts with it.
+    pub start_on_enter: bool,
+    /// The room ends with it.
+    pub end_on_exit: bool,
+    /// Who hears a beep.
+    pub beep: String,
+    /// It only listens.
+    pub muted: bool,
+    /// The call that alone hears it.
+    pub coach: Option<String>,
 }
 
 impl VoiceTask {
@@ -204,6 +223,22 @@ impl VoiceTask {
         RoomSettings { label: reservation.to_string(), ..self.room_settings(options) }
     }
 
+    /// The room as a leg joins it that we have called for that; none when nobody waits for it any more.
+    #[must_use]
+    pub fn called_room(&self, part: &Part) -> Option<RoomSettings> {
+        self.legs.iter().find(|leg| leg.label == part.label && leg.is_live() && leg.abort.is_none())?;
+        let options = self.options.clone().unwrap_or_default();
+        Some(RoomSettings {
+            label: part.label.clone(),
+            start_on_enter: part.start_on_enter,
+            end_on_exit: part.end_on_exit,
+            beep: part.beep.clone(),
+            muted: part.muted,
+            coach: part.coach.clone(),
+            ..self.room_settings(options)
+        })
+    }
+
     fn room_settings(&self, options: ConferenceOptions) -> RoomSettings {
         // A document has other words for it than a request.
         let record = options.conference_record.as_deref().map(|record| match record {
@@ -223,6 +258,7 @@ impl VoiceTask {
             wait_url: options.wait_url,
             wait_method: options.wait_method,
             muted: options.muted,
+            coach: None,
             max_participants: options.max_participants,
             trim: options.conference_trim,
             region: options.region,

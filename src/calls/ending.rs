@@ -242,7 +242,9 @@ impl Machine<'_> {
                 (Some(Abort::Wanted | Abort::ByLabel), Some(_)) => self.hang_up(index),
                 // The answer to the command that placed it will name it.
                 (Some(Abort::Wanted), None)
-                    if leg.by_document && self.is_outstanding(&Errand::AddParticipant(label.clone())) => {}
+                    if leg.by_document
+                        && !self.policy.calls_take_turns
+                        && self.is_outstanding(&Errand::AddParticipant(label.clone())) => {}
                 (Some(Abort::Wanted), None) => {
                     self.task.legs[index].abort = Some(Abort::ByLabel);
                     let room = self.task.room.clone();

@@ -258,6 +258,9 @@ impl Machine<'_> {
             CallStatus::InProgress if leg.answered.is_none() => {
                 leg.answered = Some(now);
                 let by_document = leg.by_document;
+                if !by_document {
+                    self.comes_untold(index);
+                }
                 if dialing && by_document {
                     self.set_phase(Phase::Dialing, Some(self.policy.document_ms));
                 } else if dialing {
@@ -265,6 +268,22 @@ impl Machine<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A leg has been sent into the room by all that is known. Where the phone system does not tell who comes, it has come.
+    pub(super) fn comes_untold(&mut self, index: usize) {
+        if self.policy.room_callbacks {
+            return;
+        }
+        let now = self.now;
+        let leg = &mut self.task.legs[index];
+        if leg.is_live() && leg.state < LegState::InRoom && leg.abort.is_none() {
+            leg.state = LegState::InRoom;
+            leg.joined.get_or_insert(now);
+            leg.answered.get_or_insert(now);
+            leg.left = None;
+            leg.check_at = None;
         }
     }
 

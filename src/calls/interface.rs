@@ -519,6 +519,18 @@ impl PhoneCommand {
             Self::UpdateParticipant { .. } => "update participant",
         }
     }
+
+    /// Whether it makes a call: phone systems take only so many of these a second.
+    #[must_use]
+    pub const fn makes_call(&self) -> bool {
+        matches!(self, Self::AddParticipant { .. } | Self::PlaceCall { .. })
+    }
+
+    /// Whether it looks at a call or a room and changes nothing.
+    #[must_use]
+    pub const fn is_look(&self) -> bool {
+        matches!(self, Self::FetchCall { .. } | Self::FetchRoom(_))
+    }
 }
 
 /// Role of the legs that were written before there were others.
@@ -549,6 +561,8 @@ pub enum Output {
         code: Option<i32>,
         /// Nobody is to be offered the task before.
         not_before: Option<Timestamp>,
+        /// It was the worker's phone that did not take the call.
+        missed: bool,
     },
     /// Routing: the caller is gone (canceled before acceptance, wrapping after it).
     EndCaller {

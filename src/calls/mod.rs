@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use callback::{Callback, CallbackTerms, Recallable};
 pub use dial_rules::{DialRules, dialable};
 pub use dialling::{DialPolicy, Dialling};
-pub use documents::{NextDocument, RoomSettings};
+pub use documents::{NextDocument, Part, RoomSettings};
 pub use interface::{
     CallSid, CallStatus, CommandId, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent,
 };

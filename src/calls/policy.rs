@@ -41,6 +41,11 @@ pub struct Policy {
     pub ring_margin_ms: i64,
     /// How long a call may wait for its turn to be dialled at a phone system that dials so many a second.
     pub dial_queue_ms: i64,
+    /// Calls that are made wait for their turn with us too, because only so many are made in a second.
+    pub calls_take_turns: bool,
+    /// The phone system tells who comes into a room; otherwise a leg that is answered, or redirected there, counts as one
+    /// that has come.
+    pub room_callbacks: bool,
     /// How long a leg that is known to be answered or redirected may take to appear in the room.
     pub join_guard_ms: i64,
     /// How long a worker may take to take the reservation by the document that its leg runs.
@@ -84,6 +89,8 @@ impl Policy {
         bridged_silence_ms: 600_000,
         ring_margin_ms: 15_000,
         dial_queue_ms: 300_000,
+        calls_take_turns: false,
+        room_callbacks: true,
         join_guard_ms: 10_000,
         document_ms: 120_000,
         whisper_ms: 60_000,
@@ -160,6 +167,11 @@ pub const fn alert_no_caller_id(by: ConnectBy) -> u32 {
         ConnectBy::Call => 40_111,
     }
 }
+
+/// Code of credentials that the phone system does not take.
+pub const CODE_CREDENTIALS: i32 = 20_003;
+/// Codes of calls that were not made whoever was to be called: credentials that are not taken, too many calls.
+pub const NOT_CALLED: [i32; 2] = [CODE_CREDENTIALS, 20_429];
 
 /// Codes of a phone system that does not take the caller ID: not verified, or not a number.
 pub const CALLER_ID_REFUSED: [i32; 2] = [21_210, 21_212];

@@ -79,10 +79,11 @@ pub(super) fn output_text(output: &Output) -> String {
         Output::Phone { command, .. } => format!("phone {}", command_text(command)),
         Output::BeginConnecting(sid) => format!("begin {}", wr(sid)),
         Output::Accept(sid) => format!("accept {}", wr(sid)),
-        Output::FailConnecting { reservation, code, not_before } => {
+        Output::FailConnecting { reservation, code, not_before, missed } => {
             let code = code.map(|code| format!(" {code}")).unwrap_or_default();
             let rest = if not_before.is_some() { " rest" } else { "" };
-            format!("fail {}{code}{rest}", wr(reservation))
+            let missed = if *missed { " missed" } else { "" };
+            format!("fail {}{code}{rest}{missed}", wr(reservation))
         }
         Output::EndCaller { reason } => format!("end-caller {reason}"),
         Output::EndWork(sid) => format!("end-work {}", wr(sid)),
@@ -437,6 +438,8 @@ impl Play {
             self.calls.set_policy(match setting {
                 "worker stays when the customer left" => Policy { end_room_when_customer_left: false, ..policy },
                 "caller stays when the task is canceled" => Policy { on_cancel_release_caller: false, ..policy },
+                "no room callbacks" => Policy { room_callbacks: false, ..policy },
+                "calls take turns" => Policy { calls_take_turns: true, ..policy },
                 "customer alone for 30s" => Policy { customer_alone_ms: 30_000, ..policy },
                 other => return Err(format!("unknown setting {other:?}")),
             });

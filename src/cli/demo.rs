@@ -13,6 +13,7 @@ use crate::demo::{self, Options, Sides};
 use crate::entry::EntryFile;
 use crate::http::{self, Limits};
 use crate::outbound::{self, Rules};
+use crate::phone::Credentials;
 use crate::server::{PhoneAccess, Server, Settings};
 use crate::softswitch::{self, Softswitch};
 use crate::store::KeySource;
@@ -64,8 +65,12 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         phone: Some(PhoneAccess {
             url: format!("http://{phone_address}"),
             account_sid: account_sid.to_string(),
+            credentials: Credentials::Basic { user: account_sid.to_string(), password: auth_token.clone() },
             auth_token: auth_token.clone(),
             previous_auth_token: None,
+            max_cps: config.phone.max_cps,
+            participants_create: true,
+            room_callbacks: true,
         }),
         templates_dir: None,
         wait: config.wait.clone(),
@@ -80,6 +85,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
         end_room_when_customer_left: config.voice.end_room_when_customer_left,
         customer_alone_secs: config.voice.customer_alone_secs,
         on_cancel_release_caller: config.voice.on_cancel_release_caller,
+        connect_failure_limit: config.voice.connect_failure_limit,
         event_callbacks: super::serve::event_callback_rules(config),
         sockets: super::serve::socket_limits(config),
         limits: Limits::default(),

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::StatusCode;
-use secrecy::ExposeSecret as _;
 
 use crate::config::Config;
 use crate::outbound;
+use crate::server::PhoneAccess;
 use crate::store::{self, SecretsReport, Store};
 use crate::voice::Templates;
 
-use super::serve::outbound_rules;
+use super::serve::{outbound_rules, phone_access};
 use super::{Outcome, key_source, say};
 
 /// How long another machine may take to answer.
@@ -217,8 +217,7 @@ async fn public_url(config: &Config, client: &reqwest::Client) -> Finding {
 }
 
 async fn phone_system(config: &Config, client: &reqwest::Client) -> Finding {
-    let phone = &config.phone;
-    let (Some(url), Some(account), Some(token)) = (&phone.url, &phone.account_sid, &phone.auth_token) else {
+    let Some(PhoneAccess { url, account_sid: account, credentials, .. }) = phone_access(config) else {
         return Doubtful(
             "phone system: none; calls can be queued but not connected; set SWITCHHOOK_PHONE_URL, \
              SWITCHHOOK_PHONE_ACCOUNT_SID and SWITCHHOOK_PHONE_AUTH_TOKEN"
@@ -226,12 +225,11 @@ async fn phone_system(config: &Config, client: &reqwest::Client) -> Finding {
         );
     };
     let calls = format!("{}/2010-04-01/Accounts/{account}/Calls.json?PageSize=1", url.trim_end_matches('/'));
-    let request = client.get(calls).basic_auth(account, Some(token.expose_secret()));
-    match request.send().await.map(|response| response.status()) {
+    match credentials.show(client.get(calls)).send().await.map(|response| response.status()) {
         Ok(StatusCode::OK) => Fine(format!("phone system: {url} knows the account {account}")),
         Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Broken(format!(
             "phone system: {url} refuses the account {account}; check SWITCHHOOK_PHONE_ACCOUNT_SID and \
-             SWITCHHOOK_PHONE_AUTH_TOKEN"
+             SWITCHHOOK_PHONE_AUTH_TOKEN, or SWITCHHOOK_PHONE_API_KEY_SID and SWITCHHOOK_PHONE_API_KEY_SECRET"
         )),
         Ok(status) => Broken(format!(
             "phone system: {url} answered {status} to a look at its calls; check SWITCHHOOK_PHONE_URL, which has no \

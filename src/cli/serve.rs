@@ -11,9 +11,10 @@ use tracing::{info, warn};
 use crate::api::LockedAttributes;
 use crate::calls::DialPolicy;
 use crate::clock::{Clock, Entropy};
-use crate::config::{Agents, CallbackSchedule, Config};
+use crate::config::{Agents, AuthScheme, CallbackSchedule, Config};
 use crate::notify::{event_callbacks, hub};
 use crate::outbound::Rules;
+use crate::phone::Credentials;
 use crate::server::{PhoneAccess, Server, Settings};
 use crate::telemetry::Metrics;
 
@@ -63,16 +64,6 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<Outcome> {
 }
 
 fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings {
-    let phone = &config.phone;
-    let access = match (&phone.url, &phone.account_sid, &phone.auth_token) {
-        (Some(url), Some(account_sid), Some(auth_token)) => Some(PhoneAccess {
-            url: url.clone(),
-            account_sid: account_sid.clone(),
-            auth_token: auth_token.clone(),
-            previous_auth_token: phone.previous_auth_token.clone(),
-        }),
-        _ => None,
-    };
     Settings {
         listen: config.listen,
         database: config.database.clone(),
@@ -80,7 +71,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         public_url: config.public_url.clone(),
         trust_forwarded: config.trust_forwarded,
         account: first_account.credentials(),
-        phone: access,
+        phone: phone_access(config),
         templates_dir: config.voice.templates_dir.clone(),
         wait: config.wait.clone(),
         insecure_skip_signature: config.voice.insecure_skip_signature,
@@ -94,6 +85,7 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         end_room_when_customer_left: config.voice.end_room_when_customer_left,
         customer_alone_secs: config.voice.customer_alone_secs,
         on_cancel_release_caller: config.voice.on_cancel_release_caller,
+        connect_failure_limit: config.voice.connect_failure_limit,
         event_callbacks: event_callback_rules(config),
         sockets: socket_limits(config),
         limits: config.limits.for_listener(),
@@ -101,6 +93,30 @@ fn settings(config: &Config, first_account: &First, outbound: Rules) -> Settings
         locked_attributes: locked_attributes(config),
         metrics_public: config.metrics_public,
     }
+}
+
+/// Where the phone system is and who we are there; none where calls cannot be connected.
+pub(super) fn phone_access(config: &Config) -> Option<PhoneAccess> {
+    let phone = &config.phone;
+    let (url, account_sid, auth_token) = (phone.url.clone()?, phone.account_sid.clone()?, phone.auth_token.clone()?);
+    let secret = phone.api_key_secret.clone().unwrap_or_else(|| auth_token.clone());
+    let credentials = match phone.auth_scheme {
+        AuthScheme::Basic => Credentials::Basic {
+            user: phone.api_key_sid.clone().unwrap_or_else(|| account_sid.clone()),
+            password: secret,
+        },
+        AuthScheme::Bearer => Credentials::Bearer(secret),
+    };
+    Some(PhoneAccess {
+        url,
+        account_sid,
+        credentials,
+        auth_token,
+        previous_auth_token: phone.previous_auth_token.clone(),
+        max_cps: phone.max_cps,
+        participants_create: phone.participants_create(),
+        room_callbacks: phone.room_callbacks(),
+    })
 }
 
 /// Whom the server dials; checked when the settings were loaded.
@@ -149,4 +165,50 @@ pub(super) fn outbound_rules(config: &Config) -> anyhow::Result<Rules> {
     let allow_cidrs: Result<Vec<_>, _> = config.outbound.allow_cidrs.iter().map(|text| text.parse()).collect();
     let allow_cidrs = allow_cidrs.context("outbound.allow_cidrs")?;
     Ok(Rules { allow_private: config.outbound.allow_private, allow_cidrs })
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+    use crate::config::Sources;
+
+    /// Scheme, user and secret that the phone system is shown.
+    fn shown(options: &[(&'static str, &str)]) -> Result<(&'static str, String, String), String> {
+        let phone = [("phone.url", "http://x/api/laml"), ("phone.account_sid", "AC1"), ("phone.auth_token", "token")];
+        let mut sources = Sources::default();
+        sources.options.extend(phone.iter().chain(options).map(|(key, value)| (*key, (*value).to_owned())));
+        let config = Config::load(&sources).map_err(|error| error.to_string())?;
+        let access = phone_access(&config).ok_or("no phone system")?;
+        assert_eq!(access.auth_token.expose_secret(), "token", "webhooks are signed with it whatever REST takes");
+        Ok(match access.credentials {
+            Credentials::Basic { user, password } => ("basic", user, password.expose_secret().to_owned()),
+            Credentials::Bearer(token) => ("bearer", String::new(), token.expose_secret().to_owned()),
+        })
+    }
+
+    #[test]
+    fn the_phone_system_is_shown_the_account_or_an_api_key_or_a_token() {
+        let key = [("phone.api_key_sid", "SK1"), ("phone.api_key_secret", "secret")];
+        let bearer = ("phone.auth_scheme", "bearer");
+        for (options, expected) in [
+            (&[][..], ("basic", "AC1", "token")),
+            (&key, ("basic", "SK1", "secret")),
+            (&[bearer], ("bearer", "", "token")),
+            (&[bearer, key[1]], ("bearer", "", "secret")),
+        ] {
+            let (scheme, user, secret) = shown(options).unwrap();
+            assert_eq!((scheme, user.as_str(), secret.as_str()), expected, "{options:?}");
+        }
+        for (options, expected) in [
+            (&[key[0]][..], "phone.api_key_sid and phone.api_key_secret go together"),
+            (&[key[1]], "phone.api_key_sid and phone.api_key_secret go together"),
+            (&[bearer, key[0], key[1]], "phone.api_key_sid: expected none with phone.auth_scheme bearer"),
+            (&[("phone.auth_scheme", "digest")], "expected `basic` or `bearer`"),
+        ] {
+            let refused = shown(options).unwrap_err();
+            assert!(refused.contains(expected), "{options:?}: {refused}");
+        }
+    }
 }

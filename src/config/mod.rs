@@ -6,6 +6,7 @@
 mod collector;
 mod dial;
 mod load;
+mod phone;
 mod resources;
 pub mod settings;
 mod wait;
@@ -28,6 +29,7 @@ use crate::sealing::KeyRing;
 pub use collector::names_trace_collector;
 pub use dial::Dial;
 pub use load::{Error, Sources};
+pub use phone::{AuthScheme, Dialect, Phone};
 pub use resources::Resources;
 pub use wait::{Wait, is_language};
 
@@ -96,22 +98,6 @@ pub struct Secrets {
     pub key_file: Option<PathBuf>,
 }
 
-/// The phone system and who we are there.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Phone {
-    /// Base of its REST.
-    pub url: Option<String>,
-    /// Account.
-    pub account_sid: Option<String>,
-    /// Auth token.
-    pub auth_token: Option<SecretString>,
-    auth_token_file: Option<PathBuf>,
-    /// Former auth token, for checking webhooks only.
-    pub previous_auth_token: Option<SecretString>,
-    previous_auth_token_file: Option<PathBuf>,
-}
-
 /// Voice webhooks and TwiML.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +117,8 @@ pub struct Voice {
     pub customer_alone_secs: u32,
     /// Send a waiting caller on when the task is canceled.
     pub on_cancel_release_caller: bool,
+    /// Calls in a row that a worker may miss.
+    pub connect_failure_limit: u32,
     entries_file: Option<PathBuf>,
     /// What that file says; read while loading.
     #[serde(skip)]
@@ -333,6 +321,7 @@ impl Config {
             ("auth_token_file", &self.auth_token_file, &mut self.auth_token),
             ("secrets.key_file", &self.secrets.key_file, &mut self.secrets.key),
             ("phone.auth_token_file", &phone.auth_token_file, &mut phone.auth_token),
+            ("phone.api_key_secret_file", &phone.api_key_secret_file, &mut phone.api_key_secret),
             ("phone.previous_auth_token_file", &phone.previous_auth_token_file, &mut phone.previous_auth_token),
             ("phone_server.auth_token_file", &phone_server.auth_token_file, &mut phone_server.auth_token),
         ] {
@@ -417,9 +406,8 @@ impl Config {
             return contradiction(format!("{origin}: {error}"));
         }
         let phone = &self.phone;
-        let given = [phone.url.is_some(), phone.account_sid.is_some(), phone.auth_token.is_some()];
-        if given.contains(&true) && given.contains(&false) {
-            return contradiction("phone.url, phone.account_sid and phone.auth_token go together".to_owned());
+        if let Some(problem) = phone.problem() {
+            return contradiction(problem);
         }
         for (key, url) in [
             ("public_url", &self.public_url),
@@ -473,6 +461,10 @@ impl Config {
         let alone = self.voice.customer_alone_secs;
         if !(1..=300).contains(&alone) {
             return contradiction(format!("voice.customer_alone_secs: expected 1 to 300, found {alone}"));
+        }
+        let failures = self.voice.connect_failure_limit;
+        if failures > 1_000 {
+            return contradiction(format!("voice.connect_failure_limit: expected 0 to 1000, found {failures}"));
         }
         let look_after = self.voice.look_after_secs;
         if !(2..=3_600).contains(&look_after) {

@@ -230,6 +230,8 @@ fn settings_that_do_not_go_together_are_refused() {
     check(&[("wait.voicemail_key", "x")], "wait.voicemail_key: expected one of 0-9, * and #");
     check(&[("wait.voicemail_secs", "241")], "wait.voicemail_secs: expected 5 to 240");
     check(&[("wait.music_url", "music.mp3")], "wait.music_url: expected an http or https URL");
+    check(&[("voice.connect_failure_limit", "1001")], "voice.connect_failure_limit: expected 0 to 1000, found 1001");
+    check(&[("phone.max_cps", "0")], "phone.max_cps: expected 0.01 to 1000, found 0");
     let phone = [("phone.url", "http://x"), ("phone.account_sid", SID), ("phone.auth_token", STRONG)];
     check(&[phone[0], phone[1], phone[2], ("listen", "0.0.0.0:80")], "public_url is missing");
 }

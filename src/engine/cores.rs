@@ -3,6 +3,8 @@
 //! Still pure: no I/O, no clock; public so that simulations can drive it. The actor calls [`Cores::carry_out`] for each
 //! request of a batch and then takes everything that is to be written with [`Cores::take_batch`]. Start with [`Cores::carry_out`].
 
+#[path = "cores/access.rs"]
+mod access;
 #[path = "cores/alerts.rs"]
 mod alerts;
 #[path = "cores/assignments.rs"]
@@ -105,6 +107,8 @@ pub struct Cores {
     callback_queues: VoiceQueues,
     outgoing: OutgoingLegs,
     limits: Limits,
+    /// The phone system does not take our credentials.
+    denial: Option<access::Denial>,
     moments: Moments,
     now: Timestamp,
 }
@@ -185,6 +189,7 @@ impl Cores {
             callback_queues: VoiceQueues::default(),
             outgoing: OutgoingLegs::default(),
             limits: Limits::default(),
+            denial: None,
             moments,
             now: moments.at(now),
         }
@@ -197,10 +202,13 @@ impl Cores {
             end_room_when_customer_left: limits.end_room_when_customer_left,
             customer_alone_ms: i64::from(limits.customer_alone_secs) * 1_000,
             on_cancel_release_caller: limits.on_cancel_release_caller,
+            calls_take_turns: limits.calls_take_turns,
+            room_callbacks: limits.room_callbacks,
             ..Policy::DEFAULT
         };
         self.calls.set_policy(policy.looking_after(limits.look_after_secs));
         self.workspace.hold_at_most(limits.resources);
+        self.workspace.limit_connect_failures(limits.connect_failure_limit);
         self.limits = limits;
     }
 
@@ -295,6 +303,10 @@ impl Cores {
                 }
                 Ok(Reply::Done)
             }
+            Request::PhoneAccess(access) => {
+                self.take_access(access, sids);
+                Ok(Reply::Done)
+            }
             Request::Call { task, input } => {
                 if let Input::CommandDone { number, .. } = input {
                     self.errands_done.push((*task, *number));
@@ -349,11 +361,13 @@ impl Cores {
             channel: Some(ChannelName::Unique(channel.to_owned())),
             priority: *priority,
             timeout_secs: *timeout_secs,
+            not_before: self.calls_not_before(),
             ..NewTask::with_attributes(attributes.clone())
         });
         let done = self.workspace.handle(&command, self.now, sids)?;
         let reply = done.reply;
         let Reply::Task(task) = reply else { return Ok(reply) };
+        self.note_held(task);
         let input = Input::Enqueued { call: call.clone(), from: from.clone(), to: to.clone(), park: park.clone() };
         let mut inputs = VecDeque::from([(task, input)]);
         inputs.append(&mut self.absorb(done, None));
@@ -437,8 +451,8 @@ impl Cores {
                     Command::BeginConnecting { reservation, instruction: Instruction::Conference }
                 }
                 Output::Accept(reservation) => Command::AcceptConnected(reservation),
-                Output::FailConnecting { reservation, code, not_before } => {
-                    Command::FailConnecting { reservation, reason_code: code, not_before }
+                Output::FailConnecting { reservation, code, not_before, missed } => {
+                    Command::FailConnecting { reservation, reason_code: code, not_before, missed }
                 }
                 Output::EndCaller { reason } => Command::EndCaller { task, reason },
                 Output::EndWork(reservation) => {

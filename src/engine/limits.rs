@@ -18,6 +18,12 @@ pub struct Limits {
     pub customer_alone_secs: u32,
     /// Send a waiting caller on when the task is canceled.
     pub on_cancel_release_caller: bool,
+    /// Calls that are made wait for their turn, because only so many are made in a second.
+    pub calls_take_turns: bool,
+    /// The phone system tells who comes into a room.
+    pub room_callbacks: bool,
+    /// Calls in a row that a worker may miss before going to the timeout activity; 0 is no limit.
+    pub connect_failure_limit: u32,
     /// Seconds within which a caller is answered in time, for the figures.
     pub service_level_secs: u32,
     /// Where to, and how many legs each workspace may dial.
@@ -35,6 +41,9 @@ impl Default for Limits {
             end_room_when_customer_left: true,
             customer_alone_secs: 5,
             on_cancel_release_caller: true,
+            calls_take_turns: false,
+            room_callbacks: true,
+            connect_failure_limit: 0,
             service_level_secs: 20,
             dialling: DialPolicy::default(),
             resources: ResourceLimits::default(),

@@ -4,11 +4,13 @@
 //! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects), `retention`
 //! (what is kept for a limited time).
 
+mod access;
 mod account_calls;
 mod actor;
 mod calendars;
 pub mod cores;
 mod figures;
+mod lanes;
 mod limits;
 mod moment;
 mod outbox;
@@ -46,8 +48,8 @@ use witness::Witnesses;
 pub use cores::Assignment;
 pub use limits::Limits;
 pub use request::{
-    AssignmentAnswer, CallRedirect, Complaint, Consequence, Error, Heard, LegWish, Request, ReservationInstruction,
-    Supervision, WorkerCall,
+    AssignmentAnswer, CallRedirect, Complaint, Consequence, Error, Heard, LegWish, PhoneAccess, Request,
+    ReservationInstruction, Supervision, WorkerCall,
 };
 pub use witness::Witness;
 
@@ -144,6 +146,9 @@ impl Engine {
         }
         let shutdown = engine.0.outbox_shutdown.clone();
         engine.0.tracker.spawn(retention::run(engine.0.around.clone()));
+        if let Some(phone) = phone.clone() {
+            engine.0.tracker.spawn(access::run(phone, engine.clone(), shutdown.clone()));
+        }
         engine.0.tracker.spawn(outbox::run(committed, phone, engine.clone(), shutdown));
         Ok(engine)
     }
@@ -253,6 +258,11 @@ impl Engine {
         self.look_at_cores(workspace, |cores, _| cores.fingerprint()).await
     }
 
+    /// Those that run.
+    fn workspaces(&self) -> Vec<WorkspaceSid> {
+        self.0.workspaces.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
     fn sender(&self, workspace: WorkspaceSid) -> Result<mpsc::Sender<Call>, Error> {
         let workspaces = self.0.workspaces.read().unwrap_or_else(PoisonError::into_inner);
         workspaces.get(&workspace).cloned().ok_or(Error::NoSuchWorkspace)
@@ -260,9 +270,7 @@ impl Engine {
 
     /// Brings the gauges of all workspaces up to date; one that does not answer soon keeps its former figures.
     pub async fn publish_gauges(&self) {
-        let workspaces: Vec<WorkspaceSid> =
-            self.0.workspaces.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
-        for workspace in workspaces {
+        for workspace in self.workspaces() {
             let look = self.look(workspace, figures::Present::of);
             if let Ok(Ok(present)) = tokio::time::timeout(GAUGE_PATIENCE, look).await {
                 present.publish();

@@ -4,7 +4,7 @@ use crate::calls::{
     CallSid, CallbackAbout, CallbackTerms, ConferenceOptions, Input, LegTarget, LegUpdate, Park, SuperviseMode,
 };
 use crate::routing::command::{NewTask, ReservationChange, ReservationParent};
-use crate::routing::{Command, Refusal, ReservationSid, TaskSid, WorkerSid, WorkflowSid};
+use crate::routing::{Command, Refusal, ReservationSid, TaskSid, Timestamp, WorkerSid, WorkflowSid};
 
 /// One request to a workspace: carried out as a whole, answered after it is on disk.
 #[derive(Debug, Clone)]
@@ -100,6 +100,8 @@ pub enum Request {
         /// What happened.
         input: Input,
     },
+    /// The phone system takes our credentials, or does not.
+    PhoneAccess(PhoneAccess),
     /// A fact about the calls of a voice task.
     Call {
         /// The task.
@@ -116,6 +118,20 @@ impl Request {
     pub const fn needs_asker(&self) -> bool {
         matches!(self, Self::EnqueueCall { .. })
     }
+}
+
+/// Whether the phone system takes our credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PhoneAccess {
+    /// It does.
+    Granted,
+    /// It does not: no call can be connected.
+    Denied {
+        /// What it said.
+        message: String,
+        /// When it is tried again, and a margin.
+        until: Timestamp,
+    },
 }
 
 /// A callback as the phone system sent it.

@@ -25,6 +25,7 @@ use crate::store::lists::EventFilter;
 use crate::store::pages::{Seek, Span};
 use crate::store::statistics::Question;
 
+mod access;
 mod assignments;
 mod calls;
 mod dialling;
@@ -202,11 +203,13 @@ async fn start(url: &str, clock: &Clock, limits: Limits, silent_phone: Option<&s
         let settings = PhoneSettings {
             url: format!("http://{}", listener.local_addr().unwrap()),
             account_sid: "AC1".to_owned(),
-            auth_token: secrecy::SecretString::from("0".repeat(32)),
+            credentials: crate::phone::Credentials::Bearer(secrecy::SecretString::from("0".repeat(32))),
             public_url: "http://127.0.0.1:1".to_owned(),
             leg_secs_max: 14_400,
+            max_cps: None,
+            participants_create: true,
         };
-        PhoneSystem::new(settings, Patience::default(), Entropy).unwrap()
+        PhoneSystem::new(settings, Patience::default(), clock, Entropy).unwrap()
     });
     let store = Store::open(url).await.unwrap();
     Engine::start_within(limits, store, phone, clock.clone(), Entropy).await.unwrap()

@@ -3,7 +3,7 @@
 //! Must not send anything. Start with [`participant`].
 
 use super::transport::segment;
-use crate::calls::{HeardBy, LegUpdate, PhoneCommand, Role, dialable};
+use crate::calls::{ConferenceOptions, HeardBy, LegUpdate, PhoneCommand, Role, dialable};
 use crate::routing::{AccountSid, TaskSid};
 
 /// Events of a leg that we ask for.
@@ -88,19 +88,53 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
     form
 }
 
+/// The form of `POST Calls` for a leg whose document leads it into the room, where participants cannot be made; empty for
+/// every other command. How it takes part is in the query of the document's URL; what the room is like, the room's first
+/// instruction has said.
+pub(super) fn joining_call(public_url: &str, task: TaskSid, command: &PhoneCommand) -> Vec<(String, String)> {
+    let PhoneCommand::AddParticipant { label, role, coach, to, from, options, .. } = command else {
+        return Vec::new();
+    };
+    let mut place = url::form_urlencoded::Serializer::new(String::new());
+    place.extend_pairs([
+        ("Label", label.as_str()),
+        ("StartConferenceOnEnter", flag(options.start_conference_on_enter)),
+        ("EndConferenceOnExit", flag(options.end_conference_on_exit)),
+        ("Muted", flag(options.muted)),
+        ("Beep", &options.beep),
+    ]);
+    if let Some(call) = coach {
+        place.append_pair("CallSidToCoach", &call.0);
+    }
+    let url = format!("{public_url}/voice/tasks/{task}/join/{}?{}", role.as_str(), place.finish());
+    placed(public_url, task, (label, *role), (from, to), &url, options)
+}
+
 /// The form of `POST Calls` for a leg that runs a document, the application's or our announcement; empty for every other command.
 pub(super) fn call(public_url: &str, task: TaskSid, command: &PhoneCommand) -> Vec<(String, String)> {
     let PhoneCommand::PlaceCall { label, to, from, document, options, .. } = command else { return Vec::new() };
-    let timeout = options.timeout_secs.clamp(*RING_TIMEOUT_SECS.start(), *RING_TIMEOUT_SECS.end()).to_string();
-    let callback = format!("{public_url}/voice/cb/call/{task}/{}/{}", segment(label), Role::Worker.as_str());
     let ours = || format!("{public_url}/voice/reservations/{}/whisper", segment(label));
     let url = document.as_ref().map_or_else(ours, |document| through_us(public_url, document.account, &document.url));
+    placed(public_url, task, (label, Role::Worker), (from, to), &url, options)
+}
+
+/// The form of `POST Calls` for a leg that runs the document at `url`.
+fn placed(
+    public_url: &str,
+    task: TaskSid,
+    (label, role): (&str, Role),
+    (from, to): (&str, &str),
+    url: &str,
+    options: &ConferenceOptions,
+) -> Vec<(String, String)> {
     let to = dialable(to);
+    let timeout = options.timeout_secs.clamp(*RING_TIMEOUT_SECS.start(), *RING_TIMEOUT_SECS.end()).to_string();
+    let callback = format!("{public_url}/voice/cb/call/{task}/{}/{}", segment(label), role.as_str());
     let mut form = pairs(&[
         ("From", from),
         ("To", &to),
         ("Timeout", &timeout),
-        ("Url", &url),
+        ("Url", url),
         ("Method", "POST"),
         ("StatusCallback", &callback),
         ("StatusCallbackMethod", "POST"),

@@ -5,37 +5,47 @@
 //! label is the idempotency key; nor is the caller redirected twice without looking where it is. This module must not decide what follows from an outcome. Start with
 //! [`PhoneSystem::execute`].
 
+mod access;
 mod claims;
+mod credentials;
 mod form;
 mod look;
+mod pace;
 mod redirect;
 mod transport;
 
 use std::time::Duration;
 
 use reqwest::Method;
-use secrecy::SecretString;
 
+use crate::calls::policy::CODE_CREDENTIALS;
 use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome, dialable};
-use crate::clock::Entropy;
+use crate::clock::{Clock, Entropy};
 use crate::routing::TaskSid;
+pub use access::Access;
 use claims::Claims;
+pub use credentials::Credentials;
+use pace::Pace;
 use redirect::{Destination, Redirect};
 use transport::{Failure, Transport};
 
 /// Where the phone system is and who we are there.
 #[derive(Debug, Clone)]
 pub struct PhoneSettings {
-    /// Base of its REST without `/2010-04-01`, for example `https://api.twilio.com`.
+    /// Base of its REST without `/2010-04-01`, for example `https://api.twilio.com`; it may have a path.
     pub url: String,
     /// Account at the phone system.
     pub account_sid: String,
-    /// Its auth token.
-    pub auth_token: SecretString,
+    /// What its REST takes for that.
+    pub credentials: Credentials,
     /// Base URL under which the phone system reaches us.
     pub public_url: String,
     /// Longest leg that we dial, in seconds.
     pub leg_secs_max: u32,
+    /// New calls and participants that we ask for in a second; no limit of ours without it.
+    pub max_cps: Option<f64>,
+    /// It makes participants (`POST Participants`); otherwise calls are placed whose document leads into the room.
+    pub participants_create: bool,
 }
 
 /// How patient the client is.
@@ -88,6 +98,8 @@ pub struct PhoneSystem {
     public_url: String,
     leg_secs_max: u32,
     claims: Claims,
+    pace: Pace,
+    participants_create: bool,
 }
 
 /// A leg at the phone system.
@@ -101,11 +113,19 @@ struct Leg {
 
 impl PhoneSystem {
     /// Makes the client; nothing is sent yet.
-    pub fn new(settings: PhoneSettings, patience: Patience, entropy: Entropy) -> Result<Self, Error> {
+    pub fn new(settings: PhoneSettings, patience: Patience, clock: &Clock, entropy: Entropy) -> Result<Self, Error> {
         let public_url = settings.public_url.trim_end_matches('/').to_owned();
-        let leg_secs_max = settings.leg_secs_max;
+        let PhoneSettings { leg_secs_max, participants_create, .. } = settings;
         let claims = Claims::default();
-        Ok(Self { transport: Transport::new(settings, patience, entropy)?, public_url, leg_secs_max, claims })
+        let pace = Pace::new(settings.max_cps, clock.clone());
+        let transport = Transport::new(settings, patience, entropy)?;
+        Ok(Self { transport, public_url, leg_secs_max, claims, pace, participants_create })
+    }
+
+    /// Takes the turn of one command that makes a call, which has to be had before it is carried out; or tells how long
+    /// it is until there is one.
+    pub fn take_turn(&self) -> Result<(), Duration> {
+        self.pace.take_turn()
     }
 
     /// Takes note of legs that were made before: with the room (a task's SID) and their label there.
@@ -193,8 +213,13 @@ impl PhoneSystem {
         let PhoneCommand::AddParticipant { room, label, to, from, requested_at, .. } = command else {
             return Ok(PhoneOutcome::Gone);
         };
-        let pairs = self.limited(form::participant(&self.public_url, task, command));
-        let path = format!("Conferences/{}/Participants.json", transport::segment(room));
+        let (path, pairs) = if self.participants_create {
+            let path = format!("Conferences/{}/Participants.json", transport::segment(room));
+            (path, form::participant(&self.public_url, task, command))
+        } else {
+            ("Calls.json".to_owned(), form::joining_call(&self.public_url, task, command))
+        };
+        let pairs = self.limited(pairs);
         let (task, to) = (task.to_string(), dialable(to));
         let wanted = look::Wanted { task: &task, room, label, to: &to, from, requested_at: *requested_at };
         self.make_leg(&path, &pairs, &wanted, repeated, last_error).await
@@ -258,6 +283,7 @@ impl PhoneSystem {
             }
             unclear = unclear || failure.may_have_been_carried_out();
             self.transport.pause(attempt, &failure, last_error).await;
+            self.pace.turn().await;
             attempt += 1;
         }
     }
@@ -335,6 +361,10 @@ fn outcome_of(failure: Failure) -> PhoneOutcome {
         return PhoneOutcome::Gone;
     }
     match failure {
+        // Whoever reads the code has to see that it was about us.
+        Failure::Rejected { status: 401, code: None, message, .. } => {
+            PhoneOutcome::Refused { code: Some(CODE_CREDENTIALS), message }
+        }
         Failure::Rejected { code, message, .. } => PhoneOutcome::Refused { code, message },
         Failure::NotSent(message) | Failure::Lost(message) => PhoneOutcome::Unavailable { message },
     }

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use secrecy::SecretString;
 use serde_json::json;
 
 use super::*;
@@ -178,16 +179,22 @@ impl Fake {
     }
 }
 
-fn phone_at(url: &str) -> PhoneSystem {
-    let settings = PhoneSettings {
+fn settings_at(url: &str) -> PhoneSettings {
+    PhoneSettings {
         url: url.to_owned(),
         account_sid: "ACphone".to_owned(),
-        auth_token: SecretString::from("very secret"),
+        credentials: Credentials::Basic { user: "ACphone".to_owned(), password: SecretString::from("very secret") },
         public_url: "https://r.example.org/".to_owned(),
         leg_secs_max: 14_400,
-    };
+        max_cps: None,
+        participants_create: true,
+    }
+}
+
+fn phone_at(url: &str) -> PhoneSystem {
+    let settings = settings_at(url);
     let patience = Patience { first_pause: Duration::ZERO, settle: Duration::ZERO, ..Patience::default() };
-    PhoneSystem::new(settings, patience, Entropy).unwrap()
+    PhoneSystem::new(settings, patience, &Clock::fixed(REQUESTED_AT), Entropy).unwrap()
 }
 
 fn id() -> CommandId {
@@ -334,7 +341,7 @@ async fn busy_answers_are_waited_out() {
 async fn a_refusal_is_reported_with_code_and_message() {
     for (status, body, code, message) in [
         (400, json!({"code": 21211, "message": "invalid To"}), Some(21211), "invalid To"),
-        (401, json!({"message": "Authenticate"}), None, "Authenticate"),
+        (401, json!({"message": "Authenticate"}), Some(20003), "Authenticate"),
         (403, json!("<html>"), None, "Forbidden"),
         (422, json!({"code": "21217", "message": "invalid"}), Some(21217), "invalid"),
     ] {
@@ -554,16 +561,86 @@ fn the_token_is_not_shown() {
     assert!(!format!("{:?}", phone_at("http://localhost")).contains("very secret"));
 }
 
+/// Path and `Authorization` of a request with these settings.
+async fn request_with(path: &str, credentials: Credentials) -> (String, String) {
+    let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let notes = Arc::clone(&seen);
+    let note = move |request: Request| {
+        let header = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        notes.lock().unwrap().push((request.uri().path().to_owned(), header.unwrap_or_default()));
+        std::future::ready(axum::Json(json!({"sid": "CA1", "status": "ringing"})))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}{path}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(note)).await });
+    let settings = PhoneSettings { credentials, ..settings_at(&url) };
+    let phone = PhoneSystem::new(settings, Patience::default(), &Clock::fixed(REQUESTED_AT), Entropy).unwrap();
+    let outcome = phone.execute(id(), &PhoneCommand::FetchCall { call: caller() }, false).await;
+    assert_eq!(outcome, call_seen("CAcaller", CallStatus::Ringing));
+    let mut seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 1);
+    seen.remove(0)
+}
+
+#[tokio::test]
+async fn requests_go_below_the_path_of_the_base_and_show_the_credentials_that_are_set() {
+    let call = "/2010-04-01/Accounts/ACphone/Calls/CAcaller.json";
+    let basic = |user: &str, password: &str| Credentials::Basic {
+        user: user.to_owned(),
+        password: SecretString::from(password),
+    };
+    // As `printf ACphone:token | base64` tells.
+    let account = request_with("", basic("ACphone", "token")).await;
+    assert_eq!(account, (call.to_owned(), "Basic QUNwaG9uZTp0b2tlbg==".to_owned()));
+    let key = request_with("/api/laml", basic("SK1", "secret")).await;
+    assert_eq!(key, (format!("/api/laml{call}"), "Basic U0sxOnNlY3JldA==".to_owned()));
+    let bearer = request_with("/v2/texml/", Credentials::Bearer(SecretString::from("KEY0123"))).await;
+    assert_eq!(bearer, (format!("/v2/texml{call}"), "Bearer KEY0123".to_owned()));
+}
+
+#[tokio::test]
+async fn refused_credentials_raise_doubt_and_a_look_settles_it() {
+    use futures_util::FutureExt as _;
+
+    for (status, doubtful, access) in [
+        (200, false, Some(Access::Granted)),
+        (400, false, None),
+        (401, true, Some(Access::Denied { message: "401, code 1: no".to_owned() })),
+        (403, true, Some(Access::Denied { message: "403, code 1: no".to_owned() })),
+        (503, false, Some(Access::Unknown { message: "503, code 1: no".to_owned() })),
+    ] {
+        let status_of = move || async move {
+            (StatusCode::from_u16(status).unwrap(), axum::Json(json!({"code": 1, "message": "no"})))
+        };
+        let app = axum::Router::new().fallback(status_of);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let phone = phone_at(&format!("http://{}", listener.local_addr().unwrap()));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let seen = phone.try_access().await;
+        assert_eq!(access.unwrap_or(Access::Unknown { message: "400, code 1: no".to_owned() }), seen);
+        assert!(phone.doubt().now_or_never().is_none(), "the look itself raises none");
+        if status != 503 {
+            phone.execute(id(), &PhoneCommand::FetchCall { call: caller() }, false).await;
+            assert_eq!(phone.doubt().now_or_never().is_some(), doubtful, "{status}");
+        }
+    }
+}
+
 #[test]
 fn a_base_that_is_not_http_is_refused() {
     for url in ["", "localhost:8080", "ftp://localhost", "mailto:x"] {
         let settings = PhoneSettings {
             url: url.to_owned(),
             account_sid: "AC".to_owned(),
-            auth_token: SecretString::from(""),
+            credentials: Credentials::Bearer(SecretString::from("")),
             public_url: String::new(),
             leg_secs_max: 14_400,
+            max_cps: None,
+            participants_create: true,
         };
-        assert!(PhoneSystem::new(settings, Patience::default(), Entropy).is_err(), "{url}");
+        assert!(
+            PhoneSystem::new(settings, Patience::default(), &Clock::fixed(REQUESTED_AT), Entropy).is_err(),
+            "{url}"
+        );
     }
 }

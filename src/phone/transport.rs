@@ -2,14 +2,15 @@
 //!
 //! Must not know what a request means. Start with [`Transport::once`] and [`Failure`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode, header};
-use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use tokio::sync::Notify;
 
-use super::{Error, Patience, PhoneSettings};
+use super::{Credentials, Error, Patience, PhoneSettings};
 use crate::clock::Entropy;
 use crate::outbound;
 use crate::traces;
@@ -65,7 +66,12 @@ impl Failure {
         }
     }
 
-    fn text(&self) -> String {
+    /// It may be us who are refused, not what we asked for.
+    pub(super) fn is_about_credentials(&self) -> bool {
+        matches!(self, Self::Rejected { status: 401 | 403, .. })
+    }
+
+    pub(super) fn text(&self) -> String {
         match self {
             Self::NotSent(message) | Self::Lost(message) => message.clone(),
             Self::Rejected { status, code: Some(code), message, .. } => format!("{status}, code {code}: {message}"),
@@ -79,10 +85,11 @@ impl Failure {
 pub(super) struct Transport {
     client: reqwest::Client,
     base: String,
-    account_sid: String,
-    auth_token: SecretString,
+    credentials: Credentials,
     pub(super) patience: Patience,
     entropy: Entropy,
+    /// Told of each request that was refused as one of somebody who may not make it.
+    pub(super) doubt: Arc<Notify>,
 }
 
 impl Transport {
@@ -94,17 +101,23 @@ impl Transport {
         let client = outbound::client_builder().connect_timeout(patience.connect).timeout(patience.request).build()?;
         let base =
             format!("{}/2010-04-01/Accounts/{}", settings.url.trim_end_matches('/'), segment(&settings.account_sid));
-        Ok(Self { client, base, account_sid: settings.account_sid, auth_token: settings.auth_token, patience, entropy })
+        Ok(Self { client, base, credentials: settings.credentials, patience, entropy, doubt: Arc::default() })
+    }
+
+    /// Sends one request of a command.
+    pub(super) async fn once(&self, method: Method, path: &str, pairs: &[(String, String)]) -> Result<Value, Failure> {
+        let answered = self.send(method, path, pairs).await;
+        if answered.as_ref().is_err_and(Failure::is_about_credentials) {
+            self.doubt.notify_one();
+        }
+        answered
     }
 
     /// Sends one request; pairs are the form of a POST, else the query.
-    pub(super) async fn once(&self, method: Method, path: &str, pairs: &[(String, String)]) -> Result<Value, Failure> {
-        let request = self
-            .client
-            .request(method.clone(), format!("{}/{path}", self.base))
-            .basic_auth(&self.account_sid, Some(self.auth_token.expose_secret()))
-            .headers(traces::headers())
-            .header(header::ACCEPT, "application/json");
+    pub(super) async fn send(&self, method: Method, path: &str, pairs: &[(String, String)]) -> Result<Value, Failure> {
+        let request = self.client.request(method.clone(), format!("{}/{path}", self.base));
+        let request = self.credentials.show(request).headers(traces::headers());
+        let request = request.header(header::ACCEPT, "application/json");
         let request = if method == Method::POST { request.form(pairs) } else { request.query(pairs) };
         let mut response = request.send().await.map_err(|error| failure_of(&error))?;
         let status = response.status();

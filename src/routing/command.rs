@@ -200,6 +200,8 @@ pub struct NewTask {
     pub ignore_capacity: Option<bool>,
     /// The queue a worker-targeted task is attributed to.
     pub queue: Option<TaskQueueSid>,
+    /// Nobody is offered it before.
+    pub not_before: Option<Timestamp>,
 }
 
 impl NewTask {
@@ -216,6 +218,7 @@ impl NewTask {
             routing_target: None,
             ignore_capacity: None,
             queue: None,
+            not_before: None,
         }
     }
 }
@@ -456,6 +459,17 @@ pub enum Command {
         reason_code: Option<i32>,
         /// Nobody is offered the task before, if something else than this worker was not reached.
         not_before: Option<Timestamp>,
+        /// It was the worker's phone that did not take the call.
+        missed: bool,
+    },
+    /// Nobody is offered a waiting task before a moment; one that has come lets it be offered at once.
+    HoldBack {
+        /// Which task.
+        task: TaskSid,
+        /// The moment that was said before, whose place this takes.
+        was: Option<Timestamp>,
+        /// The moment.
+        until: Timestamp,
     },
     /// The caller of a task is gone: canceled while pending or reserved, otherwise wrapping.
     EndCaller {

@@ -35,6 +35,7 @@ mod record;
 pub mod refusal;
 mod reservation;
 pub mod resource_limits;
+mod rest;
 pub mod rollup;
 mod rows;
 pub mod sid;

@@ -478,7 +478,9 @@ impl Turn<'_> {
             let (from, to) = (row.status, ReservationStatus::Accepted);
             return Err(Refusal::ReservationInState { reservation, from, to });
         }
+        let worker = row.worker;
         self.accept(reservation);
+        self.count_connect(worker, false);
         Ok(Reply::Done)
     }
 
@@ -487,12 +489,14 @@ impl Turn<'_> {
         reservation: ReservationSid,
         reason_code: Option<i32>,
         not_before: Option<Timestamp>,
+        missed: bool,
     ) -> Result<Reply, Refusal> {
         let row = self.workspace.reservation(reservation).ok_or(Refusal::NotFound)?;
         if row.status != ReservationStatus::Pending {
             let (from, to) = (row.status, ReservationStatus::Canceled);
             return Err(Refusal::ReservationInState { reservation, from, to });
         }
+        let worker = row.worker;
         // Without connecting it is the assignment callback that failed (D40).
         let ended = if row.connecting { Ended::ConnectFailed } else { Ended::Unaccepted };
         let before = self.activity_before(reservation);
@@ -502,7 +506,11 @@ impl Turn<'_> {
             self.change_task(task, |row| set_back_off(&mut row.back_offs, rest, now));
         }
         self.end_reservation(reservation, ReservationStatus::Canceled, reason_code);
-        self.restore_activity(reservation, before);
+        if missed && self.count_connect(worker, true) {
+            self.move_worker(worker, self.workspace.settings.timeout_activity);
+        } else {
+            self.restore_activity(reservation, before);
+        }
         self.after_unaccepted(reservation, ended);
         Ok(Reply::Done)
     }

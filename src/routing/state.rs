@@ -309,6 +309,8 @@ pub struct Worker {
     pub created_at: Timestamp,
     /// Last change.
     pub updated_at: Timestamp,
+    /// Calls in a row that the worker's phone did not take.
+    pub connect_failures: u32,
 }
 
 /// What one worker may carry on one channel.

@@ -11,7 +11,7 @@ use super::rare::Rare;
 use super::refusal::Refusal;
 use super::reservation::drop_elapsed;
 use super::sid::{ReservationSid, TaskChannelSid, TaskQueueSid, TaskSid, WorkflowSid};
-use super::state::{ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
+use super::state::{BackOff, ReservationStatus, RoutingTarget, Step, Task, TaskStatus};
 use super::step::{Again, Cause};
 use super::time::Timestamp;
 use super::turn::{Turn, check_attributes, check_version, merged_attributes};
@@ -74,6 +74,8 @@ impl Turn<'_> {
         }
         let to_worker = matches!(new.routing_target, Some(RoutingTarget::Worker(_)));
         let sid = TaskSid::fresh(self.sids, self.now);
+        let not_before = new.not_before.filter(|until| *until > self.now);
+        let rest = not_before.map(|until| BackOff { worker: None, until, failures: 0 });
         let row = Task {
             sid,
             attributes: new.attributes.clone(),
@@ -93,7 +95,7 @@ impl Turn<'_> {
             routing_target: new.routing_target.into(),
             ignore_capacity: to_worker && new.ignore_capacity.unwrap_or(true),
             reserved_count: 0,
-            back_offs: Rare::UNSET,
+            back_offs: rest.into_iter().collect::<Vec<_>>().into(),
             attributes_changed: false,
             transfer: Rare::UNSET,
             version: 0,

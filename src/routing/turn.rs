@@ -117,9 +117,10 @@ impl<'a> Turn<'a> {
             Command::CancelTransfer { worker, task, transfer } => self.cancel_transfer(*worker, *task, *transfer),
             Command::BeginConnecting { reservation, instruction } => self.begin_connecting(*reservation, *instruction),
             Command::AcceptConnected(reservation) => self.accept_connected(*reservation),
-            Command::FailConnecting { reservation, reason_code, not_before } => {
-                self.fail_connecting(*reservation, *reason_code, *not_before)
+            Command::FailConnecting { reservation, reason_code, not_before, missed } => {
+                self.fail_connecting(*reservation, *reason_code, *not_before, *missed)
             }
+            Command::HoldBack { task, was, until } => self.hold_back(*task, *was, *until),
             Command::EndCaller { task, reason } => self.end_caller(*task, reason),
             Command::EndWork(reservation) => self.end_work(*reservation),
             Command::MergeTaskAttributes { task, attributes } => self.merge_task_attributes(*task, attributes),

@@ -44,6 +44,7 @@ impl Turn<'_> {
             version: 0,
             created_at: self.now,
             updated_at: self.now,
+            connect_failures: 0,
         };
         let entry = WorkerEntry {
             row,
@@ -180,6 +181,21 @@ impl Turn<'_> {
         self.workspace.refresh_ready(worker);
         self.record_activity_update(worker, before, since);
         self.free(worker);
+    }
+
+    /// Notes that the worker's phone took a call, or one more did not; true when the limit is reached, from which it is
+    /// counted anew.
+    pub(super) fn count_connect(&mut self, worker: WorkerSid, missed: bool) -> bool {
+        let limit = self.workspace.connect_failure_limit;
+        let Some(entry) = self.workspace.workers.get_mut(&worker) else { return false };
+        let before = entry.row.connect_failures;
+        let failures = if missed { before.saturating_add(1) } else { 0 };
+        let reached = limit > 0 && failures >= limit;
+        entry.row.connect_failures = if reached { 0 } else { failures };
+        if entry.row.connect_failures != before {
+            self.touch_worker(worker, None);
+        }
+        reached
     }
 
     /// Recomputes the queues whose expressions mention what has just changed (D7).

@@ -204,6 +204,8 @@ pub struct Workspace {
     /// Of the newest command since the start; times in lanes are counted from it.
     pub(super) moment: Option<Timestamp>,
     pub(super) limits: ResourceLimits,
+    /// Calls in a row that a worker may miss; 0 is no limit.
+    pub(super) connect_failure_limit: u32,
     pub(super) touched: Touched,
     /// Removed since the last [`Workspace::take_changes`].
     pub(super) departing: Departed,
@@ -278,6 +280,7 @@ impl Workspace {
             newest_stamp: START_OF_TIME,
             moment: None,
             limits: ResourceLimits::default(),
+            connect_failure_limit: 0,
             touched: Touched::default(),
             departing: Departed::default(),
             departed: Departed::default(),
@@ -298,6 +301,18 @@ impl Workspace {
     /// Sets how much the workspace may hold; what is there stays.
     pub fn hold_at_most(&mut self, limits: ResourceLimits) {
         self.limits = limits;
+    }
+
+    /// Sets after how many calls in a row that a worker's phone did not take the worker goes to the timeout activity; never
+    /// with 0.
+    pub fn limit_connect_failures(&mut self, limit: u32) {
+        self.connect_failure_limit = limit;
+    }
+
+    /// After how many such calls that is; 0 is never.
+    #[must_use]
+    pub fn connect_failure_limit(&self) -> u32 {
+        self.connect_failure_limit
     }
 
     /// Earliest moment at which [`Command::Tick`] has something to do.

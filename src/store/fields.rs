@@ -239,6 +239,7 @@ from_row! {
         version: fields.int()?,
         created_at: fields.moment()?,
         updated_at: fields.moment()?,
+        connect_failures: fields.int()?,
     };
     WorkerChannel, WORKER_CHANNELS, |fields| Self {
         sid: fields.parsed()?,

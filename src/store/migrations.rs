@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0013_entry_points"),
     migration!("0014_event_subscriptions"),
     migration!("0016_voicemails"),
+    migration!("0019_connect_failures"),
     migration!("0020_removed_workspaces"),
 ];
 

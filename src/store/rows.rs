@@ -189,6 +189,7 @@ fn worker_row(workspace: WorkspaceSid, record: Worker) -> Vec<Value> {
         record.version.into(),
         record.created_at.into(),
         record.updated_at.into(),
+        record.connect_failures.into(),
     ]
 }
 

@@ -90,7 +90,7 @@ tables! {
         ["workflow_sid", "version", "workspace_sid", "configuration"];
     WORKERS = "workers", key 1, kept ["workspace_sid", "created_at"], append_only false,
         ["sid", "workspace_sid", "friendly_name", "name_key", "attributes", "activity_sid", "status_changed_at",
-         "last_reserved_at", "version", "created_at", "updated_at"];
+         "last_reserved_at", "version", "created_at", "updated_at", "connect_failures"];
     WORKER_CHANNELS = "worker_channels", key 1,
         kept ["workspace_sid", "worker_sid", "task_channel_sid", "created_at"], append_only false,
         ["sid", "workspace_sid", "worker_sid", "task_channel_sid", "configured_capacity", "available",

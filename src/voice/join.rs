@@ -11,27 +11,48 @@ use super::State;
 use super::document::Document;
 use super::next::Context;
 use super::request::{self, Unreadable, Webhook};
-use crate::calls::{NextDocument, QueueResult, Role, VoiceTask};
+use crate::calls::{NextDocument, Part, QueueResult, Role, VoiceTask};
 use crate::routing::{TaskSid, WorkspaceSid};
 
-/// `/voice/tasks/{WT}/join/{role}`: the room, for the caller.
+/// `/voice/tasks/{WT}/join/{role}`: the room, for the caller, and for legs that we have called because the phone system does
+/// not make participants.
 pub(super) async fn join(
     Shared(state): Shared<Arc<State>>,
     Path((task, role)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    if Role::from_text(&role) != Some(Role::Customer) {
-        return redirected(&state, &task, request, Some(NextDocument::Empty)).await;
-    }
     let moved = match Redirected::read(&state, &task, request).await {
         Ok(moved) => moved,
         Err(answer) => return answer,
     };
+    let role = Role::from_text(&role);
+    if let (Some(role), Some(part)) = (role, part_of(&moved.webhook)) {
+        return match moved.record.called_room(&part) {
+            Some(room) => state.join_called(moved.record.task, role, &room),
+            None => state.answer(&Document::Empty),
+        };
+    }
+    if role != Some(Role::Customer) {
+        return state.go_on(NextDocument::Empty, &moved.context()).await;
+    }
     let verbs_before = match moved.record.whisper() {
         Some(whisper) => state.whispered(&moved.context(), whisper).await,
         None => String::new(),
     };
     state.join_customer(moved.record.task, &moved.record.customer_room(), &verbs_before)
+}
+
+/// How a leg takes part, as the URL says that we called it with.
+fn part_of(webhook: &Webhook) -> Option<Part> {
+    let flag = |name: &str| webhook.of_query(name) == Some("true");
+    Some(Part {
+        label: webhook.of_query("Label")?.to_owned(),
+        start_on_enter: flag("StartConferenceOnEnter"),
+        end_on_exit: flag("EndConferenceOnExit"),
+        beep: webhook.of_query("Beep").unwrap_or("true").to_owned(),
+        muted: flag("Muted"),
+        coach: webhook.of_query("CallSidToCoach").map(str::to_owned),
+    })
 }
 
 /// `/voice/tasks/{WT}/park`: waiting again, or what has become of it in the meantime.

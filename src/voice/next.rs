@@ -141,6 +141,14 @@ impl State {
         self.answer(&Document::JoinWorker(Room { dial_attributes, ..room.as_room() }))
     }
 
+    /// The join document of a leg that we called; `room-left` is told of a worker by its label, the reservation.
+    pub(super) fn join_called(&self, task: TaskSid, role: Role, settings: &RoomSettings) -> Response {
+        let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", role.as_str()));
+        let worker = (role == Role::Worker).then(|| ("Reservation".to_owned(), settings.label.clone()));
+        let left = with_query(&left, worker.as_slice());
+        self.answer(&Document::JoinWorker(self.room(task, settings, &left, "").as_room()))
+    }
+
     fn room<'a>(&self, task: TaskSid, settings: &RoomSettings, left: &'a str, verbs_before: &'a str) -> RoomUrls<'a> {
         let mut settings = settings.clone();
         if settings.wait_url.as_ref().is_some_and(|url| !url.is_empty()) {

@@ -125,7 +125,7 @@ pub(super) async fn read(state: &State, request: Request) -> Result<Webhook, Res
         let checked: Vec<String> = state.bases(&unchecked).iter().map(|base| format!("{base}{path}")).collect();
         tracing::warn!(
             checked_urls = checked.join(" "),
-            signed = unchecked.headers.contains_key(signature::HEADER),
+            signed = unchecked.signature().is_some(),
             "refused a voice webhook without a valid signature; if the phone system was told another URL, set \
              SWITCHHOOK_PUBLIC_URL to its beginning"
         );
@@ -169,11 +169,15 @@ impl Unchecked {
         Ok(Self { method: parts.method, target, headers: parts.headers, body })
     }
 
+    /// What stands in the first header for a signature that there is.
+    fn signature(&self) -> Option<&str> {
+        let mut given = signature::HEADERS.iter().filter_map(|name| self.headers.get(*name));
+        given.next().and_then(|value| value.to_str().ok())
+    }
+
     /// Whether the signature was made with `token` for this request at `public_url`.
     fn is_signed_with(&self, token: &SecretString, public_url: &str) -> bool {
-        let Some(given) = self.headers.get(signature::HEADER).and_then(|value| value.to_str().ok()) else {
-            return false;
-        };
+        let Some(given) = self.signature() else { return false };
         let url = format!("{}{}", public_url.trim_end_matches('/'), self.target);
         match &self.body {
             Body::Form(pairs) => signature::verify_form(token.expose_secret(), &url, pairs, given),
@@ -210,7 +214,7 @@ async fn sender(state: &State, request: &Unchecked) -> Result<Option<Sender>, st
     if state.phone_tokens.iter().any(is_signed_with) {
         return Ok(Some(Sender::PhoneSystem));
     }
-    if request.headers.contains_key(signature::HEADER) {
+    if request.signature().is_some() {
         let accounts = state.read(state.store.accounts()).await?;
         let mut signers = accounts.iter().take(ACCOUNT_LIMIT);
         if let Some(account) = signers.find(|account| is_signed_with(&account.auth_token)) {

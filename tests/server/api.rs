@@ -58,13 +58,16 @@ impl Server {
         let settings = switchhook::phone::PhoneSettings {
             url: format!("http://{}", listener.local_addr().unwrap()),
             account_sid: "AC1".to_owned(),
-            auth_token: TOKEN.into(),
+            credentials: switchhook::phone::Credentials::Bearer(TOKEN.into()),
             public_url: "http://127.0.0.1:1".to_owned(),
             leg_secs_max: 14_400,
+            max_cps: None,
+            participants_create: true,
         };
         // Until the test's process ends.
         std::mem::forget(listener);
-        let phone = PhoneSystem::new(settings, switchhook::phone::Patience::default(), Entropy).unwrap();
+        let phone =
+            PhoneSystem::new(settings, switchhook::phone::Patience::default(), &Clock::fixed(NOW), Entropy).unwrap();
         Self::start_with("sqlite::memory:", Clock::fixed(NOW), Some(phone), Rates::unlimited()).await
     }
 

@@ -1,6 +1,8 @@
 //! Tests that need no second database server: the rules of the code, and the program as a whole.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod agents;
 #[cfg(test)]
 mod api;
@@ -25,6 +27,8 @@ mod conversation;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
 mod dialling;
 #[cfg(test)]
 mod entries;
@@ -44,6 +48,7 @@ mod isolation;
 mod lint;
 #[cfg(test)]
 mod locked;
+mod pace;
 #[cfg(test)]
 mod pitfalls;
 #[cfg(test)]

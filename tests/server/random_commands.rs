@@ -83,6 +83,7 @@ impl Commands {
             virtual_start_at: if self.one_in(5) { Some(self.now.plus_ms(-1_000)) } else { None },
             routing_target: target,
             ignore_capacity: if self.one_in(2) { Some(false) } else { None },
+            not_before: self.one_in(8).then(|| self.now.plus_secs(20)),
             ..NewTask::with_attributes(self.attributes(rows))
         })
     }
@@ -90,7 +91,14 @@ impl Commands {
     fn task_update(&mut self, rows: &WorkspaceRows) -> Command {
         let Some(task) = self.pick(&rows.tasks).map(|row| row.sid) else { return Command::Tick };
         let mut update = TaskUpdate::default();
-        match self.below(8) {
+        match self.below(9) {
+            8 => {
+                let rests = self.pick(&rows.tasks).filter(|row| row.sid == task).map(|row| row.back_offs.clone());
+                let was = rests.and_then(|rests| rests.iter().find(|one| one.worker.is_none()).map(|one| one.until));
+                let was = was.filter(|_| self.one_in(2));
+                let until = self.now.plus_secs(if self.one_in(2) { 15 } else { 0 });
+                return Command::HoldBack { task, was, until };
+            }
             0..2 => update.attributes = Some(self.attributes(rows)),
             2 => update.priority = i32::try_from(self.below(5)).ok(),
             3 => update.virtual_start_at = Some(self.now.plus_ms(-5_000)),
@@ -121,7 +129,12 @@ impl Commands {
             9 => return Command::AcceptConnected(reservation),
             10 => {
                 let not_before = (self.below(3) == 0).then(|| self.now.plus_secs(30));
-                return Command::FailConnecting { reservation, reason_code: Some(31_486), not_before };
+                return Command::FailConnecting {
+                    reservation,
+                    reason_code: Some(31_486),
+                    not_before,
+                    missed: self.one_in(2),
+                };
             }
             _ => return Command::EndWork(reservation),
         };

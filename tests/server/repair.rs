@@ -79,8 +79,49 @@ async fn serve(programs: &Programs, floor: &Floor, instructed: &mut BTreeSet<Str
     open
 }
 
-/// Agents of whom some are busy or do not answer at first; they hang up when they have talked for a while.
-async fn hire(programs: &Programs, floor: &Floor) -> Vec<String> {
+/// All legs to agents, oldest first.
+async fn legs_to_agents(programs: &Programs) -> Vec<Value> {
+    let mut legs = Vec::new();
+    let mut path = "/Calls.json?PageSize=1000".to_owned();
+    loop {
+        let page = programs.phone_get(&path).await;
+        let calls = page["calls"].as_array().unwrap().iter();
+        legs.extend(calls.filter(|call| text(call, "to").starts_with("client:")).cloned());
+        match page["next_page_uri"].as_str().and_then(|uri| uri.find("/Calls.json").map(|at| uri[at..].to_owned())) {
+            Some(next) => path = next,
+            None => break,
+        }
+    }
+    legs.reverse();
+    legs
+}
+
+/// Each leg is that of one offer, to whom it was made, and no offer has two: no phone has rung twice for one, whether
+/// anybody answered or not. What the phone system refused made no leg and is not in its list.
+async fn check_legs(programs: &Programs, offers: &BTreeMap<String, String>) {
+    let mut legs_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for leg in legs_to_agents(programs).await {
+        let sid = text(&leg, "sid");
+        let told = programs.control(Method::GET, &format!("/events?call_sid={sid}&limit=1000"), Value::Null).await;
+        let told = told["events"].as_array().unwrap();
+        let label = told.iter().find(|event| event["kind"] == "room.adding").map(|event| text(event, "detail"));
+        let label = label.unwrap_or_else(|| panic!("a leg without a label: {leg}"));
+        assert_eq!(offers.get(&label), Some(&text(&leg, "to")), "{label} is no offer to whom this was dialled: {leg}");
+        let rang = told.iter().any(|event| event["kind"] == "call.ringing");
+        legs_of.entry(label).or_default().push(format!(
+            "{sid} {}{}",
+            text(&leg, "status"),
+            if rang { ", rang" } else { "" }
+        ));
+    }
+    let doubled: Vec<_> = legs_of.iter().filter(|(_, legs)| legs.len() > 1).collect();
+    assert!(doubled.is_empty(), "dialled twice for one offer: {doubled:?}");
+    assert!(legs_of.len() >= CALLS / 2, "only {} offers were dialled for", legs_of.len());
+}
+
+/// Addresses and SIDs of agents of whom some are busy or do not answer at first; they hang up when they have talked for a
+/// while.
+async fn hire(programs: &Programs, floor: &Floor) -> Vec<(String, String)> {
     let mut workers = Vec::new();
     for agent in 0..AGENTS {
         let contact = format!("client:agent{agent}");
@@ -96,7 +137,8 @@ async fn hire(programs: &Programs, floor: &Floor) -> Vec<String> {
         let name = format!("agent {agent}");
         let form =
             [("FriendlyName", name.as_str()), ("Attributes", &attributes), ("ActivitySid", floor.available.as_str())];
-        workers.push(text(&programs.post(&format!("{}/Workers", floor.base), &form).await, "sid"));
+        let worker = text(&programs.post(&format!("{}/Workers", floor.base), &form).await, "sid");
+        workers.push((contact, worker));
     }
     workers
 }
@@ -156,31 +198,20 @@ async fn a_storm_of_lost_doubled_late_and_failed_messages_leaves_nothing_stuck()
         let joined = told["events"].as_array().unwrap().iter().any(|event| text(event, "kind").ends_with(".joined"));
         assert!(joined || *impatient, "{caller} was lost: {told}");
     }
-    // Nobody was dialled twice for one reservation, and nobody is held for nothing.
-    let mut offers = 0;
-    for worker in &workers {
+    // Nobody is held for nothing.
+    let mut offers = BTreeMap::new();
+    for (contact, worker) in &workers {
         let path = format!("{}/Workers/{worker}", floor.base);
         let list = programs.get(&format!("{path}/Reservations?PageSize=1000")).await;
         for reservation in list["reservations"].as_array().unwrap() {
             let status = text(reservation, "reservation_status");
             assert!(!matches!(status.as_str(), "pending" | "accepted" | "wrapping"), "left open: {reservation}");
-            offers += 1;
+            offers.insert(text(reservation, "sid"), contact.clone());
         }
         let channel = programs.get(&format!("{path}/Channels/voice")).await;
         assert_eq!(channel["available_capacity_percentage"], 100, "{worker} holds capacity for nothing");
     }
-    let mut dialled = 0;
-    let mut path = "/Calls.json?PageSize=1000".to_owned();
-    loop {
-        let page = programs.phone_get(&path).await;
-        let calls = page["calls"].as_array().unwrap();
-        dialled += calls.iter().filter(|call| text(call, "to").starts_with("client:")).count();
-        match page["next_page_uri"].as_str().and_then(|uri| uri.find("/Calls.json").map(|at| uri[at..].to_owned())) {
-            Some(next) => path = next,
-            None => break,
-        }
-    }
-    assert!(dialled <= offers, "{dialled} legs for {offers} offers");
+    check_legs(&programs, &offers).await;
     // What was made good can be read, and counted.
     assert!(!alerts(&programs, REPAIRED).await.is_empty(), "nothing was repaired in a storm");
     let metrics = programs.http.get(format!("http://{}/metrics", programs.server)).send().await.unwrap();

@@ -168,6 +168,11 @@ impl Stage {
             "at" => self.go_to(START, rest),
             "wait" => self.go_to(self.now, rest),
             "expect" => self.expect(rest),
+            "miss-limit" => {
+                let mut args = Args::new(rest);
+                self.workspace.limit_connect_failures(number(&args.next("a number")?)?);
+                args.done()
+            }
             "group" => {
                 let mut fields: Vec<String> = rest.iter().map(|word| word.text().to_owned()).collect();
                 if fields.is_empty() {
@@ -409,10 +414,12 @@ impl Stage {
             "fail" => {
                 let reservation = self.reservation(args)?;
                 let rest = args.parsed("rest", seconds)?;
+                let missed = args.take_flag("missed");
                 Command::FailConnecting {
                     reservation,
                     reason_code: args.next("a code").ok().map(|text| number(&text)).transpose()?,
                     not_before: rest.map(|secs| self.now.plus_secs(secs)),
+                    missed,
                 }
             }
             "caller-gone" => {
@@ -492,6 +499,7 @@ impl Stage {
             routing_target: target,
             ignore_capacity: args.parsed("ignore-capacity", yes)?,
             queue: args.parsed("queue", |name| self.queue(name))?,
+            not_before: None,
         };
         Ok((Command::CreateTask(new), Some(name)))
     }

@@ -97,6 +97,7 @@ impl Office {
             end_room_when_customer_left: true,
             customer_alone_secs: 5,
             on_cancel_release_caller: true,
+            connect_failure_limit: 0,
             event_callbacks: switchhook::notify::event_callbacks::Rules::default(),
             sockets: self.limits,
             limits: http::Limits::default(),

@@ -37,6 +37,7 @@ impl Asked {
             routing_target: target,
             ignore_capacity: parameters.truthy("IgnoreCapacity"),
             queue: parameters.sid("TaskQueueSid")?,
+            not_before: None,
         };
         match self.scope.carry_out(Command::CreateTask(new)).await? {
             Reply::Task(task) => self.task(task).await,

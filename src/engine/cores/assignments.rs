@@ -133,11 +133,14 @@ impl Cores {
     fn cancel_offer(&mut self, reservation: ReservationSid, sids: &mut dyn SidSource) {
         let waits = |row: &crate::routing::Reservation| row.status == ReservationStatus::Pending && !row.connecting;
         if self.workspace.reservation(reservation).is_some_and(waits) {
-            self.command(&Command::FailConnecting { reservation, reason_code: None, not_before: None }, sids);
+            self.command(
+                &Command::FailConnecting { reservation, reason_code: None, not_before: None, missed: false },
+                sids,
+            );
         }
     }
 
-    fn command(&mut self, command: &Command, sids: &mut dyn SidSource) {
+    pub(super) fn command(&mut self, command: &Command, sids: &mut dyn SidSource) {
         // Refused only when the workspace was faster, and then there is nothing left to do.
         if let Ok(done) = self.workspace.handle(command, self.now, sids) {
             let inputs = self.absorb(done, None);

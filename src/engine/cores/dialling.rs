@@ -68,6 +68,10 @@ impl Cores {
         let (PhoneCommand::AddParticipant { to, .. } | PhoneCommand::PlaceCall { to, .. }) = command else {
             return true;
         };
+        if let Some(outcome) = self.refusal_for_denial() {
+            inputs.push_back((task, Input::CommandDone { number, outcome }));
+            return false;
+        }
         match self.may_dial(to, true) {
             Ok(()) => {
                 self.outgoing.begin(to, self.now);

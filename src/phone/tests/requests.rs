@@ -164,3 +164,48 @@ async fn a_room_that_is_known_is_not_looked_up_and_who_is_not_in_it_is_gone() {
         assert_eq!(fake.paths(), [path]);
     }
 }
+
+#[tokio::test]
+async fn where_participants_cannot_be_made_a_call_is_placed_whose_document_leads_into_the_room() {
+    let (fake, _) = Fake::start([]).await;
+    let app = axum::Router::new().fallback(answer).with_state(fake.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = PhoneSettings {
+        participants_create: false,
+        ..settings_at(&format!("http://{}", listener.local_addr().unwrap()))
+    };
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let phone = PhoneSystem::new(settings, Patience::default(), &Clock::fixed(REQUESTED_AT), Entropy).unwrap();
+    let options = ConferenceOptions {
+        timeout_secs: 20,
+        beep: "onEnter".to_owned(),
+        muted: true,
+        end_conference_on_exit: true,
+        ..ConferenceOptions::default()
+    };
+    let PhoneCommand::AddParticipant { room, label, to, from, requested_at, .. } = add(options.clone()) else {
+        panic!("adds a participant")
+    };
+    let (role, coach) = (crate::calls::Role::Supervisor, Some(CallSid("CA7".to_owned())));
+    let command = PhoneCommand::AddParticipant { room, label, role, coach, to, from, options, requested_at };
+    // The fake knows no such call, which is a refusal.
+    assert_eq!(phone.execute(id(), &command, false).await, PhoneOutcome::Gone);
+    assert_eq!(fake.paths(), ["POST Calls.json"]);
+    let query = format!(
+        "Label={LABEL}&StartConferenceOnEnter=true&EndConferenceOnExit=true&Muted=true&Beep=onEnter&CallSidToCoach=CA7"
+    );
+    let ours = |path: &str| format!("https://r.example.org/voice/{path}");
+    let mut expected = form::pairs(&[
+        ("From", "+15550001"),
+        ("To", "client:anna"),
+        ("Timeout", "20"),
+        ("Url", &ours(&format!("tasks/{ROOM}/join/supervisor?{query}"))),
+        ("Method", "POST"),
+        ("StatusCallback", &ours(&format!("cb/call/{ROOM}/{LABEL}/supervisor"))),
+        ("StatusCallbackMethod", "POST"),
+    ]);
+    let events = ["initiated", "ringing", "answered", "completed"];
+    expected.extend(events.map(|event| ("StatusCallbackEvent".to_owned(), event.to_owned())));
+    expected.push(("TimeLimit".to_owned(), "14400".to_owned()));
+    assert_eq!(fake.posts(), [expected]);
+}

@@ -98,6 +98,7 @@ impl Switch {
             options: new.options,
             origin: Origin::default(),
         })?;
+        self.note("room.adding", Some(id), Some(room), new.entry.label.clone().unwrap_or_default());
         self.add_member(room, id, new.entry, new.coaching);
         self.show_member(room, id)
     }

@@ -66,6 +66,7 @@ pub(super) fn worker(number: u128, name: &str) -> Worker {
         version: 3,
         created_at: Timestamp(4),
         updated_at: Timestamp(5),
+        connect_failures: 6,
     }
 }
 

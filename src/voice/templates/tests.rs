@@ -33,6 +33,7 @@ fn settings() -> RoomSettings {
         wait_url: None,
         wait_method: None,
         muted: false,
+        coach: None,
         max_participants: None,
         record: None,
         trim: None,

@@ -96,3 +96,24 @@ async fn a_signature_is_of_the_public_address_whatever_stands_between() {
         assert_eq!(bench.send(request).await.0, expected, "{signed}");
     }
 }
+
+#[tokio::test]
+async fn a_signature_may_stand_in_the_header_of_either_dialect() {
+    let bench = Bench::start().await;
+    let target = bench.target("");
+    let right = signature::sign_form(PHONE_TOKEN, &format!("{BASE}{target}"), &CALL);
+    let wrong = signature::sign_form("guess", &format!("{BASE}{target}"), &CALL);
+    for (header, signature, status) in [
+        ("X-Twilio-Signature", &right, StatusCode::OK),
+        ("X-SignalWire-Signature", &right, StatusCode::OK),
+        ("X-SignalWire-Signature", &wrong, StatusCode::FORBIDDEN),
+        ("X-Other-Signature", &right, StatusCode::FORBIDDEN),
+    ] {
+        let (answered, _) = bench.send(form(&target, &CALL, Some((header, signature)))).await;
+        assert_eq!(answered, status, "{header} {signature}");
+    }
+    // A signature that is wrong does not become right by another header.
+    let mut both = form(&target, &CALL, Some(("X-Twilio-Signature", &wrong)));
+    both.headers_mut().insert("X-SignalWire-Signature", right.parse().unwrap());
+    assert_eq!(bench.send(both).await.0, StatusCode::FORBIDDEN);
+}

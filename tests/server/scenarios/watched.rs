@@ -34,6 +34,7 @@ pub(super) fn carry_out(
     let rows_before = workspace.rows();
     let due_before = workspace.next_deadline();
     let mut copy = Workspace::restore(rows_before.clone()).map_err(|refusal| format!("cannot restore: {refusal}"))?;
+    copy.limit_connect_failures(workspace.connect_failure_limit());
     watch.calendars.tell(&mut copy);
     watch.calendars.hear(command);
     let mut sids_of_copy = sids.clone();

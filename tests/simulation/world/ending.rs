@@ -118,7 +118,10 @@ impl World {
             .map(|row| row.sid)
             .collect();
         for reservation in connecting {
-            self.quietly(Command::FailConnecting { reservation, reason_code: None, not_before: None }, dice)?;
+            self.quietly(
+                Command::FailConnecting { reservation, reason_code: None, not_before: None, missed: false },
+                dice,
+            )?;
         }
         let callers: Vec<_> =
             self.phone.calls.iter().filter(|(_, call)| call.is_customer()).map(|(sid, _)| sid.clone()).collect();

@@ -184,7 +184,8 @@ impl World {
             }
             9 => return self.command(Command::AcceptConnected(reservation), dice).map(|_| ()),
             10 => {
-                let command = Command::FailConnecting { reservation, reason_code: Some(31_486), not_before: None };
+                let command =
+                    Command::FailConnecting { reservation, reason_code: Some(31_486), not_before: None, missed: true };
                 return self.command(command, dice).map(|_| ());
             }
             _ => return self.command(Command::EndWork(reservation), dice).map(|_| ()),

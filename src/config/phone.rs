@@ -1,0 +1,95 @@
+//! The phone system that carries the calls, and who we are there.
+//!
+//! Start with [`Phone`].
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// New calls a second that can be set.
+const MAX_CPS: std::ops::RangeInclusive<f64> = 0.01..=1_000.0;
+
+/// The phone system and who we are there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phone {
+    /// Base of its REST.
+    pub url: Option<String>,
+    /// Account.
+    pub account_sid: Option<String>,
+    /// Auth token.
+    pub auth_token: Option<SecretString>,
+    pub(super) auth_token_file: Option<PathBuf>,
+    /// API key instead of the auth token, for requests to its REST.
+    pub api_key_sid: Option<String>,
+    /// Its secret.
+    pub api_key_secret: Option<SecretString>,
+    pub(super) api_key_secret_file: Option<PathBuf>,
+    /// How these are shown.
+    pub auth_scheme: AuthScheme,
+    /// Former auth token, for checking webhooks only.
+    pub previous_auth_token: Option<SecretString>,
+    pub(super) previous_auth_token_file: Option<PathBuf>,
+    /// New calls a second.
+    pub max_cps: Option<f64>,
+    /// Whose dialect it speaks.
+    pub dialect: Dialect,
+    participants_create: Option<bool>,
+    room_callbacks: Option<bool>,
+}
+
+/// Whose dialect the phone system speaks; the settings below it say what single flags of it are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// Twilio's own, and that of `switchhook phone`.
+    Twilio,
+    /// `SignalWire` (cXML).
+    Signalwire,
+    /// Restcomm (RCML).
+    Restcomm,
+}
+
+/// How credentials are shown to the phone system's REST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthScheme {
+    /// HTTP Basic: user and password.
+    Basic,
+    /// HTTP Bearer: a token alone.
+    Bearer,
+}
+
+impl Phone {
+    /// Whether participants can be made.
+    #[must_use]
+    pub fn participants_create(&self) -> bool {
+        self.participants_create.unwrap_or(self.dialect == Dialect::Twilio)
+    }
+
+    /// Whether it tells who comes into a conference.
+    #[must_use]
+    pub fn room_callbacks(&self) -> bool {
+        self.room_callbacks.unwrap_or(self.dialect != Dialect::Restcomm)
+    }
+
+    /// What is wrong with it, if anything.
+    pub(super) fn problem(&self) -> Option<String> {
+        let given = [self.url.is_some(), self.account_sid.is_some(), self.auth_token.is_some()];
+        if given.contains(&true) && given.contains(&false) {
+            return Some("phone.url, phone.account_sid and phone.auth_token go together".to_owned());
+        }
+        match (self.auth_scheme, self.api_key_sid.is_some(), self.api_key_secret.is_some()) {
+            (AuthScheme::Basic, sid, secret) if sid != secret => {
+                return Some("phone.api_key_sid and phone.api_key_secret go together".to_owned());
+            }
+            (AuthScheme::Bearer, true, _) => {
+                return Some("phone.api_key_sid: expected none with phone.auth_scheme bearer".to_owned());
+            }
+            _ => {}
+        }
+        let max_cps = self.max_cps.filter(|max_cps| !MAX_CPS.contains(max_cps))?;
+        Some(format!("phone.max_cps: expected {} to {}, found {max_cps}", MAX_CPS.start(), MAX_CPS.end()))
+    }
+}
