@@ -14,22 +14,78 @@ use crate::routing::{SidSource, Timestamp};
 
 /// Tells the time: the system's, or one that a test sets.
 ///
-/// The system clock never runs backwards within one process: a step back of the machine's clock is held until the
-/// machine has caught up, so that event times stay monotonic.
+/// The system's is the machine's clock as it was when the process first asked, and from there on an even passing of time, in
+/// which the time that a machine sleeps counts. Timers therefore keep their length when somebody sets the machine's clock, and
+/// event times never go back. What it was set by is made good slowly, see [`Even`].
 #[derive(Debug, Clone)]
 pub struct Clock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    System { latest_ms: Arc<AtomicI64> },
+    System,
     Fixed { now_ms: Arc<AtomicI64> },
+}
+
+/// One for the whole process: all of it has the same time.
+static EVEN: OnceLock<Even> = OnceLock::new();
+
+/// Of so many milliseconds one may be left out or put in, so that the machine's clock is followed in the end: a timer of two
+/// minutes is then off by an eighth of a second.
+const FOLLOWED_ONE_IN: i64 = 1_000;
+
+/// Time that passes evenly, and follows a clock that makes steps no faster than by one in a thousand.
+#[derive(Debug)]
+struct Even {
+    /// What the machine's clock showed at the beginning.
+    began_ms: i64,
+    /// What an even passing of time showed then.
+    origin_ms: i64,
+    /// How far the machine's clock is followed, and until when that was last thought of.
+    followed_ms: AtomicI64,
+    thought_of_ms: AtomicI64,
+    latest_ms: AtomicI64,
+}
+
+impl Even {
+    const fn beginning(machine_ms: i64, even_ms: i64) -> Self {
+        Self {
+            began_ms: machine_ms,
+            origin_ms: even_ms,
+            followed_ms: AtomicI64::new(0),
+            thought_of_ms: AtomicI64::new(0),
+            latest_ms: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// How far the machine's clock is from the beginning and an even passing of time.
+    const fn step_ms(&self, machine_ms: i64, even_ms: i64) -> i64 {
+        machine_ms.saturating_sub(self.began_ms).saturating_sub(even_ms.saturating_sub(self.origin_ms))
+    }
+
+    /// The time when the machine's clock and an even passing of time show this; it never goes back.
+    fn at(&self, machine_ms: i64, even_ms: i64) -> i64 {
+        let elapsed_ms = even_ms.saturating_sub(self.origin_ms);
+        let thought_of_ms = self.thought_of_ms.load(Ordering::Acquire);
+        let may_follow_ms = elapsed_ms.saturating_sub(thought_of_ms) / FOLLOWED_ONE_IN;
+        if may_follow_ms > 0
+            && self
+                .thought_of_ms
+                .compare_exchange(thought_of_ms, elapsed_ms, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+        {
+            let behind_ms = self.step_ms(machine_ms, even_ms) - self.followed_ms.load(Ordering::Acquire);
+            self.followed_ms.fetch_add(behind_ms.clamp(-may_follow_ms, may_follow_ms), Ordering::AcqRel);
+        }
+        let now_ms = self.began_ms.saturating_add(elapsed_ms).saturating_add(self.followed_ms.load(Ordering::Acquire));
+        now_ms.max(self.latest_ms.fetch_max(now_ms, Ordering::AcqRel))
+    }
 }
 
 impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System { latest_ms: Arc::new(AtomicI64::new(i64::MIN)) })
+        Self(Source::System)
     }
 
     /// A clock that stands at `now` until [`Clock::advance`] moves it.
@@ -42,10 +98,9 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System { latest_ms } => {
-                let now_ms = system_now_ms();
-                let before = latest_ms.fetch_max(now_ms, Ordering::AcqRel);
-                Timestamp(now_ms.max(before))
+            Source::System => {
+                let (machine_ms, even_ms) = (machine_ms(), even_ms());
+                Timestamp(EVEN.get_or_init(|| Even::beginning(machine_ms, even_ms)).at(machine_ms, even_ms))
             }
             Source::Fixed { now_ms } => Timestamp(now_ms.load(Ordering::Acquire)),
         }
@@ -58,17 +113,15 @@ impl Clock {
         }
     }
 
-    /// By how many milliseconds the machine's clock was set forward since this was first asked, less those it was set
-    /// back: the difference to an even passing of time. A machine that slept counts as one that was set forward.
+    /// By how many milliseconds the machine's clock was set forward since the process first asked for the time, less those it
+    /// was set back: the difference to an even passing of time.
     #[must_use]
     pub fn step_ms(&self) -> i64 {
-        static ORIGIN: OnceLock<(i64, std::time::Instant)> = OnceLock::new();
         match &self.0 {
             Source::Fixed { .. } => 0,
-            Source::System { .. } => {
-                let (then_ms, instant) = ORIGIN.get_or_init(|| (system_now_ms(), self.instant()));
-                let elapsed_ms = i64::try_from(instant.elapsed().as_millis()).unwrap_or(i64::MAX);
-                system_now_ms().saturating_sub(*then_ms).saturating_sub(elapsed_ms)
+            Source::System => {
+                let (machine_ms, even_ms) = (machine_ms(), even_ms());
+                EVEN.get_or_init(|| Even::beginning(machine_ms, even_ms)).step_ms(machine_ms, even_ms)
             }
         }
     }
@@ -82,9 +135,25 @@ impl Clock {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this module is the one place that reads clocks")]
-fn system_now_ms() -> i64 {
+fn machine_ms() -> i64 {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Milliseconds since the machine started, also those in which it slept.
+#[cfg(target_os = "linux")]
+fn even_ms() -> i64 {
+    let since_start = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    since_start.tv_sec.saturating_mul(1_000).saturating_add(since_start.tv_nsec / 1_000_000)
+}
+
+/// Milliseconds since the process first asked, without those in which the machine slept.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "this module is the one place that reads clocks")]
+fn even_ms() -> i64 {
+    static FIRST: OnceLock<std::time::Instant> = OnceLock::new();
+    let elapsed = FIRST.get_or_init(std::time::Instant::now).elapsed();
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Fresh random bits from the operating system, for SIDs, tokens and jitter.
@@ -176,6 +245,39 @@ mod tests {
         let different: std::collections::BTreeSet<char> = secrets.iter().flat_map(|secret| secret.chars()).collect();
         assert!(secrets.iter().all(|secret| secret.len() == 32 && secret.bytes().all(|b| b.is_ascii_alphanumeric())));
         assert_eq!(different.len(), 62);
+    }
+
+    #[test]
+    fn timers_keep_their_length_when_the_clock_is_set_and_time_never_goes_back() {
+        const YEAR_MS: i64 = 365 * 86_400_000;
+        for step_ms in [1_000, -1_000, 300_000, -300_000, 10 * YEAR_MS, -10 * YEAR_MS] {
+            let even = Even::beginning(1_000_000_000_000, 7_000);
+            assert_eq!(even.at(1_000_000_001_000, 8_000), 1_000_000_001_000);
+            let mut before = even.at(1_000_000_001_000, 8_000);
+            // Two minutes after the clock was set.
+            for passed_ms in (0..=120_000).step_by(250) {
+                let now = even.at(1_000_000_001_000 + step_ms + passed_ms, 8_000 + passed_ms);
+                assert!(now >= before, "{step_ms} after {passed_ms}");
+                before = now;
+            }
+            let off = before - 1_000_000_121_000;
+            assert!(off.abs() <= 130, "{step_ms}: {off} ms");
+            assert_eq!(even.step_ms(1_000_000_121_000 + step_ms, 128_000), step_ms);
+        }
+    }
+
+    #[test]
+    fn a_small_step_of_the_clock_is_followed_in_the_end_and_sleep_counts() {
+        let even = Even::beginning(1_000_000_000_000, 7_000);
+        let mut off = Vec::new();
+        for passed_ms in (0..=2_000_000).step_by(500) {
+            off.push(1_000_000_001_000 + passed_ms - even.at(1_000_000_001_000 + passed_ms, 7_000 + passed_ms));
+        }
+        assert!(off.is_sorted_by(|left, right| left >= right), "{off:?}");
+        assert_eq!((off.first(), off.last()), (Some(&1_000), Some(&0)));
+        // The machine slept for eight hours.
+        let slept_ms = 8 * 3_600_000;
+        assert_eq!(even.at(1_000_002_001_000 + slept_ms, 2_007_000 + slept_ms), 1_000_002_001_000 + slept_ms);
     }
 
     #[test]
