@@ -58,9 +58,14 @@ impl Cores {
         }
     }
 
+    /// The denial that holds now. One that is not repeated in time is over, even if nobody could tell us so.
+    fn present_denial(&self) -> Option<&Denial> {
+        self.denial.as_ref().filter(|denial| denial.until > self.now)
+    }
+
     /// Before when a new call is not to be offered.
     pub(super) fn calls_not_before(&self) -> Option<Timestamp> {
-        self.denial.as_ref().map(|denial| denial.until)
+        self.present_denial().map(|denial| denial.until)
     }
 
     /// A call is held back as long as all are.
@@ -72,7 +77,7 @@ impl Cores {
 
     /// What a command that would make a call comes to without being sent.
     pub(super) fn refusal_for_denial(&self) -> Option<PhoneOutcome> {
-        let denial = self.denial.as_ref()?;
+        let denial = self.present_denial()?;
         let message = format!("the phone system refuses our credentials: {}", denial.message);
         Some(PhoneOutcome::Refused { code: i32::try_from(DENIED).ok(), message })
     }

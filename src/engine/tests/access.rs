@@ -74,6 +74,14 @@ async fn while_credentials_are_refused_no_call_is_offered_and_none_is_lost() {
     }
     bench.assert_agrees().await;
 
+    // What is not said again in time is over.
+    bench.deny(35).await;
+    bench.clock.advance(Duration::from_secs(36));
+    bench.hire("frank").await;
+    let late = bench.enqueue(workflow, "CA5").await;
+    assert_eq!(bench.status(late).await, TaskStatus::Reserved);
+    bench.grant().await;
+
     // After a start it is not known any more; what is held back comes when its time does.
     bench.deny(35).await;
     bench.restart().await;
