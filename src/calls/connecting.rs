@@ -10,7 +10,7 @@ use super::dial_rules::is_metered;
 use super::interface::{CallSid, CallStatus, Output, PhoneCommand, Role};
 use super::machine::Machine;
 use super::options::{ConferenceOptions, ConnectBy, WorkerDocument};
-use super::policy::{CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS, alert_no_caller_id, alert_nobody};
+use super::policy::{CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, alert_no_caller_id, alert_nobody};
 use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -30,6 +30,7 @@ impl Machine<'_> {
     pub(super) fn can_connect(&self, reservation: ReservationSid) -> bool {
         self.task.holds_caller()
             && self.task.connecting.is_none()
+            && self.task.redirection().is_none()
             && (!self.task.is_accepted() || self.task.handing.is_some())
             && self.task.worker_leg(reservation).is_none()
     }
@@ -111,12 +112,7 @@ impl Machine<'_> {
         if !self.task.is_accepted() {
             self.task.options = Some(options.clone());
         }
-        if self.task.legs.len() >= MOST_LEGS {
-            let old = self.task.legs.iter().skip(1).position(|leg| leg.state == LegState::Ended && !leg.accepted);
-            if let Some(old) = old {
-                self.task.legs.remove(old + 1);
-            }
-        }
+        self.has_place_for_leg();
         self.task.connecting = Some(Connecting {
             reservation,
             phase: Phase::Dialing,
@@ -141,7 +137,12 @@ impl Machine<'_> {
     fn refuse(&mut self, reservation: ReservationSid, options: &ConferenceOptions, code: u32, message: &str) {
         let leg = self.begin(reservation, options);
         self.task.connecting = None;
-        self.task.legs.push(Leg { state: LegState::Ended, ended: Some(self.now), ..leg });
+        self.task.legs.push(Leg {
+            state: LegState::Ended,
+            ended: Some(self.now),
+            end_cause: Some(CallStatus::Failed),
+            ..leg
+        });
         self.outputs.push(Output::Alert { code, message: message.to_owned(), reservation: Some(reservation) });
         self.outputs.push(Output::FailConnecting { reservation, code: None, not_before: None });
     }

@@ -16,6 +16,7 @@ pub mod documents;
 mod ending;
 mod fold;
 pub mod interface;
+mod late_legs;
 mod machine;
 pub mod options;
 pub mod policy;
