@@ -69,8 +69,8 @@ impl Machine<'_> {
             connecting.accepts_on_answer = document.is_some_and(|document| document.accept);
         }
         let command = if by_document {
-            let (label, document) = (label.clone(), document.cloned());
-            PhoneCommand::PlaceCall { label, to, from, document, options, requested_at }
+            let (room, label, document) = (self.task.room.clone(), label.clone(), document.cloned());
+            PhoneCommand::PlaceCall { room, label, to, from, document, options, requested_at }
         } else {
             PhoneCommand::AddParticipant {
                 room: self.room_handle(),
@@ -111,6 +111,7 @@ impl Machine<'_> {
     fn begin(&mut self, reservation: ReservationSid, options: &ConferenceOptions) -> Leg {
         if !self.task.is_accepted() {
             self.task.options = Some(options.clone());
+            self.name_room(options.room_name.clone());
         }
         self.has_place_for_leg();
         self.task.connecting = Some(Connecting {
@@ -130,6 +131,18 @@ impl Machine<'_> {
             status_callback: options.status_callback.clone(),
             recording_callback: options.recording_status_callback.clone(),
             ..Leg::requested(Role::Worker, reservation.to_string(), self.now)
+        }
+    }
+
+    /// The room of this attempt; legs of earlier ones are looked for where they were asked into.
+    fn name_room(&mut self, name: Option<String>) {
+        let name = name.unwrap_or_else(|| self.task.task.to_string());
+        if name == self.task.room {
+            return;
+        }
+        let before = std::mem::replace(&mut self.task.room, name);
+        for leg in self.task.legs.iter_mut().filter(|leg| leg.state < LegState::InRoom) {
+            leg.room.get_or_insert_with(|| before.clone());
         }
     }
 
@@ -286,8 +299,8 @@ impl Machine<'_> {
         self.set_phase(Phase::Moving, None);
         self.waits_again();
         self.task.redirected = Some(self.now);
-        let call = self.task.call.clone();
-        self.phone(Errand::MoveCaller, PhoneCommand::MoveCallerToRoom { call });
+        let (call, room) = (self.task.call.clone(), self.task.room.clone());
+        self.phone(Errand::MoveCaller, PhoneCommand::MoveCallerToRoom { call, room });
     }
 
     /// The attempt has failed: the reservation is canceled and the caller waits again.
@@ -338,10 +351,10 @@ impl Machine<'_> {
         }
         self.waits_again();
         self.task.redirected = Some(self.now);
-        let call = self.task.call.clone();
+        let (call, room) = (self.task.call.clone(), self.task.room.clone());
         match wish {
-            Wish::Park => self.phone(Errand::ParkCaller, PhoneCommand::ParkCaller { call }),
-            Wish::Release => self.phone(Errand::ReleaseCaller, PhoneCommand::ReleaseCaller { call }),
+            Wish::Park => self.phone(Errand::ParkCaller, PhoneCommand::ParkCaller { call, room }),
+            Wish::Release => self.phone(Errand::ReleaseCaller, PhoneCommand::ReleaseCaller { call, room }),
         }
     }
 

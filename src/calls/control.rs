@@ -89,6 +89,10 @@ impl Machine<'_> {
         if self.is_outstanding(&errand) {
             return;
         }
+        if update.hold == Some(true) {
+            // It is asked for as soon as the leg is on hold, before the answer to the command may be here.
+            self.task.legs[index].hold_document = update.hold_document();
+        }
         self.phone(errand, PhoneCommand::UpdateParticipant { room, leg, update });
     }
 

@@ -245,7 +245,7 @@ impl Machine<'_> {
                     if leg.by_document && self.is_outstanding(&Errand::AddParticipant(label.clone())) => {}
                 (Some(Abort::Wanted), None) => {
                     self.task.legs[index].abort = Some(Abort::ByLabel);
-                    let room = self.task.room.clone();
+                    let room = self.task.legs[index].room.clone().unwrap_or_else(|| self.task.room.clone());
                     self.phone(
                         Errand::HangUpLabel(label.clone()),
                         PhoneCommand::HangUpLabel { room, label, call: None },

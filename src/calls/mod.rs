@@ -46,7 +46,7 @@ pub use policy::{ColdTransferFailure, Policy};
 pub use relay::CallbackAbout;
 pub use sight::{LegSight, Repair, Repaired, RoomQuery, RoomSight};
 pub use voice_task::{CUSTOMER_LABEL, Leg, LegState, VoiceState, VoiceTask};
-pub use wishes::{HeardBy, LegTarget, LegUpdate, SuperviseMode};
+pub use wishes::{HeardBy, HoldDocument, LegTarget, LegUpdate, SuperviseMode};
 
 use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, TaskSid, Timestamp};

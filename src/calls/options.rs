@@ -69,6 +69,9 @@ pub struct ConferenceOptions {
     pub to: Option<String>,
     /// The number the caller dialled when absent.
     pub from: Option<String>,
+    /// The room's own name; the task SID when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_name: Option<String>,
     /// Ring timeout in seconds; 60 when absent; at most 600 at the phone system.
     pub timeout_secs: u32,
     pub muted: bool,
@@ -131,6 +134,7 @@ impl Default for ConferenceOptions {
         Self {
             to: None,
             from: None,
+            room_name: None,
             timeout_secs: 60,
             muted: false,
             beep: "true".to_owned(),

@@ -11,7 +11,7 @@ use super::callback::Callback;
 use super::interface::{CallSid, CallStatus, Input, Park, QueueResult, Role};
 use super::options::{ConferenceOptions, Subscription};
 use super::policy::Policy;
-use super::wishes::LegUpdate;
+use super::wishes::{HoldDocument, LegUpdate};
 use crate::routing::{ActivitySid, ReservationSid, TaskSid, Timestamp};
 
 /// Label of the caller's leg in the room.
@@ -104,6 +104,9 @@ pub struct Leg {
     pub ended: Option<Timestamp>,
     /// On hold in the room.
     pub held: bool,
+    /// What it hears on hold, when it is not our own document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_document: Option<HoldDocument>,
     /// Muted in the room.
     pub muted: bool,
     /// Its reservation was accepted.
@@ -137,6 +140,9 @@ pub struct Leg {
     /// The worker's activity after the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_work_activity: Option<ActivitySid>,
+    /// Name of the room that it was asked into, where that is not the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
     /// Who is to be told of its call's progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_callback: Option<Subscription>,
@@ -318,7 +324,7 @@ pub struct VoiceTask {
     pub conference: Option<String>,
     /// Rooms of earlier attempts.
     pub past_conferences: Vec<String>,
-    /// Name of the room: the task SID.
+    /// Name of the room: the task SID, unless the instruction named it otherwise.
     pub room: String,
     /// Options of the present or last attempt.
     pub options: Option<ConferenceOptions>,
@@ -467,6 +473,7 @@ impl Leg {
             left: None,
             ended: None,
             held: false,
+            hold_document: None,
             muted: false,
             accepted: false,
             wrapped: false,
@@ -480,6 +487,7 @@ impl Leg {
             by_document: false,
             announced: None,
             post_work_activity: None,
+            room: None,
             status_callback: None,
             recording_callback: None,
         }

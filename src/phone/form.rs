@@ -135,17 +135,19 @@ pub(super) fn through_us(public_url: &str, account: AccountSid, url: &str) -> St
     fragment.map_or(ours.clone(), |fragment| format!("{ours}#{fragment}"))
 }
 
-/// The form of `POST Conferences/{room}/Participants/{leg}`: a leg on hold hears our hold document unless another is given.
-pub(super) fn update(public_url: &str, task: TaskSid, update: &LegUpdate) -> Vec<(String, String)> {
+/// The form of `POST Conferences/{room}/Participants/{leg}`: a leg on hold hears our hold document, or through us that of the
+/// application, which gets it with the signature that it knows.
+pub(super) fn update(public_url: &str, task: TaskSid, leg: &str, update: &LegUpdate) -> Vec<(String, String)> {
     let mut form = Vec::new();
     let mut set = |name: &str, value: &str| form.push((name.to_owned(), value.to_owned()));
     if let Some(hold) = update.hold {
         set("Hold", flag(hold));
         if hold {
             let ours = format!("{public_url}/voice/hold/{task}");
-            set("HoldUrl", update.hold_url.as_deref().unwrap_or(&ours));
-            // The phone system's own default would be GET, which applications that take forms do not answer.
-            set("HoldMethod", update.hold_method.as_deref().unwrap_or("POST"));
+            let of_leg = || format!("{ours}?leg={}", segment(leg));
+            set("HoldUrl", &update.hold_document().map_or_else(|| ours.clone(), |_| of_leg()));
+            // The phone system's own default would be GET.
+            set("HoldMethod", "POST");
         }
     }
     let flags = [

@@ -121,7 +121,7 @@ routes! {
     "/voice/tasks/{task}/room-wait" => room_wait::answer,
     "/voice/reservations/{reservation}" => reservations::answer,
     "/voice/reservations/{reservation}/whisper" => reservations::whisper,
-    "/voice/hold/{task}" => join::hold,
+    "/voice/hold/{task}" => room_wait::hold,
     "/voice/cb/call/inbound" => callbacks::inbound_call,
     "/voice/cb/call/{task}/{reservation}/{role}" => callbacks::leg,
     "/voice/cb/room/{task}" => callbacks::room,
