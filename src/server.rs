@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, LockedAttributes};
-use crate::calls::{ColdTransferFailure, DialPolicy};
+use crate::calls::{Choices, ColdTransferFailure, DialPolicy};
 use crate::clock::{Clock, Entropy};
 use crate::config::Wait;
 use crate::engine::{self, Engine};
@@ -90,6 +90,12 @@ pub struct Settings {
     pub customer_alone_secs: u32,
     /// Send a waiting caller on when the task is canceled.
     pub on_cancel_release_caller: bool,
+    /// What else of the voice side can be chosen.
+    pub choices: Choices,
+    /// Caller ID where neither the instruction nor the task has one.
+    pub default_caller_id: Option<String>,
+    /// Parameters of a call that its task gets as attributes besides the usual 25.
+    pub extra_call_attributes: Vec<String>,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
     /// Bounds of agents' sockets.
@@ -224,6 +230,8 @@ impl Server {
             end_room_when_customer_left: settings.end_room_when_customer_left,
             customer_alone_secs: settings.customer_alone_secs,
             on_cancel_release_caller: settings.on_cancel_release_caller,
+            choices: settings.choices,
+            default_caller_id: settings.default_caller_id.clone(),
             service_level_secs: settings.service_level_secs,
             dialling: settings.dialling.clone(),
             resources: settings.resources,
@@ -278,6 +286,7 @@ impl Server {
             insecure_skip_signature: settings.insecure_skip_signature,
             templates: Arc::new(templates),
             wait: settings.wait,
+            extra_call_attributes: settings.extra_call_attributes,
             outbound,
             actions: Actions::default(),
             known_workflows: KnownWorkflows::default(),

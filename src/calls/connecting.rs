@@ -209,7 +209,12 @@ impl Machine<'_> {
         self.task.deadlines.lost_join = None;
         self.task.deadlines.callback = None;
         self.task.requeued = false;
+        let by_conference = self.connected_by() == ConnectBy::Conference;
+        self.task.says_redirected = self.policy.choices.redirected_after_conference && by_conference;
         self.outputs.push(Output::Accept(connecting.reservation));
+        if self.policy.choices.auto_unhold_on_transfer_accept && self.task.handing.is_some() {
+            self.unhold_customer();
+        }
     }
 
     /// Tells the routing core the room and the legs once they are known.

@@ -141,7 +141,8 @@ impl VoiceTask {
             return NextDocument::Release;
         }
         if self.is_accepted() {
-            return self.onward(QueueResult::Bridged, NextDocument::Empty);
+            let result = if self.says_redirected { QueueResult::Redirected } else { QueueResult::Bridged };
+            return self.onward(result, NextDocument::Empty);
         }
         if self.caller_end.is_some() {
             return self.application(QueueResult::Hangup, false).unwrap_or(NextDocument::Empty);

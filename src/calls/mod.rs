@@ -42,7 +42,7 @@ pub use interface::{
     CallSid, CallStatus, CommandId, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent,
 };
 pub use options::{Announcement, ConferenceOptions, ConnectBy, Subscription, Whisper, WorkerDocument};
-pub use policy::{ColdTransferFailure, Policy};
+pub use policy::{Choices, ColdTransferFailure, Policy};
 pub use relay::CallbackAbout;
 pub use sight::{LegSight, Repair, Repaired, RoomQuery, RoomSight};
 pub use voice_task::{CUSTOMER_LABEL, Leg, LegState, VoiceState, VoiceTask};

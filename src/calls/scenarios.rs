@@ -446,6 +446,18 @@ impl Play {
             self.calls.set_policy(match setting {
                 "worker stays when the customer left" => Policy { end_room_when_customer_left: false, ..policy },
                 "caller stays when the task is canceled" => Policy { on_cancel_release_caller: false, ..policy },
+                "complete ends the room" => {
+                    Policy { choices: Choices { complete_ends_room: true, ..policy.choices }, ..policy }
+                }
+                "accepted tasks are not wrapped" => {
+                    Policy { choices: Choices { auto_wrap_accepted_voice: false, ..policy.choices }, ..policy }
+                }
+                "customer off hold when the transfer is accepted" => {
+                    Policy { choices: Choices { auto_unhold_on_transfer_accept: true, ..policy.choices }, ..policy }
+                }
+                "redirected after a conference" => {
+                    Policy { choices: Choices { redirected_after_conference: true, ..policy.choices }, ..policy }
+                }
                 "customer alone for 30s" => Policy { customer_alone_ms: 30_000, ..policy },
                 other => return Err(format!("unknown setting {other:?}")),
             });

@@ -380,6 +380,9 @@ pub struct VoiceTask {
     pub queue_time_secs: Option<u32>,
     /// Result with which the application's `action` was requested; a repeated webhook repeats it.
     pub action_called: Option<QueueResult>,
+    /// The `action` is told that the caller was redirected, not bridged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub says_redirected: bool,
     /// The room of the accepted attempt has ended.
     pub room_over: bool,
     /// Attempts to end the room.
@@ -544,6 +547,7 @@ impl VoiceTask {
             cancel_reason: None,
             queue_time_secs: None,
             action_called: None,
+            says_redirected: false,
             room_over: false,
             room_end_tries: 0,
             room_heard: None,

@@ -197,6 +197,7 @@ impl Cores {
             end_room_when_customer_left: limits.end_room_when_customer_left,
             customer_alone_ms: i64::from(limits.customer_alone_secs) * 1_000,
             on_cancel_release_caller: limits.on_cancel_release_caller,
+            choices: limits.choices,
             ..Policy::DEFAULT
         };
         self.calls.set_policy(policy.looking_after(limits.look_after_secs));

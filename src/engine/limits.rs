@@ -1,6 +1,6 @@
 //! Limits that an operator can set.
 
-use crate::calls::{ColdTransferFailure, DialPolicy};
+use crate::calls::{Choices, ColdTransferFailure, DialPolicy};
 use crate::routing::ResourceLimits;
 
 /// Limits that can be set.
@@ -18,6 +18,10 @@ pub struct Limits {
     pub customer_alone_secs: u32,
     /// Send a waiting caller on when the task is canceled.
     pub on_cancel_release_caller: bool,
+    /// What else of the voice side can be chosen.
+    pub choices: Choices,
+    /// Caller ID where neither the instruction nor the task has one.
+    pub default_caller_id: Option<String>,
     /// Seconds within which a caller is answered in time, for the figures.
     pub service_level_secs: u32,
     /// Where to, and how many legs each workspace may dial.
@@ -35,6 +39,8 @@ impl Default for Limits {
             end_room_when_customer_left: true,
             customer_alone_secs: 5,
             on_cancel_release_caller: true,
+            choices: Choices::default(),
+            default_caller_id: None,
             service_level_secs: 20,
             dialling: DialPolicy::default(),
             resources: ResourceLimits::default(),

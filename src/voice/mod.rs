@@ -78,6 +78,8 @@ pub struct State {
     pub templates: Arc<Templates>,
     /// What waiting callers hear whose application says nothing about it.
     pub wait: config::Wait,
+    /// Parameters of a call that its task gets as attributes besides the usual ones.
+    pub extra_call_attributes: Vec<String>,
     /// Requests to the applications' URLs.
     pub outbound: Outbound,
     /// What the applications' `action` answered.
