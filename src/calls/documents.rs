@@ -215,7 +215,7 @@ impl VoiceTask {
         RoomSettings {
             record: record.map(str::to_owned),
             events: options.room_events().join(" "),
-            tells_recordings: options.conference_recording_status_callback.is_some(),
+            tells_recordings: options.tells_room_recordings(),
             room_name: self.room.clone(),
             label: String::new(),
             start_on_enter: options.start_conference_on_enter,

@@ -37,6 +37,8 @@ pub struct Choices {
     pub auto_wrap_accepted_voice: bool,
     /// The customer is taken off hold when whoever takes over has come.
     pub auto_unhold_on_transfer_accept: bool,
+    /// The task is told where a recording of its conversation is (V33).
+    pub recordings_in_attributes: bool,
     /// After a conference the application's `action` is told `redirected`, not `bridged` (V6).
     pub redirected_after_conference: bool,
 }
@@ -47,6 +49,7 @@ impl Choices {
         complete_ends_room: false,
         auto_wrap_accepted_voice: true,
         auto_unhold_on_transfer_accept: false,
+        recordings_in_attributes: false,
         redirected_after_conference: false,
     };
 }

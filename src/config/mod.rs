@@ -136,6 +136,7 @@ pub struct Voice {
     auto_wrap_accepted_voice: bool,
     auto_unhold_on_transfer_accept: bool,
     enqueue_action_result_after_conference: String,
+    recordings_in_attributes: bool,
     /// Caller ID where neither the instruction nor the task has one.
     pub default_caller_id: Option<String>,
     /// Parameters of a call that its task gets as attributes besides the usual ones.
@@ -316,6 +317,7 @@ impl Voice {
             complete_ends_room: self.complete_ends_room,
             auto_wrap_accepted_voice: self.auto_wrap_accepted_voice,
             auto_unhold_on_transfer_accept: self.auto_unhold_on_transfer_accept,
+            recordings_in_attributes: self.recordings_in_attributes,
             redirected_after_conference: self.enqueue_action_result_after_conference
                 == QueueResult::Redirected.as_str(),
         }

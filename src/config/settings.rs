@@ -118,6 +118,8 @@ settings! {
         "Caller ID of legs where neither the instruction nor the task has one"
     "voice.extra_call_attributes" "SWITCHHOOK_EXTRA_CALL_ATTRIBUTES" "extra-call-attributes" List "NAME,…"
         "Further parameters of a call that its task gets as attributes, such as forwarded_from"
+    "voice.recordings_in_attributes" "SWITCHHOOK_RECORDINGS_IN_ATTRIBUTES" "recordings-in-attributes" Flag "BOOL"
+        "Tell the task where a recording of its conversation is: attribute conversations.segment_link"
     "voice.entries_file" "SWITCHHOOK_ENTRIES_FILE" "entries-file" Text "FILE"
         "File of calendars and entry points, brought into the database at the start"
     "wait.say_position" "SWITCHHOOK_WAIT_SAY_POSITION" "wait-say-position" Flag "BOOL"

@@ -70,13 +70,13 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
     form.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
     let recording_callback = format!("{public_url}/voice/cb/rec/{task}/call");
     let room_recording_callback = format!("{public_url}/voice/cb/rec/{task}/conference");
-    if options.recording_status_callback.is_some() {
+    if options.tells_call_recordings() {
         form.extend(pairs(&[
             ("RecordingStatusCallback", &recording_callback),
             ("RecordingStatusCallbackMethod", "POST"),
         ]));
     }
-    if options.conference_recording_status_callback.is_some() {
+    if options.tells_room_recordings() {
         form.extend(pairs(&[
             ("ConferenceRecordingStatusCallback", &room_recording_callback),
             ("ConferenceRecordingStatusCallbackMethod", "POST"),
@@ -116,7 +116,7 @@ pub(super) fn call(public_url: &str, task: TaskSid, command: &PhoneCommand) -> V
         ("SipAuthPassword", options.sip_auth_password.as_ref().filter(|_| is_sip)),
     ];
     form.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
-    if options.recording_status_callback.is_some() {
+    if options.tells_call_recordings() {
         let callback = format!("{public_url}/voice/cb/rec/{task}/call");
         form.extend(pairs(&[("RecordingStatusCallback", &callback), ("RecordingStatusCallbackMethod", "POST")]));
     }

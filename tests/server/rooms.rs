@@ -114,3 +114,23 @@ async fn an_application_plays_to_whom_it_has_put_on_hold() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_task_knows_where_its_recording_is_where_that_is_set() {
+    let office = Office::open_with(1.0, &[("SWITCHHOOK_RECORDINGS_IN_ATTRIBUTES", "true")]).await;
+    let record = [("ConferenceRecord", "record-from-start"), ("EndConferenceOnCustomerExit", "true")];
+    let (caller, task, _) = office.talk(&record).await;
+    let path = office.at(&format!("/Tasks/{task}"));
+    let attributes = |row: &Value| serde_json::from_str::<Value>(&text(row, "attributes")).unwrap();
+    // What the application keeps there stays.
+    let mut given = attributes(&office.programs.get(&path).await);
+    given["conversations"] = json!({ "queue": "Support", "segment_link": "old" });
+    office.programs.post(&path, &[("Attributes", &given.to_string())]).await;
+    office.programs.hang_up(&caller).await;
+    let told = office
+        .until(&path, "the recording is known", |row| attributes(row)["conversations"]["segment_link"] != "old")
+        .await;
+    let conversations = attributes(&told)["conversations"].clone();
+    let link = text(&conversations, "segment_link");
+    assert!(link.contains("/Recordings/RE") && conversations["queue"] == "Support", "{conversations}");
+}
