@@ -33,51 +33,48 @@ static EVEN: OnceLock<Even> = OnceLock::new();
 /// minutes is then off by an eighth of a second.
 const FOLLOWED_ONE_IN: i64 = 1_000;
 
-/// Time that passes evenly, and follows a clock that makes steps no faster than by one in a thousand.
+/// Time that passes evenly, and follows a clock that makes steps no faster than by one in a thousand. In milliseconds.
 #[derive(Debug)]
 struct Even {
     /// What the machine's clock showed at the beginning.
-    began_ms: i64,
+    began: i64,
     /// What an even passing of time showed then.
-    origin_ms: i64,
+    origin: i64,
     /// How far the machine's clock is followed, and until when that was last thought of.
-    followed_ms: AtomicI64,
-    thought_of_ms: AtomicI64,
-    latest_ms: AtomicI64,
+    followed: AtomicI64,
+    thought_of: AtomicI64,
+    latest: AtomicI64,
 }
 
 impl Even {
     const fn beginning(machine_ms: i64, even_ms: i64) -> Self {
         Self {
-            began_ms: machine_ms,
-            origin_ms: even_ms,
-            followed_ms: AtomicI64::new(0),
-            thought_of_ms: AtomicI64::new(0),
-            latest_ms: AtomicI64::new(i64::MIN),
+            began: machine_ms,
+            origin: even_ms,
+            followed: AtomicI64::new(0),
+            thought_of: AtomicI64::new(0),
+            latest: AtomicI64::new(i64::MIN),
         }
     }
 
     /// How far the machine's clock is from the beginning and an even passing of time.
     const fn step_ms(&self, machine_ms: i64, even_ms: i64) -> i64 {
-        machine_ms.saturating_sub(self.began_ms).saturating_sub(even_ms.saturating_sub(self.origin_ms))
+        machine_ms.saturating_sub(self.began).saturating_sub(even_ms.saturating_sub(self.origin))
     }
 
     /// The time when the machine's clock and an even passing of time show this; it never goes back.
     fn at(&self, machine_ms: i64, even_ms: i64) -> i64 {
-        let elapsed_ms = even_ms.saturating_sub(self.origin_ms);
-        let thought_of_ms = self.thought_of_ms.load(Ordering::Acquire);
+        let elapsed_ms = even_ms.saturating_sub(self.origin);
+        let thought_of_ms = self.thought_of.load(Ordering::Acquire);
         let may_follow_ms = elapsed_ms.saturating_sub(thought_of_ms) / FOLLOWED_ONE_IN;
         if may_follow_ms > 0
-            && self
-                .thought_of_ms
-                .compare_exchange(thought_of_ms, elapsed_ms, Ordering::AcqRel, Ordering::Acquire)
-                .is_ok()
+            && self.thought_of.compare_exchange(thought_of_ms, elapsed_ms, Ordering::AcqRel, Ordering::Acquire).is_ok()
         {
-            let behind_ms = self.step_ms(machine_ms, even_ms) - self.followed_ms.load(Ordering::Acquire);
-            self.followed_ms.fetch_add(behind_ms.clamp(-may_follow_ms, may_follow_ms), Ordering::AcqRel);
+            let behind_ms = self.step_ms(machine_ms, even_ms) - self.followed.load(Ordering::Acquire);
+            self.followed.fetch_add(behind_ms.clamp(-may_follow_ms, may_follow_ms), Ordering::AcqRel);
         }
-        let now_ms = self.began_ms.saturating_add(elapsed_ms).saturating_add(self.followed_ms.load(Ordering::Acquire));
-        now_ms.max(self.latest_ms.fetch_max(now_ms, Ordering::AcqRel))
+        let now_ms = self.began.saturating_add(elapsed_ms).saturating_add(self.followed.load(Ordering::Acquire));
+        now_ms.max(self.latest.fetch_max(now_ms, Ordering::AcqRel))
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, LockedAttributes};
-use crate::calls::{ColdTransferFailure, DialPolicy};
+use crate::calls::{Choices, ColdTransferFailure, DialPolicy};
 use crate::clock::{Clock, Entropy};
 use crate::config::Wait;
 use crate::engine::{self, Engine};
@@ -92,6 +92,12 @@ pub struct Settings {
     pub on_cancel_release_caller: bool,
     /// Calls in a row that a worker may miss before going to the timeout activity; 0 is no limit.
     pub connect_failure_limit: u32,
+    /// What else of the voice side can be chosen.
+    pub choices: Choices,
+    /// Caller ID where neither the instruction nor the task has one.
+    pub default_caller_id: Option<String>,
+    /// Parameters of a call that its task gets as attributes besides the usual 25.
+    pub extra_call_attributes: Vec<String>,
     /// How events are sent to the workspaces' URLs.
     pub event_callbacks: event_callbacks::Rules,
     /// Bounds of agents' sockets.
@@ -239,6 +245,8 @@ impl Server {
             connect_failure_limit: settings.connect_failure_limit,
             room_callbacks: settings.phone.as_ref().is_none_or(|access| access.room_callbacks),
             calls_take_turns: settings.phone.as_ref().is_some_and(|access| access.max_cps.is_some()),
+            choices: settings.choices,
+            default_caller_id: settings.default_caller_id.clone(),
             service_level_secs: settings.service_level_secs,
             dialling: settings.dialling.clone(),
             resources: settings.resources,
@@ -293,6 +301,7 @@ impl Server {
             insecure_skip_signature: settings.insecure_skip_signature,
             templates: Arc::new(templates),
             wait: settings.wait,
+            extra_call_attributes: settings.extra_call_attributes,
             outbound,
             actions: Actions::default(),
             known_workflows: KnownWorkflows::default(),

@@ -3,6 +3,7 @@
 //! All carriers are read into the same instruction, which the engine carries out; JSON keys are turned into the names of
 //! REST first, so that there is one reader. It must not look at reservations. Start with `read` and [`of_answer`].
 
+mod room_name;
 mod unknown;
 
 use serde_json::{Map, Value};
@@ -121,7 +122,8 @@ pub fn of_answer(answer: &Map<String, Value>, multi_task: bool) -> AssignmentAns
     let rejects = form.filled("Instruction").is_some_and(|name| name.eq_ignore_ascii_case("reject"));
     let reject = ReservationInstruction::Change(ReservationChange::Reject { activity: None });
     let complaint = |code, message: String| vec![Complaint { code, message }];
-    match read(&form, multi_task) {
+    let instruction = read(&form, multi_task).and_then(|instruction| room_name::add(instruction, answer));
+    match instruction {
         Ok(Some(instruction)) if instruction == reject => AssignmentAnswer {
             complaints: complaint(REJECT_ACTIVITY, "reject: activity_sid is missing".to_owned()),
             consequence: Consequence::Instruction(instruction),
@@ -154,7 +156,9 @@ fn parameters_of(answer: &Map<String, Value>) -> Parameters {
         _ => "",
     };
     let mut pairs = vec![("Instruction".to_owned(), instruction.to_owned())];
-    for (key, value) in answer.iter().filter(|(key, _)| *key != "instruction") {
+    // REST has no name for the room's name.
+    let in_rest = |key: &str| !matches!(key, "instruction" | "room_name");
+    for (key, value) in answer.iter().filter(|(key, _)| in_rest(key)) {
         let name = match key.as_str() {
             "activity_sid" => "WorkerActivitySid".to_owned(),
             // Both forms are seen in the wild.
@@ -208,6 +212,7 @@ fn conference_options(form: &Parameters) -> Result<ConferenceOptions, Defect> {
     Ok(ConferenceOptions {
         to: filled("To"),
         from: filled("From"),
+        room_name: None,
         // What the phone system does not take, it is not asked for: it rings for 600 seconds at most.
         timeout_secs: form.integer("Timeout", 1..=999)?.unwrap_or(defaults.timeout_secs),
         muted: form.boolean("Muted")?.unwrap_or(defaults.muted),

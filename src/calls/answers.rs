@@ -70,6 +70,9 @@ impl Machine<'_> {
         let dials_customer = index == 0 && self.phase() == Some(Phase::DialingCustomer);
         let current = self.connecting_index() == Some(index) || dials_customer;
         if let PhoneOutcome::Done { call, conference, status } = outcome {
+            if self.task.legs[index].call.is_none() && status.is_none_or(|status| !status.is_final()) {
+                self.comes_after_all(index);
+            }
             if index == 0 {
                 self.note_customer_call(call.as_ref());
             }
@@ -77,7 +80,7 @@ impl Machine<'_> {
             leg.call = leg.call.take().or_else(|| call.clone());
             leg.state = leg.state.max(LegState::Queued);
             let over = status.filter(|status| status.is_final() && leg.call == *call);
-            let in_vain = call.clone().filter(|call| leg.by_document && leg.call.as_ref() != Some(call));
+            let in_vain = call.clone().filter(|call| leg.call.as_ref() != Some(call));
             let joined = leg.joined.is_some();
             // What it waited with us before is no time of ringing.
             let rings_from_now = current && leg.state == LegState::Queued && leg.dialed.is_none();

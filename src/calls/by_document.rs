@@ -4,11 +4,11 @@
 //! A worker's leg that was placed to run a document comes into the room by that document, and from then on it is like any
 //! other; what happens in the document is the application's affair. Start with `call_worker` and `redirect_call`.
 
-use super::interface::{CallSid, Output, PhoneCommand, PhoneOutcome, Role};
+use super::interface::{CallSid, Output, PhoneCommand, PhoneOutcome};
 use super::machine::Machine;
 use super::options::{ConferenceOptions, ConnectBy};
-use super::policy::{ALERT_REDIRECT, MOST_LEGS};
-use super::voice_task::{Abort, Errand, Leg, LegState, Phase, VoiceTask, Wish};
+use super::policy::ALERT_REDIRECT;
+use super::voice_task::{Errand, LegState, Phase, VoiceTask, Wish};
 use crate::routing::defect::defect;
 use crate::routing::{AccountSid, ReservationSid};
 
@@ -78,19 +78,6 @@ impl Machine<'_> {
         self.comes_untold(index);
     }
 
-    /// Another call of the worker's took the reservation before this one was known to be placed for it: it is not wanted.
-    pub(super) fn placed_in_vain(&mut self, call: &CallSid) {
-        if self.task.legs.len() >= MOST_LEGS || self.task.legs.iter().any(|leg| leg.call.as_ref() == Some(call)) {
-            return;
-        }
-        self.task.legs.push(Leg {
-            call: Some(call.clone()),
-            state: LegState::Queued,
-            abort: Some(Abort::Wanted),
-            ..Leg::requested(Role::External, call.0.clone(), self.now)
-        });
-    }
-
     /// The worker has answered, and that is all it takes: the application connects the two from here on.
     pub(super) fn accept_on_answer(&mut self, index: usize) {
         let leg = &self.task.legs[index];
@@ -111,7 +98,7 @@ impl Machine<'_> {
         (account, url): (AccountSid, &str),
         accept: bool,
     ) {
-        if !self.can_connect(reservation) || self.task.taken || self.task.redirection().is_some() {
+        if !self.can_connect(reservation) || self.task.taken {
             return;
         }
         if accept {

@@ -108,6 +108,13 @@ impl Machine<'_> {
             task.past_calls.push(past);
         }
         task.legs[0] = Leg::requested(Role::Customer, CUSTOMER_LABEL.to_owned(), self.now);
+        // How ending the earlier leg went is nothing to the next one.
+        for errand in task.outstanding.values_mut() {
+            if matches!(errand, Errand::HangUp(of) | Errand::HangUpLabel(of) | Errand::Kick(of) if of == CUSTOMER_LABEL)
+            {
+                *errand = Errand::Forgotten;
+            }
+        }
     }
 
     /// Whether somebody is to be called back who was not reached yet.

@@ -10,9 +10,7 @@ use super::dial_rules::is_metered;
 use super::interface::{CallSid, CallStatus, Output, PhoneCommand, Role};
 use super::machine::Machine;
 use super::options::{ConferenceOptions, ConnectBy, WorkerDocument};
-use super::policy::{
-    CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, MOST_LEGS, NOT_CALLED, alert_no_caller_id, alert_nobody,
-};
+use super::policy::{CODE_BUSY, CODE_NO_ANSWER, LONGEST_RING_SECS, NOT_CALLED, alert_no_caller_id, alert_nobody};
 use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -43,6 +41,7 @@ impl Machine<'_> {
     pub(super) fn can_connect(&self, reservation: ReservationSid) -> bool {
         self.task.holds_caller()
             && self.task.connecting.is_none()
+            && self.task.redirection().is_none()
             && (!self.task.is_accepted() || self.task.handing.is_some())
             && self.task.worker_leg(reservation).is_none()
     }
@@ -81,8 +80,8 @@ impl Machine<'_> {
             connecting.accepts_on_answer = document.is_some_and(|document| document.accept);
         }
         let command = if by_document {
-            let (label, document) = (label.clone(), document.cloned());
-            PhoneCommand::PlaceCall { label, to, from, document, options, requested_at }
+            let (room, label, document) = (self.task.room.clone(), label.clone(), document.cloned());
+            PhoneCommand::PlaceCall { room, label, to, from, document, options, requested_at }
         } else {
             PhoneCommand::AddParticipant {
                 room: self.room_handle(),
@@ -124,13 +123,9 @@ impl Machine<'_> {
     fn begin(&mut self, reservation: ReservationSid, options: &ConferenceOptions) -> Leg {
         if !self.task.is_accepted() {
             self.task.options = Some(options.clone());
+            self.name_room(options.room_name.clone());
         }
-        if self.task.legs.len() >= MOST_LEGS {
-            let old = self.task.legs.iter().skip(1).position(|leg| leg.state == LegState::Ended && !leg.accepted);
-            if let Some(old) = old {
-                self.task.legs.remove(old + 1);
-            }
-        }
+        self.has_place_for_leg();
         self.task.connecting = Some(Connecting {
             reservation,
             phase: Phase::Dialing,
@@ -151,11 +146,28 @@ impl Machine<'_> {
         }
     }
 
+    /// The room of this attempt; legs of earlier ones are looked for where they were asked into.
+    fn name_room(&mut self, name: Option<String>) {
+        let name = name.unwrap_or_else(|| self.task.task.to_string());
+        if name == self.task.room {
+            return;
+        }
+        let before = std::mem::replace(&mut self.task.room, name);
+        for leg in self.task.legs.iter_mut().filter(|leg| leg.state < LegState::InRoom) {
+            leg.room.get_or_insert_with(|| before.clone());
+        }
+    }
+
     /// An instruction that cannot be carried out: its leg is kept as one that failed, so that a repetition is known.
     fn refuse(&mut self, reservation: ReservationSid, options: &ConferenceOptions, code: u32, message: &str) {
         let leg = self.begin(reservation, options);
         self.task.connecting = None;
-        self.task.legs.push(Leg { state: LegState::Ended, ended: Some(self.now), ..leg });
+        self.task.legs.push(Leg {
+            state: LegState::Ended,
+            ended: Some(self.now),
+            end_cause: Some(CallStatus::Failed),
+            ..leg
+        });
         self.outputs.push(Output::Alert { code, message: message.to_owned(), reservation: Some(reservation) });
         self.outputs.push(Output::FailConnecting { reservation, code: None, not_before: None, missed: false });
     }
@@ -217,7 +229,12 @@ impl Machine<'_> {
         self.task.deadlines.lost_join = None;
         self.task.deadlines.callback = None;
         self.task.requeued = false;
+        let by_conference = self.connected_by() == ConnectBy::Conference;
+        self.task.says_redirected = self.policy.choices.redirected_after_conference && by_conference;
         self.outputs.push(Output::Accept(connecting.reservation));
+        if self.policy.choices.auto_unhold_on_transfer_accept && self.task.handing.is_some() {
+            self.unhold_customer();
+        }
     }
 
     /// Tells the routing core the room and the legs once they are known.
@@ -307,8 +324,8 @@ impl Machine<'_> {
         self.set_phase(Phase::Moving, None);
         self.waits_again();
         self.task.redirected = Some(self.now);
-        let call = self.task.call.clone();
-        self.phone(Errand::MoveCaller, PhoneCommand::MoveCallerToRoom { call });
+        let (call, room) = (self.task.call.clone(), self.task.room.clone());
+        self.phone(Errand::MoveCaller, PhoneCommand::MoveCallerToRoom { call, room });
     }
 
     /// The attempt has failed: the reservation is canceled and the caller waits again.
@@ -360,10 +377,10 @@ impl Machine<'_> {
         }
         self.waits_again();
         self.task.redirected = Some(self.now);
-        let call = self.task.call.clone();
+        let (call, room) = (self.task.call.clone(), self.task.room.clone());
         match wish {
-            Wish::Park => self.phone(Errand::ParkCaller, PhoneCommand::ParkCaller { call }),
-            Wish::Release => self.phone(Errand::ReleaseCaller, PhoneCommand::ReleaseCaller { call }),
+            Wish::Park => self.phone(Errand::ParkCaller, PhoneCommand::ParkCaller { call, room }),
+            Wish::Release => self.phone(Errand::ReleaseCaller, PhoneCommand::ReleaseCaller { call, room }),
         }
     }
 

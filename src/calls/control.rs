@@ -89,6 +89,10 @@ impl Machine<'_> {
         if self.is_outstanding(&errand) {
             return;
         }
+        if update.hold == Some(true) {
+            // It is asked for as soon as the leg is on hold, before the answer to the command may be here.
+            self.task.legs[index].hold_document = update.hold_document();
+        }
         self.phone(errand, PhoneCommand::UpdateParticipant { room, leg, update });
     }
 
@@ -189,13 +193,24 @@ impl Machine<'_> {
         if let Some(Handing { reservation, cold: true, over: false }) = self.task.handing.filter(|_| failed) {
             self.cold_transfer_failed(reservation);
         }
-        let holds = |errand: &Errand| match errand {
-            Errand::UpdateLeg(label, update) => label == CUSTOMER_LABEL && update.hold == Some(true),
-            _ => false,
-        };
-        let holding = self.task.outstanding.values().any(holds);
+        let holding = self.is_putting_customer_on_hold();
         let stays = |handing: &Handing| handing.cold && holding;
         self.task.handing = self.task.handing.filter(stays).map(|handing| Handing { over: true, ..handing });
+    }
+
+    fn is_putting_customer_on_hold(&self) -> bool {
+        self.task.outstanding.values().any(|errand| match errand {
+            Errand::UpdateLeg(label, update) => label == CUSTOMER_LABEL && update.hold == Some(true),
+            _ => false,
+        })
+    }
+
+    /// A customer who is on hold, or about to be, talks again.
+    pub(super) fn unhold_customer(&mut self) {
+        let Some(customer) = self.task.index_in_room(&LegTarget::Customer) else { return };
+        if self.task.legs[customer].held || self.is_putting_customer_on_hold() {
+            self.send_update(customer, LegUpdate { hold: Some(false), ..LegUpdate::default() });
+        }
     }
 
     /// The customer would be alone on hold, unless the settings know better (`spec/voice.md` 3.12). A customer who was

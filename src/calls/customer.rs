@@ -19,7 +19,7 @@ impl Machine<'_> {
     pub(super) fn is_customer_leaving(&self) -> bool {
         let leg = self.task.caller();
         let adding = self.is_outstanding(&Errand::AddParticipant(CUSTOMER_LABEL.to_owned()));
-        let there = leg.state < LegState::Left && (leg.abort.is_some() || adding);
+        let there = adding || (leg.state < LegState::Left && leg.abort.is_some());
         // An answer about the earlier call must not be taken for one about the next.
         self.task.outbound && (there || self.is_outstanding(&Errand::FetchCaller))
     }

@@ -160,7 +160,8 @@ impl VoiceTask {
             return NextDocument::Release;
         }
         if self.is_accepted() {
-            return self.onward(QueueResult::Bridged, NextDocument::Empty);
+            let result = if self.says_redirected { QueueResult::Redirected } else { QueueResult::Bridged };
+            return self.onward(result, NextDocument::Empty);
         }
         if self.caller_end.is_some() {
             return self.application(QueueResult::Hangup, false).unwrap_or(NextDocument::Empty);
@@ -249,7 +250,7 @@ impl VoiceTask {
         RoomSettings {
             record: record.map(str::to_owned),
             events: options.room_events().join(" "),
-            tells_recordings: options.conference_recording_status_callback.is_some(),
+            tells_recordings: options.tells_room_recordings(),
             room_name: self.room.clone(),
             label: String::new(),
             start_on_enter: options.start_conference_on_enter,

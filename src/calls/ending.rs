@@ -25,7 +25,9 @@ impl Machine<'_> {
             return;
         }
         self.task.caller_told = true;
-        if !self.task.task_ended && !defect!(CallerEndUntold) {
+        // Whoever accepted without a leg of ours may have connected the two by other means.
+        let is_others = self.task.taken && !self.policy.choices.auto_wrap_accepted_voice;
+        if !self.task.task_ended && !is_others && !defect!(CallerEndUntold) {
             self.task.cancel_reason = Some(end.reason.clone());
             self.outputs.push(Output::EndCaller { reason: end.reason });
         }
@@ -51,6 +53,9 @@ impl Machine<'_> {
         }
         self.task.task_ended = true;
         if self.task.is_accepted() {
+            if self.policy.choices.complete_ends_room && !canceled {
+                self.end_conversation();
+            }
             return self.release_left_waiting();
         }
         if canceled {
@@ -247,7 +252,7 @@ impl Machine<'_> {
                         && self.is_outstanding(&Errand::AddParticipant(label.clone())) => {}
                 (Some(Abort::Wanted), None) => {
                     self.task.legs[index].abort = Some(Abort::ByLabel);
-                    let room = self.task.room.clone();
+                    let room = self.task.legs[index].room.clone().unwrap_or_else(|| self.task.room.clone());
                     self.phone(
                         Errand::HangUpLabel(label.clone()),
                         PhoneCommand::HangUpLabel { room, label, call: None },

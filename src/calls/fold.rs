@@ -7,7 +7,7 @@
 use super::callback::Recallable;
 use super::interface::{CallSid, CallStatus, Input, QueueResult, Role, RoomEvent};
 use super::machine::Machine;
-use super::policy::{MOST_LEGS, REASON_MESSAGE};
+use super::policy::REASON_MESSAGE;
 use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -66,11 +66,11 @@ impl Machine<'_> {
             Input::LegChanged { role: Role::Customer, call, status, code, .. } => {
                 self.caller_changed(call, *status, *code);
             }
-            Input::LegChanged { label, call, status, sequence, code, .. } => {
-                if let Some(index) = self.leg_index(label) {
-                    self.leg_changed(index, call, *status, *sequence, *code);
-                }
-            }
+            Input::LegChanged { label, call, status, sequence, code, .. } => match self.leg_index(label) {
+                Some(index) => self.leg_changed(index, call, *status, *sequence, *code),
+                None if !status.is_final() => self.placed_in_vain(call),
+                None => {}
+            },
             Input::RoomChanged { conference, event, call, label, sequence } => self.room_changed(&Sighting {
                 conference,
                 event,
@@ -196,11 +196,18 @@ impl Machine<'_> {
     }
 
     fn caller_changed(&mut self, call: &CallSid, status: CallStatus, code: Option<i32>) {
+        let first_news = self.task.call.0.is_empty();
         self.note_customer_call(Some(call));
         if *call != self.task.call {
+            if self.task.is_unknown_customer(call) && !status.is_final() {
+                self.placed_in_vain(call);
+            }
             return;
         }
         if self.is_dialing_out() {
+            if first_news && !status.is_final() {
+                self.comes_after_all(0);
+            }
             return self.customer_changed(status, code);
         }
         if status.is_final() {
@@ -222,15 +229,12 @@ impl Machine<'_> {
         let connecting = self.connecting_index() == Some(index);
         let dialing = connecting && self.phase() == Some(Phase::Dialing);
         let checking = connecting && self.phase() == Some(Phase::Checking);
-        let leg = &mut self.task.legs[index];
-        if leg.by_document && leg.call.is_none() && leg.state == LegState::Ended && !status.is_final() {
-            // It was given up because nobody knew whether there is one.
-            leg.state = LegState::Queued;
-            leg.ended = None;
-            leg.abort = Some(Abort::Wanted);
+        if self.task.legs[index].call.is_none() && !status.is_final() {
+            self.comes_after_all(index);
         }
+        let leg = &mut self.task.legs[index];
         if leg.call.get_or_insert_with(|| call.clone()) != call {
-            if leg.by_document && !status.is_final() {
+            if !status.is_final() {
                 self.placed_in_vain(call);
             }
             return;
@@ -320,6 +324,11 @@ impl Machine<'_> {
     /// News of a room that is not in use: they count for the legs of failed attempts, a hang-up is one in any room, and
     /// nobody is there to talk to a caller who is led into one.
     fn stale_sighting(&mut self, index: Option<usize>, sighting: &Sighting<'_>) {
+        if let (RoomEvent::Joined, Some(index @ 1..), Some(call)) = (sighting.event, index, sighting.call)
+            && self.task.legs[index].call.as_ref() != Some(call)
+        {
+            return self.joined_another_room(index, call);
+        }
         let Some(index) = index.filter(|index| self.is_same_call(*index, sighting)) else { return };
         match (sighting.event, index) {
             (RoomEvent::Joined, 0) => self.caller_strayed(sighting.conference),
@@ -347,8 +356,12 @@ impl Machine<'_> {
         }
     }
 
-    /// Which leg an event is about: by label, else by call.
+    /// Which leg an event is about: by label, else by call. A leg that came in vain has the label of another, and is known
+    /// by its call alone.
     fn identify(&self, sighting: &Sighting<'_>) -> Option<usize> {
+        if let Some(index) = sighting.call.and_then(|call| self.leg_index(&call.0)) {
+            return Some(index);
+        }
         match (sighting.label, sighting.call) {
             (Some(CUSTOMER_LABEL), Some(call)) => {
                 let unknown = self.task.outbound && self.task.call.0.is_empty() && !self.task.past_calls.contains(call);
@@ -370,6 +383,9 @@ impl Machine<'_> {
     fn joined(&mut self, index: usize, sighting: &Sighting<'_>) {
         let now = self.now;
         let same = self.is_same_call(index, sighting);
+        if self.task.legs[index].call.is_none() {
+            self.comes_after_all(index);
+        }
         let leg = &mut self.task.legs[index];
         if !same {
             let returns = !leg.is_live() && leg.accepted && leg.last_room_sequence <= sighting.sequence;
@@ -416,7 +432,7 @@ impl Machine<'_> {
     }
 
     fn add_stranger(&mut self, label: String, call: &CallSid, sequence: Option<u32>, abort: Option<Abort>) {
-        if self.leg_index(&label).is_some() || self.task.legs.len() >= MOST_LEGS {
+        if self.leg_index(&label).is_some() || !self.has_place_for_leg() {
             return;
         }
         self.task.legs.push(Leg {

@@ -417,6 +417,9 @@ pub enum PhoneCommand {
     },
     /// Call somebody whose leg runs a document before it comes into the room (`POST Calls`).
     PlaceCall {
+        /// Name of the room that it comes into.
+        #[serde(default)]
+        room: String,
         /// The reservation SID; callback URLs carry it.
         label: String,
         /// Whom to call.
@@ -453,16 +456,25 @@ pub enum PhoneCommand {
     MoveCallerToRoom {
         /// The caller's leg.
         call: CallSid,
+        /// Name of the task's room.
+        #[serde(default)]
+        room: String,
     },
     /// Send the caller back to the wait document.
     ParkCaller {
         /// The caller's leg.
         call: CallSid,
+        /// Name of the task's room.
+        #[serde(default)]
+        room: String,
     },
     /// Let the caller go on with the application's next document.
     ReleaseCaller {
         /// The caller's leg.
         call: CallSid,
+        /// Name of the task's room.
+        #[serde(default)]
+        room: String,
     },
     /// See who is in the room.
     FetchRoom(RoomQuery),

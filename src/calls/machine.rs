@@ -35,12 +35,16 @@ pub(super) fn run(task: &mut VoiceTask, policy: &Policy, input: &Input, now: Tim
     machine.outputs
 }
 
-/// Whether an input concerns a closed task: the caller has come to a room that is not the task's, or strangers who stayed
-/// in the room when the conversation was over leave it or are to leave it.
+/// Whether an input concerns a closed task: the caller has come to a room that is not the task's, a leg comes that nobody
+/// awaits any more, or strangers who stayed in the room when the conversation was over leave it or are to leave it.
 fn concerns_closed(task: &VoiceTask, input: &Input) -> bool {
     match input {
-        Input::RoomChanged { conference, event: RoomEvent::Joined, call, .. } => {
-            call.as_ref() == Some(&task.call) && task.conference.as_ref() != Some(conference)
+        Input::LegChanged { role, label, call, status, .. } => {
+            !status.is_final() && task.is_of_late_leg(*role, label, call)
+        }
+        Input::RoomChanged { conference, event: RoomEvent::Joined, call, label, .. } => {
+            let strayed = call.as_ref() == Some(&task.call) && task.conference.as_ref() != Some(conference);
+            strayed || task.is_late_arrival(label.as_deref(), call.as_ref())
         }
         Input::RoomChanged { conference, event: RoomEvent::Left { .. } | RoomEvent::Ended { .. }, .. } => {
             task.has_conversation() && task.conference.as_ref() == Some(conference)

@@ -16,6 +16,7 @@ pub mod documents;
 mod ending;
 mod fold;
 pub mod interface;
+mod late_legs;
 mod machine;
 pub mod options;
 pub mod policy;
@@ -41,11 +42,11 @@ pub use interface::{
     CallSid, CallStatus, CommandId, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent,
 };
 pub use options::{Announcement, ConferenceOptions, ConnectBy, Subscription, Whisper, WorkerDocument};
-pub use policy::{ColdTransferFailure, Policy};
+pub use policy::{Choices, ColdTransferFailure, Policy};
 pub use relay::CallbackAbout;
 pub use sight::{LegSight, Repair, Repaired, RoomQuery, RoomSight};
 pub use voice_task::{CUSTOMER_LABEL, Leg, LegState, VoiceState, VoiceTask};
-pub use wishes::{HeardBy, LegTarget, LegUpdate, SuperviseMode};
+pub use wishes::{HeardBy, HoldDocument, LegTarget, LegUpdate, SuperviseMode};
 
 use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, TaskSid, Timestamp};

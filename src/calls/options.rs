@@ -69,6 +69,9 @@ pub struct ConferenceOptions {
     pub to: Option<String>,
     /// The number the caller dialled when absent.
     pub from: Option<String>,
+    /// The room's own name; the task SID when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_name: Option<String>,
     /// Ring timeout in seconds; 60 when absent; at most 600 at the phone system.
     pub timeout_secs: u32,
     pub muted: bool,
@@ -126,11 +129,29 @@ impl ConferenceOptions {
     }
 }
 
+impl ConferenceOptions {
+    /// Whether the phone system tells us of recordings of the leg: whenever there are any, or somebody asks for them.
+    #[must_use]
+    pub fn tells_call_recordings(&self) -> bool {
+        let records = self.record.as_deref().is_some_and(|record| !matches!(record, "false" | "do-not-record"));
+        records || self.recording_status_callback.is_some()
+    }
+
+    /// The same of the room.
+    #[must_use]
+    pub fn tells_room_recordings(&self) -> bool {
+        let record = self.conference_record.as_deref();
+        let records = record.is_some_and(|record| !matches!(record, "false" | "do-not-record"));
+        records || self.conference_recording_status_callback.is_some()
+    }
+}
+
 impl Default for ConferenceOptions {
     fn default() -> Self {
         Self {
             to: None,
             from: None,
+            room_name: None,
             timeout_secs: 60,
             muted: false,
             beep: "true".to_owned(),

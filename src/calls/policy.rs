@@ -28,6 +28,38 @@ impl ColdTransferFailure {
     }
 }
 
+/// Switches of an operator's, for what Twilio leaves open or does otherwise (`docs/configuration.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choices {
+    /// Completing the task ends its conference.
+    pub complete_ends_room: bool,
+    /// A task that was accepted without a leg of ours is over when its caller hangs up.
+    pub auto_wrap_accepted_voice: bool,
+    /// The customer is taken off hold when whoever takes over has come.
+    pub auto_unhold_on_transfer_accept: bool,
+    /// The task is told where a recording of its conversation is (V33).
+    pub recordings_in_attributes: bool,
+    /// After a conference the application's `action` is told `redirected`, not `bridged` (V6).
+    pub redirected_after_conference: bool,
+}
+
+impl Choices {
+    /// The usual ones.
+    pub const DEFAULT: Self = Self {
+        complete_ends_room: false,
+        auto_wrap_accepted_voice: true,
+        auto_unhold_on_transfer_accept: false,
+        recordings_in_attributes: false,
+        redirected_after_conference: false,
+    };
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 /// Times in milliseconds and switches of the calls core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -79,6 +111,8 @@ pub struct Policy {
     pub on_cancel_release_caller: bool,
     /// What becomes of a customer whom a cold transfer has left alone.
     pub cold_transfer_failure: ColdTransferFailure,
+    /// What else an operator can choose.
+    pub choices: Choices,
 }
 
 impl Policy {
@@ -107,6 +141,7 @@ impl Policy {
         end_room_when_customer_left: true,
         on_cancel_release_caller: true,
         cold_transfer_failure: ColdTransferFailure::Hold,
+        choices: Choices::DEFAULT,
     };
 }
 

@@ -224,13 +224,15 @@ struct Seen {
 
 impl Seen {
     fn take(&mut self, outputs: &[Output], closed_before: bool, history: &str) {
-        let empties_room = |output: &Output| match output {
-            Output::Phone { command, .. } => {
-                matches!(command, PhoneCommand::EndRoom { .. } | PhoneCommand::Kick { .. })
-            }
+        // Whoever comes late is sent away, and whoever stayed may be.
+        let sends_away = |output: &Output| match output {
+            Output::Phone { command, .. } => matches!(
+                command,
+                PhoneCommand::EndRoom { .. } | PhoneCommand::Kick { .. } | PhoneCommand::HangUp { .. }
+            ),
             _ => false,
         };
-        assert!(!closed_before || outputs.iter().all(empties_room), "output after the end: {history}");
+        assert!(!closed_before || outputs.iter().all(sends_away), "output after the end: {history}");
         for output in outputs {
             match output {
                 Output::Accept(reservation) => {

@@ -6,7 +6,7 @@
 use super::interface::{Input, Output, PhoneCommand, PhoneOutcome, Role};
 use super::machine::Machine;
 use super::sight::{Repair, Repaired, RoomQuery, RoomSight, missed};
-use super::voice_task::{Errand, LegState, Phase, VoiceState};
+use super::voice_task::{Errand, Leg, LegState, Phase, VoiceState};
 use crate::routing::{ReservationSid, Timestamp};
 
 /// Looks into the room for a caller who was sent there, as long as there is other news of the room meanwhile.
@@ -18,8 +18,8 @@ impl Machine<'_> {
         let task = &*self.task;
         let caller_expected = task.caller().is_live() && task.caller_end.is_none();
         let others = task.legs.iter().skip(1).any(|leg| leg.is_live() && leg.call.is_some());
-        // A caller who was sent to a room and back may have stayed there.
-        let may_stray = caller_expected && !task.past_conferences.is_empty();
+        // A caller who was sent to a room and back may have stayed there, and a leg may have been made that was given up.
+        let may_stray = caller_expected && !task.past_conferences.is_empty() || task.legs.iter().any(Leg::is_unclear);
         if caller_expected {
             self.fetch_caller();
         }

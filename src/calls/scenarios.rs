@@ -27,19 +27,21 @@ fn short(text: &str) -> String {
 
 fn command_text(command: &PhoneCommand) -> String {
     match command {
-        PhoneCommand::AddParticipant { label, .. } => format!("add {}", short(label)),
+        PhoneCommand::AddParticipant { label, room, .. } => format!("add {}{}", short(label), name_text(room)),
         PhoneCommand::PlaceCall { label, document: Some(document), .. } => {
             format!("call {} {}", short(label), document.url)
         }
-        PhoneCommand::PlaceCall { label, document: None, .. } => format!("announce {}", short(label)),
+        PhoneCommand::PlaceCall { label, document: None, room, .. } => {
+            format!("announce {}{}", short(label), name_text(room))
+        }
         PhoneCommand::RedirectCall { call, url, .. } => format!("redirect {call} {url}"),
-        PhoneCommand::MoveCallerToRoom { .. } => "move".to_owned(),
-        PhoneCommand::ParkCaller { .. } => "park".to_owned(),
-        PhoneCommand::ReleaseCaller { .. } => "release".to_owned(),
+        PhoneCommand::MoveCallerToRoom { room, .. } => format!("move{}", name_text(room)),
+        PhoneCommand::ParkCaller { room, .. } => format!("park{}", name_text(room)),
+        PhoneCommand::ReleaseCaller { room, .. } => format!("release{}", name_text(room)),
         PhoneCommand::FetchCall { call } => format!("fetch {call}"),
-        PhoneCommand::FetchRoom(_) => "look".to_owned(),
+        PhoneCommand::FetchRoom(query) => format!("look{}", name_text(&query.room)),
         PhoneCommand::HangUp { call } => format!("hang-up {call}"),
-        PhoneCommand::HangUpLabel { label, .. } => format!("hang-up-label {}", short(label)),
+        PhoneCommand::HangUpLabel { label, room, .. } => format!("hang-up-label {}{}", short(label), name_text(room)),
         PhoneCommand::Kick { leg, room } => format!("kick {}{}", short(leg), room_text(room)),
         PhoneCommand::EndRoom { room } => format!("end-room{}", room_text(room)),
         PhoneCommand::UpdateParticipant { leg, update, room } => {
@@ -55,6 +57,11 @@ fn room_text(room: &str) -> String {
         other if other.starts_with("CF") => format!(" {other}"),
         _ => " by-name".to_owned(),
     }
+}
+
+/// The name of a room, unless it is the task's SID.
+fn name_text(room: &str) -> String {
+    if room.starts_with("CF") || *room == TASK.to_string() { String::new() } else { format!(" in {room}") }
 }
 
 fn update_text(update: &LegUpdate) -> String {
@@ -100,7 +107,8 @@ pub(super) fn output_text(output: &Output) -> String {
             let participants = &conference["participants"];
             let text = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
             let (worker, customer) = (text(&participants["worker"]), text(&participants["customer"]));
-            format!("attributes {} {worker} {customer}", text(&conference["sid"]))
+            let name = name_text(conference["room_name"].as_str().unwrap());
+            format!("attributes {} {worker} {customer}{name}", text(&conference["sid"]))
         }
         Output::Repaired(Repaired { repair, of, .. }) => format!("repaired {} {}", repair.as_str(), short(of)),
         Output::Alert { code, .. } => format!("alert {code}"),
@@ -170,6 +178,7 @@ impl<'a> Words<'a> {
 
     fn options(&self) -> ConferenceOptions {
         ConferenceOptions {
+            room_name: self.key("room"),
             timeout_secs: self.number("timeout").unwrap_or(60),
             end_conference_on_exit: self.has("end_on_exit"),
             end_conference_on_customer_exit: self.has("end_on_customer_exit"),
@@ -440,6 +449,18 @@ impl Play {
                 "caller stays when the task is canceled" => Policy { on_cancel_release_caller: false, ..policy },
                 "no room callbacks" => Policy { room_callbacks: false, ..policy },
                 "calls take turns" => Policy { calls_take_turns: true, ..policy },
+                "complete ends the room" => {
+                    Policy { choices: Choices { complete_ends_room: true, ..policy.choices }, ..policy }
+                }
+                "accepted tasks are not wrapped" => {
+                    Policy { choices: Choices { auto_wrap_accepted_voice: false, ..policy.choices }, ..policy }
+                }
+                "customer off hold when the transfer is accepted" => {
+                    Policy { choices: Choices { auto_unhold_on_transfer_accept: true, ..policy.choices }, ..policy }
+                }
+                "redirected after a conference" => {
+                    Policy { choices: Choices { redirected_after_conference: true, ..policy.choices }, ..policy }
+                }
                 "customer alone for 30s" => Policy { customer_alone_ms: 30_000, ..policy },
                 other => return Err(format!("unknown setting {other:?}")),
             });

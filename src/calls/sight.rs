@@ -167,7 +167,7 @@ fn arrival(task: &VoiceTask, room: &RoomSight, seen: &LegSight, asked: Timestamp
             }
         }
         // In an old room it is only the caller who must not stay, and a leg that is awaited may have made a new one.
-        Some(leg) if current || leg.role == Role::Customer || leg.state < LegState::InRoom => {
+        Some(leg) if current || leg.role == Role::Customer || leg.state < LegState::InRoom || leg.is_unclear() => {
             tell(Repair::Joined, event(RoomEvent::Joined));
         }
         None if current => tell(Repair::Joined, event(RoomEvent::Joined)),

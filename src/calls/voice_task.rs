@@ -11,7 +11,7 @@ use super::callback::Callback;
 use super::interface::{CallSid, CallStatus, Input, Park, QueueResult, Role};
 use super::options::{ConferenceOptions, Subscription};
 use super::policy::Policy;
-use super::wishes::LegUpdate;
+use super::wishes::{HoldDocument, LegUpdate};
 use crate::routing::{ActivitySid, ReservationSid, TaskSid, Timestamp};
 
 /// Label of the caller's leg in the room.
@@ -104,6 +104,9 @@ pub struct Leg {
     pub ended: Option<Timestamp>,
     /// On hold in the room.
     pub held: bool,
+    /// What it hears on hold, when it is not our own document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_document: Option<HoldDocument>,
     /// Muted in the room.
     pub muted: bool,
     /// Its reservation was accepted.
@@ -137,6 +140,9 @@ pub struct Leg {
     /// The worker's activity after the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_work_activity: Option<ActivitySid>,
+    /// Name of the room that it was asked into, where that is not the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
     /// Who is to be told of its call's progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_callback: Option<Subscription>,
@@ -318,7 +324,7 @@ pub struct VoiceTask {
     pub conference: Option<String>,
     /// Rooms of earlier attempts.
     pub past_conferences: Vec<String>,
-    /// Name of the room: the task SID.
+    /// Name of the room: the task SID, unless the instruction named it otherwise.
     pub room: String,
     /// Options of the present or last attempt.
     pub options: Option<ConferenceOptions>,
@@ -374,6 +380,9 @@ pub struct VoiceTask {
     pub queue_time_secs: Option<u32>,
     /// Result with which the application's `action` was requested; a repeated webhook repeats it.
     pub action_called: Option<QueueResult>,
+    /// The `action` is told that the caller was redirected, not bridged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub says_redirected: bool,
     /// The room of the accepted attempt has ended.
     pub room_over: bool,
     /// Attempts to end the room.
@@ -393,6 +402,14 @@ pub struct VoiceTask {
 }
 
 impl VoiceTask {
+    /// The legs that the phone system has made, each with the name of the room it was asked into and its label there.
+    pub fn labelled_legs(&self) -> impl Iterator<Item = (&str, &str, &CallSid)> {
+        self.legs.iter().filter_map(|leg| {
+            let room = leg.room.as_ref().unwrap_or(&self.room);
+            Some((room.as_str(), leg.label.as_str(), leg.call.as_ref()?))
+        })
+    }
+
     /// The caller's leg.
     #[must_use]
     pub fn caller(&self) -> &Leg {
@@ -467,6 +484,7 @@ impl Leg {
             left: None,
             ended: None,
             held: false,
+            hold_document: None,
             muted: false,
             accepted: false,
             wrapped: false,
@@ -480,6 +498,7 @@ impl Leg {
             by_document: false,
             announced: None,
             post_work_activity: None,
+            room: None,
             status_callback: None,
             recording_callback: None,
         }
@@ -536,6 +555,7 @@ impl VoiceTask {
             cancel_reason: None,
             queue_time_secs: None,
             action_called: None,
+            says_redirected: false,
             room_over: false,
             room_end_tries: 0,
             room_heard: None,

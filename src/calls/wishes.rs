@@ -49,6 +49,24 @@ pub struct LegUpdate {
     pub heard_by: Option<HeardBy>,
 }
 
+/// What a leg on hold hears, where the application has a document for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldDocument {
+    /// Absolute.
+    pub url: String,
+    /// Asked for by GET, else by POST.
+    pub by_get: bool,
+}
+
+impl LegUpdate {
+    /// What the leg hears on hold by this change; `None` is our own hold document.
+    #[must_use]
+    pub fn hold_document(&self) -> Option<HoldDocument> {
+        let url = self.hold_url.clone().filter(|_| self.hold == Some(true))?;
+        Some(HoldDocument { url, by_get: self.hold_method.as_deref() == Some("GET") })
+    }
+}
+
 /// Who hears a leg in the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

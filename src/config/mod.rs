@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::calls::ColdTransferFailure;
+use crate::calls::{Choices, ColdTransferFailure, QueueResult};
 use crate::entry::EntryFile;
 use crate::http;
 use crate::routing::{AccountSid, WorkspaceSid};
@@ -101,6 +101,7 @@ pub struct Secrets {
 /// Voice webhooks and TwiML.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "each field is the file's key of the same name")]
 pub struct Voice {
     /// Directory of templates that replace the built-in ones.
     pub templates_dir: Option<PathBuf>,
@@ -119,6 +120,15 @@ pub struct Voice {
     pub on_cancel_release_caller: bool,
     /// Calls in a row that a worker may miss.
     pub connect_failure_limit: u32,
+    complete_ends_room: bool,
+    auto_wrap_accepted_voice: bool,
+    auto_unhold_on_transfer_accept: bool,
+    enqueue_action_result_after_conference: String,
+    recordings_in_attributes: bool,
+    /// Caller ID where neither the instruction nor the task has one.
+    pub default_caller_id: Option<String>,
+    /// Parameters of a call that its task gets as attributes besides the usual ones.
+    pub extra_call_attributes: Vec<String>,
     entries_file: Option<PathBuf>,
     /// What that file says; read while loading.
     #[serde(skip)]
@@ -289,7 +299,40 @@ pub struct Demo {
 }
 
 impl Voice {
+    /// What else of the voice side is chosen.
+    pub fn choices(&self) -> Choices {
+        Choices {
+            complete_ends_room: self.complete_ends_room,
+            auto_wrap_accepted_voice: self.auto_wrap_accepted_voice,
+            auto_unhold_on_transfer_accept: self.auto_unhold_on_transfer_accept,
+            recordings_in_attributes: self.recordings_in_attributes,
+            redirected_after_conference: self.enqueue_action_result_after_conference
+                == QueueResult::Redirected.as_str(),
+        }
+    }
+
+    /// What is wrong with the words and texts, if anything.
+    fn problem(&self) -> Option<String> {
+        let after = self.enqueue_action_result_after_conference.as_str();
+        if ![QueueResult::Bridged, QueueResult::Redirected].iter().any(|result| result.as_str() == after) {
+            let key = "voice.enqueue_action_result_after_conference";
+            return Some(format!("{key}: expected bridged or redirected, found {after}"));
+        }
+        let caller_id = self.default_caller_id.as_deref();
+        if caller_id.is_some_and(|number| number.trim() != number || number.is_empty() || number.len() > 128) {
+            return Some("voice.default_caller_id: expected a number of 1 to 128 characters".to_owned());
+        }
+        let plain = |name: &str| {
+            let letters = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            letters && name.starts_with(|first: char| first.is_ascii_lowercase()) && name.len() <= 64
+        };
+        let wrong = self.extra_call_attributes.iter().find(|name| !plain(name))?;
+        let example = "letters, digits and _, such as forwarded_from";
+        Some(format!("voice.extra_call_attributes: expected {example}, found {wrong}"))
+    }
+
     /// What becomes of a customer whom a cold transfer has left alone.
+    #[must_use]
     pub fn cold_transfer_failure(&self) -> ColdTransferFailure {
         ColdTransferFailure::from_text(&self.cold_transfer_failure).unwrap_or_default()
     }
@@ -457,6 +500,9 @@ impl Config {
         if ColdTransferFailure::from_text(word).is_none() {
             let words = ColdTransferFailure::WORDS.join(", ");
             return contradiction(format!("voice.cold_transfer_failure: expected one of {words}, found {word}"));
+        }
+        if let Some(problem) = self.voice.problem() {
+            return contradiction(problem);
         }
         let alone = self.voice.customer_alone_secs;
         if !(1..=300).contains(&alone) {

@@ -139,6 +139,15 @@ fn a_wrong_value_is_named_with_its_place() {
         Given::default().option("voice.cold_transfer_failure", "sing"),
         "voice.cold_transfer_failure: expected one of hold, voicemail, requeue, found sing",
     );
+    check(
+        Given::default().option("voice.enqueue_action_result_after_conference", "leave"),
+        "voice.enqueue_action_result_after_conference: expected bridged or redirected, found leave",
+    );
+    check(Given::default().option("voice.default_caller_id", " "), "voice.default_caller_id: expected a number");
+    check(
+        Given::default().option("voice.extra_call_attributes", "forwarded_from,CallerName"),
+        "voice.extra_call_attributes: expected letters, digits and _, such as forwarded_from, found CallerName",
+    );
     for secs in ["1", "3601"] {
         let given = Given::default().option("voice.look_after_secs", secs);
         check(given, &format!("voice.look_after_secs: expected 2 to 3600, found {secs}"));

@@ -204,6 +204,7 @@ impl Cores {
             on_cancel_release_caller: limits.on_cancel_release_caller,
             calls_take_turns: limits.calls_take_turns,
             room_callbacks: limits.room_callbacks,
+            choices: limits.choices,
             ..Policy::DEFAULT
         };
         self.calls.set_policy(policy.looking_after(limits.look_after_secs));

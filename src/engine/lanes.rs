@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn park(task: u128, number: u32) -> Errand {
-        errand(task, number, PhoneCommand::ParkCaller { call: CallSid(format!("CA{task}")) })
+        errand(task, number, PhoneCommand::ParkCaller { call: CallSid(format!("CA{task}")), room: format!("WT{task}") })
     }
 
     fn call(task: u128, number: u32, label: &str) -> Errand {

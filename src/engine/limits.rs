@@ -1,6 +1,6 @@
 //! Limits that an operator can set.
 
-use crate::calls::{ColdTransferFailure, DialPolicy};
+use crate::calls::{Choices, ColdTransferFailure, DialPolicy};
 use crate::routing::ResourceLimits;
 
 /// Limits that can be set.
@@ -24,6 +24,10 @@ pub struct Limits {
     pub room_callbacks: bool,
     /// Calls in a row that a worker may miss before going to the timeout activity; 0 is no limit.
     pub connect_failure_limit: u32,
+    /// What else of the voice side can be chosen.
+    pub choices: Choices,
+    /// Caller ID where neither the instruction nor the task has one.
+    pub default_caller_id: Option<String>,
     /// Seconds within which a caller is answered in time, for the figures.
     pub service_level_secs: u32,
     /// Where to, and how many legs each workspace may dial.
@@ -44,6 +48,8 @@ impl Default for Limits {
             calls_take_turns: false,
             room_callbacks: true,
             connect_failure_limit: 0,
+            choices: Choices::default(),
+            default_caller_id: None,
             service_level_secs: 20,
             dialling: DialPolicy::default(),
             resources: ResourceLimits::default(),

@@ -137,9 +137,7 @@ impl Engine {
                 engine.write_who_is_gone(&mut cores).await?;
                 if let Some(phone) = &phone {
                     let tasks = cores.calls().tasks();
-                    let legs = tasks.flat_map(|task| task.legs.iter().map(|leg| (task.task, leg)));
-                    phone
-                        .know_legs(legs.filter_map(|(task, leg)| Some((task, leg.label.as_str(), leg.call.as_ref()?))));
+                    phone.know_legs(tasks.flat_map(crate::calls::VoiceTask::labelled_legs));
                 }
                 engine.supervise(workspace, cores);
             }

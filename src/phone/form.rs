@@ -70,13 +70,13 @@ pub(super) fn participant(public_url: &str, task: TaskSid, command: &PhoneComman
     form.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
     let recording_callback = format!("{public_url}/voice/cb/rec/{task}/call");
     let room_recording_callback = format!("{public_url}/voice/cb/rec/{task}/conference");
-    if options.recording_status_callback.is_some() {
+    if options.tells_call_recordings() {
         form.extend(pairs(&[
             ("RecordingStatusCallback", &recording_callback),
             ("RecordingStatusCallbackMethod", "POST"),
         ]));
     }
-    if options.conference_recording_status_callback.is_some() {
+    if options.tells_room_recordings() {
         form.extend(pairs(&[
             ("ConferenceRecordingStatusCallback", &room_recording_callback),
             ("ConferenceRecordingStatusCallbackMethod", "POST"),
@@ -150,7 +150,7 @@ fn placed(
         ("SipAuthPassword", options.sip_auth_password.as_ref().filter(|_| is_sip)),
     ];
     form.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
-    if options.recording_status_callback.is_some() {
+    if options.tells_call_recordings() {
         let callback = format!("{public_url}/voice/cb/rec/{task}/call");
         form.extend(pairs(&[("RecordingStatusCallback", &callback), ("RecordingStatusCallbackMethod", "POST")]));
     }
@@ -169,17 +169,19 @@ pub(super) fn through_us(public_url: &str, account: AccountSid, url: &str) -> St
     fragment.map_or(ours.clone(), |fragment| format!("{ours}#{fragment}"))
 }
 
-/// The form of `POST Conferences/{room}/Participants/{leg}`: a leg on hold hears our hold document unless another is given.
-pub(super) fn update(public_url: &str, task: TaskSid, update: &LegUpdate) -> Vec<(String, String)> {
+/// The form of `POST Conferences/{room}/Participants/{leg}`: a leg on hold hears our hold document, or through us that of the
+/// application, which gets it with the signature that it knows.
+pub(super) fn update(public_url: &str, task: TaskSid, leg: &str, update: &LegUpdate) -> Vec<(String, String)> {
     let mut form = Vec::new();
     let mut set = |name: &str, value: &str| form.push((name.to_owned(), value.to_owned()));
     if let Some(hold) = update.hold {
         set("Hold", flag(hold));
         if hold {
             let ours = format!("{public_url}/voice/hold/{task}");
-            set("HoldUrl", update.hold_url.as_deref().unwrap_or(&ours));
-            // The phone system's own default would be GET, which applications that take forms do not answer.
-            set("HoldMethod", update.hold_method.as_deref().unwrap_or("POST"));
+            let of_leg = || format!("{ours}?leg={}", segment(leg));
+            set("HoldUrl", &update.hold_document().map_or_else(|| ours.clone(), |_| of_leg()));
+            // The phone system's own default would be GET.
+            set("HoldMethod", "POST");
         }
     }
     let flags = [

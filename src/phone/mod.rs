@@ -128,10 +128,10 @@ impl PhoneSystem {
         self.pace.take_turn()
     }
 
-    /// Takes note of legs that were made before: with the room (a task's SID) and their label there.
-    pub fn know_legs<'a>(&self, legs: impl IntoIterator<Item = (TaskSid, &'a str, &'a CallSid)>) {
+    /// Takes note of legs that were made before: with the name of the room and their label there.
+    pub fn know_legs<'a>(&self, legs: impl IntoIterator<Item = (&'a str, &'a str, &'a CallSid)>) {
         for (room, label, call) in legs {
-            self.claims.claim(call, &room.to_string(), label);
+            self.claims.claim(call, room, label);
         }
     }
 
@@ -165,17 +165,19 @@ impl PhoneSystem {
         repeated: bool,
         last_error: &mut String,
     ) -> PhoneOutcome {
-        let sent = |call, to| Redirect { task: id.task, call, to };
+        // Commands that were written before a room could have a name of its own do not name it.
+        let named = |room: &String| if room.is_empty() { id.task.to_string() } else { room.clone() };
+        let sent = |call, room, to| Redirect { task: id.task, call, room: named(room), to };
         let done = match command {
             PhoneCommand::AddParticipant { .. } => self.add_participant(id.task, command, repeated, last_error).await,
-            PhoneCommand::MoveCallerToRoom { call } => {
-                self.redirect(&sent(call, Destination::Room), repeated, last_error).await
+            PhoneCommand::MoveCallerToRoom { call, room } => {
+                self.redirect(&sent(call, room, Destination::Room), repeated, last_error).await
             }
-            PhoneCommand::ParkCaller { call } => {
-                self.redirect(&sent(call, Destination::Queue), repeated, last_error).await
+            PhoneCommand::ParkCaller { call, room } => {
+                self.redirect(&sent(call, room, Destination::Queue), repeated, last_error).await
             }
-            PhoneCommand::ReleaseCaller { call } => {
-                self.redirect(&sent(call, Destination::Application), repeated, last_error).await
+            PhoneCommand::ReleaseCaller { call, room } => {
+                self.redirect(&sent(call, room, Destination::Application), repeated, last_error).await
             }
             PhoneCommand::PlaceCall { .. } => self.place_call(id.task, command, repeated, last_error).await,
             PhoneCommand::RedirectCall { call, account, url } => {
@@ -195,7 +197,7 @@ impl PhoneSystem {
                 self.in_rooms(room, None, (Method::POST, &pairs), last_error).await
             }
             PhoneCommand::UpdateParticipant { room, leg, update } => {
-                let pairs = form::update(&self.public_url, id.task, update);
+                let pairs = form::update(&self.public_url, id.task, leg, update);
                 self.in_rooms(room, Some(leg), (Method::POST, &pairs), last_error).await
             }
         };
@@ -233,12 +235,13 @@ impl PhoneSystem {
         repeated: bool,
         last_error: &mut String,
     ) -> Result<PhoneOutcome, Failure> {
-        let PhoneCommand::PlaceCall { label, to, from, requested_at, .. } = command else {
+        let PhoneCommand::PlaceCall { room, label, to, from, requested_at, .. } = command else {
             return Ok(PhoneOutcome::Gone);
         };
         let pairs = self.limited(form::call(&self.public_url, task, command));
         let (task, to) = (task.to_string(), dialable(to));
-        let wanted = look::Wanted { task: &task, room: &task, label, to: &to, from, requested_at: *requested_at };
+        let room = if room.is_empty() { &task } else { room };
+        let wanted = look::Wanted { task: &task, room, label, to: &to, from, requested_at: *requested_at };
         self.make_leg("Calls.json", &pairs, &wanted, repeated, last_error).await
     }
 

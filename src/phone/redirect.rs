@@ -41,6 +41,8 @@ impl Destination {
 pub(super) struct Redirect<'a> {
     pub(super) task: TaskSid,
     pub(super) call: &'a CallSid,
+    /// Name of the task's room.
+    pub(super) room: String,
     pub(super) to: Destination,
 }
 
@@ -113,7 +115,7 @@ impl PhoneSystem {
         let unavailable = |message: &str| Some(PhoneOutcome::Unavailable { message: message.to_owned() });
         Ok(match (redirect.to, in_room) {
             (Destination::Room, true) | (Destination::Queue, false) => Some(done(redirect, status)),
-            (Destination::Room, false) if self.live_rooms(&redirect.room(), last_error).await?.is_empty() => {
+            (Destination::Room, false) if self.live_rooms(&redirect.room, last_error).await?.is_empty() => {
                 unavailable("expected a room for the caller to join, found none")
             }
             (Destination::Application, false) => unavailable("whether the caller was sent on is not known"),
@@ -163,15 +165,8 @@ impl PhoneSystem {
     }
 
     async fn is_in_room(&self, redirect: &Redirect<'_>, last_error: &mut String) -> Result<bool, Failure> {
-        let leg = self.look_for_label(&redirect.room(), CUSTOMER_LABEL, last_error).await?;
+        let leg = self.look_for_label(&redirect.room, CUSTOMER_LABEL, last_error).await?;
         Ok(leg.is_some_and(|leg| leg.call == *redirect.call))
-    }
-}
-
-impl Redirect<'_> {
-    /// A task's room has the name of the task.
-    fn room(&self) -> String {
-        self.task.to_string()
     }
 }
 

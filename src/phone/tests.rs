@@ -295,7 +295,7 @@ async fn a_call_that_was_made_for_another_leg_is_not_adopted() {
     let (fake, phone) = Fake::start([]).await;
     fake.0.lock().unwrap().calls = vec![("CAother", "in-progress", created), ("CAmine", "busy", created)];
     let other = CallSid("CAother".to_owned());
-    phone.know_legs([(crate::routing::TaskSid::from_bits(9), LABEL, &other)]);
+    phone.know_legs([(crate::routing::TaskSid::from_bits(9).to_string().as_str(), LABEL, &other)]);
     let outcome = phone.execute(id(), &add(ConferenceOptions::default()), true).await;
     assert_eq!(outcome, call_seen("CAmine", CallStatus::Busy));
     // Whoever asks next finds both taken.
@@ -355,9 +355,9 @@ async fn a_refusal_is_reported_with_code_and_message() {
 #[tokio::test]
 async fn the_caller_is_redirected_to_our_documents() {
     for (command, document) in [
-        (PhoneCommand::MoveCallerToRoom { call: caller() }, "join/customer"),
-        (PhoneCommand::ParkCaller { call: caller() }, "park"),
-        (PhoneCommand::ReleaseCaller { call: caller() }, "left?released=1"),
+        (PhoneCommand::MoveCallerToRoom { call: caller(), room: id().task.to_string() }, "join/customer"),
+        (PhoneCommand::ParkCaller { call: caller(), room: id().task.to_string() }, "park"),
+        (PhoneCommand::ReleaseCaller { call: caller(), room: id().task.to_string() }, "left?released=1"),
     ] {
         let busy = Fault::Answer(429, json!({"code": 20429, "message": "too many"}), None);
         let (fake, phone) = Fake::start([busy]).await;
@@ -408,9 +408,9 @@ async fn check_unclear(
 
 #[tokio::test]
 async fn a_redirect_that_may_have_been_carried_out_is_sent_only_where_the_caller_still_needs_it() {
-    let moved = || PhoneCommand::MoveCallerToRoom { call: caller() };
-    let parked = || PhoneCommand::ParkCaller { call: caller() };
-    let released = || PhoneCommand::ReleaseCaller { call: caller() };
+    let moved = || PhoneCommand::MoveCallerToRoom { call: caller(), room: id().task.to_string() };
+    let parked = || PhoneCommand::ParkCaller { call: caller(), room: id().task.to_string() };
+    let released = || PhoneCommand::ReleaseCaller { call: caller(), room: id().task.to_string() };
     for (command, caller, in_room, room_open, posts, becomes) in [
         (moved(), "in-progress", true, true, 0, Becomes::Done),
         (moved(), "in-progress", false, true, 1, Becomes::Done),
@@ -437,7 +437,9 @@ async fn an_answer_lost_after_the_caller_joined_leads_to_exactly_one_redirect() 
             (switch.caller, switch.room_open, switch.caller_joins) = ("in-progress", true, true);
         }
         // An answer that does not come takes all the time there is, except for the last look.
-        let outcome = phone.execute(id(), &PhoneCommand::MoveCallerToRoom { call: caller() }, false).await;
+        let outcome = phone
+            .execute(id(), &PhoneCommand::MoveCallerToRoom { call: caller(), room: id().task.to_string() }, false)
+            .await;
         assert_eq!(outcome, call_seen("CAcaller", CallStatus::InProgress), "{fault:?}");
         assert_eq!(fake.posts().len(), 1, "{fault:?}");
     }
@@ -449,7 +451,7 @@ async fn a_call_that_is_over_is_gone() {
     let unknown = || Fault::Answer(404, json!(null), None);
     for fault in [over(), unknown()] {
         for command in [
-            PhoneCommand::MoveCallerToRoom { call: caller() },
+            PhoneCommand::MoveCallerToRoom { call: caller(), room: id().task.to_string() },
             PhoneCommand::HangUp { call: caller() },
             PhoneCommand::HangUpLabel { room: ROOM.to_owned(), label: LABEL.to_owned(), call: Some(caller()) },
         ] {

@@ -92,6 +92,8 @@ mod seeded {
         AnswerNotNoted,
         /// A leg that is not wanted any more goes on ringing.
         LegLeftRinging,
+        /// A leg that is made after its attempt was given up is left alone.
+        LateLegStays,
         /// A call instruction with `accept` is accepted before the worker has answered.
         AcceptedWhileRinging,
         /// Whoever redirects a caller by instruction takes it for a caller who left.

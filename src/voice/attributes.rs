@@ -18,12 +18,18 @@ pub(super) struct NotAnObject(String);
 
 /// The call's attributes with the application's JSON on top; the link to the call cannot be overridden.
 ///
-/// `parameter` looks a webhook parameter up. Empty text stands for no attributes.
+/// `parameter` looks a webhook parameter up; `extra` are attributes besides the usual ones that are parameters of the same
+/// name, such as `forwarded_from`. Empty text stands for no attributes.
 pub(super) fn merged<'a>(
     parameter: impl Fn(&str) -> Option<&'a str>,
+    extra: &[String],
     application: &str,
 ) -> Result<String, NotAnObject> {
-    let of_call = of_call(parameter);
+    let mut of_call = of_call(&parameter);
+    for key in extra {
+        let value = parameter(&pascal_case(key)).unwrap_or_default();
+        of_call.entry(key.as_str()).or_insert_with(|| Value::from(value));
+    }
     let mut attributes = of_call.clone();
     attributes.append(&mut object(application)?);
     for key in ["call_sid", "account_sid"] {
@@ -53,6 +59,15 @@ fn of_call<'a>(parameter: impl Fn(&str) -> Option<&'a str>) -> Map<String, Value
         }
     }
     attributes
+}
+
+/// The name that the webhook has for an attribute: `forwarded_from` is `ForwardedFrom`.
+fn pascal_case(key: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+    };
+    key.split('_').map(word).collect()
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, NotAnObject> {
@@ -96,7 +111,7 @@ mod tests {
 
     fn merge(parameters: &[(&str, &'static str)], application: &str) -> Result<Map<String, Value>, NotAnObject> {
         let lookup = |name: &str| parameters.iter().find(|(given, _)| *given == name).map(|(_, value)| *value);
-        merged(lookup, application).map(|text| serde_json::from_str(&text).unwrap())
+        merged(lookup, &[], application).map(|text| serde_json::from_str(&text).unwrap())
     }
 
     #[test]
@@ -150,6 +165,21 @@ mod tests {
         assert_eq!(attributes["caller"], "client:x");
         assert_eq!(attributes["caller_city"], "", "sent and empty");
         assert_eq!(attributes["called"], "sip:y@z");
+    }
+
+    #[test]
+    fn further_parameters_of_the_call_are_attributes_where_they_are_asked_for() {
+        let call = [("CallSid", "CA1"), ("From", "+15550001"), ("ForwardedFrom", "+15550003"), ("StirVerstat", "x")];
+        let lookup = |name: &str| call.iter().find(|(given, _)| *given == name).map(|(_, value)| *value);
+        let extra = ["forwarded_from", "caller_name", "from", "stir_verstat"].map(str::to_owned);
+        let attributes = merged(lookup, &extra, r#"{"stir_verstat":"mine"}"#).unwrap();
+        let attributes: Map<String, Value> = serde_json::from_str(&attributes).unwrap();
+        assert_eq!(attributes.len(), 28);
+        for (key, value) in
+            [("forwarded_from", "+15550003"), ("caller_name", ""), ("from", "+15550001"), ("stir_verstat", "mine")]
+        {
+            assert_eq!(attributes[key], value, "{key}");
+        }
     }
 
     #[test]

@@ -244,7 +244,8 @@ impl State {
             return Err(unknown());
         }
         wish.workspace = Some(workspace);
-        let attributes = attributes::merged(|name| wish.webhook.get(name), &wish.verb.attributes)
+        let extra = &self.extra_call_attributes;
+        let attributes = attributes::merged(|name| wish.webhook.get(name), extra, &wish.verb.attributes)
             .map_err(|error| Obstacle::Wrong(INVALID_ATTRIBUTES, error.to_string()))?;
         let priority = whole(wish.verb.priority.as_deref(), &(0..=i32::MAX));
         let timeout_secs = whole(wish.verb.timeout.as_deref(), &(1..=TIMEOUT_LIMIT_SECS));

@@ -60,14 +60,6 @@ pub(super) async fn park(Shared(state): Shared<Arc<State>>, Path(task): Path<Str
     redirected(&state, &task, request, None).await
 }
 
-/// `/voice/hold/{WT}`: what a leg on hold hears.
-pub(super) async fn hold(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
-    match request::read(&state, request).await {
-        Ok(_) => state.answer(&Document::Hold),
-        Err(refused) => refused,
-    }
-}
-
 /// A webhook of a call that we redirected, and what is known of its task.
 struct Redirected {
     webhook: Webhook,

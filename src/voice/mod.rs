@@ -84,6 +84,8 @@ pub struct State {
     pub templates: Arc<Templates>,
     /// What waiting callers hear whose application says nothing about it.
     pub wait: config::Wait,
+    /// Parameters of a call that its task gets as attributes besides the usual ones.
+    pub extra_call_attributes: Vec<String>,
     /// Requests to the applications' URLs.
     pub outbound: Outbound,
     /// What the applications' `action` answered.
@@ -129,7 +131,7 @@ routes! {
     "/voice/tasks/{task}/room-wait" => room_wait::answer,
     "/voice/reservations/{reservation}" => reservations::answer,
     "/voice/reservations/{reservation}/whisper" => reservations::whisper,
-    "/voice/hold/{task}" => join::hold,
+    "/voice/hold/{task}" => room_wait::hold,
     "/voice/cb/call/inbound" => callbacks::inbound_call,
     "/voice/cb/call/{task}/{reservation}/{role}" => callbacks::leg,
     "/voice/cb/room/{task}" => callbacks::room,

@@ -1,14 +1,15 @@
-//! What is heard in a room that waits for its second participant: the `wait_url` of the instruction, asked by us
-//! (`spec/voice.md` 2.7 and pitfalls 19 and 20).
+//! What is heard in a room that waits for its second participant, and by a leg on hold: the `wait_url` of the instruction
+//! and the `HoldUrl` of the wish, asked by us (`spec/voice.md` 2.7, 3.12 and pitfalls 19 and 20).
 //!
 //! A phone system does not make a room whose document it cannot get, and does not begin a document again that has ended. So
 //! the application's document leads back to us at its end, and ours stands in for one that cannot be had. Start with
-//! [`answer`].
+//! [`answer`] and [`hold`].
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::alerts::Complaint;
@@ -16,9 +17,10 @@ use super::application::{Question, Reply};
 use super::document::Document;
 use super::next::Context;
 use super::proxy::Served;
-use super::request;
+use super::request::{self, Webhook};
 use super::walk::{Part, Walk};
 use super::{State, twiml, xml};
+use crate::calls::{HoldDocument, VoiceTask};
 use crate::routing::TaskSid;
 
 /// Verbs of the document that take time.
@@ -28,39 +30,73 @@ const SILENCE: &str = "<Pause length=\"60\"/>";
 
 /// `/voice/tasks/{WT}/room-wait`
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<String>, request: Request) -> Response {
-    let webhook = match request::read(&state, request).await {
-        Ok(webhook) => webhook,
-        Err(refused) => return refused,
+    let heard = |_: &Webhook, record: &VoiceTask| {
+        let options = record.options.as_ref()?;
+        let url = options.wait_url.clone().filter(|url| !url.is_empty())?;
+        let by_get = options.wait_method.as_deref() == Some("GET");
+        Some(Heard { what: "wait_url of the room", url, by_get, again: state.room_wait_url(record.task) })
     };
-    let Ok(task) = task.parse::<TaskSid>() else { return state.answer(&Document::Hold) };
-    // The room is made whatever is known of its task.
-    let Ok(Some(workspace)) = state.workspace_of(webhook.sender, task).await else {
-        return state.answer(&Document::Hold);
+    state.hear(&task, request, heard).await
+}
+
+/// `/voice/hold/{WT}`: what a leg on hold hears; `leg` of the query names one for which the application has a document.
+pub(super) async fn hold(Shared(state): Shared<Arc<State>>, Path(task): Path<String>, request: Request) -> Response {
+    let heard = |webhook: &Webhook, record: &VoiceTask| {
+        let label = webhook.of_query("leg")?;
+        let HoldDocument { url, by_get } = record.legs.iter().find(|leg| leg.label == label)?.hold_document.clone()?;
+        let leg = utf8_percent_encode(label, NON_ALPHANUMERIC);
+        let again = state.url(&format!("/voice/hold/{}?leg={leg}", record.task));
+        Some(Heard { what: "HoldUrl", url, by_get, again })
     };
-    let Ok(Some((_, record))) = state.voice_task(task).await else { return state.answer(&Document::Hold) };
-    let options = record.options.as_ref();
-    let asked = options.and_then(|options| options.wait_url.as_deref()).filter(|url| !url.is_empty());
-    let Some(url) = asked else { return state.answer(&Document::Hold) };
-    let method = options.and_then(|options| options.wait_method.as_deref()).unwrap_or("POST");
-    let extra = state.facts(&Context { webhook: &webhook, workspace, record: &record }).await;
-    let question = Question { url, method, webhook: &webhook, extra, workspace: Some(workspace) };
-    match state.ask(&question).await {
-        Ok(Reply::Document(document)) => {
-            let document = state.adopted(&question, Served::AsItself, document).await.text;
-            twiml(looping(&document, url, &state.room_wait_url(task)))
-        }
-        Ok(Reply::Audio) => state.answer(&Document::Play { url }),
-        Err(failure) => {
-            let complaint = Complaint::new(failure.code(), format!("wait_url of the room: {failure}"))
-                .in_workspace(workspace)
-                .about_task(task);
-            state.complain(webhook.sender, complaint).await;
-            state.answer(&Document::Hold)
-        }
-    }
+    state.hear(&task, request, heard).await
+}
+
+/// A document of the application's for somebody who waits.
+struct Heard {
+    what: &'static str,
+    url: String,
+    by_get: bool,
+    /// Where the phone system asks for it again.
+    again: String,
 }
 
 impl State {
+    /// Answers with the application's document, or with ours when there is none or it cannot be had: somebody hears
+    /// something whatever is known of the task.
+    async fn hear(
+        &self,
+        task: &str,
+        request: Request,
+        heard: impl FnOnce(&Webhook, &VoiceTask) -> Option<Heard>,
+    ) -> Response {
+        let webhook = match request::read(self, request).await {
+            Ok(webhook) => webhook,
+            Err(refused) => return refused,
+        };
+        let ours = || self.answer(&Document::Hold);
+        let Ok(task) = task.parse::<TaskSid>() else { return ours() };
+        let Ok(Some(workspace)) = self.workspace_of(webhook.sender, task).await else { return ours() };
+        let Ok(Some((_, record))) = self.voice_task(task).await else { return ours() };
+        let Some(Heard { what, url, by_get, again }) = heard(&webhook, &record) else { return ours() };
+        let method = if by_get { "GET" } else { "POST" };
+        let extra = self.facts(&Context { webhook: &webhook, workspace, record: &record }).await;
+        let question = Question { url: &url, method, webhook: &webhook, extra, workspace: Some(workspace) };
+        match self.ask(&question).await {
+            Ok(Reply::Document(document)) => {
+                let document = self.adopted(&question, Served::AsItself, document).await.text;
+                twiml(looping(&document, &url, &again))
+            }
+            Ok(Reply::Audio) => self.answer(&Document::Play { url: &url }),
+            Err(failure) => {
+                let complaint = Complaint::new(failure.code(), format!("{what}: {failure}"))
+                    .in_workspace(workspace)
+                    .about_task(task);
+                self.complain(webhook.sender, complaint).await;
+                ours()
+            }
+        }
+    }
+
     /// Where the phone system asks for what is heard in a room that waits.
     pub(super) fn room_wait_url(&self, task: TaskSid) -> String {
         self.url(&format!("/voice/tasks/{task}/room-wait"))

@@ -78,6 +78,7 @@ impl Bench {
             insecure_skip_signature: false,
             templates: Arc::new(Templates::load(None).unwrap()),
             wait,
+            extra_call_attributes: Vec::new(),
             outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, patience).unwrap(),
             actions: Actions::default(),
             known_workflows: KnownWorkflows::default(),

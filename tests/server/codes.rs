@@ -190,3 +190,25 @@ async fn a_known_worker_who_is_not_in_the_queue_leaves_an_alert_and_the_task_wai
     assert_eq!((&alert["resource_sid"], &alert["log_level"]), (&task["sid"], &json!("error")), "{alert}");
     assert!(text(&alert, "alert_text").contains(&queue), "{alert}");
 }
+
+#[tokio::test]
+async fn without_a_caller_id_the_settings_have_one_and_further_facts_of_the_call_are_attributes() {
+    let settings = [
+        ("SWITCHHOOK_DEFAULT_CALLER_ID", "+15550177"),
+        ("SWITCHHOOK_EXTRA_CALL_ATTRIBUTES", "forwarded_from,caller_name"),
+    ];
+    let programs = Programs::start_with(4.0, &settings).await;
+    let floor = furnish(&programs, "true").await;
+    let call =
+        [("CallSid", "CAunknown"), ("From", "+15551110000"), ("ForwardedFrom", "+15550188"), ("CallStatus", "ringing")];
+    programs.voice(&format!("/voice/enqueue/{}", floor.workflow), &call).await;
+    let offer = offer_of(&programs, &floor, "CAunknown".to_owned()).await;
+    let row = programs.get(&offer.task).await;
+    let attributes: Value = serde_json::from_str(&text(&row, "attributes")).unwrap();
+    let found = (&attributes["forwarded_from"], &attributes["caller_name"]);
+    assert_eq!(found, (&json!("+15550188"), &json!("")), "{attributes}");
+    programs.post(&offer.reservation, &[("Instruction", "conference")]).await;
+    until_ringing(&programs).await;
+    let calls = programs.phone_get("/Calls.json?To=client:alice").await;
+    assert_eq!(calls["calls"][0]["from"], "+15550177", "{calls}");
+}

@@ -23,7 +23,7 @@ impl Office {
     }
 
     /// With settings of the server.
-    async fn open_with(speed: f64, settings: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) async fn open_with(speed: f64, settings: &[(&'static str, &'static str)]) -> Self {
         let programs = Programs::start_with(speed, settings).await;
         let floor = programs.furnish().await;
         for name in ["alice", "bob", "sue"] {

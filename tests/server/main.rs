@@ -64,6 +64,8 @@ mod repair;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]
+mod rooms;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sequences;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::conversation::Office;
 use crate::programs::{Floor, NUMBER, Programs, text};
 
 /// Calls of the storm, and agents who take them.
@@ -307,4 +308,70 @@ async fn while_the_phone_system_refuses_everything_the_caller_waits_and_the_agen
     assert!(dialled <= instructed.len(), "{dialled} legs for {} reservations", instructed.len());
     let live = programs.phone_get("/Calls.json?To=client:alice&Status=in-progress").await;
     assert_eq!(live["calls"].as_array().unwrap().len(), 1, "{live}");
+}
+
+/// What became of the calls to these addresses; the newest first.
+async fn dialled(programs: &Programs, addresses: &[&str]) -> Vec<(String, String)> {
+    let mut legs = Vec::new();
+    for address in addresses {
+        let list = programs.phone_get(&format!("/Calls.json?To={address}")).await;
+        let calls = list["calls"].as_array().unwrap();
+        legs.extend(calls.iter().map(|call| (text(call, "to"), text(call, "status"))));
+    }
+    legs
+}
+
+#[tokio::test]
+async fn legs_that_the_phone_system_makes_too_late_are_hung_up_and_the_caller_is_connected_all_the_same() {
+    let office = Office::open().await;
+    let programs = &office.programs;
+    let bob = office.hire("bob", false).await;
+    let mut offers = Vec::new();
+    for worker in [&office.floor.worker, &bob] {
+        let caller = place_call(programs, json!({})).await;
+        office.make_available(worker).await;
+        offers.push((caller, office.offered(worker).await));
+    }
+    // Both attempts at each leg are carried out, a few seconds after the command was given up.
+    for delay_ms in [33_000, 16_000] {
+        let fault = json!({ "method": "POST", "contains": "/Participants", "times": 2, "delay_ms": delay_ms });
+        programs.control(Method::POST, "/faults", fault).await;
+    }
+    for (_, (task, reservation)) in &offers {
+        office.instruct(task, reservation, &CONNECT).await;
+    }
+    for (_, (task, reservation)) in &offers {
+        let path = office.at(&format!("/Tasks/{task}/Reservations/{reservation}"));
+        programs
+            .within(Duration::from_mins(1), "the attempt is given up", async |programs: &Programs| {
+                (programs.get(&path).await["reservation_status"] == "canceled").then_some(())
+            })
+            .await;
+    }
+    let [(impatient, (closed, _)), (_, (waiting, _))] = offers.as_slice() else { panic!("{offers:?}") };
+    programs.hang_up(impatient).await;
+    office.until_task(closed, "canceled").await;
+
+    // Two legs for each of the two, and none of them goes on: the one's task is closed, the other's waits again.
+    let addresses = ["client:alice", "client:bob"];
+    programs
+        .within(Duration::from_mins(1), "four late legs are over", async |programs: &Programs| {
+            let legs = dialled(programs, &addresses).await;
+            let over = legs.iter().filter(|(_, status)| matches!(status.as_str(), "completed" | "canceled")).count();
+            (legs.len() == 4 && over == 4).then_some(())
+        })
+        .await;
+    let rooms = programs.phone_get("/Conferences.json?Status=in-progress").await;
+    assert_eq!(rooms["conferences"], json!([]));
+    let (_, offer) = tokio::join!(office.until_task(waiting, "reserved"), async {
+        programs
+            .until("the waiting caller is offered again", async |programs: &Programs| {
+                let path = office.at(&format!("/Tasks/{waiting}/Reservations?ReservationStatus=pending"));
+                programs.get(&path).await["reservations"].as_array().and_then(|rows| rows.first().cloned())
+            })
+            .await
+    });
+    office.instruct(waiting, &text(&offer, "sid"), &CONNECT).await;
+    office.until_task(waiting, "assigned").await;
+    office.until_legs(waiting, &[("customer", &[]), (&text(&offer, "sid"), &[])]).await;
 }

@@ -66,6 +66,16 @@ pub(crate) struct Call {
     /// An instruction of its own task has led it away, and nothing has moved it since.
     pub(crate) redirected_for_task: bool,
     pub(crate) was_answered: bool,
+    /// The command that made it had been given up.
+    late: Option<Late>,
+}
+
+/// What is known of a call that was made late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Late {
+    Unheard,
+    /// Its task has heard of it.
+    Heard,
 }
 
 impl Call {
@@ -124,6 +134,13 @@ pub(crate) enum Message {
     Asks { task: TaskSid, call: CallSid, ask: Ask, redirects: u32 },
     /// A leg goes on: it is dialled, rings, is answered or not.
     Progress(CallSid),
+    /// A command is carried out of which nobody knows any more.
+    CarriedOut(Errand),
+}
+
+/// Whether a command asks for a leg.
+fn makes_leg(command: &PhoneCommand) -> bool {
+    matches!(command, PhoneCommand::AddParticipant { .. } | PhoneCommand::PlaceCall { .. })
 }
 
 impl Message {
@@ -170,11 +187,16 @@ impl Phone {
 
     /// Forgets calls and rooms that are over: nothing asks for them any more.
     pub(crate) fn forget(&mut self, task: TaskSid) {
+        // A task that is no more cannot send away whoever comes late.
+        for call in self.calls.values_mut().filter(|call| call.task == task) {
+            call.spared |= call.late == Some(Late::Unheard);
+        }
         self.calls.retain(|_, call| call.task != task || call.is_live());
         self.rooms.retain(|_, room| room.task != task || !room.members.is_empty());
         self.in_flight.retain(|(_, message)| match message {
             Message::News { task: of, .. } | Message::Asks { task: of, .. } => *of != task,
-            _ => true,
+            Message::CarriedOut(errand) => errand.task != task,
+            Message::Answer { .. } | Message::Progress(_) => true,
         });
     }
 
@@ -209,6 +231,7 @@ impl Phone {
         }
         if self.faults && message.may_be_lost() && dice.one_in(15) {
             self.weather.lost += 1;
+            self.spare_untold(&message);
             return None;
         }
         Some(message)
@@ -221,6 +244,7 @@ impl Phone {
                 *of == task
             }
             Message::Progress(call) => self.calls.get(call).is_some_and(|call| call.task == task),
+            Message::CarriedOut(errand) => errand.task == task,
         })
     }
 
@@ -235,7 +259,7 @@ impl Phone {
         self.in_flight.retain(|(_, message)| match message {
             Message::Answer { .. } => false,
             Message::News { .. } => !faults || !dice.one_in(4),
-            Message::Asks { .. } | Message::Progress(_) => true,
+            Message::Asks { .. } | Message::Progress(_) | Message::CarriedOut(_) => true,
         });
     }
 
@@ -268,6 +292,12 @@ impl Phone {
                 self.spare(&errand.command);
                 unavailable()
             }
+            4 if self.faults && makes_leg(&errand.command) => {
+                self.weather.unanswered += 1;
+                let at = now.plus_ms(i64::from(dice.small(1, 120_000)));
+                self.send(at, Message::CarriedOut(errand.clone()));
+                unavailable()
+            }
             _ => {
                 let outcome = self.carry_out(errand, now, dice)?;
                 self.note_redirect(errand);
@@ -277,6 +307,39 @@ impl Phone {
         let at = Self::soon(now, dice);
         self.send(at, Message::Answer { task: errand.task, number: errand.number, outcome });
         Ok(())
+    }
+
+    /// Carries out a command that was given up: nobody hears of its answer, and what it makes is not looked for.
+    pub(crate) fn carry_out_late(&mut self, errand: &Errand, now: Timestamp, dice: &mut Dice) -> Result<(), String> {
+        let before: BTreeSet<CallSid> = self.calls.keys().cloned().collect();
+        self.carry_out(&Errand { repeated: true, ..errand.clone() }, now, dice)?;
+        for (_, call) in self.calls.iter_mut().filter(|(sid, _)| !before.contains(*sid)) {
+            call.late = Some(Late::Unheard);
+        }
+        Ok(())
+    }
+
+    /// Nothing but its callbacks tells of a leg that was made late.
+    fn spare_untold(&mut self, message: &Message) {
+        let Message::News { input, .. } = message else { return };
+        let of = match input.as_ref() {
+            Input::LegChanged { call, .. } => Some(call),
+            Input::RoomChanged { call, .. } => call.as_ref(),
+            _ => None,
+        };
+        if let Some(call) = of.and_then(|sid| self.calls.get_mut(sid)) {
+            call.spared |= call.late.is_some();
+        }
+    }
+
+    /// News arrive: of a call that was made late they are the first sign.
+    pub(crate) fn is_heard(&mut self, input: &Input) {
+        if let Input::LegChanged { call, status, .. } = input
+            && !status.is_final()
+            && let Some(late) = self.calls.get_mut(call).and_then(|call| call.late.as_mut())
+        {
+            *late = Late::Heard;
+        }
     }
 
     /// A command to end legs went wrong: they may live on, and nobody is to blame.
@@ -306,7 +369,8 @@ impl Phone {
                 // Others than workers may be dialled again after their leg has ended.
                 let made = self.calls.iter().find(|(_, call)| {
                     let again = call.task == errand.task && (call.is_live() || errand.repeated);
-                    call.label == *label && !call.own && (reservation.is_some() || (again && call.dialed))
+                    let asked = call.label == *label && !call.own && call.late.is_none();
+                    asked && (reservation.is_some() || (again && call.dialed))
                 });
                 if let Some((sid, call)) = made {
                     if !errand.repeated {
@@ -339,6 +403,7 @@ impl Phone {
                     document: None,
                     redirected_for_task: false,
                     was_answered: false,
+                    late: None,
                 };
                 self.calls.insert(sid.clone(), call);
                 self.send(Self::soon(now, dice), Message::Progress(sid.clone()));
@@ -346,9 +411,9 @@ impl Phone {
             }
             PhoneCommand::PlaceCall { .. } => self.place_call(errand, now, dice)?,
             PhoneCommand::RedirectCall { call, .. } => self.lead_away(call, now, dice),
-            PhoneCommand::MoveCallerToRoom { call } => self.redirect(errand, call, Ask::Join, now, dice),
-            PhoneCommand::ParkCaller { call } => self.redirect(errand, call, Ask::Park, now, dice),
-            PhoneCommand::ReleaseCaller { call } => {
+            PhoneCommand::MoveCallerToRoom { call, .. } => self.redirect(errand, call, Ask::Join, now, dice),
+            PhoneCommand::ParkCaller { call, .. } => self.redirect(errand, call, Ask::Park, now, dice),
+            PhoneCommand::ReleaseCaller { call, .. } => {
                 let ask = Ask::Left { result: QueueResult::Leave, ended: false, runs: true };
                 self.redirect(errand, call, ask, now, dice)
             }

@@ -64,6 +64,7 @@ fn conference_parameters_are_read() {
     };
     let expected = ConferenceOptions {
         to: Some("client:dana".to_owned()),
+        room_name: None,
         from: Some("+15550100".to_owned()),
         timeout_secs: 20,
         muted: true,

@@ -213,6 +213,9 @@ impl Cores {
                 _ => self.calls.task(task).map_or("", VoiceTask::own_number),
             };
             if options.from.is_none() && ours.is_empty() {
+                options.from.clone_from(&self.limits.default_caller_id);
+            }
+            if options.from.is_none() && ours.is_empty() {
                 let reason = "no caller ID, and the task has none".to_owned();
                 self.alert(codes.no_from, reason.clone(), refs);
                 return Err(Refusal::Invalid { parameter: "From", reason });

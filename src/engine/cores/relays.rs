@@ -5,8 +5,10 @@
 
 use std::collections::VecDeque;
 
-use crate::calls::Input;
-use crate::routing::{SidSource, TaskSid};
+use serde_json::{Map, Value};
+
+use crate::calls::{CallbackAbout, Input};
+use crate::routing::{Command, SidSource, TaskSid};
 use crate::store::RelayRow;
 
 use super::super::request::Heard;
@@ -15,12 +17,43 @@ use super::Cores;
 /// Parameter of the callbacks of a dequeue instruction: the caller's call.
 const TASK_CALL: &str = "taskCallSid";
 
+/// The attribute that tells where a recording is, and the member of it.
+const CONVERSATIONS: &str = "conversations";
+const SEGMENT_LINK: &str = "segment_link";
+/// Longest URL of a recording that is taken, in bytes.
+const RECORDING_URL_MAX: usize = 2_048;
+
 impl Cores {
     /// Takes in a callback: what it tells the calls core, and who else is to hear it.
     pub(super) fn take_in(&mut self, task: TaskSid, input: Option<&Input>, heard: &Heard, sids: &mut dyn SidSource) {
         self.pass_on(task, heard);
+        if self.limits.choices.recordings_in_attributes {
+            self.note_recording(task, heard, sids);
+        }
         if let Some(input) = input {
             self.run(VecDeque::from([(task, input.clone())]), sids);
+        }
+    }
+
+    /// Tells the task where a recording is that is there to be heard; what else stands in that attribute stays.
+    fn note_recording(&mut self, task: TaskSid, heard: &Heard, sids: &mut dyn SidSource) {
+        let is_recording = matches!(heard.about, CallbackAbout::CallRecording(_) | CallbackAbout::RoomRecording);
+        let given = |name: &str| heard.form.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        let url = given("RecordingUrl").filter(|url| !url.is_empty() && url.len() <= RECORDING_URL_MAX);
+        let Some(url) = url.filter(|_| is_recording && heard.event == "completed") else { return };
+        let Some(row) = self.workspace.task(task) else { return };
+        let attributes = serde_json::from_str::<Map<String, Value>>(&row.attributes).unwrap_or_default();
+        let mut conversations = match attributes.get(CONVERSATIONS) {
+            Some(Value::Object(conversations)) => conversations.clone(),
+            _ => Map::new(),
+        };
+        conversations.insert(SEGMENT_LINK.to_owned(), Value::from(url));
+        let attributes = Map::from_iter([(CONVERSATIONS.to_owned(), Value::Object(conversations))]);
+        let command = Command::MergeTaskAttributes { task, attributes };
+        // Refused where the task is no more, or its attributes have become too large: it is told all the same.
+        if let Ok(done) = self.workspace.handle(&command, self.now, sids) {
+            let inputs = self.absorb(done, None);
+            self.run(inputs, sids);
         }
     }
 
@@ -88,7 +121,6 @@ fn mark_of(heard: &Heard) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::CallbackAbout;
 
     #[test]
     fn only_the_same_callback_has_the_same_mark() {

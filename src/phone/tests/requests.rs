@@ -129,16 +129,17 @@ async fn a_leg_on_hold_has_a_document_and_a_method_always() {
         ..LegUpdate::default()
     };
     let ours = format!("https://r.example.org/voice/hold/{ROOM}");
-    for (update, url, method) in [
-        (hold(None, None), ours.as_str(), "POST"),
-        (hold(Some("https://app.example/hold"), None), "https://app.example/hold", "POST"),
-        (hold(Some("https://app.example/hold"), Some("GET")), "https://app.example/hold", "GET"),
+    let of_leg = format!("{ours}?leg=customer");
+    for (update, url) in [
+        (hold(None, None), &ours),
+        (hold(Some("https://app.example/hold"), None), &of_leg),
+        (hold(Some("https://app.example/hold"), Some("GET")), &of_leg),
     ] {
         let (fake, phone) = Fake::start([]).await;
         let command =
             PhoneCommand::UpdateParticipant { room: CONFERENCE.to_owned(), leg: "customer".to_owned(), update };
         phone.execute(id(), &command, false).await;
-        let expected = form::pairs(&[("Hold", "true"), ("HoldUrl", url), ("HoldMethod", method)]);
+        let expected = form::pairs(&[("Hold", "true"), ("HoldUrl", url), ("HoldMethod", "POST")]);
         assert_eq!(fake.posts(), [expected]);
     }
 }

@@ -109,8 +109,15 @@ async fn be_faulty(State(api): State<Arc<Api>>, request: HttpRequest, next: Next
     let Some(fault) = api.faults.next(Side::Api, request.method().as_str(), request.uri().path()) else {
         return next.run(request).await;
     };
+    let Some(status) = fault.status else {
+        // Carried out even when whoever asked has lost patience.
+        let late = tokio::spawn(async move {
+            tokio::time::sleep(fault.delay()).await;
+            next.run(request).await
+        });
+        return late.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
+    };
     tokio::time::sleep(fault.delay()).await;
-    let Some(status) = fault.status else { return next.run(request).await };
     if fault.carried_out {
         next.run(request).await;
     }

@@ -1,7 +1,7 @@
 //! Rooms: what is heard in one that waits, and whose callbacks it has.
 
 use super::*;
-use crate::calls::ConferenceOptions;
+use crate::calls::{ConferenceOptions, HoldDocument};
 
 /// Has the instruction of a task's last attempt say something about what is heard in the room.
 async fn instruct(bench: &Bench, task: &str, wait_url: Option<&str>, wait_method: Option<&str>) {
@@ -116,4 +116,45 @@ async fn a_signature_may_stand_in_the_header_of_either_dialect() {
     let mut both = form(&target, &CALL, Some(("X-Twilio-Signature", &wrong)));
     both.headers_mut().insert("X-SignalWire-Signature", right.parse().unwrap());
     assert_eq!(bench.send(both).await.0, StatusCode::FORBIDDEN);
+}
+
+/// Puts a leg of the task on hold with a document of the application's.
+async fn put_on_hold(bench: &Bench, task: &str, document: Option<(&str, bool)>) {
+    let mut row = bench.store.voice_task(task.parse().unwrap()).await.unwrap().unwrap();
+    let mut record: VoiceTask = serde_json::from_str(&row.state.json()).unwrap();
+    record.legs[0].hold_document = document.map(|(url, by_get)| HoldDocument { url: url.to_owned(), by_get });
+    row.state = VoiceRecord::Json(serde_json::to_string(&record).unwrap());
+    let mut batch = crate::store::Batch::empty(bench.workspace, bench.rows().await.settings.last_sequence);
+    batch.voice_tasks.push(row);
+    bench.store.append(batch).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_leg_on_hold_hears_the_applications_document_and_ours_when_there_is_none() {
+    let bench = Bench::start().await;
+    let (url, forms) = application("<Response><Play>music.mp3</Play></Response>").await;
+    let (broken, _) = application("not TwiML").await;
+    let task = task_of(&bench.enqueue(&bench.target(""), &[]).await);
+    let hold = format!("/voice/hold/{task}?leg=customer");
+    let again = format!("<Redirect method=\"POST\">{BASE}{hold}</Redirect></Response>");
+    let music = format!("<Play>{}music.mp3</Play>{again}", url.trim_end_matches("app"));
+    let ours = "<Redirect/></Response>";
+    for (document, heard) in [
+        (Some((url.as_str(), false)), music.as_str()),
+        (Some((&broken, false)), ours),
+        (Some(("http://127.0.0.1:1/", true)), ours),
+        (None, ours),
+    ] {
+        put_on_hold(&bench, &task, document).await;
+        let (status, answer) = bench.post(&hold, &[("CallSid", "CAcaller")]).await;
+        assert!(status == StatusCode::OK && answer.ends_with(heard), "{document:?}: {answer}");
+    }
+    let form = forms.lock().unwrap()[0].clone();
+    assert!(form.contains("CallSid=CAcaller") && form.contains(&format!("TaskSid={task}")), "{form}");
+    assert_eq!(bench.alert_codes().await, [11_200, 11_200]);
+    put_on_hold(&bench, &task, Some((&url, false))).await;
+    for other in [format!("/voice/hold/{task}"), format!("/voice/hold/{task}?leg=external-1")] {
+        let (_, answer) = bench.post(&other, &[]).await;
+        assert!(answer.ends_with(ours), "{other}: {answer}");
+    }
 }

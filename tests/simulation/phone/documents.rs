@@ -59,6 +59,7 @@ impl Phone {
             document: Some(document),
             redirected_for_task: false,
             was_answered: false,
+            late: None,
         };
         self.calls.insert(sid.clone(), call);
         self.send(Self::soon(now, dice), Message::Progress(sid.clone()));

@@ -33,6 +33,7 @@ impl Phone {
             document: None,
             redirected_for_task: false,
             was_answered: true,
+            late: None,
         });
         call.task = task;
         let redirects = call.redirects;
@@ -62,6 +63,7 @@ impl Phone {
             document: None,
             redirected_for_task: false,
             was_answered: true,
+            late: None,
         };
         self.calls.insert(sid.clone(), call);
         sid

@@ -42,7 +42,11 @@ impl World {
     fn receive(&mut self, message: Message, dice: &mut Dice) -> Result<(), String> {
         match &message {
             Message::Progress(call) => self.phone.progress(call, self.now, dice),
-            Message::News { task, input } => self.hear(*task, input, dice)?,
+            Message::CarriedOut(errand) => self.phone.carry_out_late(errand, self.now, dice)?,
+            Message::News { task, input } => {
+                self.phone.is_heard(input);
+                self.hear(*task, input, dice)?;
+            }
             Message::Asks { task, call, ask: Ask::Take { reservation }, .. } => {
                 self.take_by_document(*task, call, *reservation, dice)?;
             }
