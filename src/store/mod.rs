@@ -33,6 +33,7 @@ pub mod subscriptions;
 mod tests;
 pub mod views;
 mod work;
+mod writable;
 mod writer;
 
 pub use batch::{
@@ -112,11 +113,33 @@ impl Store {
         }
     }
 
-    /// Checks that the writer can take the write lock now; writes nothing.
+    /// Checks that the last write reached the disk, that the disk has room, and that the writer can take the write lock now;
+    /// writes nothing.
     pub async fn ready(&self) -> Result<(), Error> {
         match self {
             Self::Sqlite(store) => store.ready().await,
         }
+    }
+
+    /// Checks that the disk has room, and brings the gauge of that up to date.
+    pub async fn has_room(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(store) => store.has_room().await,
+        }
+    }
+
+    /// Resolves at once unless the last write failed; then as soon as one has reached the disk, which is tried every second.
+    pub async fn takes_writes(&self) {
+        match self {
+            Self::Sqlite(store) => store.takes_writes().await,
+        }
+    }
+
+    /// Lets the database file have no more than so many pages, as a full disk would; a number below the present one stands for
+    /// the present one.
+    #[cfg(test)]
+    pub(crate) async fn limit_pages(&self, pages: u32) {
+        self.write(Work { pages_max: Some(pages), ..Work::default() }).await.unwrap();
     }
 
     /// Writes what was appended before, ends the writer and gives the process lock back.
