@@ -9,6 +9,7 @@ mod accounts;
 mod api_keys;
 mod batch;
 mod checkpoint;
+mod damage;
 pub mod deliveries;
 mod entries;
 mod error;
@@ -105,11 +106,13 @@ impl Store {
         self.write(Work::of_batch(batch)?).await
     }
 
-    /// Resolves once the store takes no writes any more: after a failed write to disk, when the process must end, or
-    /// after [`Store::close`].
+    /// Resolves once the store cannot be used any more: after a failed write to disk, or once anybody met a damaged page or
+    /// cannot read the file, when the process must end; or after [`Store::close`].
     pub async fn failed(&self) {
-        match self {
-            Self::Sqlite(store) => store.ended().await,
+        let Self::Sqlite(store) = self;
+        tokio::select! {
+            () = store.ended() => {}
+            () = damage::met() => {}
         }
     }
 
