@@ -58,12 +58,14 @@ impl SqliteStore {
         let file = off_async(url.to_owned(), |url| DatabaseFile::of_url(&url)).await?;
         let mut connection = write_options(&file.path).connect().await?;
         let pending = migrations::pending(&mut connection).await?;
+        let mut lock = None;
         if !pending.is_empty() {
-            // Given back at the end of this block: the database stays free for a server.
-            let _lock = off_async(file.path.clone(), |path| ProcessLock::take(&path)).await?;
+            lock = Some(off_async(file.path.clone(), |path| ProcessLock::take(&path)).await?);
             migrations::apply(&mut connection).await?;
         }
         connection.close().await?;
+        // Given back at once: the database stays free for a server.
+        drop(lock);
         let secrets = prepare_secrets(&file.path, keys).await?;
         Self::start(file, None, secrets).await
     }
