@@ -44,11 +44,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that wait to be accepted: after a restart every agent comes back within a second.
 const BACKLOG: u32 = 4_096;
 
+/// Bytes of answers that the system takes from us and the client has not taken yet: several large answers of one connection are
+/// made one after the other, as the client takes them, and not for a client that only asks.
+const SEND_BUFFER: u32 = 512 * 1024;
+
 /// Listens on `address`; port 0 takes a free one.
 pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A port whose former owner was killed can be used again at once.
     socket.set_reuseaddr(true)?;
+    // Accepted connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -105,7 +111,7 @@ impl Default for Limits {
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(15),
             idle_time: Duration::from_secs(75),
-            write_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(20),
             drain_time: Duration::from_secs(8),
         }
     }

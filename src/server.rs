@@ -414,7 +414,12 @@ async fn ready(State(health): State<Health>) -> Response {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be written\n").into_response()
+            let why = match error {
+                store::Error::Unavailable(why) => format!("the database cannot be written: {why}\n"),
+                // What else there is may name files and rows.
+                _ => "the database cannot be written\n".to_owned(),
+            };
+            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
         }
     }
 }
@@ -436,6 +441,8 @@ async fn show_metrics(
             health.engine.publish_gauges().await;
             publish_deliveries(&health).await;
             publish_capacity(&health).await;
+            // The gauge tells.
+            let _ = health.store.has_room().await;
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of a clock that was set")]
             metrics::gauge!("taskrouter_clock_step_seconds").set(health.clock.step_ms() as f64 / 1_000.0);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
@@ -471,10 +478,40 @@ async fn publish_deliveries(health: &Health) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routing::command::NewWorkspace;
 
     #[test]
     fn a_silent_application_leaves_time_to_answer_the_phone_system() {
         let phone_system_waits = Duration::from_secs(15);
         assert!(APPLICATION_TIMEOUT + Duration::from_secs(5) < phone_system_waits);
+    }
+
+    #[tokio::test]
+    async fn readiness_tells_of_a_full_disk() {
+        let store = Store::open("sqlite::memory:").await.unwrap();
+        let clock = Clock::system();
+        let account = Account {
+            sid: AccountSid::from_bits(1),
+            friendly_name: "test".to_owned(),
+            auth_token: SecretString::from("0".repeat(32)),
+            created_at: clock.now(),
+        };
+        let sid = account.sid;
+        store.create_account(account).await.unwrap();
+        let engine = Engine::start(store.clone(), None, clock.clone(), Entropy).await.unwrap();
+        let health = Health { engine, store, clock, metrics: None, metrics_public: false };
+        assert_eq!(ready(State(health.clone())).await.status(), StatusCode::OK);
+
+        health.store.limit_pages(1).await;
+        let new = NewWorkspace::named("Floor");
+        while health.engine.create_workspace(sid, new.clone()).await.is_ok() {}
+        let answer = ready(State(health.clone())).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+        assert_eq!(body, "the database cannot be written: the disk is full\n");
+
+        health.store.limit_pages(1_000_000).await;
+        health.store.takes_writes().await;
+        assert_eq!(ready(State(health)).await.status(), StatusCode::OK);
     }
 }

@@ -4,6 +4,7 @@
 //! before it is on disk. A failed commit ends the actor: its memory is ahead of the disk, so the supervisor loads the
 //! workspace again. Start with [`run`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::{counter, histogram};
@@ -102,9 +103,15 @@ impl Surroundings {
     }
 }
 
-/// Owns one workspace until it ends: the only place where its state changes.
-pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, around: &Surroundings) -> Ended {
-    let mut waiting = Vec::with_capacity(BATCH_MAX);
+/// Owns one workspace until it ends: the only place where its state changes. Begins with what is `waiting`; the first commit
+/// sets `has_committed`.
+pub(super) async fn run(
+    mut cores: Cores,
+    mut waiting: Vec<Call>,
+    requests: &mut mpsc::Receiver<Call>,
+    around: &Surroundings,
+    has_committed: &AtomicBool,
+) -> Ended {
     let mut entropy = around.entropy;
     let mut figures = Figures::new(cores.sid(), around.limits.service_level_secs);
     loop {
@@ -112,6 +119,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
         let mut closing = false;
         tokio::select! {
             biased;
+            () = std::future::ready(()), if !waiting.is_empty() => {}
             taken = requests.recv_many(&mut waiting, BATCH_MAX) => closing = taken == 0,
             () = around.shutdown.cancelled(), if !requests.is_closed() => requests.close(),
             () = sleep_until(deadline, cores.moment(around.clock.now())) => {}
@@ -151,6 +159,7 @@ pub(super) async fn run(mut cores: Cores, requests: &mut mpsc::Receiver<Call>, a
                 }
                 return Ended::Store(error);
             }
+            has_committed.store(true, Ordering::Release);
             span.in_scope(|| {
                 steps.tell();
                 let duration_us = started.elapsed().as_micros();

@@ -1,7 +1,7 @@
 //! Drives both pure cores: one actor per workspace, batches, group commit, outbox.
 //!
 //! It must not know HTTP requests, TwiML or JSON shapes of the API. [`Engine`] is the handle of the outer layers; start
-//! with [`request`], then `actor` (the loop), `cores` (how the two cores are coupled), `outbox` (effects), `retention`
+//! with [`request`], then `actor` (the loop), `reload` (after a failure), `cores` (how the two cores are coupled), `outbox` (effects), `retention`
 //! (what is kept for a limited time).
 
 mod access;
@@ -16,6 +16,7 @@ mod moment;
 mod outbox;
 mod outgoing;
 mod portions;
+mod reload;
 pub mod request;
 mod retention;
 mod steps;
@@ -29,7 +30,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use metrics::{counter, gauge};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,7 +40,7 @@ use crate::routing::command::NewWorkspace;
 use crate::routing::{AccountSid, Reply, Timestamp, Workspace, WorkspaceSid};
 use crate::store::{Error as StoreError, RelayRow, Store};
 
-use actor::{Call, Ended, Look, Surroundings};
+use actor::{Call, Look, Surroundings};
 use cores::Cores;
 use outbox::Outbox;
 use witness::Witnesses;
@@ -55,10 +55,6 @@ pub use witness::Witness;
 
 /// Requests that may wait for one workspace.
 const QUEUE_MAX: usize = 4_096;
-
-/// Pauses between attempts to load a workspace that failed: doubles from the first to the longest.
-const RELOAD_PAUSE: Duration = Duration::from_millis(50);
-const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// How long a workspace may take to tell its figures.
 const GAUGE_PATIENCE: Duration = Duration::from_millis(500);
@@ -326,58 +322,6 @@ impl Engine {
             engine.0.workspaces.write().unwrap_or_else(PoisonError::into_inner).remove(&workspace);
             retention::clear_away(&engine.0.around, workspace).await;
         });
-    }
-
-    /// Runs a workspace's actor; one that fails or panics is loaded again from disk, the others are untouched.
-    async fn keep_running(&self, workspace: WorkspaceSid, cores: Cores, receiver: mpsc::Receiver<Call>) {
-        let receiver = Arc::new(Mutex::new(receiver));
-        let mut next = Some(cores);
-        let reloading = gauge!("taskrouter_workspaces_reloading");
-        let mut pause = RELOAD_PAUSE;
-        loop {
-            if let Some(cores) = next.take() {
-                let around = self.0.around.clone();
-                let requests = Arc::clone(&receiver);
-                // A task of its own, so that a panic ends it and not the supervisor; the lock outlives it.
-                let actor = tokio::spawn(async move {
-                    let mut requests = requests.lock().await;
-                    actor::run(cores, &mut requests, &around).await
-                });
-                let started = self.0.around.clock.now();
-                match actor.await {
-                    Ok(Ended::Shutdown | Ended::Deleted) => return,
-                    Ok(Ended::Store(error)) => {
-                        tracing::error!(workspace.sid = %workspace, %error, "commit failed, loading the workspace again");
-                        counter!("taskrouter_actor_restarts_total", "cause" => "store").increment(1);
-                    }
-                    Err(error) => {
-                        tracing::error!(workspace.sid = %workspace, %error, "actor failed, loading the workspace again");
-                        counter!("taskrouter_actor_restarts_total", "cause" => "panic").increment(1);
-                        counter!("taskrouter_invariant_violations_total").increment(1);
-                    }
-                }
-                if self.0.around.clock.now().ms_since(started) > 60_000 {
-                    pause = RELOAD_PAUSE;
-                }
-            }
-            reloading.increment(1);
-            let stopped = tokio::select! {
-                () = self.0.around.shutdown.cancelled() => true,
-                () = tokio::time::sleep(pause) => false,
-            };
-            reloading.decrement(1);
-            if stopped {
-                return;
-            }
-            pause = pause.saturating_mul(2).min(RELOAD_PAUSE_MAX);
-            match self.load(workspace).await {
-                Ok(Some(cores)) => next = Some(cores),
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(workspace.sid = %workspace, %error, "cannot load the workspace, trying again");
-                }
-            }
-        }
     }
 }
 

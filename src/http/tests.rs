@@ -1,6 +1,7 @@
 //! The listener, met over real sockets. Waiting is always for an answer or for the end of a connection.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
@@ -22,7 +23,7 @@ fn small() -> Limits {
 }
 
 async fn start(router: Router, limits: Limits) -> Running {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
@@ -148,6 +149,31 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     let second = tokio::spawn(async move { exchange(address, request).await });
     drop(first);
     assert!(second.await.unwrap().starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_client_that_asks_and_does_not_read_is_given_up_and_few_answers_are_made_for_it() {
+    const ANSWER: usize = 8 * 1024 * 1024;
+    const ASKED: usize = 200;
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&made);
+    let router = echo().route(
+        "/large",
+        get(async move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            vec![b'x'; ANSWER]
+        }),
+    );
+    let limits = Limits { connections: 1, write_time: Duration::from_millis(150), ..Limits::default() };
+    let server = start(router, limits).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    silent.write_all("GET /large HTTP/1.1\r\nHost: x\r\n\r\n".repeat(ASKED).as_bytes()).await.unwrap();
+    // There is one place, which is free once the first connection has ended.
+    let answer = exchange(server.address, b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let made = made.load(Ordering::SeqCst);
+    assert!((1..=4).contains(&made), "{made} answers of {ANSWER} bytes for a client that reads none");
+    drop(silent);
 }
 
 #[tokio::test]

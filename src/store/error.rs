@@ -1,10 +1,12 @@
 //! What can go wrong with the store, and how the driver's errors are sorted.
 //!
-//! It must not decide what to do about an error: the writer does that for writes, the caller for reads. Start with
-//! [`Error`].
+//! It must not decide what to do about an error: the writer does that for writes, the caller for reads, and `damage` for what
+//! ends the process whoever meets it. Start with [`Error`].
 
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use super::damage;
 
 /// Why the store did not do what was asked. Cheap to clone, because one failed commit answers many callers.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -99,6 +101,7 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        damage::note(&error);
         match severity(&error) {
             Severity::Busy => Self::Busy,
             Severity::Full => Self::unavailable("the disk is full"),
@@ -109,6 +112,7 @@ impl From<sqlx::Error> for Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
+        damage::note(&error);
         match severity(&error) {
             Severity::Busy => Self::Busy,
             Severity::Full => Self::unavailable("the disk is full"),

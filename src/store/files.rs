@@ -63,27 +63,44 @@ fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// Held by the one process that serves a database; given back when dropped or when the process ends in any way.
+///
+/// A file beside the database can be deleted, so the database itself is locked too, with `flock`, which SQLite's own locks do
+/// not meet on Linux; elsewhere the two may stand in each other's way. Closing any descriptor of the database gives up the
+/// locks that SQLite holds in this process, so this is dropped after the last connection.
 #[derive(Debug)]
 pub(super) struct ProcessLock {
-    _file: File,
+    _beside: File,
+    _database: Option<File>,
 }
 
 impl ProcessLock {
-    /// Takes the lock of the database at `path`, in a file of its own beside it.
+    /// Takes the lock of the database at `path`: of a file of its own beside it, and of the database.
     pub(super) fn take(path: &Path) -> Result<Self, Error> {
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
         let lock_path = PathBuf::from(lock_path);
-        let file = OpenOptions::new()
+        let beside = OpenOptions::new()
             .append(true)
             .create(true)
             .open(&lock_path)
             .map_err(|error| file_error(&lock_path, error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
-            Err(TryLockError::Error(error)) => Err(file_error(&lock_path, error)),
-        }
+        lock(&beside, &lock_path, path)?;
+        let database = if cfg!(target_os = "linux") {
+            let file = File::open(path).map_err(|error| file_error(path, error))?;
+            lock(&file, path, path)?;
+            Some(file)
+        } else {
+            None
+        };
+        Ok(Self { _beside: beside, _database: database })
+    }
+}
+
+fn lock(file: &File, name: &Path, database: &Path) -> Result<(), Error> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: database.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(file_error(name, error)),
     }
 }
 

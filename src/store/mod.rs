@@ -9,6 +9,7 @@ mod accounts;
 mod api_keys;
 mod batch;
 mod checkpoint;
+mod damage;
 pub mod deliveries;
 mod entries;
 mod error;
@@ -33,6 +34,7 @@ pub mod subscriptions;
 mod tests;
 pub mod views;
 mod work;
+mod writable;
 mod writer;
 
 pub use batch::{
@@ -104,19 +106,43 @@ impl Store {
         self.write(Work::of_batch(batch)?).await
     }
 
-    /// Resolves once the store takes no writes any more: after a failed write to disk, when the process must end, or
-    /// after [`Store::close`].
+    /// Resolves once the store cannot be used any more: after a failed write to disk, or once anybody met a damaged page or
+    /// cannot read the file, when the process must end; or after [`Store::close`].
     pub async fn failed(&self) {
-        match self {
-            Self::Sqlite(store) => store.ended().await,
+        let Self::Sqlite(store) = self;
+        tokio::select! {
+            () = store.ended() => {}
+            () = damage::met() => {}
         }
     }
 
-    /// Checks that the writer can take the write lock now; writes nothing.
+    /// Checks that the last write reached the disk, that the disk has room, and that the writer can take the write lock now;
+    /// writes nothing.
     pub async fn ready(&self) -> Result<(), Error> {
         match self {
             Self::Sqlite(store) => store.ready().await,
         }
+    }
+
+    /// Checks that the disk has room, and brings the gauge of that up to date.
+    pub async fn has_room(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(store) => store.has_room().await,
+        }
+    }
+
+    /// Resolves at once unless the last write failed; then as soon as one has reached the disk, which is tried every second.
+    pub async fn takes_writes(&self) {
+        match self {
+            Self::Sqlite(store) => store.takes_writes().await,
+        }
+    }
+
+    /// Lets the database file have no more than so many pages, as a full disk would; a number below the present one stands for
+    /// the present one.
+    #[cfg(test)]
+    pub(crate) async fn limit_pages(&self, pages: u32) {
+        self.write(Work { pages_max: Some(pages), ..Work::default() }).await.unwrap();
     }
 
     /// Writes what was appended before, ends the writer and gives the process lock back.

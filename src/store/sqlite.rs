@@ -18,6 +18,7 @@ use super::checkpoint::Checkpointer;
 use super::files::{DatabaseFile, ProcessLock};
 use super::secrets::{KeySource, Secrets, SecretsReport};
 use super::work::Work;
+use super::writable::{self, LastWrite, LastWriteSeen};
 use super::writer::{Condition, Kept, MAX_WORKS, Request, Writer};
 use super::{Error, migrations};
 use crate::clock::Clock;
@@ -39,6 +40,7 @@ pub struct SqliteStore {
     reads: SqlitePool,
     closing: CancellationToken,
     condition: watch::Receiver<Condition>,
+    last_write: LastWriteSeen,
     secrets: Arc<Secrets>,
 }
 
@@ -56,12 +58,14 @@ impl SqliteStore {
         let file = off_async(url.to_owned(), |url| DatabaseFile::of_url(&url)).await?;
         let mut connection = write_options(&file.path).connect().await?;
         let pending = migrations::pending(&mut connection).await?;
+        let mut lock = None;
         if !pending.is_empty() {
-            // Given back at the end of this block: the database stays free for a server.
-            let _lock = off_async(file.path.clone(), |path| ProcessLock::take(&path)).await?;
+            lock = Some(off_async(file.path.clone(), |path| ProcessLock::take(&path)).await?);
             migrations::apply(&mut connection).await?;
         }
         connection.close().await?;
+        // Given back at once: the database stays free for a server.
+        drop(lock);
         let secrets = prepare_secrets(&file.path, keys).await?;
         Self::start(file, None, secrets).await
     }
@@ -99,12 +103,14 @@ impl SqliteStore {
         let path = Arc::from(file.path.as_path());
         let (requests, queue) = mpsc::channel(MAX_WORKS);
         let (told, condition) = watch::channel(Condition::Open);
+        let (note, last_write) = LastWrite::new();
         let closing = CancellationToken::new();
         let writer = Writer {
             connection,
             requests: queue,
             closing: closing.clone(),
             condition: told,
+            last_write: note,
             checkpointer,
             clock: Clock::system(),
             kept: Kept { _lock: lock, _temporary: file.temporary },
@@ -114,7 +120,8 @@ impl SqliteStore {
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&runtime))
             .map_err(|error| Error::unavailable(format!("no thread for the writer: {error}")))?;
-        Ok(Self { path, requests, reads, closing, condition, secrets })
+        tokio::spawn(writable::probe(last_write.clone(), requests.downgrade()));
+        Ok(Self { path, requests, reads, closing, condition, last_write, secrets })
     }
 
     pub(super) fn path(&self) -> Arc<Path> {
@@ -136,8 +143,25 @@ impl SqliteStore {
         outcome.await.map_err(|_| self.gone())?
     }
 
-    /// Runs an empty transaction behind what is queued; busy at once when the queue is full.
+    /// Resolves once the last write is one that reached the disk; never, if the writer ends before.
+    pub(super) async fn takes_writes(&self) {
+        if self.last_write.clone().wait_for(Option::is_none).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether the file system has room left.
+    pub(super) async fn has_room(&self) -> Result<(), Error> {
+        off_async(self.path(), |path| writable::has_room(&path)).await
+    }
+
+    /// Runs an empty transaction behind what is queued; busy at once when the queue is full. That takes no room on the disk,
+    /// so what is known of that counts first.
     pub(super) async fn ready(&self) -> Result<(), Error> {
+        if let Some(error) = self.last_write.borrow().clone() {
+            return Err(error);
+        }
+        self.has_room().await?;
         let (answer, outcome) = oneshot::channel();
         self.requests.try_send(Request { work: Work::default(), answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy,

@@ -32,6 +32,11 @@ pub(super) struct Work {
     pub(super) update: Option<Update>,
     /// A statement that changes one row, or else the work is refused with [`Error::Overtaken`].
     pub(super) condition: Option<Update>,
+    /// Writes something that is there already, to see whether it can be done.
+    pub(super) probes: bool,
+    /// Sets how many pages the file may have.
+    #[cfg(test)]
+    pub(super) pages_max: Option<u32>,
 }
 
 /// One `UPDATE` and its values.
@@ -140,6 +145,20 @@ impl Work {
     /// Prepares changes of rows, and of columns of another one.
     pub(super) fn of_changes(changes: Vec<Change>, update: Option<Update>) -> Self {
         Self { changes, update, ..Self::default() }
+    }
+
+    /// Prepares an attempt to write that changes nothing.
+    pub(super) fn probing() -> Self {
+        Self { probes: true, ..Self::default() }
+    }
+
+    /// Whether there is anything to write.
+    pub(super) const fn is_empty(&self) -> bool {
+        !self.probes
+            && self.fence.is_none()
+            && self.changes.is_empty()
+            && self.update.is_none()
+            && self.condition.is_none()
     }
 
     /// Prepares an account.

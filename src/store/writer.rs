@@ -22,6 +22,7 @@ use super::files::{ProcessLock, Temporary};
 use super::removals::{AT_ONCE, LEAVE, removal_at_once};
 use super::statements::{EVENTS, Statements, Table, Value, Verb, chunk_of};
 use super::work::{Fence, Merged, Work, tables_of_workspace};
+use super::writable::LastWrite;
 use crate::clock::Clock;
 
 /// Works that may wait for the writer, and the most in one commit.
@@ -79,6 +80,7 @@ pub(super) struct Writer {
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) closing: CancellationToken,
     pub(super) condition: watch::Sender<Condition>,
+    pub(super) last_write: LastWrite,
     pub(super) checkpointer: Checkpointer,
     pub(super) clock: Clock,
     pub(super) kept: Kept,
@@ -101,10 +103,10 @@ impl Writer {
     ///
     /// Blocks the thread it is called on; `runtime` is where requests come from.
     pub(super) fn run(self, runtime: &Handle) {
-        let Self { connection, mut requests, closing, condition, checkpointer, clock, kept } = self;
+        let Self { connection, mut requests, closing, condition, last_write, checkpointer, clock, kept } = self;
         let statements = Statements::default();
         let rows_in_log = CHECKPOINT_ROWS;
-        let mut commits = Commits { connection, statements, clock, condition, checkpointer, rows_in_log };
+        let mut commits = Commits { connection, statements, clock, condition, last_write, checkpointer, rows_in_log };
         let mut waiting = VecDeque::with_capacity(MAX_WORKS);
         let failure = loop {
             runtime.block_on(gather(&mut requests, &mut waiting, &closing));
@@ -194,6 +196,7 @@ struct Commits {
     statements: Statements,
     clock: Clock,
     condition: watch::Sender<Condition>,
+    last_write: LastWrite,
     checkpointer: Checkpointer,
     rows_in_log: usize,
 }
@@ -229,6 +232,7 @@ impl Commits {
     /// One transaction. Works whose fence does not hold are left out and get their refusal as outcome.
     fn transact(&mut self, works: &[&Work], anew: bool) -> Result<Vec<Result<(), Error>>, Failure> {
         let started = self.clock.instant();
+        let changed_before = self.connection.total_changes();
         self.run("BEGIN IMMEDIATE", [])?;
         self.rows_in_log += works.len();
         let outcomes = match self.write(works, anew) {
@@ -242,6 +246,10 @@ impl Commits {
                 failure.severity = Severity::Fatal;
             }
             return Err(failure);
+        }
+        // A commit of nothing does not reach the disk.
+        if self.connection.total_changes() != changed_before || works.iter().any(|work| work.probes) {
+            self.last_write.reached_the_disk();
         }
         metrics::histogram!("taskrouter_commit_seconds").record(started.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a group has at most a few hundred works")]
@@ -270,11 +278,24 @@ impl Commits {
             self.run(update.sql, &update.values)?;
             self.rows_in_log += 1;
         }
+        if works.iter().any(|work| work.probes) {
+            self.probe()?;
+        }
+        #[cfg(test)]
+        for pages in works.iter().filter_map(|work| work.pages_max) {
+            self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        }
         let removals: Vec<&Work> = admitted().filter(|work| work.removes_workspace).collect();
         for work in removals {
             self.remove_workspace(work)?;
         }
         Ok(outcomes)
+    }
+
+    /// Writes the first page as it is.
+    fn probe(&self) -> rusqlite::Result<()> {
+        let version: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        self.connection.pragma_update(None, "user_version", version)
     }
 
     /// Compares and advances the workspace's sequence number; false when it is not where it was expected.
@@ -361,6 +382,11 @@ impl Commits {
             self.condition.send_replace(Condition::Failed);
         }
         let told = if fatal { Error::unavailable(FAILED) } else { failure.error.clone() };
+        let group: Vec<Request> = group.into_iter().collect();
+        // A look at the write lock is no write.
+        if fatal || group.iter().any(|request| !request.work.is_empty()) {
+            self.last_write.failed(&told);
+        }
         for request in group {
             answer(request, Err(told.clone()));
         }

@@ -27,6 +27,8 @@ mod conversation;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod dialects;
 #[cfg(test)]
 mod dialling;

@@ -144,6 +144,13 @@ impl Programs {
         exit.expect("the server exits within 10 seconds").unwrap().success()
     }
 
+    /// Waits until the server ends by itself; returns its exit code, none if a signal ended it.
+    pub(crate) async fn end_of_server(&mut self) -> Option<i32> {
+        let mut child = self.server_process.take().expect("the server runs");
+        let exit = tokio::time::timeout(PATIENCE, child.wait()).await;
+        exit.unwrap_or_else(|_| panic!("the server goes on\n{}", self.logs())).unwrap().code()
+    }
+
     /// Asks again and again until the answer is there; panics with both logs when it does not come.
     pub(crate) async fn until<T>(&self, what: &str, ask: impl AsyncFnMut(&Self) -> Option<T>) -> T {
         self.within(PATIENCE, what, ask).await

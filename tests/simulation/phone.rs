@@ -135,7 +135,7 @@ pub(crate) enum Message {
     /// A leg goes on: it is dialled, rings, is answered or not.
     Progress(CallSid),
     /// A command is carried out of which nobody knows any more.
-    CarriedOut(Errand),
+    CarriedOut(Box<Errand>),
 }
 
 /// Whether a command asks for a leg.
@@ -295,7 +295,7 @@ impl Phone {
             4 if self.faults && makes_leg(&errand.command) => {
                 self.weather.unanswered += 1;
                 let at = now.plus_ms(i64::from(dice.small(1, 120_000)));
-                self.send(at, Message::CarriedOut(errand.clone()));
+                self.send(at, Message::CarriedOut(Box::new(errand.clone())));
                 unavailable()
             }
             _ => {

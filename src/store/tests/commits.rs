@@ -149,6 +149,31 @@ async fn a_corrupt_page_fails_the_store_for_good() {
     store.failed().await;
 }
 
+#[tokio::test]
+async fn a_full_disk_is_told_until_a_write_reaches_it_again() {
+    let (_directory, store, _) = store_with_workspace().await;
+    store.ready().await.unwrap();
+    store.limit_pages(1).await;
+    let mut sequence = 1;
+    let problem = loop {
+        let new = EventRecord { description: "x".repeat(9_000), ..event(u128::from(sequence) + 1, sequence + 1) };
+        match store.append(Batch { events: vec![new], ..Batch::empty(workspace_sid(1), sequence) }).await {
+            Ok(()) => sequence += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(problem.to_string().contains("the disk is full"), "{problem}");
+    // Reads go on; the writer's empty transaction, which needs no room, says nothing.
+    assert!(matches!(store.ready().await, Err(Error::Unavailable(why)) if &*why == "the disk is full"));
+    assert_eq!(count(&store, "events").await, i64::try_from(sequence).unwrap());
+    assert_eq!(loaded_rows(&store).await.settings.last_sequence, sequence);
+    store.limit_pages(1_000_000).await;
+    assert!(store.ready().await.is_err(), "a commit of nothing counts as written");
+    // Nobody has to write for that.
+    store.takes_writes().await;
+    store.ready().await.unwrap();
+}
+
 /// Many more commits than fill the log to the point where it is copied.
 const COMMITS_MAX: u64 = 20_000;
 

@@ -146,6 +146,23 @@ async fn a_temporary_store_leaves_no_file() {
     assert!(!Path::new(&path).parent().unwrap().exists());
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_second_server_is_refused_though_the_file_of_the_lock_was_deleted() {
+    let (directory, store) = store_with_account().await;
+    std::fs::remove_file(directory.path().join("switchhook.db.lock")).unwrap();
+    let second = Store::open(&url_in(&directory)).await;
+    assert!(matches!(second, Err(Error::InUse { .. })), "{second:?}");
+    assert!(matches!(Store::migrate(&url_in(&directory)).await, Err(Error::InUse { .. })));
+    // Commands beside the server are not, and hold nothing afterwards.
+    let beside = Store::open_shared(&url_in(&directory), KeySource::BesideDatabase).await.unwrap();
+    assert_eq!(beside.accounts().await.unwrap().len(), 1);
+    beside.close().await;
+    store.create_account(account()).await.unwrap();
+    store.close().await;
+    Store::open(&url_in(&directory)).await.unwrap().close().await;
+}
+
 #[tokio::test]
 async fn readers_cannot_write_and_the_writer_syncs_each_commit() {
     let (directory, store) = store_with_account().await;
