@@ -32,7 +32,7 @@ use crate::notify::relays::{self, Relays};
 use crate::notify::streams::EventStreams;
 use crate::notify::{Hub, hub, presence, revocations};
 use crate::outbound::{self, Outbound};
-use crate::phone::{self, Credentials, Patience, PhoneSettings, PhoneSystem};
+use crate::phone::{self, Abilities, Credentials, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::{AccountSid, ResourceLimits};
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
@@ -121,8 +121,8 @@ pub struct PhoneAccess {
     pub previous_auth_token: Option<SecretString>,
     /// New calls that we ask for in a second; no limit of ours without it.
     pub max_cps: Option<f64>,
-    /// It makes participants; otherwise calls are placed whose document leads into the room.
-    pub participants_create: bool,
+    /// What it can do when it is asked.
+    pub abilities: Abilities,
     /// It tells who comes into a conference.
     pub room_callbacks: bool,
 }
@@ -223,7 +223,7 @@ impl Server {
                     public_url: public_base.clone(),
                     leg_secs_max: settings.dialling.leg_secs,
                     max_cps: access.max_cps,
-                    participants_create: access.participants_create,
+                    abilities: access.abilities,
                 };
                 Some(PhoneSystem::new(phone, Patience::default(), &clock, entropy)?)
             }

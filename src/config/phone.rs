@@ -37,6 +37,7 @@ pub struct Phone {
     pub dialect: Dialect,
     participants_create: Option<bool>,
     room_callbacks: Option<bool>,
+    error_codes: Option<bool>,
 }
 
 /// Whose dialect the phone system speaks; the settings below it say what single flags of it are.
@@ -66,6 +67,12 @@ impl Phone {
     #[must_use]
     pub fn participants_create(&self) -> bool {
         self.participants_create.unwrap_or(self.dialect == Dialect::Twilio)
+    }
+
+    /// Whether its refusals have codes.
+    #[must_use]
+    pub fn error_codes(&self) -> bool {
+        self.error_codes.unwrap_or(self.dialect == Dialect::Twilio)
     }
 
     /// Whether it tells who comes into a conference.

@@ -106,6 +106,8 @@ settings! {
         "It makes participants; otherwise calls are placed whose document leads into the conference"
     "phone.room_callbacks" "SWITCHHOOK_PHONE_ROOM_CALLBACKS" "phone-room-callbacks" Flag "BOOL"
         "It tells who comes into a conference; otherwise whoever has answered, or was redirected there, counts as there"
+    "phone.error_codes" "SWITCHHOOK_PHONE_ERROR_CODES" "phone-error-codes" Flag "BOOL"
+        "Its 404 has the error code 20404; otherwise every 404 says that a call or a room is not there"
     "voice.templates_dir" "SWITCHHOOK_TEMPLATES_DIR" "templates-dir" Text "DIRECTORY"
         "Directory of TwiML templates that replace the built-in ones"
     "voice.insecure_skip_signature" "SWITCHHOOK_INSECURE_SKIP_SIGNATURE" "insecure-skip-signature" Flag "BOOL"
