@@ -3,6 +3,7 @@
 //! `serve`, `demo` and the tests start the same server through [`Server::start`]; nothing here decides anything. Start
 //! with [`Settings`].
 
+mod documents;
 mod entries;
 
 use std::net::SocketAddr;
@@ -36,7 +37,7 @@ use crate::phone::{self, Abilities, Credentials, Patience, PhoneSettings, PhoneS
 use crate::routing::{AccountSid, ResourceLimits};
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
-use crate::voice::{self, Actions, Arrivals, KnownWorkflows, Templates};
+use crate::voice::{self, Actions, Arrivals, KnownWorkflows, MovedCallers, Templates};
 
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
@@ -206,7 +207,7 @@ impl Server {
         let listener = http::listen(settings.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let templates = Templates::load(settings.templates_dir.as_deref())?;
+        let templates = Arc::new(Templates::load(settings.templates_dir.as_deref())?);
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?.apart_from(address);
         let applications = Outbound::new(settings.outbound.clone(), assignment::ANSWER_LIMIT)?.apart_from(address);
         let listeners = Outbound::new(settings.outbound.clone(), relays::PATIENCE)?.apart_from(address);
@@ -225,7 +226,13 @@ impl Server {
                     max_cps: access.max_cps,
                     abilities: access.abilities,
                 };
-                Some(PhoneSystem::new(phone, Patience::default(), &clock, entropy)?)
+                let moved = MovedCallers {
+                    store: store.clone(),
+                    templates: Arc::clone(&templates),
+                    public_url: public_base.clone(),
+                };
+                let phone = PhoneSystem::new(phone, Patience::default(), &clock, entropy)?;
+                Some(phone.with_documents(Arc::new(moved)))
             }
         };
         let dialling = Arc::new(settings.dialling.clone());
@@ -291,7 +298,7 @@ impl Server {
             requested_url: public_url,
             phone_tokens: settings.phone.iter().flat_map(PhoneAccess::tokens).collect(),
             insecure_skip_signature: settings.insecure_skip_signature,
-            templates: Arc::new(templates),
+            templates,
             wait: settings.wait,
             outbound,
             actions: Actions::default(),

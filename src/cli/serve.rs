@@ -114,7 +114,11 @@ pub(super) fn phone_access(config: &Config) -> Option<PhoneAccess> {
         auth_token,
         previous_auth_token: phone.previous_auth_token.clone(),
         max_cps: phone.max_cps,
-        abilities: Abilities { participants_create: phone.participants_create(), error_codes: phone.error_codes() },
+        abilities: Abilities {
+            participants_create: phone.participants_create(),
+            error_codes: phone.error_codes(),
+            inline_documents: phone.inline_documents(),
+        },
         room_callbacks: phone.room_callbacks(),
     })
 }

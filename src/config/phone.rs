@@ -38,6 +38,7 @@ pub struct Phone {
     participants_create: Option<bool>,
     room_callbacks: Option<bool>,
     error_codes: Option<bool>,
+    inline_documents: Option<bool>,
 }
 
 /// Whose dialect the phone system speaks; the settings below it say what single flags of it are.
@@ -67,6 +68,12 @@ impl Phone {
     #[must_use]
     pub fn participants_create(&self) -> bool {
         self.participants_create.unwrap_or(self.dialect == Dialect::Twilio)
+    }
+
+    /// Whether it takes documents in requests.
+    #[must_use]
+    pub fn inline_documents(&self) -> bool {
+        self.inline_documents.unwrap_or(self.dialect == Dialect::Twilio)
     }
 
     /// Whether its refusals have codes.

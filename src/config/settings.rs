@@ -108,6 +108,8 @@ settings! {
         "It tells who comes into a conference; otherwise whoever has answered, or was redirected there, counts as there"
     "phone.error_codes" "SWITCHHOOK_PHONE_ERROR_CODES" "phone-error-codes" Flag "BOOL"
         "Its 404 has the error code 20404; otherwise every 404 says that a call or a room is not there"
+    "phone.inline_documents" "SWITCHHOOK_PHONE_INLINE_DOCUMENTS" "phone-inline-documents" Flag "BOOL"
+        "It takes the document of a call that is moved with the request; otherwise it asks for it"
     "voice.templates_dir" "SWITCHHOOK_TEMPLATES_DIR" "templates-dir" Text "DIRECTORY"
         "Directory of TwiML templates that replace the built-in ones"
     "voice.insecure_skip_signature" "SWITCHHOOK_INSECURE_SKIP_SIGNATURE" "insecure-skip-signature" Flag "BOOL"

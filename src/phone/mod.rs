@@ -14,6 +14,7 @@ mod pace;
 mod redirect;
 mod transport;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -27,6 +28,7 @@ use claims::Claims;
 pub use credentials::Credentials;
 use pace::Pace;
 use redirect::{Destination, Redirect};
+pub use redirect::{Documents, Written};
 use transport::{Failure, Subject, Transport};
 
 /// Where the phone system is and who we are there.
@@ -55,11 +57,13 @@ pub struct Abilities {
     pub participants_create: bool,
     /// Its refusals have Twilio's codes: a 404 without 20404 comes from somebody in between.
     pub error_codes: bool,
+    /// It takes the document of a call that is moved with the request (`Twiml`).
+    pub inline_documents: bool,
 }
 
 impl Default for Abilities {
     fn default() -> Self {
-        Self { participants_create: true, error_codes: true }
+        Self { participants_create: true, error_codes: true, inline_documents: true }
     }
 }
 
@@ -115,6 +119,7 @@ pub struct PhoneSystem {
     claims: Claims,
     pace: Pace,
     abilities: Abilities,
+    documents: Option<Arc<dyn Documents>>,
 }
 
 /// A leg at the phone system.
@@ -134,7 +139,13 @@ impl PhoneSystem {
         let claims = Claims::default();
         let pace = Pace::new(settings.max_cps, clock.clone());
         let transport = Transport::new(settings, patience, clock.clone(), entropy)?;
-        Ok(Self { transport, public_url, leg_secs_max, claims, pace, abilities })
+        Ok(Self { transport, public_url, leg_secs_max, claims, pace, abilities, documents: None })
+    }
+
+    /// The same, which sends documents of callers who are moved with the request where it can.
+    #[must_use]
+    pub fn with_documents(self, documents: Arc<dyn Documents>) -> Self {
+        Self { documents: Some(documents), ..self }
     }
 
     /// Takes the turn of one command that makes a call, which has to be had before it is carried out; or tells how long

@@ -17,6 +17,7 @@ use crate::calls::{ConferenceOptions, LegSight, RoomQuery, RoomSight};
 use crate::routing::Timestamp;
 
 mod between;
+mod moved;
 mod requests;
 
 const ROOM: &str = "WT00000000000000000000000000000001";
@@ -377,7 +378,9 @@ async fn the_caller_is_redirected_to_our_documents() {
         let outcome = phone.execute(id(), &command, false).await;
         assert_eq!(outcome, call_seen("CAcaller", CallStatus::InProgress));
         let url = format!("https://r.example.org/voice/tasks/{ROOM}/{document}");
-        let expected = form::pairs(&[("Url", &url), ("Method", "POST")]);
+        let insisting = format!("{url}#rc=5&rp=all");
+        let expected = [("Url", &*insisting), ("Method", "POST"), ("FallbackUrl", &*url), ("FallbackMethod", "POST")];
+        let expected = form::pairs(&expected);
         assert_eq!(fake.posts(), [expected.clone(), expected], "what was not carried out is repeated");
         assert_eq!(fake.paths().len(), 2, "429 was never carried out, so there is nothing to look for");
     }

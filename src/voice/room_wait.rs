@@ -47,7 +47,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     match state.ask(&question).await {
         Ok(Reply::Document(document)) => {
             let document = state.adopted(&question, Served::AsItself, document).await.text;
-            twiml(looping(&document, url, &state.room_wait_url(task)))
+            twiml(looping(&document, url, &state.documents().room_wait_url(task)))
         }
         Ok(Reply::Audio) => state.answer(&Document::Play { url }),
         Err(failure) => {
@@ -57,13 +57,6 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
             state.complain(webhook.sender, complaint).await;
             state.answer(&Document::Hold)
         }
-    }
-}
-
-impl State {
-    /// Where the phone system asks for what is heard in a room that waits.
-    pub(super) fn room_wait_url(&self, task: TaskSid) -> String {
-        self.url(&format!("/voice/tasks/{task}/room-wait"))
     }
 }
 
