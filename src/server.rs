@@ -3,6 +3,7 @@
 //! `serve`, `demo` and the tests start the same server through [`Server::start`]; nothing here decides anything. Start
 //! with [`Settings`].
 
+mod documents;
 mod entries;
 
 use std::net::SocketAddr;
@@ -32,11 +33,11 @@ use crate::notify::relays::{self, Relays};
 use crate::notify::streams::EventStreams;
 use crate::notify::{Hub, hub, presence, revocations};
 use crate::outbound::{self, Outbound};
-use crate::phone::{self, Credentials, Patience, PhoneSettings, PhoneSystem};
+use crate::phone::{self, Abilities, Credentials, Patience, PhoneSettings, PhoneSystem};
 use crate::routing::{AccountSid, ResourceLimits};
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
-use crate::voice::{self, Actions, Arrivals, KnownWorkflows, Templates};
+use crate::voice::{self, Actions, Arrivals, KnownWorkflows, MovedCallers, Templates};
 
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
@@ -127,8 +128,8 @@ pub struct PhoneAccess {
     pub previous_auth_token: Option<SecretString>,
     /// New calls that we ask for in a second; no limit of ours without it.
     pub max_cps: Option<f64>,
-    /// It makes participants; otherwise calls are placed whose document leads into the room.
-    pub participants_create: bool,
+    /// What it can do when it is asked.
+    pub abilities: Abilities,
     /// It tells who comes into a conference.
     pub room_callbacks: bool,
 }
@@ -212,7 +213,7 @@ impl Server {
         let listener = http::listen(settings.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let templates = Templates::load(settings.templates_dir.as_deref())?;
+        let templates = Arc::new(Templates::load(settings.templates_dir.as_deref())?);
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?.apart_from(address);
         let applications = Outbound::new(settings.outbound.clone(), assignment::ANSWER_LIMIT)?.apart_from(address);
         let listeners = Outbound::new(settings.outbound.clone(), relays::PATIENCE)?.apart_from(address);
@@ -229,9 +230,15 @@ impl Server {
                     public_url: public_base.clone(),
                     leg_secs_max: settings.dialling.leg_secs,
                     max_cps: access.max_cps,
-                    participants_create: access.participants_create,
+                    abilities: access.abilities,
                 };
-                Some(PhoneSystem::new(phone, Patience::default(), &clock, entropy)?)
+                let moved = MovedCallers {
+                    store: store.clone(),
+                    templates: Arc::clone(&templates),
+                    public_url: public_base.clone(),
+                };
+                let phone = PhoneSystem::new(phone, Patience::default(), &clock, entropy)?;
+                Some(phone.with_documents(Arc::new(moved)))
             }
         };
         let dialling = Arc::new(settings.dialling.clone());
@@ -299,7 +306,7 @@ impl Server {
             requested_url: public_url,
             phone_tokens: settings.phone.iter().flat_map(PhoneAccess::tokens).collect(),
             insecure_skip_signature: settings.insecure_skip_signature,
-            templates: Arc::new(templates),
+            templates,
             wait: settings.wait,
             extra_call_attributes: settings.extra_call_attributes,
             outbound,

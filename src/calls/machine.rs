@@ -165,6 +165,10 @@ impl Machine<'_> {
         }
         passed(&mut self.task.deadlines.wish);
         passed(&mut self.task.deadlines.callback);
+        if passed(&mut self.task.deadlines.unsettled) && self.task.legs.iter().any(|leg| leg.state == LegState::InRoom)
+        {
+            self.fetch_room();
+        }
         for index in 0..self.task.legs.len() {
             if passed(&mut self.task.legs[index].check_at) {
                 self.look_for_end(index);

@@ -5,7 +5,7 @@
 
 use super::interface::{Input, Output, PhoneCommand, PhoneOutcome, Role};
 use super::machine::Machine;
-use super::sight::{Repair, Repaired, RoomQuery, RoomSight, missed};
+use super::sight::{Repair, Repaired, RoomQuery, RoomSight, missed, settled_at};
 use super::voice_task::{Errand, Leg, LegState, Phase, VoiceState};
 use crate::routing::{ReservationSid, Timestamp};
 
@@ -106,7 +106,9 @@ impl Machine<'_> {
 
     /// Takes in what the callbacks had not told.
     fn make_good(&mut self, rooms: &[RoomSight], asked: Timestamp) {
-        for missed in missed(self.task, rooms, asked, self.policy.settle_ms) {
+        let missed = missed(self.task, rooms, asked, self.policy.settle_ms);
+        self.task.deadlines.unsettled = settled_at(self.task, rooms, asked, self.policy.settle_ms);
+        for missed in missed {
             let before = self.task.clone();
             self.fold(&missed.input);
             if *self.task != before {

@@ -466,7 +466,10 @@ impl Play {
             });
             return Ok(true);
         }
-        if line == "then" {
+        if line == "start" {
+            self.calls.look_at_all(self.now, 0);
+        }
+        if matches!(line, "start" | "then") {
             return Ok(true);
         }
         let Some(input) = input(line, &mut self.numbers) else { return Ok(false) };

@@ -145,6 +145,19 @@ pub(super) fn missed(task: &VoiceTask, rooms: &[RoomSight], asked: Timestamp, se
     found
 }
 
+/// When whoever is not shown and joined less than `settle_ms` before the look can be told from somebody who has left.
+pub(super) fn settled_at(task: &VoiceTask, rooms: &[RoomSight], asked: Timestamp, settle_ms: i64) -> Option<Timestamp> {
+    let current = rooms.iter().find(|room| Some(&room.conference) == task.conference.as_ref());
+    let is_shown =
+        |leg: &&Leg| current.is_some_and(|room| room.legs.iter().any(|seen| Some(&seen.call) == leg.call.as_ref()));
+    let unseen = task.legs.iter().filter(|leg| leg.state == LegState::InRoom && !is_shown(leg));
+    unseen
+        .filter_map(|leg| leg.joined)
+        .filter(|at| asked.ms_since(*at) < settle_ms)
+        .map(|at| at.plus_ms(settle_ms))
+        .max()
+}
+
 /// What a leg that is shown tells: that it has come, or how it is.
 fn arrival(task: &VoiceTask, room: &RoomSight, seen: &LegSight, asked: Timestamp, found: &mut Vec<Missed>) {
     let known = task.legs.iter().find(|leg| leg.call.as_ref() == Some(&seen.call));
@@ -332,6 +345,11 @@ mod tests {
             let asked = JOINED.plus_ms(asked_after_ms);
             assert_eq!(!differences(&task, &[], asked).is_empty(), differs, "{asked_after_ms}");
             assert_eq!(!differences(&task, &[room("CF1", vec![])], asked).is_empty(), differs, "{asked_after_ms}");
+            let again = (!differs).then(|| JOINED.plus_ms(SETTLE_MS));
+            assert_eq!(settled_at(&task, &[], asked, SETTLE_MS), again, "{asked_after_ms}");
+            let both = vec![seen("CA1", Some("customer")), seen("CA2", Some(&worker()))];
+            assert_eq!(settled_at(&task, &[room("CF0", both.clone())], asked, SETTLE_MS), again, "{asked_after_ms}");
+            assert_eq!(settled_at(&task, &[room("CF1", both)], asked, SETTLE_MS), None, "everybody is there");
         }
     }
 }

@@ -286,6 +286,9 @@ pub struct Deadlines {
     pub room_end: Option<Timestamp>,
     /// When the wish about the caller is tried again.
     pub wish: Option<Timestamp>,
+    /// When the rooms are looked at again, because somebody had only just joined whom the last look did not show.
+    #[serde(default)]
+    pub unsettled: Option<Timestamp>,
     /// When the promise of a callback ends.
     #[serde(default)]
     pub callback: Option<Timestamp>,
@@ -456,6 +459,7 @@ impl VoiceTask {
             self.deadlines.alone,
             self.deadlines.room_end,
             self.deadlines.wish,
+            self.deadlines.unsettled,
             self.deadlines.callback,
             self.connecting.as_ref().and_then(|connecting| connecting.guard),
         ];

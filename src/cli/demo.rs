@@ -69,7 +69,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
             auth_token: auth_token.clone(),
             previous_auth_token: None,
             max_cps: config.phone.max_cps,
-            participants_create: true,
+            abilities: crate::phone::Abilities::default(),
             room_callbacks: true,
         }),
         templates_dir: None,

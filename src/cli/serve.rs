@@ -14,7 +14,7 @@ use crate::clock::{Clock, Entropy};
 use crate::config::{Agents, AuthScheme, CallbackSchedule, Config};
 use crate::notify::{event_callbacks, hub};
 use crate::outbound::Rules;
-use crate::phone::Credentials;
+use crate::phone::{Abilities, Credentials};
 use crate::server::{PhoneAccess, Server, Settings};
 use crate::telemetry::Metrics;
 
@@ -117,7 +117,11 @@ pub(super) fn phone_access(config: &Config) -> Option<PhoneAccess> {
         auth_token,
         previous_auth_token: phone.previous_auth_token.clone(),
         max_cps: phone.max_cps,
-        participants_create: phone.participants_create(),
+        abilities: Abilities {
+            participants_create: phone.participants_create(),
+            error_codes: phone.error_codes(),
+            inline_documents: phone.inline_documents(),
+        },
         room_callbacks: phone.room_callbacks(),
     })
 }

@@ -37,6 +37,8 @@ pub struct Phone {
     pub dialect: Dialect,
     participants_create: Option<bool>,
     room_callbacks: Option<bool>,
+    error_codes: Option<bool>,
+    inline_documents: Option<bool>,
 }
 
 /// Whose dialect the phone system speaks; the settings below it say what single flags of it are.
@@ -66,6 +68,18 @@ impl Phone {
     #[must_use]
     pub fn participants_create(&self) -> bool {
         self.participants_create.unwrap_or(self.dialect == Dialect::Twilio)
+    }
+
+    /// Whether it takes documents in requests.
+    #[must_use]
+    pub fn inline_documents(&self) -> bool {
+        self.inline_documents.unwrap_or(self.dialect == Dialect::Twilio)
+    }
+
+    /// Whether its refusals have codes.
+    #[must_use]
+    pub fn error_codes(&self) -> bool {
+        self.error_codes.unwrap_or(self.dialect == Dialect::Twilio)
     }
 
     /// Whether it tells who comes into a conference.

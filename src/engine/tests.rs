@@ -218,7 +218,7 @@ async fn start(url: &str, clock: &Clock, limits: Limits, silent_phone: Option<&s
             public_url: "http://127.0.0.1:1".to_owned(),
             leg_secs_max: 14_400,
             max_cps: None,
-            participants_create: true,
+            abilities: crate::phone::Abilities::default(),
         };
         PhoneSystem::new(settings, Patience::default(), clock, Entropy).unwrap()
     });

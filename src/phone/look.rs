@@ -5,10 +5,9 @@
 //! (`spec/voice.md` pitfall 9), so the label is looked for first and the calls after it. Start with
 //! [`PhoneSystem::look_for_leg`].
 
-use reqwest::Method;
 use serde_json::Value;
 
-use super::transport::{Failure, segment};
+use super::transport::{Failure, Subject, segment};
 use super::{Leg, PhoneSystem, form};
 use crate::calls::{CallSid, CallStatus, LegSight, RoomQuery, RoomSight};
 use crate::routing::Timestamp;
@@ -42,7 +41,8 @@ impl PhoneSystem {
         }
         // Not filtered by StartTime: a call that only rings has none yet. The newest come first.
         let filters = [("To", wanted.to), ("From", wanted.from), ("PageSize", "50")];
-        let answer = self.transport.repeat(Method::GET, "Calls.json", &form::pairs(&filters), last_error).await?;
+        let answer =
+            self.transport.look("Calls.json", &form::pairs(&filters), Subject::List("calls"), last_error).await?;
         let mut recent: Vec<Leg> = entries(&answer, "calls").filter_map(|call| recent_call(call, wanted)).collect();
         // A leg that is over already was made all the same: it must not be made again. Live ones come first.
         recent.sort_by_key(|leg| leg.status.is_none_or(CallStatus::is_final));
@@ -82,7 +82,7 @@ impl PhoneSystem {
         if let Some(known) = &query.conference {
             rooms.retain(|room| room != known);
             let path = format!("Conferences/{}.json", segment(known));
-            match self.transport.repeat(Method::GET, &path, &[], last_error).await {
+            match self.transport.look(&path, &[], Subject::Sid(known), last_error).await {
                 Ok(conference) if is_live_room(&conference) => rooms.insert(0, known.clone()),
                 Ok(_) => {}
                 Err(failure) if failure.is_gone() => {}
@@ -104,7 +104,7 @@ impl PhoneSystem {
     async fn participants(&self, conference: &str, last_error: &mut String) -> Result<Option<Value>, Failure> {
         let path = format!("Conferences/{}/Participants.json", segment(conference));
         let page = form::pairs(&[("PageSize", "250")]);
-        match self.transport.repeat(Method::GET, &path, &page, last_error).await {
+        match self.transport.look(&path, &page, Subject::List("participants"), last_error).await {
             Ok(answer) => Ok(Some(answer)),
             Err(failure) if failure.is_gone() => Ok(None),
             Err(failure) => Err(failure),
@@ -117,7 +117,8 @@ impl PhoneSystem {
             return Ok(vec![room.to_owned()]);
         }
         let filters = form::pairs(&[("FriendlyName", room), ("PageSize", "50")]);
-        let answer = self.transport.repeat(Method::GET, "Conferences.json", &filters, last_error).await?;
+        let answer =
+            self.transport.look("Conferences.json", &filters, Subject::List("conferences"), last_error).await?;
         let live = entries(&answer, "conferences")
             .filter(|conference| text(conference, "friendly_name") == room)
             .filter(|conference| is_live_room(conference))

@@ -14,6 +14,7 @@ mod pace;
 mod redirect;
 mod transport;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -27,7 +28,8 @@ use claims::Claims;
 pub use credentials::Credentials;
 use pace::Pace;
 use redirect::{Destination, Redirect};
-use transport::{Failure, Transport};
+pub use redirect::{Documents, Written};
+use transport::{Failure, Subject, Transport};
 
 /// Where the phone system is and who we are there.
 #[derive(Debug, Clone)]
@@ -44,8 +46,25 @@ pub struct PhoneSettings {
     pub leg_secs_max: u32,
     /// New calls and participants that we ask for in a second; no limit of ours without it.
     pub max_cps: Option<f64>,
+    /// What it can do.
+    pub abilities: Abilities,
+}
+
+/// What a phone system can do of what Twilio can; by default all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
     /// It makes participants (`POST Participants`); otherwise calls are placed whose document leads into the room.
     pub participants_create: bool,
+    /// Its refusals have Twilio's codes: a 404 without 20404 comes from somebody in between.
+    pub error_codes: bool,
+    /// It takes the document of a call that is moved with the request (`Twiml`).
+    pub inline_documents: bool,
+}
+
+impl Default for Abilities {
+    fn default() -> Self {
+        Self { participants_create: true, error_codes: true, inline_documents: true }
+    }
 }
 
 /// How patient the client is.
@@ -99,7 +118,8 @@ pub struct PhoneSystem {
     leg_secs_max: u32,
     claims: Claims,
     pace: Pace,
-    participants_create: bool,
+    abilities: Abilities,
+    documents: Option<Arc<dyn Documents>>,
 }
 
 /// A leg at the phone system.
@@ -115,11 +135,17 @@ impl PhoneSystem {
     /// Makes the client; nothing is sent yet.
     pub fn new(settings: PhoneSettings, patience: Patience, clock: &Clock, entropy: Entropy) -> Result<Self, Error> {
         let public_url = settings.public_url.trim_end_matches('/').to_owned();
-        let PhoneSettings { leg_secs_max, participants_create, .. } = settings;
+        let PhoneSettings { leg_secs_max, abilities, .. } = settings;
         let claims = Claims::default();
         let pace = Pace::new(settings.max_cps, clock.clone());
-        let transport = Transport::new(settings, patience, entropy)?;
-        Ok(Self { transport, public_url, leg_secs_max, claims, pace, participants_create })
+        let transport = Transport::new(settings, patience, clock.clone(), entropy)?;
+        Ok(Self { transport, public_url, leg_secs_max, claims, pace, abilities, documents: None })
+    }
+
+    /// The same, which sends documents of callers who are moved with the request where it can.
+    #[must_use]
+    pub fn with_documents(self, documents: Arc<dyn Documents>) -> Self {
+        Self { documents: Some(documents), ..self }
     }
 
     /// Takes the turn of one command that makes a call, which has to be had before it is carried out; or tells how long
@@ -215,7 +241,7 @@ impl PhoneSystem {
         let PhoneCommand::AddParticipant { room, label, to, from, requested_at, .. } = command else {
             return Ok(PhoneOutcome::Gone);
         };
-        let (path, pairs) = if self.participants_create {
+        let (path, pairs) = if self.abilities.participants_create {
             let path = format!("Conferences/{}/Participants.json", transport::segment(room));
             (path, form::participant(&self.public_url, task, command))
         } else {
@@ -309,7 +335,7 @@ impl PhoneSystem {
 
     async fn fetch(&self, call: &CallSid, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
         let path = format!("Calls/{}.json", transport::segment(&call.0));
-        let answer = self.transport.repeat(Method::GET, &path, &[], last_error).await?;
+        let answer = self.transport.look(&path, &[], Subject::Sid(&call.0), last_error).await?;
         Ok(PhoneOutcome::Done { call: Some(call.clone()), conference: None, status: status_of(&answer) })
     }
 
@@ -362,6 +388,9 @@ fn unreadable() -> PhoneOutcome {
 fn outcome_of(failure: Failure) -> PhoneOutcome {
     if failure.is_gone() {
         return PhoneOutcome::Gone;
+    }
+    if failure.is_odd() {
+        return PhoneOutcome::Unavailable { message: failure.text() };
     }
     match failure {
         // Whoever reads the code has to see that it was about us.

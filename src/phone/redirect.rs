@@ -1,8 +1,12 @@
 //! Redirects of the caller: into the room, back to waiting, on with the application.
 //!
 //! A redirect cuts what the call is doing, maybe a conversation, so one that may have been carried out is not repeated
-//! before looking where the caller is. Must not decide what follows from that. Start with
+//! before looking where the caller is. The document goes with it where it can, so that nobody is lost for whom the phone
+//! system could not ask. Must not decide what follows from that. Start with
 //! [`PhoneSystem::redirect`].
+
+use std::pin::Pin;
+use std::time::Duration;
 
 use reqwest::Method;
 
@@ -14,6 +18,24 @@ use crate::routing::TaskSid;
 
 /// The part of a command's time that is kept for a last look: one in so many.
 const LOOK_SHARE: u32 = 5;
+
+/// Longest document that a request takes, in characters.
+const INLINE_MAX: usize = 4_000;
+/// Longest time for one to be written; after that the phone system is told where to ask for it.
+const WRITING_MAX: Duration = Duration::from_secs(1);
+/// Asks Twilio to ask for a document more often than once, after any failure (`spec/voice.md` 1.2).
+const INSIST: &str = "#rc=5&rp=all";
+
+/// A document that is being written; nothing when it has to be asked for.
+pub type Written<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+
+/// Writes the documents that the phone system would be answered with if it asked.
+pub trait Documents: std::fmt::Debug + Send + Sync {
+    /// Of the caller of a task who enters the room.
+    fn for_room(&self, task: TaskSid) -> Written<'_>;
+    /// Of the caller of a task who waits again.
+    fn for_queue(&self, task: TaskSid) -> Written<'_>;
+}
 
 /// Where the caller is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +92,7 @@ impl PhoneSystem {
         last_error: &mut String,
     ) -> Result<PhoneOutcome, Failure> {
         let path = format!("Calls/{}.json", segment(&redirect.call.0));
-        let url = format!("{}/voice/tasks/{}/{}", self.public_url, redirect.task, redirect.to.document());
-        let pairs = form::pairs(&[("Url", &url), ("Method", "POST")]);
+        let pairs = self.document_of(redirect).await;
         let mut attempt = 0;
         loop {
             if *unclear && let Some(outcome) = self.look_for_caller(redirect, last_error).await? {
@@ -87,6 +108,27 @@ impl PhoneSystem {
             self.transport.pause(attempt, &failure, last_error).await;
             attempt += 1;
         }
+    }
+
+    /// The document itself, or where it is.
+    async fn document_of(&self, redirect: &Redirect<'_>) -> Vec<(String, String)> {
+        if let Some(document) = self.written(redirect).await {
+            return form::pairs(&[("Twiml", &document)]);
+        }
+        let url = format!("{}/voice/tasks/{}/{}", self.public_url, redirect.task, redirect.to.document());
+        let insisting = format!("{url}{}", if self.abilities.inline_documents { INSIST } else { "" });
+        form::pairs(&[("Url", &insisting), ("Method", "POST"), ("FallbackUrl", &url), ("FallbackMethod", "POST")])
+    }
+
+    async fn written(&self, redirect: &Redirect<'_>) -> Option<String> {
+        let documents = self.documents.as_ref().filter(|_| self.abilities.inline_documents)?;
+        let document = match redirect.to {
+            Destination::Room => documents.for_room(redirect.task),
+            Destination::Queue => documents.for_queue(redirect.task),
+            Destination::Application => return None,
+        };
+        let document = tokio::time::timeout(WRITING_MAX, document).await.ok().flatten()?;
+        (document.chars().count() <= INLINE_MAX).then_some(document)
     }
 
     /// What a redirect that may have been carried out has come to; `None` when it has to be sent.

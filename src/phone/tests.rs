@@ -16,6 +16,8 @@ use super::*;
 use crate::calls::{ConferenceOptions, LegSight, RoomQuery, RoomSight};
 use crate::routing::Timestamp;
 
+mod between;
+mod moved;
 mod requests;
 
 const ROOM: &str = "WT00000000000000000000000000000001";
@@ -48,6 +50,10 @@ struct Switch {
     caller_joins: bool,
     /// Calls that the list shows: SID, status, creation.
     calls: Vec<(&'static str, &'static str, &'static str)>,
+    /// What somebody in between answers to the next look at a path.
+    odd_look: Option<(&'static str, u16, &'static str)>,
+    /// How often.
+    odd_looks: usize,
     /// Faults of requests that change something, in order.
     faults: VecDeque<Fault>,
     requests: Vec<Recorded>,
@@ -93,6 +99,14 @@ fn react(
     let mut switch = fake.0.lock().unwrap();
     let pairs = if method == "POST" { form } else { query };
     switch.requests.push((method.to_owned(), path.to_owned(), pairs.to_vec()));
+    if method == "GET"
+        && switch.odd_looks > 0
+        && let Some((at, status, body)) = switch.odd_look
+        && at == path
+    {
+        switch.odd_looks -= 1;
+        return (false, (StatusCode::from_u16(status).unwrap(), body).into_response());
+    }
     let fault = if method == "GET" { None } else { switch.faults.pop_front() };
     if let Some(Fault::Answer(status, body, retry_after)) = fault {
         let status = StatusCode::from_u16(status).unwrap();
@@ -187,7 +201,7 @@ fn settings_at(url: &str) -> PhoneSettings {
         public_url: "https://r.example.org/".to_owned(),
         leg_secs_max: 14_400,
         max_cps: None,
-        participants_create: true,
+        abilities: Abilities::default(),
     }
 }
 
@@ -364,7 +378,9 @@ async fn the_caller_is_redirected_to_our_documents() {
         let outcome = phone.execute(id(), &command, false).await;
         assert_eq!(outcome, call_seen("CAcaller", CallStatus::InProgress));
         let url = format!("https://r.example.org/voice/tasks/{ROOM}/{document}");
-        let expected = form::pairs(&[("Url", &url), ("Method", "POST")]);
+        let insisting = format!("{url}#rc=5&rp=all");
+        let expected = [("Url", &*insisting), ("Method", "POST"), ("FallbackUrl", &*url), ("FallbackMethod", "POST")];
+        let expected = form::pairs(&expected);
         assert_eq!(fake.posts(), [expected.clone(), expected], "what was not carried out is repeated");
         assert_eq!(fake.paths().len(), 2, "429 was never carried out, so there is nothing to look for");
     }
@@ -448,7 +464,7 @@ async fn an_answer_lost_after_the_caller_joined_leads_to_exactly_one_redirect() 
 #[tokio::test]
 async fn a_call_that_is_over_is_gone() {
     let over = || Fault::Answer(400, json!({"code": 21220, "message": "not in progress"}), None);
-    let unknown = || Fault::Answer(404, json!(null), None);
+    let unknown = || Fault::Answer(404, json!({"code": 20404, "message": "not found"}), None);
     for fault in [over(), unknown()] {
         for command in [
             PhoneCommand::MoveCallerToRoom { call: caller(), room: id().task.to_string() },
@@ -570,7 +586,7 @@ async fn request_with(path: &str, credentials: Credentials) -> (String, String) 
     let note = move |request: Request| {
         let header = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
         notes.lock().unwrap().push((request.uri().path().to_owned(), header.unwrap_or_default()));
-        std::future::ready(axum::Json(json!({"sid": "CA1", "status": "ringing"})))
+        std::future::ready(axum::Json(json!({"sid": "CAcaller", "status": "ringing"})))
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}{path}", listener.local_addr().unwrap());
@@ -638,7 +654,7 @@ fn a_base_that_is_not_http_is_refused() {
             public_url: String::new(),
             leg_secs_max: 14_400,
             max_cps: None,
-            participants_create: true,
+            abilities: Abilities::default(),
         };
         assert!(
             PhoneSystem::new(settings, Patience::default(), &Clock::fixed(REQUESTED_AT), Entropy).is_err(),

@@ -2,8 +2,9 @@
 //!
 //! Must not know what a request means. Start with [`Transport::once`] and [`Failure`].
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode, header};
@@ -11,12 +12,18 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::{Credentials, Error, Patience, PhoneSettings};
-use crate::clock::Entropy;
+use crate::clock::{Clock, Entropy};
 use crate::outbound;
 use crate::traces;
 
 /// Largest answer that is read, in bytes: a page of 250 participants or 50 calls.
 const ANSWER_LIMIT: usize = 1024 * 1024;
+/// The code of a call that is not in progress.
+const NOT_LIVE: i32 = 21220;
+/// The code of what does not exist.
+const NOT_FOUND: i32 = 20404;
+/// Answers that say nothing are warned of only so often.
+const WARNED_EVERY: Duration = Duration::from_mins(1);
 /// Longest message of an error that is kept, in characters.
 const MESSAGE_LIMIT: usize = 300;
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -38,9 +45,15 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The call is not live or the resource does not exist.
+    /// The call is not live or the resource does not exist, as the phone system itself says.
     pub(super) fn is_gone(&self) -> bool {
-        matches!(self, Self::Rejected { status: 404, .. } | Self::Rejected { code: Some(21220 | 20404), .. })
+        matches!(self, Self::Rejected { code: Some(NOT_LIVE | NOT_FOUND), .. })
+    }
+
+    /// A 404 without the phone system's code for it: a proxy in between has no way to the phone system, so it says nothing
+    /// of the call or the room.
+    pub(super) fn is_odd(&self) -> bool {
+        matches!(self, Self::Rejected { status: 404, .. }) && !self.is_gone()
     }
 
     /// Another leg of the room has that label.
@@ -51,7 +64,9 @@ impl Failure {
     /// An answer that a repetition would not change.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
-            Self::Rejected { status, code, .. } => *status < 500 && *status != 429 && *code != Some(20429),
+            Self::Rejected { status, code, .. } => {
+                *status < 500 && *status != 429 && *code != Some(20429) && !self.is_odd()
+            }
             Self::NotSent(_) | Self::Lost(_) => false,
         }
     }
@@ -62,7 +77,7 @@ impl Failure {
             Self::NotSent(_) => false,
             Self::Lost(_) => true,
             // 503 is said before anything is done (voice.md 5.5).
-            Self::Rejected { status, .. } => *status >= 500 && *status != 503,
+            Self::Rejected { status, .. } => (*status >= 500 && *status != 503) || self.is_odd(),
         }
     }
 
@@ -80,6 +95,33 @@ impl Failure {
     }
 }
 
+/// What an answer has to be about: a proxy may answer with something else, and with 200.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Subject<'a> {
+    /// The call or the room with this SID.
+    Sid(&'a str),
+    /// A list of this name.
+    List(&'a str),
+}
+
+impl Subject<'_> {
+    fn is_of(self, answer: &Value) -> bool {
+        match self {
+            Self::Sid(sid) => answer.get("sid").and_then(Value::as_str) == Some(sid),
+            Self::List(name) => answer.get(name).is_some_and(Value::is_array),
+        }
+    }
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sid(sid) => write!(f, "{sid}"),
+            Self::List(name) => write!(f, "a list of {name}"),
+        }
+    }
+}
+
 /// The HTTP side of the phone system's REST.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
@@ -87,13 +129,22 @@ pub(super) struct Transport {
     base: String,
     credentials: Credentials,
     pub(super) patience: Patience,
+    error_codes: bool,
+    clock: Clock,
     entropy: Entropy,
+    /// When somebody in between was last warned of.
+    warned: Arc<Mutex<Option<Instant>>>,
     /// Told of each request that was refused as one of somebody who may not make it.
     pub(super) doubt: Arc<Notify>,
 }
 
 impl Transport {
-    pub(super) fn new(settings: PhoneSettings, patience: Patience, entropy: Entropy) -> Result<Self, Error> {
+    pub(super) fn new(
+        settings: PhoneSettings,
+        patience: Patience,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, Error> {
         let url = url::Url::parse(&settings.url).map_err(|_| Error::InvalidUrl(settings.url.clone()))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(Error::InvalidUrl(settings.url));
@@ -101,7 +152,17 @@ impl Transport {
         let client = outbound::client_builder().connect_timeout(patience.connect).timeout(patience.request).build()?;
         let base =
             format!("{}/2010-04-01/Accounts/{}", settings.url.trim_end_matches('/'), segment(&settings.account_sid));
-        Ok(Self { client, base, credentials: settings.credentials, patience, entropy, doubt: Arc::default() })
+        Ok(Self {
+            client,
+            base,
+            credentials: settings.credentials,
+            patience,
+            error_codes: settings.abilities.error_codes,
+            clock,
+            entropy,
+            warned: Arc::default(),
+            doubt: Arc::default(),
+        })
     }
 
     /// Sends one request of a command.
@@ -134,7 +195,46 @@ impl Transport {
         if status.is_success() {
             return Ok(answer);
         }
-        Err(rejection(status, &answer, retry_after))
+        let mut failure = rejection(status, &answer, retry_after);
+        if failure.is_odd() {
+            if self.error_codes {
+                self.warn(&format!("404 without the code {NOT_FOUND}"));
+            } else if let Failure::Rejected { code, .. } = &mut failure {
+                *code = Some(NOT_FOUND);
+            }
+        }
+        Err(failure)
+    }
+
+    /// Says that somebody else than the phone system answers for it.
+    fn warn(&self, what: &str) {
+        let now = self.clock.instant();
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|at| now.duration_since(at) >= WARNED_EVERY) {
+            *warned = Some(now);
+            tracing::warn!(what, "an answer that is not the phone system's: is there a proxy in between?");
+        }
+    }
+
+    /// Asks for something until an answer is about it, or says that it is not there.
+    pub(super) async fn look(
+        &self,
+        path: &str,
+        pairs: &[(String, String)],
+        subject: Subject<'_>,
+        last_error: &mut String,
+    ) -> Result<Value, Failure> {
+        let mut attempt = 0;
+        loop {
+            let answer = self.repeat(Method::GET, path, pairs, last_error).await?;
+            if subject.is_of(&answer) {
+                return Ok(answer);
+            }
+            let failure = Failure::Lost(format!("expected {subject} in the answer"));
+            self.warn(&failure.text());
+            self.pause(attempt, &failure, last_error).await;
+            attempt += 1;
+        }
     }
 
     /// Sends a request that is harmless to repeat, until there is an answer that a repetition would not change.

@@ -19,6 +19,7 @@ mod entries;
 mod join;
 mod known_workflows;
 mod left;
+mod moved;
 mod next;
 mod outlook;
 mod patience;
@@ -58,6 +59,7 @@ pub use actions::Actions;
 pub use arrivals::Arrivals;
 use document::Document;
 pub use known_workflows::KnownWorkflows;
+pub use moved::MovedCallers;
 use request::Unreadable;
 pub use templates::Templates;
 
@@ -147,7 +149,7 @@ pub fn router(state: State) -> Router {
 impl State {
     /// An absolute URL of ours.
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.public_url.trim_end_matches('/'))
+        self.documents().url(path)
     }
 
     /// Answers with a document.
@@ -157,12 +159,7 @@ impl State {
 
     /// The park document of a task.
     fn park(&self, task: TaskSid, queue: &str, verbs_before: &str) -> Response {
-        self.answer(&Document::Park {
-            verbs_before,
-            queue,
-            action: &self.url(&format!("/voice/tasks/{task}/left")),
-            wait_url: &self.url(&format!("/voice/tasks/{task}/wait")),
-        })
+        twiml(self.documents().caller_waits(task, queue, verbs_before))
     }
 
     /// The calls core's record of a task, and its workspace; none when there is none that can be understood.

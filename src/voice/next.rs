@@ -4,11 +4,11 @@
 
 use axum::response::Response;
 
-use super::State;
 use super::alerts::Complaint;
 use super::application::{Question, Reply, with_query};
 use super::document::{Document, Room, Voicemail};
 use super::request::{RELEASED, Webhook};
+use super::{State, twiml};
 use crate::calls::{NextDocument, Role, RoomSettings, VoiceTask};
 use crate::routing::{TaskSid, TaskStatus, WorkspaceSid};
 
@@ -123,8 +123,7 @@ impl State {
 
     /// The customer's join document.
     pub(super) fn join_customer(&self, task: TaskSid, settings: &RoomSettings, verbs_before: &str) -> Response {
-        let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", Role::Customer.as_str()));
-        self.answer(&Document::JoinCustomer(self.room(task, settings, &left, verbs_before).as_room()))
+        twiml(self.documents().customer_joins(task, settings, verbs_before))
     }
 
     /// The join document of a worker who called us; `onward` tells `room-left` of whom and how the call goes on.
@@ -137,7 +136,7 @@ impl State {
     ) -> Response {
         let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", Role::Worker.as_str()));
         let left = with_query(&left, onward);
-        let room = self.room(task, settings, &left, "");
+        let room = self.documents().room(task, settings, &left, "");
         self.answer(&Document::JoinWorker(Room { dial_attributes, ..room.as_room() }))
     }
 
@@ -146,39 +145,6 @@ impl State {
         let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", role.as_str()));
         let worker = (role == Role::Worker).then(|| ("Reservation".to_owned(), settings.label.clone()));
         let left = with_query(&left, worker.as_slice());
-        self.answer(&Document::JoinWorker(self.room(task, settings, &left, "").as_room()))
-    }
-
-    fn room<'a>(&self, task: TaskSid, settings: &RoomSettings, left: &'a str, verbs_before: &'a str) -> RoomUrls<'a> {
-        let mut settings = settings.clone();
-        if settings.wait_url.as_ref().is_some_and(|url| !url.is_empty()) {
-            // We ask for it, so that a room is made even when it cannot be had.
-            settings.wait_url = Some(self.room_wait_url(task));
-            settings.wait_method = Some("POST".to_owned());
-        }
-        let recording = settings.tells_recordings.then(|| self.url(&format!("/voice/cb/rec/{task}/conference")));
-        RoomUrls { settings, left, callback: self.url(&format!("/voice/cb/room/{task}")), recording, verbs_before }
-    }
-}
-
-/// Keeps the URLs of ours while a room is rendered.
-struct RoomUrls<'a> {
-    settings: RoomSettings,
-    left: &'a str,
-    callback: String,
-    recording: Option<String>,
-    verbs_before: &'a str,
-}
-
-impl RoomUrls<'_> {
-    fn as_room(&self) -> Room<'_> {
-        Room {
-            settings: &self.settings,
-            left_url: self.left,
-            callback_url: &self.callback,
-            recording_url: self.recording.as_deref(),
-            verbs_before: self.verbs_before,
-            dial_attributes: "",
-        }
+        self.answer(&Document::JoinWorker(self.documents().room(task, settings, &left, "").as_room()))
     }
 }

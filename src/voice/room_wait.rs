@@ -34,7 +34,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         let options = record.options.as_ref()?;
         let url = options.wait_url.clone().filter(|url| !url.is_empty())?;
         let by_get = options.wait_method.as_deref() == Some("GET");
-        Some(Heard { what: "wait_url of the room", url, by_get, again: state.room_wait_url(record.task) })
+        Some(Heard { what: "wait_url of the room", url, by_get, again: state.documents().room_wait_url(record.task) })
     };
     state.hear(&task, request, heard).await
 }
@@ -95,11 +95,6 @@ impl State {
                 ours()
             }
         }
-    }
-
-    /// Where the phone system asks for what is heard in a room that waits.
-    pub(super) fn room_wait_url(&self, task: TaskSid) -> String {
-        self.url(&format!("/voice/tasks/{task}/room-wait"))
     }
 }
 

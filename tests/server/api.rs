@@ -62,7 +62,7 @@ impl Server {
             public_url: "http://127.0.0.1:1".to_owned(),
             leg_secs_max: 14_400,
             max_cps: None,
-            participants_create: true,
+            abilities: switchhook::phone::Abilities::default(),
         };
         // Until the test's process ends.
         std::mem::forget(listener);

@@ -13,6 +13,8 @@ mod assignment;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod between;
+#[cfg(test)]
 mod calendars;
 #[cfg(test)]
 mod call_back;

@@ -172,7 +172,7 @@ async fn where_participants_cannot_be_made_a_call_is_placed_whose_document_leads
     let app = axum::Router::new().fallback(answer).with_state(fake.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = PhoneSettings {
-        participants_create: false,
+        abilities: Abilities { participants_create: false, ..Abilities::default() },
         ..settings_at(&format!("http://{}", listener.local_addr().unwrap()))
     };
     tokio::spawn(async move { axum::serve(listener, app).await });
