@@ -50,6 +50,7 @@ mod isolation;
 mod lint;
 #[cfg(test)]
 mod locked;
+#[cfg(test)]
 mod pace;
 #[cfg(test)]
 mod pitfalls;
