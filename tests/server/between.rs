@@ -9,6 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use switchhook::outbound;
 use tokio::sync::Notify;
 
 use crate::programs::{Floor, NUMBER, Programs, text};
@@ -21,6 +22,7 @@ type Odd = (Method, String, &'static str, &'static str);
 struct Between {
     /// Whom it passes requests on to.
     backend: String,
+    http: reqwest::Client,
     /// What it answers by itself, and to what.
     odd: Mutex<Option<Odd>>,
     /// How often it still does.
@@ -57,7 +59,7 @@ async fn pass_on(between: Arc<Between>, request: Request) -> Response {
         between.held.fetch_add(1, Ordering::SeqCst);
         between.let_go.notified().await;
     }
-    let passed = reqwest::Client::new().request(parts.method, url).headers(headers).body(body).send().await;
+    let passed = between.http.request(parts.method, url).headers(headers).body(body).send().await;
     let Ok(answered) = passed else { return StatusCode::BAD_GATEWAY.into_response() };
     let status = answered.status();
     let kind = answered.headers().get("content-type").cloned();
@@ -69,7 +71,7 @@ async fn pass_on(between: Arc<Between>, request: Request) -> Response {
 
 impl Between {
     fn serve(listener: tokio::net::TcpListener, backend: String) -> Arc<Self> {
-        let between = Arc::new(Self { backend, ..Self::default() });
+        let between = Arc::new(Self { backend, http: outbound::client_builder().build().unwrap(), ..Self::default() });
         let app = axum::Router::new().fallback(answer).with_state(between.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         between

@@ -52,6 +52,7 @@ mod isolation;
 mod lint;
 #[cfg(test)]
 mod locked;
+#[cfg(test)]
 mod pace;
 #[cfg(test)]
 mod pitfalls;
