@@ -22,7 +22,7 @@ fn small() -> Limits {
     Limits { head_time: short, body_time: short, idle_time: short, drain_time: short, ..Limits::default() }
 }
 
-async fn start(router: Router, limits: Limits) -> Running {
+fn start(router: Router, limits: Limits) -> Running {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
@@ -52,7 +52,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_request_is_answered_with_its_identifier_and_knows_its_peer() {
-    let server = start(echo(), Limits::default()).await;
+    let server = start(echo(), Limits::default());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let peer = stream.local_addr().unwrap();
     stream.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -64,13 +64,13 @@ async fn a_request_is_answered_with_its_identifier_and_knows_its_peer() {
 
 #[tokio::test]
 async fn a_head_that_does_not_end_ends_the_connection() {
-    let server = start(echo(), small()).await;
+    let server = start(echo(), small());
     assert_eq!(exchange(server.address, b"GET /peer HTTP/1.1\r\nHost:").await, "");
 }
 
 #[tokio::test]
 async fn a_client_that_says_nothing_or_pauses_too_long_is_dropped() {
-    let server = start(echo(), small()).await;
+    let server = start(echo(), small());
     assert_eq!(exchange(server.address, b"").await, "");
     let answer = exchange(server.address, b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -78,7 +78,7 @@ async fn a_client_that_says_nothing_or_pauses_too_long_is_dropped() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_answered_408() {
-    let server = start(echo(), small()).await;
+    let server = start(echo(), small());
     let request = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf";
     let answer = exchange(server.address, request).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
@@ -86,7 +86,7 @@ async fn a_body_that_does_not_arrive_is_answered_408() {
 
 #[tokio::test]
 async fn heads_beyond_the_limits_are_refused() {
-    let server = start(echo(), small()).await;
+    let server = start(echo(), small());
     let mut many = String::from("GET /peer HTTP/1.1\r\nHost: x\r\n");
     for number in 0..70 {
         many.push_str(&format!("X-{number}: 1\r\n"));
@@ -115,7 +115,7 @@ async fn a_request_in_flight_is_answered_after_the_shutdown_signal() {
             "done"
         }),
     );
-    let server = start(router, Limits::default()).await;
+    let server = start(router, Limits::default());
     let idle = TcpStream::connect(server.address).await.unwrap();
     let address = server.address;
     let client = tokio::spawn(async move { exchange(address, b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await });
@@ -132,7 +132,7 @@ async fn a_request_in_flight_is_answered_after_the_shutdown_signal() {
 #[tokio::test]
 async fn a_request_that_never_ends_is_cut_after_the_drain_time() {
     let router = Router::new().route("/stuck", get(std::future::pending::<String>));
-    let server = start(router, small()).await;
+    let server = start(router, small());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     server.shutdown.cancel();
@@ -142,7 +142,7 @@ async fn a_request_that_never_ends_is_cut_after_the_drain_time() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
-    let server = start(echo(), Limits { connections: 1, ..Limits::default() }).await;
+    let server = start(echo(), Limits { connections: 1, ..Limits::default() });
     let first = TcpStream::connect(server.address).await.unwrap();
     let address = server.address;
     let request = b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -165,7 +165,7 @@ async fn a_client_that_asks_and_does_not_read_is_given_up_and_few_answers_are_ma
         }),
     );
     let limits = Limits { connections: 1, write_time: Duration::from_millis(150), ..Limits::default() };
-    let server = start(router, limits).await;
+    let server = start(router, limits);
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     silent.write_all("GET /large HTTP/1.1\r\nHost: x\r\n\r\n".repeat(ASKED).as_bytes()).await.unwrap();
     // There is one place, which is free once the first connection has ended.
@@ -178,7 +178,7 @@ async fn a_client_that_asks_and_does_not_read_is_given_up_and_few_answers_are_ma
 
 #[tokio::test]
 async fn clients_that_dribble_do_not_keep_others_out() {
-    let server = start(echo(), Limits { half_open: 2, ..Limits::default() }).await;
+    let server = start(echo(), Limits { half_open: 2, ..Limits::default() });
     let mut dribbling = Vec::new();
     for _ in 0..2 {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -196,7 +196,7 @@ async fn clients_that_dribble_do_not_keep_others_out() {
 #[tokio::test]
 async fn a_handler_that_fails_is_answered_500_and_the_server_goes_on() {
     let router = echo().route("/fail", get(async || -> String { panic!("a test asked for it") }));
-    let server = start(router, Limits::default()).await;
+    let server = start(router, Limits::default());
     let answer = exchange(server.address, b"GET /fail HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 500") && answer.contains("\"code\":20500"), "{answer}");
     let answer = exchange(server.address, b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
@@ -216,7 +216,7 @@ async fn a_client_that_goes_away_does_not_leave_its_request_half_done() {
             route_done.notify_one();
         }),
     );
-    let server = start(router, Limits::default()).await;
+    let server = start(router, Limits::default());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     began.notified().await;

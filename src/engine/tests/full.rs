@@ -1,7 +1,5 @@
 //! A full disk: everybody is answered at once, what is on disk can be looked at, and all goes on when there is room.
 
-use std::time::Instant;
-
 use super::*;
 
 /// No limit that a test would meet.
@@ -17,7 +15,7 @@ fn large_task(workflow: WorkflowSid) -> Command {
 
 /// Asks and returns how long the answer took.
 async fn ask(bench: &Bench, workflow: WorkflowSid) -> (Result<Reply, Error>, Duration) {
-    let began = Instant::now();
+    let began = Clock::system().instant();
     let outcome = bench.engine.send(bench.workspace, Request::Routing(large_task(workflow))).await;
     (outcome, began.elapsed())
 }
@@ -43,7 +41,7 @@ async fn on_a_full_disk_everybody_is_answered_at_once() {
     let bench = Bench::start().await;
     let (acknowledged, workflow) = fill(&bench).await;
     // The workspace is loaded again a few times meanwhile, and rests longer each time.
-    let began = Instant::now();
+    let began = Clock::system().instant();
     let mut longest = Duration::ZERO;
     let mut looks = 0;
     while began.elapsed() < Duration::from_secs(3) {
@@ -58,7 +56,7 @@ async fn on_a_full_disk_everybody_is_answered_at_once() {
     assert!(looks > 100, "only {looks} looks were answered");
 
     bench.engine.0.around.store.limit_pages(ROOM).await;
-    let began = Instant::now();
+    let began = Clock::system().instant();
     bench.until_taken(large_task(workflow)).await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     bench.assert_agrees().await;
@@ -69,7 +67,7 @@ async fn on_a_full_disk_everybody_is_answered_at_once() {
 async fn what_waits_when_a_commit_fails_is_not_left_waiting() {
     let bench = Bench::start().await;
     let (_, workflow) = fill(&bench).await;
-    let began = Instant::now();
+    let began = Clock::system().instant();
     let many = (0..50).map(|_| ask(&bench, workflow));
     for (outcome, _) in futures_util::future::join_all(many).await {
         assert_eq!(outcome.unwrap_err(), Error::Unavailable);
@@ -82,7 +80,7 @@ async fn a_commit_begins_the_rests_anew() {
     let bench = Bench::start().await;
     let (_, workflow) = fill(&bench).await;
     // Many failures without a commit between them.
-    let began = Instant::now();
+    let began = Clock::system().instant();
     while began.elapsed() < Duration::from_secs(2) {
         assert!(ask(&bench, workflow).await.0.is_err());
         tokio::task::yield_now().await;
@@ -90,7 +88,7 @@ async fn a_commit_begins_the_rests_anew() {
     bench.engine.0.around.store.limit_pages(ROOM).await;
     bench.until_taken(large_task(workflow)).await;
     hand_over(&bench.engine.sender(bench.workspace).unwrap(), Call::Panic).unwrap();
-    let began = Instant::now();
+    let began = Clock::system().instant();
     bench.until_taken(large_task(workflow)).await;
     assert!(began.elapsed() < super::super::reload::RELOAD_PAUSE_MAX / 2, "{:?}", began.elapsed());
 }
