@@ -151,7 +151,7 @@ async fn a_leg_on_hold_hears_the_applications_document_and_ours_when_there_is_no
     }
     let form = forms.lock().unwrap()[0].clone();
     assert!(form.contains("CallSid=CAcaller") && form.contains(&format!("TaskSid={task}")), "{form}");
-    assert_eq!(bench.alert_codes().await, [11_200, 11_200]);
+    assert_eq!(bench.alert_codes().await, [11_100, 12_100]);
     put_on_hold(&bench, &task, Some((&url, false))).await;
     for other in [format!("/voice/hold/{task}"), format!("/voice/hold/{task}?leg=external-1")] {
         let (_, answer) = bench.post(&other, &[]).await;
