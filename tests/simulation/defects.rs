@@ -28,7 +28,7 @@ mod seeded {
     use crate::say;
 
     /// Workspaces in which a defect is looked for.
-    const SEEDS: u64 = 20;
+    const SEEDS: u64 = 100;
 
     /// All of them are to be found within this time.
     const TIME_MAX: Duration = Duration::from_mins(2);
