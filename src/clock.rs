@@ -16,7 +16,7 @@ use crate::routing::{SidSource, Timestamp};
 ///
 /// The system's is the machine's clock as it was when the process first asked, and from there on an even passing of time, in
 /// which the time that a machine sleeps counts. Timers therefore keep their length when somebody sets the machine's clock, and
-/// event times never go back. What it was set by is made good slowly, see [`Even`].
+/// event times never go back. What it was set by is made good slowly, by one millisecond in a thousand.
 #[derive(Debug, Clone)]
 pub struct Clock(Source);
 
