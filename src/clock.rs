@@ -15,7 +15,7 @@ use crate::routing::{SidSource, Timestamp};
 /// Tells the time: the system's, or one that a test sets.
 ///
 /// The system's is the machine's clock as it was when the process first asked, and from there on an even passing of time, in
-/// which the time that a machine sleeps counts. Timers therefore keep their length when somebody sets the machine's clock, and
+/// which, on Linux, the time that a machine sleeps counts. Timers therefore keep their length when somebody sets the machine's clock, and
 /// event times never go back. What it was set by is made good slowly, by one millisecond in a thousand.
 #[derive(Debug, Clone)]
 pub struct Clock(Source);

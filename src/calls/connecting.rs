@@ -27,7 +27,7 @@ fn failure_code(leg: &Leg) -> Option<i32> {
 }
 
 /// Whether the worker's phone did not take the call, as far as anybody can tell: not when we, or the phone system, did not
-/// call it at all because there are too many calls, or because of who we are.
+/// call it at all because there are too many calls, because of who we are, or of the caller ID that we show.
 fn was_missed(leg: &Leg) -> bool {
     match leg.end_cause {
         Some(CallStatus::Busy | CallStatus::NoAnswer) => true,

@@ -25,7 +25,8 @@ pub(super) fn run(task: &mut VoiceTask, policy: &Policy, input: &Input, now: Tim
     } else {
         machine.note_news(input);
         machine.fold(input);
-        true
+        // What becomes of offers is no news of the call: a caller whom nobody takes is looked for all the same.
+        !matches!(input, Input::ReservationEnded { .. }) || machine.task.deadlines.silence.is_none()
     };
     machine.settle();
     machine.note_action(input);

@@ -405,12 +405,9 @@ pub struct VoiceTask {
 }
 
 impl VoiceTask {
-    /// The legs that the phone system has made, each with the name of the room it was asked into and its label there.
-    pub fn labelled_legs(&self) -> impl Iterator<Item = (&str, &str, &CallSid)> {
-        self.legs.iter().filter_map(|leg| {
-            let room = leg.room.as_ref().unwrap_or(&self.room);
-            Some((room.as_str(), leg.label.as_str(), leg.call.as_ref()?))
-        })
+    /// The legs that the phone system has made, each with its task and its label.
+    pub fn labelled_legs(&self) -> impl Iterator<Item = (TaskSid, &str, &CallSid)> {
+        self.legs.iter().filter_map(|leg| Some((self.task, leg.label.as_str(), leg.call.as_ref()?)))
     }
 
     /// The caller's leg.

@@ -15,7 +15,7 @@ use crate::phone::{Access, PhoneSystem};
 
 /// Pause before refused credentials are tried again; doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How much longer than until the next try calls are held back: it may take a while to be answered.
 const MARGIN: Duration = Duration::from_secs(30);

@@ -154,10 +154,10 @@ impl PhoneSystem {
         self.pace.take_turn()
     }
 
-    /// Takes note of legs that were made before: with the name of the room and their label there.
-    pub fn know_legs<'a>(&self, legs: impl IntoIterator<Item = (&'a str, &'a str, &'a CallSid)>) {
-        for (room, label, call) in legs {
-            self.claims.claim(call, room, label);
+    /// Takes note of legs that were made before: for which task, and with which label.
+    pub fn know_legs<'a>(&self, legs: impl IntoIterator<Item = (TaskSid, &'a str, &'a CallSid)>) {
+        for (task, label, call) in legs {
+            self.claims.claim(call, &task.to_string(), label);
         }
     }
 

@@ -43,11 +43,19 @@ impl Pace {
         Ok(())
     }
 
-    /// Waits for the turn of one call.
+    /// Waits for the turn of one call, which is its own from now on: whoever comes later has a later one.
     pub(super) async fn turn(&self) {
-        while let Err(wait) = self.take_turn() {
-            tokio::time::sleep(wait).await;
-        }
+        tokio::time::sleep(self.reserve_turn()).await;
+    }
+
+    /// How long it is until the next turn, which is given away with that.
+    fn reserve_turn(&self) -> Duration {
+        let Some(turns) = &self.0 else { return Duration::ZERO };
+        let now_us = turns.clock.now().0.saturating_mul(1_000);
+        let mut next_us = turns.next_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let at_us = now_us.max(*next_us);
+        *next_us = at_us.saturating_add(turns.interval_us);
+        Duration::from_micros(at_us.abs_diff(now_us))
     }
 }
 
@@ -70,6 +78,19 @@ mod tests {
         clock.advance(Duration::from_mins(1));
         assert_eq!(pace.take_turn(), Ok(()));
         assert_eq!(pace.take_turn(), Err(Duration::from_millis(250)), "a quiet minute saves nothing up");
+    }
+
+    #[test]
+    fn a_turn_that_is_waited_for_is_nobody_elses() {
+        let clock = Clock::fixed(Timestamp(1_000));
+        let pace = Pace::new(Some(4.0), clock.clone());
+        let quarters = [0, 250, 500].map(Duration::from_millis);
+        assert_eq!(quarters.map(|_| pace.reserve_turn()), quarters);
+        clock.advance(Duration::from_millis(600));
+        assert_eq!(pace.take_turn(), Err(Duration::from_millis(150)), "three were given away");
+        clock.advance(Duration::from_millis(150));
+        assert_eq!(pace.take_turn(), Ok(()));
+        assert_eq!(Pace::new(None, clock).reserve_turn(), Duration::ZERO);
     }
 
     #[test]

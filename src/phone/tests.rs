@@ -309,7 +309,7 @@ async fn a_call_that_was_made_for_another_leg_is_not_adopted() {
     let (fake, phone) = Fake::start([]).await;
     fake.0.lock().unwrap().calls = vec![("CAother", "in-progress", created), ("CAmine", "busy", created)];
     let other = CallSid("CAother".to_owned());
-    phone.know_legs([(crate::routing::TaskSid::from_bits(9).to_string().as_str(), LABEL, &other)]);
+    phone.know_legs([(crate::routing::TaskSid::from_bits(9), LABEL, &other)]);
     let outcome = phone.execute(id(), &add(ConferenceOptions::default()), true).await;
     assert_eq!(outcome, call_seen("CAmine", CallStatus::Busy));
     // Whoever asks next finds both taken.

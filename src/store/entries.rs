@@ -106,10 +106,15 @@ impl Store {
         select.filter("+y.kind = ?", kind.as_str()).optional(self.read_pool()).await
     }
 
-    /// One resource, wherever it is, for callers that hold only its SID.
+    /// One resource, wherever it is, for callers that hold only its SID; not one that a deleted workspace has left.
     pub async fn entry_anywhere(&self, kind: EntryKind, sid: &str) -> Result<Option<EntryView>, Error> {
         let select = Select::new().filter("y.sid = ?", sid).filter("+y.kind = ?", kind.as_str());
-        select.optional(self.read_pool()).await
+        let found: Option<EntryView> = select.optional(self.read_pool()).await?;
+        let Some(workspace) = found.as_ref().and_then(|entry| entry.workspace_sid.parse().ok()) else {
+            return Ok(None);
+        };
+        let is_there = self.account_of_workspace(workspace).await?.is_some();
+        Ok(found.filter(|_| is_there))
     }
 
     /// Resources of a workspace, oldest first.

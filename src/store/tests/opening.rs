@@ -128,7 +128,8 @@ async fn a_closed_store_has_written_what_was_queued_and_refuses_more() {
     let (directory, store) = store_with_account().await;
     let (queued, ()) = tokio::join!(store.append(first_batch(rows(workspace_sid(1)))), store.close());
     queued.unwrap();
-    store.failed().await;
+    let Store::Sqlite(sqlite) = &store;
+    sqlite.ended().await;
     let refused = store.append(first_batch(rows(workspace_sid(2)))).await;
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     assert!(matches!(store.ready().await, Err(Error::Unavailable(_))));
