@@ -125,7 +125,7 @@ impl Machine<'_> {
             self.task.options = Some(options.clone());
             self.name_room(options.room_name.clone());
         }
-        self.has_place_for_leg();
+        self.make_place_for_leg();
         self.task.connecting = Some(Connecting {
             reservation,
             phase: Phase::Dialing,

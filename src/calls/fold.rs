@@ -432,7 +432,7 @@ impl Machine<'_> {
     }
 
     fn add_stranger(&mut self, label: String, call: &CallSid, sequence: Option<u32>, abort: Option<Abort>) {
-        if self.leg_index(&label).is_some() || !self.has_place_for_leg() {
+        if self.leg_index(&label).is_some() || !self.make_place_for_leg() {
             return;
         }
         self.task.legs.push(Leg {

@@ -62,7 +62,7 @@ impl Machine<'_> {
 
     /// A leg was made that is not wanted: another one was there before, or its place is no longer known.
     pub(super) fn placed_in_vain(&mut self, call: &CallSid) {
-        if self.task.legs.iter().any(|leg| leg.call.as_ref() == Some(call)) || !self.has_place_for_leg() {
+        if self.task.legs.iter().any(|leg| leg.call.as_ref() == Some(call)) || !self.make_place_for_leg() {
             return;
         }
         self.task.legs.push(Leg {
@@ -85,8 +85,8 @@ impl Machine<'_> {
         }
     }
 
-    /// Whether one more leg can be remembered; the oldest of those that came to nothing makes way for it.
-    pub(super) fn has_place_for_leg(&mut self) -> bool {
+    /// Makes the oldest leg that came to nothing give way to one more, if that is needed; tells whether there is a place.
+    pub(super) fn make_place_for_leg(&mut self) -> bool {
         if self.task.legs.len() < MOST_LEGS {
             return true;
         }

@@ -129,20 +129,21 @@ impl ConferenceOptions {
     }
 }
 
+fn asks_for_recording(record: Option<&str>) -> bool {
+    record.is_some_and(|record| !matches!(record, "false" | "do-not-record"))
+}
+
 impl ConferenceOptions {
     /// Whether the phone system tells us of recordings of the leg: whenever there are any, or somebody asks for them.
     #[must_use]
     pub fn tells_call_recordings(&self) -> bool {
-        let records = self.record.as_deref().is_some_and(|record| !matches!(record, "false" | "do-not-record"));
-        records || self.recording_status_callback.is_some()
+        asks_for_recording(self.record.as_deref()) || self.recording_status_callback.is_some()
     }
 
     /// The same of the room.
     #[must_use]
     pub fn tells_room_recordings(&self) -> bool {
-        let record = self.conference_record.as_deref();
-        let records = record.is_some_and(|record| !matches!(record, "false" | "do-not-record"));
-        records || self.conference_recording_status_callback.is_some()
+        asks_for_recording(self.conference_record.as_deref()) || self.conference_recording_status_callback.is_some()
     }
 }
 

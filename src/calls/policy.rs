@@ -207,7 +207,7 @@ pub const fn alert_no_caller_id(by: ConnectBy) -> u32 {
 pub const CODE_CREDENTIALS: i32 = 20_003;
 /// Codes of calls that were not made whoever was to be called: credentials that are not taken, too many calls, a URL of ours or
 /// a caller ID that is refused.
-pub const NOT_CALLED: [i32; 5] = [CODE_CREDENTIALS, 20_429, 21_205, 21_210, 21_212];
+pub const NOT_CALLED: [i32; 5] = [CODE_CREDENTIALS, 20_429, 21_205, CALLER_ID_REFUSED[0], CALLER_ID_REFUSED[1]];
 
 /// Codes of a phone system that does not take the caller ID: not verified, or not a number.
 pub const CALLER_ID_REFUSED: [i32; 2] = [21_210, 21_212];

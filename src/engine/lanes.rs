@@ -101,7 +101,8 @@ impl Lanes {
             self.line_up(*task);
         }
         let (calls, wait) = self.next_calls(&mut take_turn);
-        for task in ready {
+        let woken = std::mem::take(&mut self.ready);
+        for task in ready.union(&woken).copied() {
             if self.running.contains(&task) {
                 continue;
             }
@@ -117,14 +118,19 @@ impl Lanes {
         (begun, wait)
     }
 
-    /// Puts a task in line whose oldest command makes a call that is still wanted.
+    /// Puts a task in line whose next command makes a call that is still wanted.
     fn line_up(&mut self, task: TaskSid) {
-        let Some(queue) = self.waiting.get(&task) else { return };
-        if let Some(first) = queue.front().filter(|first| first.errand.command.makes_call())
-            && !is_in_vain(queue, 0)
-        {
-            self.line.insert((first.arrival, task));
+        if let Some((_, arrival)) = self.next_call(task) {
+            self.line.insert((arrival, task));
         }
+    }
+
+    /// Where the call is that a task makes next, if it is still wanted; a look gives way while there is no place for it.
+    fn next_call(&self, task: TaskSid) -> Option<(usize, u64)> {
+        let queue = self.waiting.get(&task)?;
+        let may_look = self.looking < LOOKS_MAX;
+        let (at, next) = queue.iter().enumerate().find(|(_, next)| may_look || !next.errand.command.is_look())?;
+        (next.errand.command.makes_call() && !is_in_vain(queue, at)).then_some((at, next.arrival))
     }
 
     /// The calls for which there are turns and places.
@@ -134,18 +140,15 @@ impl Lanes {
             let Some(place) = self.line.iter().find(|(_, task)| !self.running.contains(task)).copied() else { break };
             self.line.remove(&place);
             let (arrival, task) = place;
-            let wanted = self.waiting.get(&task).is_some_and(|queue| {
-                queue.front().is_some_and(|first| first.arrival == arrival) && !is_in_vain(queue, 0)
-            });
-            if !wanted {
+            let Some((at, _)) = self.next_call(task).filter(|(_, next)| *next == arrival) else {
                 self.wake(task);
                 continue;
-            }
+            };
             if let Err(wait) = take_turn() {
                 self.line.insert(place);
                 return (begun, Some(wait));
             }
-            begun.extend(self.start(task, 0, false));
+            begun.extend(self.start(task, at, false));
         }
         (begun, None)
     }
@@ -355,6 +358,27 @@ mod tests {
         for (task, number) in [(1, 1), (2, 1), (3, 1), (4, 1)] {
             bench.finish(task, number);
         }
+        assert!(bench.begin().is_empty() && bench.is_empty());
+    }
+
+    #[test]
+    fn a_call_does_not_wait_behind_a_look_that_has_no_place() {
+        let mut bench = Bench::with_turns(usize::MAX);
+        for task in 1..=LOOKS_MAX as u128 {
+            bench.add(look(task, 1));
+        }
+        assert_eq!(bench.begin().len(), LOOKS_MAX);
+        bench.add(look(1_000, 1));
+        bench.add(call(1_000, 2, "WR1"));
+        assert_eq!(bench.begin(), [(1_000, 2, false)]);
+        bench.finish(1_000, 2);
+        assert!(bench.begin().is_empty(), "there is still no place");
+        bench.finish(1, 1);
+        assert_eq!(bench.begin(), [(1_000, 1, false)]);
+        for task in 2..=LOOKS_MAX as u128 {
+            bench.finish(task, 1);
+        }
+        bench.finish(1_000, 1);
         assert!(bench.begin().is_empty() && bench.is_empty());
     }
 

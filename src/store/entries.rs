@@ -108,13 +108,8 @@ impl Store {
 
     /// One resource, wherever it is, for callers that hold only its SID; not one that a deleted workspace has left.
     pub async fn entry_anywhere(&self, kind: EntryKind, sid: &str) -> Result<Option<EntryView>, Error> {
-        let select = Select::new().filter("y.sid = ?", sid).filter("+y.kind = ?", kind.as_str());
-        let found: Option<EntryView> = select.optional(self.read_pool()).await?;
-        let Some(workspace) = found.as_ref().and_then(|entry| entry.workspace_sid.parse().ok()) else {
-            return Ok(None);
-        };
-        let is_there = self.account_of_workspace(workspace).await?.is_some();
-        Ok(found.filter(|_| is_there))
+        let live = "+y.kind = ? AND y.workspace_sid IN (SELECT sid FROM workspaces)";
+        Select::new().filter("y.sid = ?", sid).filter(live, kind.as_str()).optional(self.read_pool()).await
     }
 
     /// Resources of a workspace, oldest first.

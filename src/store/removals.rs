@@ -6,8 +6,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::retention::key_part;
-use super::rows::Change;
+use super::retention::removals;
 use super::statements::{Table, Value};
 use super::work::{Update, Work, tables_of_workspace};
 use super::{Error, Store};
@@ -57,10 +56,8 @@ impl Store {
             for table in tables_of_workspace(with_events) {
                 let sql = AssertSqlSafe(format!("{} LIMIT $2", keys_in_workspace(table)));
                 let limit = i64::try_from(most - changes.len()).unwrap_or(i64::MAX);
-                for row in sqlx::query(sql).bind(&sid).bind(limit).fetch_all(&mut *connection).await? {
-                    let key = (0..table.key_columns).map(|column| key_part(&row, column));
-                    changes.push(Change::delete(table, key.collect::<Result<_, _>>()?));
-                }
+                let query = sqlx::query(sql).bind(&sid).bind(limit);
+                changes.extend(removals(table, &query.fetch_all(&mut *connection).await?)?);
                 if changes.len() >= most {
                     break;
                 }

@@ -129,15 +129,20 @@ async fn expired(
     changes: &mut Vec<Change>,
 ) -> Result<(), Error> {
     let query = sqlx::query(expiry.sql).bind(workspace.to_string()).bind(before.0).bind(most);
-    for row in query.fetch_all(connection).await? {
-        let key = (0..expiry.table.key_columns).map(|column| key_part(&row, column));
-        changes.push(Change::delete(expiry.table, key.collect::<Result<_, _>>()?));
-    }
+    changes.extend(removals(expiry.table, &query.fetch_all(connection).await?)?);
     Ok(())
 }
 
-/// A column of a key.
-pub(super) fn key_part(row: &SqliteRow, column: usize) -> Result<Value, sqlx::Error> {
+/// Removes the rows of a table with these keys.
+pub(super) fn removals(table: &'static Table, keys: &[SqliteRow]) -> Result<Vec<Change>, sqlx::Error> {
+    let removal = |row: &SqliteRow| {
+        let key = (0..table.key_columns).map(|column| key_part(row, column));
+        Ok(Change::delete(table, key.collect::<Result<_, sqlx::Error>>()?))
+    };
+    keys.iter().map(removal).collect()
+}
+
+fn key_part(row: &SqliteRow, column: usize) -> Result<Value, sqlx::Error> {
     match row.try_get::<i64, _>(column) {
         Ok(number) => Ok(Value::from(number)),
         Err(_) => row.try_get::<String, _>(column).map(Value::from),

@@ -47,7 +47,7 @@ const FORGET_WHAT_IS_DONE: &str = "DELETE FROM events WHERE workspace_sid = $1 A
      SELECT sequence FROM events WHERE workspace_sid = $1 \
      AND sequence < (SELECT next_sequence FROM event_cursors WHERE workspace_sid = $1) \
      AND sequence NOT IN (SELECT sequence FROM event_deliveries WHERE workspace_sid = $1 AND state = 'waiting') \
-     LIMIT 500)";
+     LIMIT $2)";
 
 /// Whether the store takes writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,7 +348,8 @@ impl Commits {
             let events = work.changes.iter().filter(|change| change.table.name == EVENTS.name);
             let rows: Vec<&[Value]> = events.filter_map(|change| change.row.as_deref()).collect();
             self.run_in_chunks(&EVENTS, Verb::Write, &rows)?;
-            self.run(FORGET_WHAT_IS_DONE, &workspace)?;
+            let [sid] = &workspace;
+            self.run(FORGET_WHAT_IS_DONE, [sid, &Value::from(u64::try_from(AT_ONCE).unwrap_or(u64::MAX))])?;
         }
         let mut some_left = false;
         for table in tables_of_workspace(!departs) {

@@ -9,10 +9,8 @@ use std::collections::BTreeMap;
 use super::super::request::PhoneAccess;
 use super::{Cores, Refs};
 use crate::calls::PhoneOutcome;
+use crate::calls::policy::CODE_CREDENTIALS;
 use crate::routing::{Command, ReservationStatus, RoutingTarget, SidSource, TaskSid, TaskStatus, Timestamp};
-
-/// Code of the alert log, and of reservations that are canceled for it: Twilio's for credentials that it does not take.
-const DENIED: u32 = 20_003;
 
 /// That the phone system does not take our credentials, and what is held back for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +39,7 @@ impl Cores {
                     let message = format!(
                         "the phone system refuses our credentials, so no call is offered until it takes them: {message}"
                     );
-                    self.alert(DENIED, message, nobody);
+                    self.alert(CODE_CREDENTIALS.unsigned_abs(), message, nobody);
                 }
                 let held = before.map(|denial| denial.held).unwrap_or_default();
                 self.denial = Some(Denial { message: message.clone(), until: *until, held: BTreeMap::new() });
@@ -79,7 +77,7 @@ impl Cores {
     pub(super) fn refusal_for_denial(&self) -> Option<PhoneOutcome> {
         let denial = self.present_denial()?;
         let message = format!("the phone system refuses our credentials: {}", denial.message);
-        Some(PhoneOutcome::Refused { code: i32::try_from(DENIED).ok(), message })
+        Some(PhoneOutcome::Refused { code: Some(CODE_CREDENTIALS), message })
     }
 
     /// Tasks whose callers wait for somebody. A conversation that is handed on is none: whoever hands it on learns from the
@@ -104,7 +102,7 @@ impl Cores {
         let offers = self.workspace.open_reservations_of_task(task);
         let idle = offers.filter(|row| row.status == ReservationStatus::Pending && !row.connecting);
         for reservation in idle.map(|row| row.sid).collect::<Vec<_>>() {
-            let reason_code = i32::try_from(DENIED).ok();
+            let reason_code = Some(CODE_CREDENTIALS);
             self.command(&Command::FailConnecting { reservation, reason_code, not_before: None, missed: false }, sids);
         }
     }

@@ -49,12 +49,8 @@ impl Cores {
         };
         conversations.insert(SEGMENT_LINK.to_owned(), Value::from(url));
         let attributes = Map::from_iter([(CONVERSATIONS.to_owned(), Value::Object(conversations))]);
-        let command = Command::MergeTaskAttributes { task, attributes };
         // Refused where the task is no more, or its attributes have become too large: it is told all the same.
-        if let Ok(done) = self.workspace.handle(&command, self.now, sids) {
-            let inputs = self.absorb(done, None);
-            self.run(inputs, sids);
-        }
+        self.command(&Command::MergeTaskAttributes { task, attributes }, sids);
     }
 
     fn pass_on(&mut self, task: TaskSid, heard: &Heard) {
