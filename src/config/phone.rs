@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::signature::ed25519::PublicKey;
+
 /// New calls a second that can be set.
 const MAX_CPS: std::ops::RangeInclusive<f64> = 0.01..=1_000.0;
 
@@ -26,11 +28,13 @@ pub struct Phone {
     /// Its secret.
     pub api_key_secret: Option<SecretString>,
     pub(super) api_key_secret_file: Option<PathBuf>,
-    /// How these are shown.
-    pub auth_scheme: AuthScheme,
+    auth_scheme: Option<AuthScheme>,
     /// Former auth token, for checking webhooks only.
     pub previous_auth_token: Option<SecretString>,
     pub(super) previous_auth_token_file: Option<PathBuf>,
+    public_key: Option<String>,
+    /// The application there that calls are made for.
+    pub application_sid: Option<String>,
     /// New calls a second.
     pub max_cps: Option<f64>,
     /// Whose dialect it speaks.
@@ -51,6 +55,8 @@ pub enum Dialect {
     Signalwire,
     /// Restcomm (RCML).
     Restcomm,
+    /// Telnyx (`TeXML`).
+    Telnyx,
 }
 
 /// How credentials are shown to the phone system's REST.
@@ -73,7 +79,20 @@ impl Phone {
     /// Whether it takes documents in requests.
     #[must_use]
     pub fn inline_documents(&self) -> bool {
-        self.inline_documents.unwrap_or(self.dialect == Dialect::Twilio)
+        self.inline_documents.unwrap_or(matches!(self.dialect, Dialect::Twilio | Dialect::Telnyx))
+    }
+
+    /// How credentials are shown.
+    #[must_use]
+    pub fn auth_scheme(&self) -> AuthScheme {
+        let usual = if self.dialect == Dialect::Telnyx { AuthScheme::Bearer } else { AuthScheme::Basic };
+        self.auth_scheme.unwrap_or(usual)
+    }
+
+    /// The key that its webhooks are signed with, where that is not the auth token.
+    #[must_use]
+    pub fn public_key(&self) -> Option<PublicKey> {
+        self.public_key.as_deref().and_then(PublicKey::parse)
     }
 
     /// Whether its refusals have codes.
@@ -94,7 +113,16 @@ impl Phone {
         if given.contains(&true) && given.contains(&false) {
             return Some("phone.url, phone.account_sid and phone.auth_token go together".to_owned());
         }
-        match (self.auth_scheme, self.api_key_sid.is_some(), self.api_key_secret.is_some()) {
+        if self.public_key.is_some() && self.public_key().is_none() {
+            return Some("phone.public_key: expected 32 bytes in base64".to_owned());
+        }
+        if self.dialect == Dialect::Telnyx
+            && self.url.is_some()
+            && (self.public_key.is_none() || self.application_sid.is_none())
+        {
+            return Some("phone.dialect telnyx needs phone.public_key and phone.application_sid".to_owned());
+        }
+        match (self.auth_scheme(), self.api_key_sid.is_some(), self.api_key_secret.is_some()) {
             (AuthScheme::Basic, sid, secret) if sid != secret => {
                 return Some("phone.api_key_sid and phone.api_key_secret go together".to_owned());
             }

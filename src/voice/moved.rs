@@ -22,6 +22,8 @@ pub struct MovedCallers {
     pub templates: Arc<Templates>,
     /// Base URL under which the phone system reaches us.
     pub public_url: String,
+    /// Events of conferences that the phone system knows; all when empty.
+    pub room_events: &'static [&'static str],
 }
 
 impl MovedCallers {
@@ -48,13 +50,13 @@ impl MovedCallers {
     }
 
     fn documents(&self) -> Documents<'_> {
-        Documents { templates: &self.templates, public_url: &self.public_url }
+        Documents { templates: &self.templates, public_url: &self.public_url, room_events: self.room_events }
     }
 }
 
 impl State {
     pub(super) fn documents(&self) -> Documents<'_> {
-        Documents { templates: &self.templates, public_url: &self.public_url }
+        Documents { templates: &self.templates, public_url: &self.public_url, room_events: self.room_events }
     }
 }
 
@@ -63,6 +65,7 @@ impl State {
 pub(super) struct Documents<'a> {
     templates: &'a Templates,
     public_url: &'a str,
+    room_events: &'a [&'a str],
 }
 
 impl Documents<'_> {
@@ -96,6 +99,8 @@ impl Documents<'_> {
         verbs_before: &'r str,
     ) -> RoomUrls<'r> {
         let mut settings = settings.clone();
+        let known = |event: &&str| self.room_events.is_empty() || self.room_events.contains(event);
+        settings.events = settings.events.split(' ').filter(known).collect::<Vec<_>>().join(" ");
         if settings.wait_url.as_ref().is_some_and(|url| !url.is_empty()) {
             // We ask for it, so that a room is made even when it cannot be had.
             settings.wait_url = Some(self.room_wait_url(task));
