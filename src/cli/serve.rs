@@ -16,6 +16,7 @@ use crate::notify::{event_callbacks, hub};
 use crate::outbound::Rules;
 use crate::phone::{Abilities, Credentials, Wording};
 use crate::server::{PhoneAccess, Server, Settings};
+use crate::signature::ed25519::PublicKey;
 use crate::telemetry::Metrics;
 
 use super::accounts::First;
@@ -116,7 +117,7 @@ pub(super) fn phone_access(config: &Config) -> Option<PhoneAccess> {
         credentials,
         auth_token,
         previous_auth_token: phone.previous_auth_token.clone(),
-        public_key: phone.public_key(),
+        public_key: phone.public_key.as_deref().and_then(PublicKey::parse),
         max_cps: phone.max_cps,
         abilities: Abilities {
             participants_create: phone.participants_create(),

@@ -86,7 +86,7 @@ impl Spoken {
                 vec![(signature::HEADER, signature::sign_form(self.token.expose_secret(), url, pairs))]
             }
             Dialect::Telnyx => {
-                let (time, signature) = self.key.sign(self.clock.now(), body.as_bytes());
+                let (time, signature) = self.key.sign(self.clock.now().0.div_euclid(1_000), body.as_bytes());
                 vec![(ed25519::TIME_HEADER, time), (ed25519::HEADER, signature)]
             }
         }

@@ -138,3 +138,22 @@ impl RoomUrls<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::voice::document::sample_room;
+
+    #[test]
+    fn only_events_that_the_phone_system_knows_are_asked_for() {
+        let templates = Templates::load(None).unwrap();
+        let room = RoomSettings { events: "start end join leave hold mute".to_owned(), ..sample_room("x") };
+        for (room_events, expected) in
+            [(&["start", "leave", "end"][..], "start end leave"), (&[], "start end join leave hold mute")]
+        {
+            let documents = Documents { templates: &templates, public_url: "https://r.example.org", room_events };
+            let document = documents.customer_joins(TaskSid::from_bits(1), &room, "");
+            assert!(document.contains(&format!("statusCallbackEvent=\"{expected}\"")), "{document}");
+        }
+    }
+}
