@@ -62,7 +62,10 @@ impl Machine<'_> {
 
     /// A leg was made that is not wanted: another one was there before, or its place is no longer known.
     pub(super) fn placed_in_vain(&mut self, call: &CallSid) {
-        if self.task.legs.iter().any(|leg| leg.call.as_ref() == Some(call)) || !self.make_place_for_leg() {
+        if self.task.legs.iter().any(|leg| leg.call.as_ref() == Some(call)) || defect!(LateLegStays) {
+            return;
+        }
+        if !self.make_place_for_leg() {
             return;
         }
         self.task.legs.push(Leg {
