@@ -216,6 +216,17 @@ pub enum Input {
         /// `CallStatus` was final.
         call_ended: bool,
     },
+    /// The `<Dial>` of a caller who was sent to dial the worker is over.
+    Dialed {
+        /// Of the worker.
+        reservation: ReservationSid,
+        /// The caller's leg, where the webhook names it.
+        call: Option<CallSid>,
+        /// `DialCallStatus`
+        status: Option<CallStatus>,
+        /// `CallStatus` was final.
+        call_ended: bool,
+    },
     /// The caller's call ended, as a callback of the number tells.
     CallerEnded {
         /// The caller's leg.
@@ -460,6 +471,17 @@ pub enum PhoneCommand {
         #[serde(default)]
         room: String,
     },
+    /// Let the caller dial the worker: the call is redirected to a document that does.
+    LetCallerDial {
+        /// The caller's leg.
+        call: CallSid,
+        /// The reservation SID.
+        label: String,
+        /// Whom to dial.
+        to: String,
+        /// Caller ID.
+        from: String,
+    },
     /// Send the caller back to the wait document.
     ParkCaller {
         /// The caller's leg.
@@ -518,6 +540,7 @@ impl PhoneCommand {
         match self {
             Self::AddParticipant { .. } => "add participant",
             Self::MoveCallerToRoom { .. } => "move caller to room",
+            Self::LetCallerDial { .. } => "let caller dial",
             Self::ParkCaller { .. } => "park caller",
             Self::ReleaseCaller { .. } => "release caller",
             Self::PlaceCall { .. } => "place call",
@@ -535,7 +558,7 @@ impl PhoneCommand {
     /// Whether it makes a call: phone systems take only so many of these a second.
     #[must_use]
     pub const fn makes_call(&self) -> bool {
-        matches!(self, Self::AddParticipant { .. } | Self::PlaceCall { .. })
+        matches!(self, Self::AddParticipant { .. } | Self::PlaceCall { .. } | Self::LetCallerDial { .. })
     }
 
     /// Whether it looks at a call or a room and changes nothing.

@@ -71,6 +71,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
             max_cps: config.phone.max_cps,
             abilities: crate::phone::Abilities::default(),
             room_callbacks: true,
+            queues: true,
         }),
         templates_dir: None,
         wait: config.wait.clone(),

@@ -121,8 +121,10 @@ pub(super) fn phone_access(config: &Config) -> Option<PhoneAccess> {
             participants_create: phone.participants_create(),
             error_codes: phone.error_codes(),
             inline_documents: phone.inline_documents(),
+            rooms: phone.rooms(),
         },
         room_callbacks: phone.room_callbacks(),
+        queues: phone.queues(),
     })
 }
 

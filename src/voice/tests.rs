@@ -76,6 +76,7 @@ impl Bench {
             requested_url,
             phone_tokens: vec![SecretString::from("next token"), SecretString::from(PHONE_TOKEN)],
             insecure_skip_signature: false,
+            means: Means { queues: true, rooms: true, leg_secs_max: 14_400 },
             templates: Arc::new(Templates::load(None).unwrap()),
             wait,
             extra_call_attributes: Vec::new(),
