@@ -223,7 +223,7 @@ async fn the_caller_waits_in_a_loop_and_dials_the_worker_where_there_are_neither
     let attributes = json!({ "contact_uri": DESK }).to_string();
     programs.post(&worker, &[("Attributes", &attributes), ("ActivitySid", &floor.available)]).await;
     programs.control(Method::PUT, &format!("/addresses/{DESK}"), json!({ "answer_after_ms": 50 })).await;
-    programs.control(Method::PUT, &format!("/addresses/{DESK}?calls=next"), json!({ "busy": true })).await;
+    programs.control(Method::PUT, &format!("/addresses/{DESK}"), json!({ "busy": true, "calls": "next" })).await;
 
     // The worker is busy: the caller waits on, and gets the worker the next time.
     let (caller, task) = call_in(&programs, &floor).await;
@@ -237,6 +237,8 @@ async fn the_caller_waits_in_a_loop_and_dials_the_worker_where_there_are_neither
         .await;
     let second = pending(&programs, &task).await;
     assert_ne!(first, second);
+    let events = programs.get(&format!("{}/Events?EventType=reservation.canceled", floor.base)).await;
+    assert!(events.to_string().contains("31486"), "{events}");
 
     // Nothing tells that the worker has answered: it counts as answered when it could ring no longer.
     programs.post(&second, &[("Instruction", "dequeue"), ("DequeueTimeout", "1")]).await;
