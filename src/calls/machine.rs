@@ -307,8 +307,11 @@ impl Machine<'_> {
     pub(super) fn give_up_leg(&mut self, index: usize) {
         let leg = &mut self.task.legs[index];
         if leg.by_caller.is_some() {
-            // It goes when the caller leaves its document.
-            return if leg.accepted { () } else { self.end_leg(index, Some(CallStatus::Canceled), None) };
+            // It goes when the caller leaves its document; who talks by it goes on talking.
+            if !leg.accepted {
+                self.end_leg(index, Some(CallStatus::Canceled), None);
+            }
+            return;
         }
         if leg.is_live() && leg.abort.is_none() && !defect!(LegLeftRinging) {
             leg.abort = Some(Abort::Wanted);

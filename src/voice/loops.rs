@@ -38,10 +38,10 @@ impl State {
 
     /// The caller leaves the queue; what comes next is asked for then.
     pub(super) fn leaves(&self, task: TaskSid) -> Response {
-        match self.means.queues {
-            true => self.answer(&Document::Leave),
-            false => self.answer(&Document::Redirect { url: &self.leave_url(task) }),
+        if self.means.queues {
+            return self.answer(&Document::Leave);
         }
+        self.answer(&Document::Redirect { url: &self.leave_url(task) })
     }
 
     /// Where a caller goes on who leaves the queue.

@@ -99,8 +99,8 @@ impl State {
 }
 
 /// The document, leading to `again` at its end, unless it leads elsewhere by itself; a redirect to itself, which is to
-/// `url` through us by now, leads to `again` too. One without any verb that is `heard` gets a silence.
-pub(super) fn looping(document: &str, url: &str, again: &str, heard: &[&str]) -> String {
+/// `url` through us by now, leads to `again` too. One without any of the `timely` verbs gets a silence.
+pub(super) fn looping(document: &str, url: &str, again: &str, timely: &[&str]) -> String {
     let again = xml::escape(again).0;
     let Ok(mut walk) = Walk::new(document) else { return document.to_owned() };
     let (mut is_heard, mut leads_on) = (false, false);
@@ -114,7 +114,7 @@ pub(super) fn looping(document: &str, url: &str, again: &str, heard: &[&str]) ->
                 return format!("{head}>{SILENCE}<Redirect method=\"POST\">{again}</Redirect></Response>");
             }
             Part::Open { element, depth: 1 } => {
-                is_heard |= heard.contains(&element.name.as_str());
+                is_heard |= timely.contains(&element.name.as_str());
                 if element.name == "Redirect" {
                     leads_on = true;
                     redirect = Some((step.to, String::new()));

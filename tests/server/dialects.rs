@@ -236,6 +236,10 @@ async fn the_caller_waits_in_a_loop_and_dials_the_worker_where_there_are_neither
         })
         .await;
     let second = pending(&programs, &task).await;
+    let own = [("CallSid", "11111111-2222-4333-8444-555555555555"), ("CallStatus", "in-progress")];
+    let place = format!("/voice/reservations/{}", second.rsplit('/').next().unwrap());
+    let (_, turned_away) = programs.voice(&place, &own).await;
+    assert!(turned_away.contains("no longer waiting"), "two calls cannot be brought together: {turned_away}");
     assert_ne!(first, second);
     let events = programs.get(&format!("{}/Events?EventType=reservation.canceled", floor.base)).await;
     assert!(events.to_string().contains("31486"), "{events}");
@@ -254,6 +258,9 @@ async fn the_caller_waits_in_a_loop_and_dials_the_worker_where_there_are_neither
     refused(&programs, &format!("{task}/Participants"), &[("Label", "x"), ("To", "+15550199")]).await;
     refused(&programs, &format!("{task}/Participants/customer"), &[("Hold", "true")]).await;
     refused(&programs, &format!("{task}/Conference"), &[("Status", "completed")]).await;
+
+    let form = [("TaskSid", task.rsplit('/').next().unwrap()), ("ReservationSid", second.rsplit('/').next().unwrap())];
+    refused(&programs, &format!("{worker}/Transfers"), &[form[0], form[1], ("To", &floor.worker)]).await;
 
     programs.hang_up(&caller).await;
     task_in(&programs, &task, "wrapping").await;
@@ -291,7 +298,7 @@ async fn the_caller_waits_in_a_loop_and_dials_the_worker_where_there_are_neither
     let alerts = programs.get("/Alerts?PageSize=100").await;
     let codes: Vec<&str> =
         alerts["alerts"].as_array().unwrap().iter().filter_map(|row| row["error_code"].as_str()).collect();
-    assert_eq!(codes, ["40145", "40137", "40146"], "{alerts}");
+    assert_eq!(codes, ["40145", "40137", "40149", "40146", "14217"], "{alerts}");
 }
 
 #[tokio::test]
