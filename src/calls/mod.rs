@@ -20,6 +20,7 @@ pub mod interface;
 mod late_legs;
 mod machine;
 pub mod options;
+mod phone_command;
 pub mod policy;
 mod queue_result;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use axum::http::Request;
 use tower::ServiceExt as _;
 
 mod documents;
+mod loops;
 mod proxy;
 mod queue_full;
 mod rooms;
@@ -52,6 +53,18 @@ impl Bench {
 
     /// The same with other words and choices for those who wait.
     async fn start_waiting(limits: Limits, requested_url: PublicUrl, patience: Duration, wait: config::Wait) -> Self {
+        let means = Means { queues: true, rooms: true, leg_secs_max: 14_400 };
+        Self::start_by(means, limits, requested_url, patience, wait).await
+    }
+
+    /// The same at a phone system with these means.
+    async fn start_by(
+        means: Means,
+        limits: Limits,
+        requested_url: PublicUrl,
+        patience: Duration,
+        wait: config::Wait,
+    ) -> Self {
         let store = Store::open("sqlite::memory:").await.unwrap();
         let clock = Clock::fixed(Timestamp(1_790_000_000_000));
         for (bits, token) in [(1, OWN_TOKEN), (2, "foreign token")] {
@@ -76,7 +89,7 @@ impl Bench {
             requested_url,
             phone_tokens: vec![SecretString::from("next token"), SecretString::from(PHONE_TOKEN)],
             insecure_skip_signature: false,
-            means: Means { queues: true, rooms: true, leg_secs_max: 14_400 },
+            means,
             templates: Arc::new(Templates::load(None).unwrap()),
             wait,
             extra_call_attributes: Vec::new(),
