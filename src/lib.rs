@@ -17,7 +17,7 @@
 //! - [`clock`]: the only place that asks for time and randomness.
 //! - [`outbound`]: HTTP requests to URLs that users gave.
 //! - [`traces`]: trace context of requests, and the export of spans.
-//! - [`signature`]: `X-Twilio-Signature`, for both directions.
+//! - [`signature`]: `X-Twilio-Signature` and `telnyx-signature-ed25519`, for both directions.
 //! - [`credentials`]: who asks: HTTP Basic with an account's auth token or an API key.
 //! - [`sealing`]: secrets at rest.
 

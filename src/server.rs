@@ -33,8 +33,9 @@ use crate::notify::relays::{self, Relays};
 use crate::notify::streams::EventStreams;
 use crate::notify::{Hub, hub, presence, revocations};
 use crate::outbound::{self, Outbound};
-use crate::phone::{self, Abilities, Credentials, Patience, PhoneSettings, PhoneSystem};
+use crate::phone::{self, Abilities, Credentials, Patience, PhoneSettings, PhoneSystem, Wording};
 use crate::routing::{AccountSid, ResourceLimits};
+use crate::signature::ed25519::PublicKey;
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
 use crate::voice::{self, Actions, Arrivals, KnownWorkflows, Means, MovedCallers, Templates};
@@ -126,10 +127,14 @@ pub struct PhoneAccess {
     pub auth_token: SecretString,
     /// A former token, accepted on webhooks while tokens are changed.
     pub previous_auth_token: Option<SecretString>,
+    /// The key of webhooks that it signs with Ed25519.
+    pub public_key: Option<PublicKey>,
     /// New calls that we ask for in a second; no limit of ours without it.
     pub max_cps: Option<f64>,
     /// What it can do when it is asked.
     pub abilities: Abilities,
+    /// How it words that.
+    pub wording: Wording,
     /// It tells who comes into a conference.
     pub room_callbacks: bool,
     /// Calls can wait in its queues.
@@ -238,12 +243,14 @@ impl Server {
                     leg_secs_max: settings.dialling.leg_secs,
                     max_cps: access.max_cps,
                     abilities: access.abilities,
+                    wording: access.wording.clone(),
                 };
                 let moved = MovedCallers {
                     store: store.clone(),
                     templates: Arc::clone(&templates),
                     public_url: public_base.clone(),
                     means,
+                    room_events: access.wording.room_events,
                 };
                 let phone = PhoneSystem::new(phone, Patience::default(), &clock, entropy)?;
                 Some(phone.with_documents(Arc::new(moved)))
@@ -315,6 +322,8 @@ impl Server {
             means,
             requested_url: public_url,
             phone_tokens: settings.phone.iter().flat_map(PhoneAccess::tokens).collect(),
+            phone_key: settings.phone.as_ref().and_then(|access| access.public_key),
+            room_events: settings.phone.as_ref().map_or(&[], |access| access.wording.room_events),
             insecure_skip_signature: settings.insecure_skip_signature,
             templates,
             wait: settings.wait,

@@ -1,8 +1,10 @@
-//! `X-Twilio-Signature`: signing what we send and checking what we receive.
+//! `X-Twilio-Signature`: signing what we send and checking what we receive; [`ed25519`] is another scheme.
 //!
 //! The scheme is HMAC-SHA1 over the URL as requested and the form parameters in name order (Twilio: Webhooks security;
 //! `spec/voice.md` 1.4). This module must not parse requests: it takes the URL text and the decoded pairs. Start with
 //! [`sign_form`] and [`verify_form`].
+
+pub mod ed25519;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

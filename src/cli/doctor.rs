@@ -217,14 +217,14 @@ async fn public_url(config: &Config, client: &reqwest::Client) -> Finding {
 }
 
 async fn phone_system(config: &Config, client: &reqwest::Client) -> Finding {
-    let Some(PhoneAccess { url, account_sid: account, credentials, .. }) = phone_access(config) else {
+    let Some(PhoneAccess { url, account_sid: account, credentials, wording, .. }) = phone_access(config) else {
         return Doubtful(
             "phone system: none; calls can be queued but not connected; set SWITCHHOOK_PHONE_URL, \
              SWITCHHOOK_PHONE_ACCOUNT_SID and SWITCHHOOK_PHONE_AUTH_TOKEN"
                 .to_owned(),
         );
     };
-    let calls = format!("{}/2010-04-01/Accounts/{account}/Calls.json?PageSize=1", url.trim_end_matches('/'));
+    let calls = format!("{}/Calls{}?PageSize=1", wording.account(&url, &account), wording.suffix);
     match credentials.show(client.get(calls)).send().await.map(|response| response.status()) {
         Ok(StatusCode::OK) => Fine(format!("phone system: {url} knows the account {account}")),
         Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Broken(format!(
@@ -233,7 +233,8 @@ async fn phone_system(config: &Config, client: &reqwest::Client) -> Finding {
         )),
         Ok(status) => Broken(format!(
             "phone system: {url} answered {status} to a look at its calls; check SWITCHHOOK_PHONE_URL, which has no \
-             /2010-04-01 at its end"
+             /{} at its end",
+            wording.root
         )),
         Err(error) => Broken(format!(
             "phone system: {url} did not answer ({}); start it, or check SWITCHHOOK_PHONE_URL and the firewall",

@@ -11,11 +11,12 @@ use tracing::{info, warn};
 use crate::api::LockedAttributes;
 use crate::calls::DialPolicy;
 use crate::clock::{Clock, Entropy};
-use crate::config::{Agents, AuthScheme, CallbackSchedule, Config};
+use crate::config::{Agents, AuthScheme, CallbackSchedule, Config, Dialect};
 use crate::notify::{event_callbacks, hub};
 use crate::outbound::Rules;
-use crate::phone::{Abilities, Credentials};
+use crate::phone::{Abilities, Credentials, Wording};
 use crate::server::{PhoneAccess, Server, Settings};
+use crate::signature::ed25519::PublicKey;
 use crate::telemetry::Metrics;
 
 use super::accounts::First;
@@ -103,7 +104,7 @@ pub(super) fn phone_access(config: &Config) -> Option<PhoneAccess> {
     let phone = &config.phone;
     let (url, account_sid, auth_token) = (phone.url.clone()?, phone.account_sid.clone()?, phone.auth_token.clone()?);
     let secret = phone.api_key_secret.clone().unwrap_or_else(|| auth_token.clone());
-    let credentials = match phone.auth_scheme {
+    let credentials = match phone.auth_scheme() {
         AuthScheme::Basic => Credentials::Basic {
             user: phone.api_key_sid.clone().unwrap_or_else(|| account_sid.clone()),
             password: secret,
@@ -116,12 +117,17 @@ pub(super) fn phone_access(config: &Config) -> Option<PhoneAccess> {
         credentials,
         auth_token,
         previous_auth_token: phone.previous_auth_token.clone(),
+        public_key: phone.public_key.as_deref().and_then(PublicKey::parse),
         max_cps: phone.max_cps,
         abilities: Abilities {
             participants_create: phone.participants_create(),
             error_codes: phone.error_codes(),
             inline_documents: phone.inline_documents(),
             rooms: phone.rooms(),
+        },
+        wording: match phone.dialect {
+            Dialect::Twilio | Dialect::Signalwire | Dialect::Restcomm | Dialect::Somleng => Wording::default(),
+            Dialect::Telnyx => Wording::telnyx(phone.application_sid.clone()),
         },
         room_callbacks: phone.room_callbacks(),
         queues: phone.queues(),

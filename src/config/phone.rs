@@ -4,11 +4,16 @@
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 /// New calls a second that can be set.
 const MAX_CPS: std::ops::RangeInclusive<f64> = 0.01..=1_000.0;
+
+/// Length of an Ed25519 key.
+const PUBLIC_KEY_BYTES: usize = 32;
 
 /// The phone system and who we are there.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,11 +31,14 @@ pub struct Phone {
     /// Its secret.
     pub api_key_secret: Option<SecretString>,
     pub(super) api_key_secret_file: Option<PathBuf>,
-    /// How these are shown.
-    pub auth_scheme: AuthScheme,
+    auth_scheme: Option<AuthScheme>,
     /// Former auth token, for checking webhooks only.
     pub previous_auth_token: Option<SecretString>,
     pub(super) previous_auth_token_file: Option<PathBuf>,
+    /// The key that its webhooks are signed with, where that is not the auth token.
+    pub public_key: Option<String>,
+    /// The application there that calls are made for.
+    pub application_sid: Option<String>,
     /// New calls a second.
     pub max_cps: Option<f64>,
     /// Whose dialect it speaks.
@@ -53,6 +61,8 @@ pub enum Dialect {
     Signalwire,
     /// Restcomm (RCML).
     Restcomm,
+    /// Telnyx (`TeXML`).
+    Telnyx,
     /// Somleng.
     Somleng,
 }
@@ -77,7 +87,14 @@ impl Phone {
     /// Whether it takes documents in requests.
     #[must_use]
     pub fn inline_documents(&self) -> bool {
-        self.inline_documents.unwrap_or(matches!(self.dialect, Dialect::Twilio | Dialect::Somleng))
+        self.inline_documents.unwrap_or(matches!(self.dialect, Dialect::Twilio | Dialect::Telnyx | Dialect::Somleng))
+    }
+
+    /// How credentials are shown.
+    #[must_use]
+    pub fn auth_scheme(&self) -> AuthScheme {
+        let usual = if self.dialect == Dialect::Telnyx { AuthScheme::Bearer } else { AuthScheme::Basic };
+        self.auth_scheme.unwrap_or(usual)
     }
 
     /// Whether its refusals have codes.
@@ -110,7 +127,17 @@ impl Phone {
         if given.contains(&true) && given.contains(&false) {
             return Some("phone.url, phone.account_sid and phone.auth_token go together".to_owned());
         }
-        match (self.auth_scheme, self.api_key_sid.is_some(), self.api_key_secret.is_some()) {
+        let is_key = |text: &String| STANDARD.decode(text.trim()).is_ok_and(|key| key.len() == PUBLIC_KEY_BYTES);
+        if !self.public_key.as_ref().is_none_or(is_key) {
+            return Some("phone.public_key: expected 32 bytes in base64".to_owned());
+        }
+        if self.dialect == Dialect::Telnyx
+            && self.url.is_some()
+            && (self.public_key.is_none() || self.application_sid.is_none())
+        {
+            return Some("phone.dialect telnyx needs phone.public_key and phone.application_sid".to_owned());
+        }
+        match (self.auth_scheme(), self.api_key_sid.is_some(), self.api_key_secret.is_some()) {
             (AuthScheme::Basic, sid, secret) if sid != secret => {
                 return Some("phone.api_key_sid and phone.api_key_secret go together".to_owned());
             }

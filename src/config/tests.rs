@@ -338,3 +338,33 @@ fn a_dialect_says_what_a_phone_system_has_unless_that_is_set() {
     let phone = given.option("phone.rooms", "true").config().phone;
     assert!(phone.rooms() && phone.queues());
 }
+
+#[test]
+fn telnyx_needs_its_public_key_and_an_application() {
+    let key = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+    let telnyx = |more: &[(&'static str, &str)]| {
+        let given = Given::default()
+            .option("phone.url", "https://api.telnyx.com")
+            .option("phone.account_sid", "f5586561-8ff0-4291-a51b-c7dfe4139ff9")
+            .option("phone.auth_token", "KEY0123")
+            .option("phone.dialect", "telnyx");
+        let given = more.iter().fold(given, |given, (name, value)| given.option(name, value));
+        Config::load(&given.0).map(|config| config.phone).map_err(|error| error.to_string())
+    };
+    let application = ("phone.application_sid", "2570131338");
+    let phone = telnyx(&[application, ("phone.public_key", key)]).unwrap();
+    assert_eq!(phone.public_key.as_deref(), Some(key));
+    assert_eq!(phone.auth_scheme(), AuthScheme::Bearer);
+    assert_eq!((phone.participants_create(), phone.error_codes()), (false, false));
+    assert!(phone.inline_documents() && phone.room_callbacks());
+    let basic = telnyx(&[application, ("phone.public_key", key), ("phone.auth_scheme", "basic")]).unwrap();
+    assert_eq!(basic.auth_scheme(), AuthScheme::Basic, "what is set counts");
+    for (more, expected) in [
+        (&[application][..], "needs phone.public_key and phone.application_sid"),
+        (&[("phone.public_key", key)], "needs phone.public_key and phone.application_sid"),
+        (&[application, ("phone.public_key", "key")], "phone.public_key: expected 32 bytes in base64"),
+    ] {
+        let refused = telnyx(more).unwrap_err();
+        assert!(refused.contains(expected), "{more:?}: {refused}");
+    }
+}

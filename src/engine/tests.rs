@@ -219,6 +219,7 @@ async fn start(url: &str, clock: &Clock, limits: Limits, silent_phone: Option<&s
             leg_secs_max: 14_400,
             max_cps: None,
             abilities: crate::phone::Abilities::default(),
+            wording: crate::phone::Wording::default(),
         };
         PhoneSystem::new(settings, Patience::default(), clock, Entropy).unwrap()
     });

@@ -30,7 +30,7 @@ impl PhoneSystem {
     /// Looks whether the phone system takes our credentials; asks once.
     pub async fn try_access(&self) -> Access {
         let newest = form::pairs(&[("PageSize", "1")]);
-        match self.transport.send(Method::GET, "Calls.json", &newest).await {
+        match self.transport.send(Method::GET, "Calls", &newest).await {
             Ok(_) => Access::Granted,
             Err(failure) if failure.is_about_credentials() => Access::Denied { message: failure.text() },
             Err(failure @ (Failure::NotSent(_) | Failure::Lost(_) | Failure::Rejected { .. })) => {

@@ -5,7 +5,7 @@
 //! (`spec/voice.md` pitfall 9), so the label is looked for first and the calls after it. Start with
 //! [`PhoneSystem::look_for_leg`].
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::transport::{Failure, Subject, segment};
 use super::{Leg, PhoneSystem, form};
@@ -41,8 +41,7 @@ impl PhoneSystem {
         }
         // Not filtered by StartTime: a call that only rings has none yet. The newest come first.
         let filters = [("To", wanted.to), ("From", wanted.from), ("PageSize", "50")];
-        let answer =
-            self.transport.look("Calls.json", &form::pairs(&filters), Subject::List("calls"), last_error).await?;
+        let answer = self.transport.look("Calls", &form::pairs(&filters), Subject::List("calls"), last_error).await?;
         let mut recent: Vec<Leg> = entries(&answer, "calls").filter_map(|call| recent_call(call, wanted)).collect();
         // A leg that is over already was made all the same: it must not be made again. Live ones come first.
         recent.sort_by_key(|leg| leg.status.is_none_or(CallStatus::is_final));
@@ -58,10 +57,15 @@ impl PhoneSystem {
         last_error: &mut String,
     ) -> Result<Option<Leg>, Failure> {
         for conference in self.live_rooms(room, last_error).await? {
-            let Some(answer) = self.participants(&conference, last_error).await? else { continue };
+            let answer = if self.transport.wording.shows_labels {
+                self.participants(&conference, last_error).await?
+            } else {
+                self.participant(&conference, label, last_error).await?
+            };
+            let Some(answer) = answer else { continue };
             let call = entries(&answer, "participants")
                 .filter(|participant| text(participant, "label") == label)
-                .find(|participant| !matches!(text(participant, "status"), "complete" | "failed"))
+                .find(|participant| !matches!(text(participant, "status"), "complete" | "completed" | "failed"))
                 .map(|participant| text(participant, "call_sid"))
                 .filter(|call| !call.is_empty());
             if let Some(call) = call {
@@ -81,7 +85,7 @@ impl PhoneSystem {
         // The list lags behind, the room itself does not.
         if let Some(known) = &query.conference {
             rooms.retain(|room| room != known);
-            let path = format!("Conferences/{}.json", segment(known));
+            let path = format!("Conferences/{}", segment(known));
             match self.transport.look(&path, &[], Subject::Sid(known), last_error).await {
                 Ok(conference) if is_live_room(&conference) => rooms.insert(0, known.clone()),
                 Ok(_) => {}
@@ -102,10 +106,31 @@ impl PhoneSystem {
 
     /// Who is in a room or on the way into it, as many as one room can have; `None` when it is over.
     async fn participants(&self, conference: &str, last_error: &mut String) -> Result<Option<Value>, Failure> {
-        let path = format!("Conferences/{}/Participants.json", segment(conference));
+        let path = format!("Conferences/{}/Participants", segment(conference));
         let page = form::pairs(&[("PageSize", "250")]);
         match self.transport.look(&path, &page, Subject::List("participants"), last_error).await {
             Ok(answer) => Ok(Some(answer)),
+            Err(failure) if failure.is_gone() => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The participant with a label as a list of one, where lists do not show whose label is which; `None` when it is not
+    /// in the room.
+    async fn participant(
+        &self,
+        conference: &str,
+        label: &str,
+        last_error: &mut String,
+    ) -> Result<Option<Value>, Failure> {
+        let path = format!("Conferences/{}/Participants/{}", segment(conference), segment(label));
+        match self.transport.look(&path, &[], Subject::Participant, last_error).await {
+            Ok(mut answer) => {
+                if let Some(fields) = answer.as_object_mut() {
+                    fields.insert("label".to_owned(), label.into());
+                }
+                Ok(Some(json!({ "participants": [answer] })))
+            }
             Err(failure) if failure.is_gone() => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -117,14 +142,16 @@ impl PhoneSystem {
             return Ok(vec![room.to_owned()]);
         }
         let filters = form::pairs(&[("FriendlyName", room), ("PageSize", "50")]);
-        let answer =
-            self.transport.look("Conferences.json", &filters, Subject::List("conferences"), last_error).await?;
+        let answer = self.transport.look("Conferences", &filters, Subject::List("conferences"), last_error).await?;
         let live = entries(&answer, "conferences")
             .filter(|conference| text(conference, "friendly_name") == room)
             .filter(|conference| is_live_room(conference))
             .map(|conference| text(conference, "sid").to_owned())
             .filter(|sid| !sid.is_empty());
-        Ok(live.collect())
+        let live: Vec<String> = live.collect();
+        // Where IDs are UUIDs, one is no name of a room, and not distinguished from it by its form.
+        let stands_for_itself = live.is_empty() && is_uuid(room);
+        Ok(if stands_for_itself { vec![room.to_owned()] } else { live })
     }
 }
 
@@ -147,6 +174,12 @@ fn is_live_room(conference: &Value) -> bool {
 
 fn is_conference_sid(text: &str) -> bool {
     text.strip_prefix("CF").is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// A call between the same two that is not older than the request.

@@ -13,6 +13,7 @@ mod look;
 mod pace;
 mod redirect;
 mod transport;
+mod wording;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +31,12 @@ use pace::Pace;
 use redirect::{Destination, Redirect};
 pub use redirect::{Documents, Written};
 use transport::{Failure, Subject, Transport};
+pub use wording::Wording;
 
 /// Where the phone system is and who we are there.
 #[derive(Debug, Clone)]
 pub struct PhoneSettings {
-    /// Base of its REST without `/2010-04-01`, for example `https://api.twilio.com`; it may have a path.
+    /// Base of its REST without the version (`/2010-04-01`), for example `https://api.twilio.com`; it may have a path.
     pub url: String,
     /// Account at the phone system.
     pub account_sid: String,
@@ -48,6 +50,8 @@ pub struct PhoneSettings {
     pub max_cps: Option<f64>,
     /// What it can do.
     pub abilities: Abilities,
+    /// How it words what it can do.
+    pub wording: Wording,
 }
 
 /// What a phone system can do of what Twilio can; by default all of it.
@@ -247,10 +251,10 @@ impl PhoneSystem {
             return Ok(PhoneOutcome::Gone);
         };
         let (path, pairs) = if self.abilities.participants_create {
-            let path = format!("Conferences/{}/Participants.json", transport::segment(room));
+            let path = format!("Conferences/{}/Participants", transport::segment(room));
             (path, form::participant(&self.public_url, task, command))
         } else {
-            ("Calls.json".to_owned(), form::joining_call(&self.public_url, task, command))
+            ("Calls".to_owned(), form::joining_call(&self.public_url, task, command))
         };
         let pairs = self.limited(pairs);
         let (task, to) = (task.to_string(), dialable(to));
@@ -273,13 +277,13 @@ impl PhoneSystem {
         let (task, to) = (task.to_string(), dialable(to));
         let room = if room.is_empty() { &task } else { room };
         let wanted = look::Wanted { task: &task, room, label, to: &to, from, requested_at: *requested_at };
-        self.make_leg("Calls.json", &pairs, &wanted, repeated, last_error).await
+        self.make_leg("Calls", &pairs, &wanted, repeated, last_error).await
     }
 
-    /// A leg does not last longer than the settings allow, whatever becomes of us.
+    /// The form in the phone system's words. A leg does not last longer than the settings allow, whatever becomes of us.
     fn limited(&self, mut pairs: Vec<(String, String)>) -> Vec<(String, String)> {
         pairs.push(("TimeLimit".to_owned(), self.leg_secs_max.to_string()));
-        pairs
+        self.transport.wording.of_new_leg(pairs)
     }
 
     /// Asks for a leg, once: an unclear attempt is followed by a look.
@@ -302,6 +306,8 @@ impl PhoneSystem {
                     if let Some(leg) = &leg {
                         self.claims.claim(&leg.call, wanted.task, wanted.label);
                     }
+                    // It was made, but the answer does not say which call it is.
+                    let leg = if leg.is_none() { self.look_twice(wanted, last_error).await? } else { leg };
                     return Ok(leg.map_or_else(unreadable, done));
                 }
                 Err(failure) => failure,
@@ -332,14 +338,14 @@ impl PhoneSystem {
     }
 
     async fn hang_up(&self, call: &CallSid, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
-        let path = format!("Calls/{}.json", transport::segment(&call.0));
+        let path = format!("Calls/{}", transport::segment(&call.0));
         let pairs = form::pairs(&[("Status", "completed")]);
         let answer = self.transport.repeat(Method::POST, &path, &pairs, last_error).await?;
         Ok(PhoneOutcome::Done { call: Some(call.clone()), conference: None, status: status_of(&answer) })
     }
 
     async fn fetch(&self, call: &CallSid, last_error: &mut String) -> Result<PhoneOutcome, Failure> {
-        let path = format!("Calls/{}.json", transport::segment(&call.0));
+        let path = format!("Calls/{}", transport::segment(&call.0));
         let answer = self.transport.look(&path, &[], Subject::Sid(&call.0), last_error).await?;
         Ok(PhoneOutcome::Done { call: Some(call.clone()), conference: None, status: status_of(&answer) })
     }
@@ -371,7 +377,7 @@ impl PhoneSystem {
         let mut outcome = PhoneOutcome::Gone;
         for conference in self.live_rooms(room, last_error).await? {
             let within = leg.map(|leg| format!("/Participants/{}", transport::segment(leg))).unwrap_or_default();
-            let path = format!("Conferences/{}{within}.json", transport::segment(&conference));
+            let path = format!("Conferences/{}{within}", transport::segment(&conference));
             match self.transport.repeat(method.clone(), &path, pairs, last_error).await {
                 Ok(_) => outcome = PhoneOutcome::Done { call: None, conference: Some(conference), status: None },
                 Err(failure) if failure.is_gone() => {}

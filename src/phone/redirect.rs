@@ -23,8 +23,6 @@ const LOOK_SHARE: u32 = 5;
 const INLINE_MAX: usize = 4_000;
 /// Longest time for one to be written; after that the phone system is told where to ask for it.
 const WRITING_MAX: Duration = Duration::from_secs(1);
-/// Asks Twilio to ask for a document more often than once, after any failure (`spec/voice.md` 1.2).
-const INSIST: &str = "#rc=5&rp=all";
 
 /// A document that is being written; nothing when it has to be asked for.
 pub type Written<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
@@ -93,7 +91,7 @@ impl PhoneSystem {
         unclear: &mut bool,
         last_error: &mut String,
     ) -> Result<PhoneOutcome, Failure> {
-        let path = format!("Calls/{}.json", segment(&redirect.call.0));
+        let path = format!("Calls/{}", segment(&redirect.call.0));
         let pairs = self.document_of(redirect).await;
         let mut attempt = 0;
         loop {
@@ -115,11 +113,11 @@ impl PhoneSystem {
     /// The document itself, or where it is.
     async fn document_of(&self, redirect: &Redirect<'_>) -> Vec<(String, String)> {
         if let Some(document) = self.written(redirect).await {
-            return form::pairs(&[("Twiml", &document)]);
+            return form::pairs(&[(self.transport.wording.document, &document)]);
         }
         let url = format!("{}/voice/tasks/{}/{}", self.public_url, redirect.task, redirect.to.document());
         let insists = self.abilities.inline_documents && self.abilities.rooms;
-        let insisting = format!("{url}{}", if insists { INSIST } else { "" });
+        let insisting = format!("{url}{}", if insists { self.transport.wording.insist } else { "" });
         form::pairs(&[("Url", &insisting), ("Method", "POST"), ("FallbackUrl", &url), ("FallbackMethod", "POST")])
     }
 
@@ -182,7 +180,7 @@ impl PhoneSystem {
         unclear: bool,
         last_error: &mut String,
     ) -> Result<PhoneOutcome, Failure> {
-        let path = format!("Calls/{}.json", segment(&call.0));
+        let path = format!("Calls/{}", segment(&call.0));
         let mut attempt = 0;
         loop {
             if unclear || attempt > 0 {

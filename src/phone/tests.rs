@@ -19,6 +19,7 @@ use crate::routing::Timestamp;
 mod between;
 mod moved;
 mod requests;
+mod telnyx;
 
 const ROOM: &str = "WT00000000000000000000000000000001";
 const LABEL: &str = "WR00000000000000000000000000000002";
@@ -202,6 +203,7 @@ fn settings_at(url: &str) -> PhoneSettings {
         leg_secs_max: 14_400,
         max_cps: None,
         abilities: Abilities::default(),
+        wording: Wording::default(),
     }
 }
 
@@ -655,6 +657,7 @@ fn a_base_that_is_not_http_is_refused() {
             leg_secs_max: 14_400,
             max_cps: None,
             abilities: Abilities::default(),
+            wording: Wording::default(),
         };
         assert!(
             PhoneSystem::new(settings, Patience::default(), &Clock::fixed(REQUESTED_AT), Entropy).is_err(),

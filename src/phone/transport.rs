@@ -11,7 +11,7 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{Credentials, Error, Patience, PhoneSettings};
+use super::{Credentials, Error, Patience, PhoneSettings, Wording};
 use crate::clock::{Clock, Entropy};
 use crate::outbound;
 use crate::traces;
@@ -102,6 +102,8 @@ pub(super) enum Subject<'a> {
     Sid(&'a str),
     /// A list of this name.
     List(&'a str),
+    /// One participant, whoever it is.
+    Participant,
 }
 
 impl Subject<'_> {
@@ -109,6 +111,7 @@ impl Subject<'_> {
         match self {
             Self::Sid(sid) => answer.get("sid").and_then(Value::as_str) == Some(sid),
             Self::List(name) => answer.get(name).is_some_and(Value::is_array),
+            Self::Participant => answer.get("call_sid").is_some_and(Value::is_string),
         }
     }
 }
@@ -118,6 +121,7 @@ impl fmt::Display for Subject<'_> {
         match self {
             Self::Sid(sid) => write!(f, "{sid}"),
             Self::List(name) => write!(f, "a list of {name}"),
+            Self::Participant => f.write_str("a participant"),
         }
     }
 }
@@ -130,6 +134,7 @@ pub(super) struct Transport {
     credentials: Credentials,
     pub(super) patience: Patience,
     error_codes: bool,
+    pub(super) wording: Wording,
     clock: Clock,
     entropy: Entropy,
     /// When somebody in between was last warned of.
@@ -150,14 +155,14 @@ impl Transport {
             return Err(Error::InvalidUrl(settings.url));
         }
         let client = outbound::client_builder().connect_timeout(patience.connect).timeout(patience.request).build()?;
-        let base =
-            format!("{}/2010-04-01/Accounts/{}", settings.url.trim_end_matches('/'), segment(&settings.account_sid));
+        let base = settings.wording.account(&settings.url, &settings.account_sid);
         Ok(Self {
             client,
             base,
             credentials: settings.credentials,
             patience,
             error_codes: settings.abilities.error_codes,
+            wording: settings.wording,
             clock,
             entropy,
             warned: Arc::default(),
@@ -174,9 +179,10 @@ impl Transport {
         answered
     }
 
-    /// Sends one request; pairs are the form of a POST, else the query.
+    /// Sends one request; pairs are the form of a POST, else the query. The path is one below the account, without what all
+    /// paths end with.
     pub(super) async fn send(&self, method: Method, path: &str, pairs: &[(String, String)]) -> Result<Value, Failure> {
-        let request = self.client.request(method.clone(), format!("{}/{path}", self.base));
+        let request = self.client.request(method.clone(), format!("{}/{path}{}", self.base, self.wording.suffix));
         let request = self.credentials.show(request).headers(traces::headers());
         let request = request.header(header::ACCEPT, "application/json");
         let request = if method == Method::POST { request.form(pairs) } else { request.query(pairs) };
@@ -195,7 +201,7 @@ impl Transport {
         if status.is_success() {
             return Ok(answer);
         }
-        let mut failure = rejection(status, &answer, retry_after);
+        let mut failure = self.rejection(status, &answer, retry_after);
         if failure.is_odd() {
             if self.error_codes {
                 self.warn(&format!("404 without the code {NOT_FOUND}"));
@@ -204,6 +210,13 @@ impl Transport {
             }
         }
         Err(failure)
+    }
+
+    fn rejection(&self, status: StatusCode, answer: &Value, retry_after: Option<Duration>) -> Failure {
+        let (code, message) = self.wording.refusal(answer);
+        let reason = || status.canonical_reason().unwrap_or("no reason").to_owned();
+        let message = message.unwrap_or_else(reason).chars().take(MESSAGE_LIMIT).collect();
+        Failure::Rejected { status: status.as_u16(), code, message, retry_after }
     }
 
     /// Says that somebody else than the phone system answers for it.
@@ -280,15 +293,4 @@ fn failure_of(error: &reqwest::Error) -> Failure {
         return Failure::Lost("no complete answer in time".to_owned());
     }
     Failure::Lost(outbound::innermost(error))
-}
-
-fn rejection(status: StatusCode, answer: &Value, retry_after: Option<Duration>) -> Failure {
-    let code = answer.get("code").and_then(|code| match code {
-        Value::Number(number) => number.as_i64().and_then(|code| i32::try_from(code).ok()),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    });
-    let message = answer.get("message").and_then(Value::as_str).or(status.canonical_reason()).unwrap_or("no reason");
-    let message = message.chars().take(MESSAGE_LIMIT).collect();
-    Failure::Rejected { status: status.as_u16(), code, message, retry_after }
 }

@@ -11,7 +11,7 @@ use super::expression::{Document, Expression};
 use super::lane::{Class, Lane, LaneKey, Position, Rule, TaskKey, lane_key_of};
 use super::sid::{TaskQueueSid, TaskSid, TransferSid, WorkerSid};
 use super::state::{Task, TaskStatus};
-use super::step::Again;
+use super::step::{Again, Move};
 use super::time::Timestamp;
 use super::turn::Turn;
 use super::workspace::{WorkerEntry, Workspace};
@@ -318,17 +318,17 @@ impl Turn<'_> {
             }
             let mut returning: Vec<(TaskSid, Again)> = std::mem::take(&mut self.returning).into_iter().collect();
             returning.sort_by_cached_key(|(task, _)| self.workspace.place_in_line(*task));
+            let mut moving = Vec::with_capacity(returning.len());
             for (task, again) in returning {
                 if self.workspace.task(task).is_none_or(|row| row.status != TaskStatus::Pending) {
                     continue;
                 }
-                match again {
-                    Again::Offer => {
-                        self.try_task(task);
-                    }
-                    Again::StepOver | Again::Returned => self.re_evaluate(task, again),
-                }
+                moving.extend(match again {
+                    Again::Offer => Some(Move::nowhere(task)),
+                    Again::StepOver | Again::Changed | Again::Returned => self.re_evaluate(task, again),
+                });
             }
+            self.walk(moving);
         }
     }
 

@@ -303,13 +303,15 @@ impl Turn<'_> {
     /// Sends waiting tasks of the workflow through its current configuration from the top (D20).
     pub(super) fn re_evaluate_tasks(&mut self, workflow: WorkflowSid, tasks: &[TaskSid]) -> Reply {
         let Some(version) = self.workspace.workflows.get(&workflow).map(|row| row.version) else { return Reply::Done };
+        let mut moving = Vec::with_capacity(tasks.len());
         for task in tasks {
             let row = self.workspace.task(*task).filter(|row| waits_in(row, workflow));
             let Some(older) = row.map(|row| row.workflow_version) else { continue };
             self.mutate_task(*task, |row| row.workflow_version = version);
-            self.enter_workflow(*task, Cause::WORKFLOW);
+            moving.push(self.enter_workflow(*task, Cause::WORKFLOW));
             self.drop_unfollowed(workflow, older);
         }
+        self.walk(moving);
         Reply::Done
     }
 

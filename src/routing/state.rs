@@ -520,7 +520,8 @@ pub struct Task {
     pub reserved_count: u32,
     /// Workers that are not offered it again yet, ordered by worker.
     pub back_offs: Rare<Vec<BackOff>>,
-    /// Its attributes changed since it was evaluated last: the next evaluation begins at the first filter.
+    /// Its attributes changed since it was evaluated last, and lead to another filter from the top: the next evaluation
+    /// begins there.
     pub attributes_changed: bool,
     /// The initiated transfer, during which the task is pending or reserved although a worker had accepted it.
     pub transfer: Rare<Option<TransferSid>>,

@@ -11,7 +11,7 @@ use super::defect::defect;
 use super::expression::{Document, Scope, WorkerCounts};
 use super::index::KnownWorkerProblem;
 use super::sid::{ActivitySid, TaskQueueSid, TaskSid};
-use super::state::{Step, TaskStatus};
+use super::state::{Step, Task, TaskStatus};
 use super::task::REASON_TTL;
 use super::turn::Turn;
 use super::workflow::Routes;
@@ -66,8 +66,10 @@ impl WorkerCounts for Counts<'_> {
 pub(super) enum Again {
     /// A gap is over: it is offered, not evaluated.
     Offer,
-    /// The time of its step is over, or its attributes changed.
+    /// The time of its step is over.
     StepOver,
+    /// Its attributes changed.
+    Changed,
     /// Its last reservation ended unaccepted.
     Returned,
 }
@@ -94,18 +96,36 @@ const TARGET_TIMED_OUT: &str = "Target timeout";
 const TARGET_SKIPPED: &str = "Target skipped";
 
 /// Where the next move of a task leads.
+#[derive(Debug, Clone, Copy)]
 enum Next {
     /// The first matching filter from this one on.
     Filter(usize),
     /// This target of this filter.
     Target(usize, usize),
-    /// Nowhere any more; the task waits where it is or was reserved.
-    Stay,
+    /// The default filter.
+    Default,
+    /// Nowhere: it is offered where it stands.
+    Here,
+}
+
+/// A pending task on its way.
+#[derive(Debug)]
+pub(super) struct Move {
+    task: TaskSid,
+    next: Next,
+    cause: Cause,
+}
+
+impl Move {
+    /// A task that is offered where it stands.
+    pub(super) const fn nowhere(task: TaskSid) -> Self {
+        Self { task, next: Next::Here, cause: Cause { target_changed: None, re_evaluated: None } }
+    }
 }
 
 impl Turn<'_> {
-    /// Sends a new (or re-evaluated) task through its workflow from the top.
-    pub(super) fn enter_workflow(&mut self, task: TaskSid, cause: Cause) {
+    /// Sends a new (or re-evaluated) task through its workflow from the top; the way is the caller's to [`walk`](Self::walk).
+    pub(super) fn enter_workflow(&mut self, task: TaskSid, cause: Cause) -> Move {
         let now = self.now;
         self.change_task(task, |row| {
             row.base_at = now;
@@ -114,43 +134,51 @@ impl Turn<'_> {
             row.attributes_changed = false;
         });
         self.record_task(EventKind::WorkflowEntered, task);
-        self.walk(task, Next::Filter(0), cause);
+        Move { task, next: Next::Filter(0), cause }
     }
 
-    /// Puts a pending task that lost its reservations, or whose attributes changed, where it belongs now.
-    pub(super) fn re_evaluate(&mut self, task: TaskSid, again: Again) {
-        let Some(row) = self.workspace.task(task) else { return };
-        let (step, timed_out, attributes_changed) = (row.step, row.filter_timed_out, row.attributes_changed);
+    /// Whether these attributes of a waiting task would lead it to another filter than its present ones, from the top (D21).
+    pub(super) fn leads_elsewhere(&self, task: &Task, attributes: &str) -> bool {
+        let waits = matches!(task.status, TaskStatus::Pending | TaskStatus::Reserved) && task.transfer.is_none();
+        if !waits || task.step == Step::Direct {
+            return false;
+        }
+        let Some(routes) = self.routes_of(task.sid) else { return false };
+        let first = |text: &str| {
+            routes.first_match(&self.workspace.read_document(text), 0, self.now, &self.workspace.calendars)
+        };
+        first(&task.attributes) != first(attributes)
+    }
+
+    /// Where a pending task belongs now that lost its reservations, whose time is over, or whose attributes changed; none
+    /// if it ends.
+    pub(super) fn re_evaluate(&mut self, task: TaskSid, again: Again) -> Option<Move> {
+        let row = self.workspace.task(task)?;
+        let (step, timed_out, leads_elsewhere) = (row.step, row.filter_timed_out, row.attributes_changed);
         if row.transfer.is_some() {
-            self.try_task(task);
-            return;
+            return Some(Move::nowhere(task));
         }
         // The time to live does not interrupt connecting; it is checked again when connecting has failed (V21).
         if self.now >= row.created_at.plus_secs(row.timeout_secs) {
             self.cancel_task(task, REASON_TTL);
-            return;
+            return None;
         }
-        if attributes_changed {
+        if leads_elsewhere {
             self.change_task(task, |row| row.attributes_changed = false);
         }
         let current = match step {
-            Step::Direct => {
-                self.try_task(task);
-                return;
-            }
+            Step::Direct => return Some(Move::nowhere(task)),
             Step::Default => None,
             Step::Target { filter, target } => Some((as_index(filter), as_index(target))),
         };
-        let Some(routes) = self.routes_of(task) else {
-            self.try_task(task);
-            return;
-        };
+        let Some(routes) = self.routes_of(task) else { return Some(Move::nowhere(task)) };
+        let changed = leads_elsewhere || again == Again::Changed;
         let cause = match again {
-            _ if attributes_changed => Cause::ATTRIBUTES,
+            _ if changed => Cause::ATTRIBUTES,
             Again::Returned => Cause::RETURNED,
-            Again::StepOver | Again::Offer => Cause::default(),
+            Again::StepOver | Again::Offer | Again::Changed => Cause::default(),
         };
-        let from = if attributes_changed { 0 } else { current.map_or(routes.filters.len(), |(filter, _)| filter) };
+        let from = if leads_elsewhere { 0 } else { current.map_or(routes.filters.len(), |(filter, _)| filter) };
         let matched = routes.first_match(&self.document_of(task), from, self.now, &self.workspace.calendars);
         let stays = match (matched, current) {
             (Some(matched), Some((filter, _))) => matched == filter,
@@ -158,69 +186,90 @@ impl Turn<'_> {
             (None, None) => true,
             (None, Some(_)) => timed_out || routes.default.is_none(),
         };
-        if stays && attributes_changed {
+        // Attributes may have changed while it was reserved.
+        if stays && (changed || again == Again::Returned) {
             self.alert_known_worker(task);
         }
-        match (matched, current) {
+        let next = match (matched, current) {
             (Some(matched), Some((filter, target))) if matched == filter => {
                 if defect!(StepClockRestarted) {
                     self.restart_clock(task);
                 }
-                self.walk(task, Next::Target(filter, target), cause);
+                Next::Target(filter, target)
             }
             (Some(matched), _) => {
                 self.restart_clock(task);
-                self.walk(task, Next::Target(matched, 0), cause);
+                Next::Target(matched, 0)
             }
-            (None, None) => self.enter_default(task, &routes, cause),
+            (None, None) => Next::Default,
             (None, Some(_)) if !timed_out && routes.default.is_some() => {
                 self.restart_clock(task);
-                self.enter_default(task, &routes, cause);
+                Next::Default
             }
             // Attributes that match nothing leave the task where it is (D22).
             (None, Some((filter, target))) => {
-                if attributes_changed {
+                if changed {
                     let message = format!("the new attributes of task {task} match no filter of its workflow");
                     self.alert(NOTHING_MATCHES, message, Some(task));
                 }
-                self.walk(task, Next::Target(filter, target), cause);
+                Next::Target(filter, target)
+            }
+        };
+        Some(Move { task, next, cause })
+    }
+
+    /// Moves pending tasks until each is reserved, waits in a step, or has left the workflow.
+    ///
+    /// All enter their steps before any of them is offered, so that their places there decide who is first (routing.md
+    /// 6.2). Ends because each round leads a task to a later target or a later filter.
+    pub(super) fn walk(&mut self, mut moving: Vec<Move>) {
+        while !moving.is_empty() {
+            let mut standing: Vec<Move> = moving.into_iter().filter_map(|on_its_way| self.enter(on_its_way)).collect();
+            if standing.len() > 1 {
+                standing.sort_by_cached_key(|entered| self.workspace.place_in_line(entered.task));
+            }
+            moving = standing.into_iter().filter_map(|entered| self.offer(entered)).collect();
+        }
+    }
+
+    /// Has a task enter the step it is led to, which becomes what is next of it; none if it leaves the workflow.
+    fn enter(&mut self, mut on_its_way: Move) -> Option<Move> {
+        let task = on_its_way.task;
+        loop {
+            on_its_way.next = match on_its_way.next {
+                Next::Here => return Some(on_its_way),
+                Next::Default => {
+                    self.enter_default(task, on_its_way.cause);
+                    Next::Here
+                }
+                Next::Filter(from) => {
+                    let routes = self.routes_of(task)?;
+                    let document = self.document_of(task);
+                    match routes.first_match(&document, from, self.now, &self.workspace.calendars) {
+                        Some(filter) => Next::Target(filter, 0),
+                        None if self.may_enter_default(task, &routes) => Next::Default,
+                        None => {
+                            self.leave_workflow(task);
+                            return None;
+                        }
+                    }
+                }
+                Next::Target(filter, target) => match self.enter_target(task, filter, target, &mut on_its_way.cause)? {
+                    Next::Target(filter, target) => {
+                        return Some(Move { next: Next::Target(filter, target), ..on_its_way });
+                    }
+                    later => later,
+                },
             }
         }
     }
 
-    /// Moves a pending task until it is reserved, waits in a step, or has left the workflow.
-    ///
-    /// Ends because each round goes to a later target or a later filter.
-    fn walk(&mut self, task: TaskSid, mut next: Next, mut cause: Cause) {
-        let Some(routes) = self.routes_of(task) else { return };
-        loop {
-            next = match next {
-                Next::Stay => return,
-                Next::Filter(from) => {
-                    if let Some(filter) =
-                        routes.first_match(&self.document_of(task), from, self.now, &self.workspace.calendars)
-                    {
-                        Next::Target(filter, 0)
-                    } else {
-                        self.leave_workflow(task, &routes, cause);
-                        Next::Stay
-                    }
-                }
-                Next::Target(filter, target) => self.enter_target(task, &routes, filter, target, &mut cause),
-            };
-        }
-    }
-
-    fn enter_target(
-        &mut self,
-        task: TaskSid,
-        routes: &Arc<Routes>,
-        filter: usize,
-        target: usize,
-        cause: &mut Cause,
-    ) -> Next {
-        let Some(row) = self.workspace.task(task) else { return Next::Stay };
-        let Some(targets) = routes.filters.get(filter).map(|filter| &filter.targets) else { return Next::Stay };
+    /// Has a task enter this target, or the first one after it whose time is not over, which is returned; or the filter
+    /// after it.
+    fn enter_target(&mut self, task: TaskSid, filter: usize, target: usize, cause: &mut Cause) -> Option<Next> {
+        let routes = self.routes_of(task)?;
+        let row = self.workspace.task(task)?;
+        let targets = routes.filters.get(filter).map(|filter| &filter.targets)?;
         // Steps whose time is already over are passed by: the clock is the task's age in the filter (D15).
         let mut target = target;
         let standing = row.step;
@@ -244,15 +293,25 @@ impl Turn<'_> {
                 row.filter_timed_out = true;
                 row.base_at = now;
             });
-            return Next::Filter(filter + 1);
+            return Some(Next::Filter(filter + 1));
         };
         let step = step_of(filter, target);
         if standing != step {
             self.enter_step(task, step, entry.queue, entry.priority, *cause);
         }
-        if self.try_task(task) {
-            return Next::Stay;
+        Some(Next::Target(filter, target))
+    }
+
+    /// Offers a task in the step that it has entered; where it goes on if nobody may take it and the step is to be skipped.
+    fn offer(&mut self, entered: Move) -> Option<Move> {
+        let Move { task, next, mut cause } = entered;
+        if self.workspace.task(task)?.status != TaskStatus::Pending || self.try_task(task) {
+            return None;
         }
+        let Next::Target(filter, target) = next else { return None };
+        let routes = self.routes_of(task)?;
+        let targets = routes.filters.get(filter).map(|filter| &filter.targets)?;
+        let entry = targets.get(target)?;
         let skips = entry.skip_if.as_ref().is_some_and(|skip_if| {
             self.workspace.task_queues.get(&entry.queue).is_some_and(|queue| {
                 let counts = Counts { workspace: self.workspace, queue };
@@ -261,23 +320,25 @@ impl Turn<'_> {
             })
         });
         if !skips {
-            return Next::Stay;
+            return None;
         }
         cause.target_changed = Some(TARGET_SKIPPED);
         if target + 1 < targets.len() {
-            return Next::Target(filter, target + 1);
+            return Some(Move { task, next: Next::Target(filter, target + 1), cause });
         }
         self.restart_clock(task);
-        Next::Filter(filter + 1)
+        Some(Move { task, next: Next::Filter(filter + 1), cause })
     }
 
-    /// No further filter matches: the default filter, if it is still open (D18), else the task is canceled.
-    fn leave_workflow(&mut self, task: TaskSid, routes: &Arc<Routes>, cause: Cause) {
+    /// The default filter is closed once a filter has timed out (D18).
+    fn may_enter_default(&self, task: TaskSid, routes: &Routes) -> bool {
         let timed_out = self.workspace.task(task).is_some_and(|row| row.filter_timed_out);
-        if (!timed_out || defect!(DefaultAfterTimeout)) && routes.default.is_some() {
-            self.enter_default(task, routes, cause);
-            return;
-        }
+        routes.default.is_some() && (!timed_out || defect!(DefaultAfterTimeout))
+    }
+
+    /// No further filter matches: the task is canceled.
+    fn leave_workflow(&mut self, task: TaskSid) {
+        let timed_out = self.workspace.task(task).is_some_and(|row| row.filter_timed_out);
         let (event, reason) = if timed_out {
             (EventKind::WorkflowTimeout, REASON_WORKFLOW_TIMEOUT)
         } else {
@@ -287,12 +348,12 @@ impl Turn<'_> {
         self.cancel_task(task, reason);
     }
 
-    fn enter_default(&mut self, task: TaskSid, routes: &Arc<Routes>, cause: Cause) {
+    fn enter_default(&mut self, task: TaskSid, cause: Cause) {
+        let Some(routes) = self.routes_of(task) else { return };
         let Some(target) = &routes.default else { return };
         if self.workspace.task(task).is_some_and(|row| row.step != Step::Default) {
             self.enter_step(task, Step::Default, target.queue, target.priority, cause);
         }
-        self.try_task(task);
     }
 
     /// Moves the record into a step; the priority of the step is set on entry only (D34).

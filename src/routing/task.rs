@@ -109,7 +109,8 @@ impl Turn<'_> {
         self.workspace.touched.tasks.insert(sid);
         if routed {
             self.record_task(EventKind::TaskCreated, sid);
-            self.enter_workflow(sid, Cause::default());
+            let way = self.enter_workflow(sid, Cause::default());
+            self.walk(vec![way]);
         } else {
             self.record_task(EventKind::TaskCreated, sid);
             if queue.is_some() {
@@ -254,12 +255,13 @@ impl Turn<'_> {
         let ends = update.status.is_some();
         let reason = update.reason.as_ref().filter(|reason| !ends && row.reason.as_ref() != Some(reason));
         let attributes_changed = attributes.is_some();
+        let leads_elsewhere = attributes.is_some_and(|text| self.leads_elsewhere(row, text));
         let reorders = priority.is_some() || virtual_start_at.is_some() || channel.is_some();
         if attributes_changed || reorders || reason.is_some() {
             self.mutate_task(task, |row| {
                 if let Some(attributes) = attributes {
                     row.attributes.clone_from(attributes);
-                    note_changed_attributes(row);
+                    row.attributes_changed |= leads_elsewhere;
                 }
                 row.priority = priority.unwrap_or(row.priority);
                 row.virtual_start_at = virtual_start_at.unwrap_or(row.virtual_start_at);
@@ -271,7 +273,7 @@ impl Turn<'_> {
             self.record_task(EventKind::TaskUpdated, task);
             if status == TaskStatus::Pending && !ends {
                 if attributes_changed && !defect!(AttributesNotEvaluated) {
-                    self.look_again(task, Again::StepOver);
+                    self.look_again(task, Again::Changed);
                 } else if channel.is_some() {
                     self.try_task(task);
                 }
@@ -297,13 +299,14 @@ impl Turn<'_> {
         let merged = merged_attributes(&row.attributes, changes);
         if merged != row.attributes {
             let pending = row.status == TaskStatus::Pending;
+            let leads_elsewhere = self.leads_elsewhere(row, &merged);
             self.mutate_task(task, |row| {
                 row.attributes = merged;
-                note_changed_attributes(row);
+                row.attributes_changed |= leads_elsewhere;
             });
             self.record_task(EventKind::TaskUpdated, task);
             if pending {
-                self.look_again(task, Again::StepOver);
+                self.look_again(task, Again::Changed);
             }
         }
         Ok(Reply::Done)
@@ -480,12 +483,6 @@ impl Turn<'_> {
         self.change_task(task, |row| drop_elapsed(&mut row.back_offs, now));
         self.look_again(task, Again::Offer);
     }
-}
-
-/// The next evaluation of a waiting task begins at the first filter; one that was accepted is not evaluated any more.
-fn note_changed_attributes(row: &mut Task) {
-    let waits = matches!(row.status, TaskStatus::Pending | TaskStatus::Reserved);
-    row.attributes_changed |= waits && row.transfer.is_none();
 }
 
 pub(super) fn channel_text(name: &ChannelName) -> String {

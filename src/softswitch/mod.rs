@@ -9,6 +9,7 @@
 
 mod cookies;
 mod core;
+mod dialect;
 mod driver;
 mod faults;
 mod options;
@@ -23,12 +24,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::core::{Settings, Switch};
+use self::dialect::Spoken;
 use self::driver::Driver;
 use self::faults::Faults;
 use self::sender::Sender;
@@ -68,15 +69,17 @@ impl Softswitch {
             finished_max: options.finished_max,
             numbers: options.numbers,
         };
-        let switch = Switch::new(settings, move || entropy.hex_128());
+        let spoken = Arc::new(Spoken::new(options.auth_token.clone(), clock.clone()));
+        let ids = Arc::clone(&spoken);
+        let switch = Switch::new(settings, move |prefix| ids.sid(prefix, &entropy.hex_128()));
         let (mailbox, messages) = mpsc::channel(driver::MAILBOX);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let faults = Arc::new(Faults::default());
-        let sender = Sender::new(options.auth_token.expose_secret().into(), Arc::clone(&faults));
+        let sender = Sender::new(Arc::clone(&spoken), Arc::clone(&faults));
         let driver = Driver::new(switch, clock, sender, mailbox.clone(), tasks.clone(), stop.clone());
         tasks.spawn(driver::run(driver, messages));
         let auth_token = Arc::new(options.auth_token);
-        let api = rest::Api { account_sid: options.account_sid, public_url, auth_token, mailbox, faults };
+        let api = rest::Api { account_sid: options.account_sid, public_url, auth_token, mailbox, faults, spoken };
         Self { router: rest::router(api), tasks, stop }
     }
 

@@ -1,6 +1,6 @@
 //! Makes the phone system's own requests: voice webhooks, whose answer is a document, and status callbacks.
 //!
-//! Each is signed with the account's token. A request has 15 s in all, follows at most 10 redirects (signed anew) and
+//! Each is signed as the dialect wants it. A request has 15 s in all, follows at most 10 redirects (signed anew) and
 //! is repeated once when no connection came about, unless its URL says otherwise in `overrides`. Must not know calls.
 //! Start with [`Sender::fetch`].
 
@@ -10,31 +10,31 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 use url::Url;
 
 use super::cookies::Cookies;
 use super::core::{FetchFailure, Webhook};
+use super::dialect::Spoken;
 use super::faults::{Fate, Faults, Side};
 use super::options::Method;
 use super::overrides::{Failed, Overrides};
 use super::twiml::{DOCUMENT_BYTES_MAX, Document};
-use crate::signature;
 
 const TOTAL: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(5);
 /// Pause before a repetition; a receiver that restarts is back by then.
 const RECONNECT: Duration = Duration::from_secs(1);
 const REDIRECTS_MAX: usize = 10;
+const FORM: &str = "application/x-www-form-urlencoded";
 const AT_ONCE_MAX: usize = 256;
 const IDEMPOTENCY_HEADER: &str = "I-Twilio-Idempotency-Token";
 
-/// The HTTP client with the account's signing key; cheap to clone.
+/// The HTTP client and what signs for it; cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
     client: Client,
-    token: Arc<SecretString>,
+    spoken: Arc<Spoken>,
     permits: Arc<Semaphore>,
     cookies: Arc<Cookies>,
     faults: Arc<Faults>,
@@ -47,7 +47,7 @@ struct Answer {
 }
 
 impl Sender {
-    pub(super) fn new(token: SecretString, faults: Arc<Faults>) -> Self {
+    pub(super) fn new(spoken: Arc<Spoken>, faults: Arc<Faults>) -> Self {
         // Err means that the process has chosen its provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -58,13 +58,7 @@ impl Sender {
             .user_agent(concat!("switchhook-phone/", env!("CARGO_PKG_VERSION")))
             .build()
             .expect("the client is built from constants");
-        Self {
-            client,
-            token: Arc::new(token),
-            permits: Arc::new(Semaphore::new(AT_ONCE_MAX)),
-            cookies: Arc::default(),
-            faults,
-        }
+        Self { client, spoken, permits: Arc::new(Semaphore::new(AT_ONCE_MAX)), cookies: Arc::default(), faults }
     }
 
     /// Asks for a document.
@@ -169,17 +163,19 @@ impl Sender {
         webhook: &Webhook,
         time: Duration,
     ) -> Result<Response, reqwest::Error> {
-        let token = self.token.expose_secret();
-        let request = match method {
+        let (request, signatures) = match method {
             Method::Post => {
-                self.client.post(url).header(signature::HEADER, signature::sign_form(token, url, params)).form(params)
+                let body = encoded(params);
+                let signatures = self.spoken.signatures(url, params, &body);
+                (self.client.post(url).header(CONTENT_TYPE, FORM).body(body), signatures)
             }
             Method::Get => {
                 let url = with_query(url, params);
-                let signed = signature::sign_form::<&str, &str>(token, &url, &[]);
-                self.client.get(url).header(signature::HEADER, signed)
+                let signatures = self.spoken.signatures(&url, &[], "");
+                (self.client.get(url), signatures)
             }
         };
+        let request = signatures.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let request = match self.cookies.of(call_of(webhook), url) {
             Some(cookies) => request.header(COOKIE, cookies),
             None => request,
@@ -219,9 +215,13 @@ fn with_query(url: &str, params: &[(String, String)]) -> String {
     if params.is_empty() {
         return url.to_owned();
     }
-    let query = serde_urlencoded::to_string(params).unwrap_or_default();
+    let query = encoded(params);
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{query}")
+}
+
+fn encoded(params: &[(String, String)]) -> String {
+    serde_urlencoded::to_string(params).unwrap_or_default()
 }
 
 fn redirect_target(url: &str, response: &Response) -> Option<String> {

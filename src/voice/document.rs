@@ -557,7 +557,7 @@ fn sample_outlook(text: &str) -> Outlook {
     }
 }
 
-fn sample_room(text: &str) -> RoomSettings {
+pub(super) fn sample_room(text: &str) -> RoomSettings {
     RoomSettings {
         room_name: text.to_owned(),
         label: text.to_owned(),

@@ -55,6 +55,7 @@ use crate::engine::Engine;
 use crate::http::PublicUrl;
 use crate::outbound::Outbound;
 use crate::routing::{TaskSid, WorkspaceSid};
+use crate::signature::ed25519::PublicKey;
 use crate::store::Store;
 pub use actions::Actions;
 pub use arrivals::Arrivals;
@@ -81,6 +82,10 @@ pub struct State {
     pub requested_url: PublicUrl,
     /// Auth tokens of the phone system's account, the primary one first: two while a token is being changed.
     pub phone_tokens: Vec<SecretString>,
+    /// The key of webhooks that the phone system signs with Ed25519.
+    pub phone_key: Option<PublicKey>,
+    /// Events of conferences that the phone system knows; all when empty.
+    pub room_events: &'static [&'static str],
     /// Takes webhooks without a signature; for the laboratory only.
     pub insecure_skip_signature: bool,
     /// What the phone system has.

@@ -35,6 +35,8 @@ pub struct MovedCallers {
     pub public_url: String,
     /// What the phone system has.
     pub means: Means,
+    /// Events of conferences that the phone system knows; all when empty.
+    pub room_events: &'static [&'static str],
 }
 
 impl MovedCallers {
@@ -64,13 +66,23 @@ impl MovedCallers {
     }
 
     fn documents(&self) -> Documents<'_> {
-        Documents { templates: &self.templates, public_url: &self.public_url, means: self.means }
+        Documents {
+            templates: &self.templates,
+            public_url: &self.public_url,
+            means: self.means,
+            room_events: self.room_events,
+        }
     }
 }
 
 impl State {
     pub(super) fn documents(&self) -> Documents<'_> {
-        Documents { templates: &self.templates, public_url: &self.public_url, means: self.means }
+        Documents {
+            templates: &self.templates,
+            public_url: &self.public_url,
+            means: self.means,
+            room_events: self.room_events,
+        }
     }
 }
 
@@ -80,6 +92,7 @@ pub(super) struct Documents<'a> {
     templates: &'a Templates,
     public_url: &'a str,
     means: Means,
+    room_events: &'a [&'a str],
 }
 
 impl Documents<'_> {
@@ -130,6 +143,8 @@ impl Documents<'_> {
         verbs_before: &'r str,
     ) -> RoomUrls<'r> {
         let mut settings = settings.clone();
+        let known = |event: &&str| self.room_events.is_empty() || self.room_events.contains(event);
+        settings.events = settings.events.split(' ').filter(known).collect::<Vec<_>>().join(" ");
         if settings.wait_url.as_ref().is_some_and(|url| !url.is_empty()) {
             // We ask for it, so that a room is made even when it cannot be had.
             settings.wait_url = Some(self.room_wait_url(task));
@@ -164,6 +179,27 @@ impl RoomUrls<'_> {
             recording_url: self.recording.as_deref(),
             verbs_before: self.verbs_before,
             dial_attributes: "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::voice::document::sample_room;
+
+    #[test]
+    fn only_events_that_the_phone_system_knows_are_asked_for() {
+        let templates = Templates::load(None).unwrap();
+        let room = RoomSettings { events: "start end join leave hold mute".to_owned(), ..sample_room("x") };
+        for (room_events, expected) in
+            [(&["start", "leave", "end"][..], "start end leave"), (&[], "start end join leave hold mute")]
+        {
+            let means = Means { queues: true, rooms: true, leg_secs_max: 60 };
+            let public_url = "https://r.example.org";
+            let documents = Documents { templates: &templates, public_url, means, room_events };
+            let document = documents.customer_joins(TaskSid::from_bits(1), &room, "");
+            assert!(document.contains(&format!("statusCallbackEvent=\"{expected}\"")), "{document}");
         }
     }
 }

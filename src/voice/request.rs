@@ -13,7 +13,8 @@ use super::State;
 use crate::calls::{CallSid, CallStatus};
 use crate::credentials;
 use crate::routing::{AccountSid, TaskSid, WorkspaceSid};
-use crate::signature;
+use crate::signature::ed25519::PublicKey;
+use crate::signature::{self, ed25519};
 use crate::store;
 
 /// Largest body of a webhook, in bytes.
@@ -125,9 +126,10 @@ pub(super) async fn read(state: &State, request: Request) -> Result<Webhook, Res
         let checked: Vec<String> = state.bases(&unchecked).iter().map(|base| format!("{base}{path}")).collect();
         tracing::warn!(
             checked_urls = checked.join(" "),
-            signed = unchecked.signature().is_some(),
+            signed = unchecked.signature().is_some() || unchecked.headers.contains_key(ed25519::HEADER),
             "refused a voice webhook without a valid signature; if the phone system was told another URL, set \
-             SWITCHHOOK_PUBLIC_URL to its beginning"
+             SWITCHHOOK_PUBLIC_URL to its beginning; if it signs with Ed25519, check SWITCHHOOK_PHONE_PUBLIC_KEY and both \
+             clocks"
         );
         return Err(StatusCode::FORBIDDEN.into_response());
     };
@@ -140,6 +142,8 @@ struct Unchecked {
     method: Method,
     target: String,
     headers: HeaderMap,
+    /// As sent.
+    bytes: Bytes,
     body: Body,
 }
 
@@ -147,7 +151,7 @@ struct Unchecked {
 #[derive(Debug)]
 enum Body {
     Form(Vec<(String, String)>),
-    Other { bytes: Bytes, is_xml: bool },
+    Other { is_xml: bool },
 }
 
 impl Unchecked {
@@ -162,11 +166,11 @@ impl Unchecked {
         let content_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         let body = match content_type.to_ascii_lowercase().as_str() {
             _ if parts.method == Method::GET || bytes.is_empty() => Body::Form(Vec::new()),
-            "application/xml" | "text/xml" => Body::Other { bytes, is_xml: true },
-            "application/json" => Body::Other { bytes, is_xml: false },
+            "application/xml" | "text/xml" => Body::Other { is_xml: true },
+            "application/json" => Body::Other { is_xml: false },
             _ => Body::Form(pairs_of(&bytes)),
         };
-        Ok(Self { method: parts.method, target, headers: parts.headers, body })
+        Ok(Self { method: parts.method, target, headers: parts.headers, bytes, body })
     }
 
     /// What stands in the first header for a signature that there is.
@@ -182,8 +186,18 @@ impl Unchecked {
         match &self.body {
             Body::Form(pairs) => signature::verify_form(token.expose_secret(), &url, pairs, given),
             // A body that is not a form is covered only by its hash in the URL.
-            Body::Other { bytes, .. } => signature::verify_body(token.expose_secret(), &url, bytes, given),
+            Body::Other { .. } => signature::verify_body(token.expose_secret(), &url, &self.bytes, given),
         }
+    }
+
+    /// Whether the body was signed with the other half of `key` a short time ago. That says nothing of the query, so a `GET`
+    /// is never signed.
+    fn is_signed_by(&self, key: &PublicKey, now_secs: i64) -> bool {
+        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let (Some(time), Some(signature)) = (header(ed25519::TIME_HEADER), header(ed25519::HEADER)) else {
+            return false;
+        };
+        self.method == Method::POST && key.verify(time, &self.bytes, signature, now_secs)
     }
 
     fn sent_by(self, sender: Sender) -> Webhook {
@@ -191,7 +205,7 @@ impl Unchecked {
         let query = pairs_of(query.as_bytes());
         let (form, xml) = match self.body {
             Body::Form(form) => (form, None),
-            Body::Other { bytes, is_xml } => (Vec::new(), is_xml.then(|| String::from_utf8_lossy(&bytes).into_owned())),
+            Body::Other { is_xml } => (Vec::new(), is_xml.then(|| String::from_utf8_lossy(&self.bytes).into_owned())),
         };
         let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (cookie, idempotency_token) = (header(header::COOKIE.as_str()), header(IDEMPOTENCY_HEADER));
@@ -211,7 +225,8 @@ async fn sender(state: &State, request: &Unchecked) -> Result<Option<Sender>, st
     if let Ok(Some(login)) = login {
         return Ok(Some(Sender::Account(login.account)));
     }
-    if state.phone_tokens.iter().any(is_signed_with) {
+    let is_signed_by = |key: &PublicKey| request.is_signed_by(key, state.clock.now().0.div_euclid(1_000));
+    if state.phone_tokens.iter().any(is_signed_with) || state.phone_key.as_ref().is_some_and(is_signed_by) {
         return Ok(Some(Sender::PhoneSystem));
     }
     if request.signature().is_some() {

@@ -12,6 +12,7 @@ mod proxy;
 mod queue_full;
 mod rooms;
 mod rounds;
+mod signatures;
 mod waiting;
 
 use super::*;
@@ -88,6 +89,8 @@ impl Bench {
             public_url: BASE.to_owned(),
             requested_url,
             phone_tokens: vec![SecretString::from("next token"), SecretString::from(PHONE_TOKEN)],
+            phone_key: Some(crate::signature::ed25519::SigningKey::of(PHONE_TOKEN).public_key()),
+            room_events: &[],
             insecure_skip_signature: false,
             means,
             templates: Arc::new(Templates::load(None).unwrap()),

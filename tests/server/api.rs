@@ -63,6 +63,7 @@ impl Server {
             leg_secs_max: 14_400,
             max_cps: None,
             abilities: switchhook::phone::Abilities::default(),
+            wording: switchhook::phone::Wording::default(),
         };
         // Until the test's process ends.
         std::mem::forget(listener);

@@ -3,10 +3,12 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::programs::{Floor, NUMBER, Programs, text};
+use switchhook::signature::ed25519::SigningKey;
+
+use crate::programs::{Floor, NUMBER, PHONE_TOKEN, Programs, text};
 
 /// A setting of the server, as a variable.
-type Setting = (&'static str, &'static str);
+type Setting<'a> = (&'static str, &'a str);
 
 /// `POST Participants` does not exist.
 fn no_new_participants() -> Value {
@@ -59,25 +61,46 @@ async fn offer(programs: &Programs, task: &str) -> (String, String) {
     (format!("{path}/{sid}"), sid)
 }
 
-/// Who is in the room of a task: each label and its participant.
+/// Who is in the room of a task: each label and its participant, as the phone system itself knows, whatever it tells others.
 async fn in_room(programs: &Programs, task: &str) -> Vec<(String, Value)> {
-    let room = task.rsplit('/').next().unwrap();
-    let rooms = programs.phone_get(&format!("/Conferences.json?FriendlyName={room}&Status=in-progress")).await;
-    let Some(room) = rooms["conferences"].as_array().unwrap().first() else { return Vec::new() };
-    let legs = programs.phone_get(&format!("/Conferences/{}/Participants.json", text(room, "sid"))).await;
-    let legs = legs["participants"].as_array().unwrap().iter();
+    let name = task.rsplit('/').next().unwrap();
+    let snapshot = programs.control(Method::GET, "/snapshot", Value::Null).await;
+    let mut rooms = snapshot["conferences"].as_array().unwrap().iter();
+    let Some(room) = rooms.find(|room| room["name"] == name && room["status"] == "in-progress") else {
+        return Vec::new();
+    };
+    let legs = room["participants"].as_array().unwrap().iter();
     legs.map(|leg| (leg["label"].as_str().unwrap_or_default().to_owned(), leg.clone())).collect()
 }
 
-/// A caller and an agent talk, a supervisor whispers, the caller hangs up; then a customer is called.
-async fn check(settings: &[Setting], faults: &[Value]) {
-    let programs = Programs::start_with(1.0, settings).await;
+/// The customer is put on hold by the ID of its call, and taken off it by its label.
+async fn hold_and_go_on(programs: &Programs, task: &str, call: &str) {
+    let customer = format!("{task}/Participants/customer");
+    for (path, held) in [(format!("{task}/Participants/{call}"), true), (customer.clone(), false)] {
+        programs.post(&path, &[("Hold", if held { "true" } else { "false" })]).await;
+        programs
+            .until("the customer is on hold, or off it again", async |programs: &Programs| {
+                let legs = in_room(programs, task).await;
+                let at_phone = legs.iter().any(|(label, leg)| label == "customer" && leg["hold"] == held);
+                let told = programs.get(&customer).await["hold"] == held;
+                (at_phone && told).then_some(())
+            })
+            .await;
+    }
+}
+
+/// A caller and an agent talk, the caller is held for a while, a supervisor whispers, the caller hangs up; then a customer is called.
+async fn check(settings: &[Setting<'_>], faults: &[Value]) {
+    check_with(&Programs::start_with(1.0, settings).await, faults).await;
+}
+
+async fn check_with(programs: &Programs, faults: &[Value]) {
     for fault in faults {
         programs.control(Method::POST, "/faults", fault.clone()).await;
     }
     let floor = programs.furnish().await;
     programs.control(Method::PUT, "/addresses/client:alice", json!({ "answer_after_ms": 50 })).await;
-    let sue = hire(&programs, &floor, "sue").await;
+    let sue = hire(programs, &floor, "sue").await;
     programs.post(&format!("{}/Workers/{}", floor.base, floor.worker), &[("ActivitySid", &floor.available)]).await;
     let call = json!({ "from": "+15551110000", "to": NUMBER });
     let caller = text(&programs.control(Method::POST, "/calls", call).await, "call_sid");
@@ -88,11 +111,11 @@ async fn check(settings: &[Setting], faults: &[Value]) {
         })
         .await;
     let task = format!("{}/Tasks/{task}", floor.base);
-    let (reservation, sid) = offer(&programs, &task).await;
+    let (reservation, sid) = offer(programs, &task).await;
     let form =
         [("Instruction", "conference"), ("EndConferenceOnExit", "true"), ("EndConferenceOnCustomerExit", "true")];
     programs.post(&reservation, &form).await;
-    task_in(&programs, &task, "assigned").await;
+    task_in(programs, &task, "assigned").await;
     assert_eq!(programs.get(&reservation).await["reservation_status"], "accepted");
     let agent = programs
         .until("both are in the room", async |programs: &Programs| {
@@ -102,6 +125,7 @@ async fn check(settings: &[Setting], faults: &[Value]) {
         })
         .await;
     assert_eq!((&agent["end_conference_on_exit"], &agent["muted"]), (&json!(true), &json!(false)));
+    hold_and_go_on(programs, &task, &caller).await;
 
     let form = [("Instruction", "supervise"), ("Supervisor", sue.as_str()), ("SupervisorMode", "whisper")];
     programs.post(&reservation, &form).await;
@@ -115,7 +139,7 @@ async fn check(settings: &[Setting], faults: &[Value]) {
     assert_eq!(supervisor["end_conference_on_exit"], false);
 
     programs.hang_up(&caller).await;
-    task_in(&programs, &task, "wrapping").await;
+    task_in(programs, &task, "wrapping").await;
     programs.post(&task, &[("AssignmentStatus", "completed")]).await;
     programs
         .until("nobody is on the line", async |programs: &Programs| {
@@ -130,10 +154,10 @@ async fn check(settings: &[Setting], faults: &[Value]) {
     let form = [("Attributes", attributes.as_str()), ("WorkflowSid", &floor.workflow), ("TaskChannel", "voice")];
     let task =
         format!("{}/Tasks/{}", floor.base, text(&programs.post(&format!("{}/Tasks", floor.base), &form).await, "sid"));
-    let (reservation, _) = offer(&programs, &task).await;
+    let (reservation, _) = offer(programs, &task).await;
     let form = [("Instruction", "conference"), ("EndConferenceOnCustomerExit", "true")];
     programs.post(&reservation, &form).await;
-    task_in(&programs, &task, "assigned").await;
+    task_in(programs, &task, "assigned").await;
     let customer = programs
         .until("the customer is in the room", async |programs: &Programs| {
             let legs = in_room(programs, &task).await;
@@ -145,7 +169,7 @@ async fn check(settings: &[Setting], faults: &[Value]) {
     assert_eq!(answered["calls"].as_array().unwrap().len(), 1, "called once: {answered}");
     assert_eq!(customer["call_sid"], answered["calls"][0]["sid"]);
     programs.hang_up(&text(&customer, "call_sid")).await;
-    task_in(&programs, &task, "wrapping").await;
+    task_in(programs, &task, "wrapping").await;
 
     let alerts = programs.get("/Alerts?PageSize=100").await;
     assert!(alerts["alerts"].as_array().unwrap().is_empty(), "it went well by looking, or not at all: {alerts}");
@@ -313,4 +337,22 @@ async fn a_document_with_a_queue_ends_the_call_where_there_are_none() {
     no_longer_on_the_line(&programs).await;
     let list = programs.get(&format!("{}/Tasks", floor.base)).await;
     assert_eq!(list["tasks"].as_array().unwrap().len(), 1, "what the other test shows is no matter of course: {list}");
+}
+
+#[tokio::test]
+async fn telnyx_is_spoken_with_its_paths_ids_words_and_signatures() {
+    let key = SigningKey::of(PHONE_TOKEN).public_key().to_string();
+    let settings = [
+        ("SWITCHHOOK_PHONE_DIALECT", "telnyx"),
+        ("SWITCHHOOK_PHONE_PUBLIC_KEY", key.as_str()),
+        ("SWITCHHOOK_PHONE_APPLICATION_SID", "2570131338"),
+    ];
+    let programs = Programs::start_speaking("telnyx", 1.0, &settings).await;
+    check_with(&programs, &[]).await;
+    let calls = programs.phone_get("/Calls.json").await;
+    let calls: Vec<String> = calls["calls"].as_array().unwrap().iter().map(|call| text(call, "sid")).collect();
+    assert!(calls.len() >= 5 && calls.iter().all(|sid| sid.starts_with("v3:")), "{calls:?}");
+    let rooms = programs.phone_get("/Conferences.json").await;
+    let rooms: Vec<String> = rooms["conferences"].as_array().unwrap().iter().map(|room| text(room, "sid")).collect();
+    assert!(rooms.len() == 2 && rooms.iter().all(|sid| sid.len() == 36), "{rooms:?}");
 }

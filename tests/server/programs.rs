@@ -37,6 +37,8 @@ pub(crate) struct Programs {
     pub(crate) http: reqwest::Client,
     /// Further variables for the server at its next start; they win.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// What the phone system speaks.
+    dialect: &'static str,
     server_process: Option<Child>,
     _phone_process: Child,
 }
@@ -72,7 +74,12 @@ impl Programs {
     }
 
     /// The same with more settings of the server.
-    pub(crate) async fn start_with(speed: f64, settings: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) async fn start_with(speed: f64, settings: &[(&'static str, &str)]) -> Self {
+        Self::start_speaking("twilio", speed, settings).await
+    }
+
+    /// The same with a phone system that is ordered to speak this dialect before the server comes to it.
+    pub(crate) async fn start_speaking(dialect: &'static str, speed: f64, settings: &[(&'static str, &str)]) -> Self {
         outbound::install_tls();
         let directory = tempfile::tempdir().unwrap();
         let (server, phone) = (free_port(), free_port());
@@ -91,10 +98,10 @@ impl Programs {
             phone,
             http,
             environment: settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            dialect,
             server_process: None,
             _phone_process: phone_process,
         };
-        programs.start_server().await;
         programs
             .until("the phone system answers", async |programs: &Self| {
                 let url = format!("http://{}/2010-04-01/Accounts/{PHONE_ACCOUNT}/Calls.json", programs.phone);
@@ -102,6 +109,8 @@ impl Programs {
                 answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(())
             })
             .await;
+        programs.control(Method::PUT, "/dialect", json!({ "dialect": dialect })).await;
+        programs.start_server().await;
         programs
     }
 
@@ -219,10 +228,17 @@ impl Programs {
         self.api(Method::POST, path, form).await
     }
 
-    /// A read of the phone system's REST.
+    /// A read of the phone system's REST; the path is one of Twilio's.
     pub(crate) async fn phone_get(&self, path: &str) -> Value {
-        let url = format!("http://{}/2010-04-01/Accounts/{PHONE_ACCOUNT}{path}", self.phone);
-        let answer = self.http.get(&url).basic_auth(PHONE_ACCOUNT, Some(PHONE_TOKEN)).send().await.unwrap();
+        let (url, request) = if self.dialect == "telnyx" {
+            let path = path.replacen(".json", "", 1);
+            let url = format!("http://{}/v2/texml/Accounts/{PHONE_ACCOUNT}{path}", self.phone);
+            (url.clone(), self.http.get(url).bearer_auth(PHONE_TOKEN))
+        } else {
+            let url = format!("http://{}/2010-04-01/Accounts/{PHONE_ACCOUNT}{path}", self.phone);
+            (url.clone(), self.http.get(url).basic_auth(PHONE_ACCOUNT, Some(PHONE_TOKEN)))
+        };
+        let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{url}");
         answer.json().await.unwrap()
     }

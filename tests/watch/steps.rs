@@ -43,14 +43,16 @@ impl Watch {
         Ok(())
     }
 
-    /// New attributes of a waiting task lead to the first filter that matches them (D21, D22).
+    /// New attributes of a waiting task lead to the first filter that matches them, if that is another one (D21, D22).
     fn new_attributes_count(&self, step: &Step<'_>, before: &Task, after: &Task) -> Result<(), String> {
         let waits = before.status == TaskStatus::Pending && after.status == TaskStatus::Pending;
         if !waits || before.attributes == after.attributes || before.transfer.is_some() {
             return Ok(());
         }
         let (Some(routes), true) = (self.reading.routes_of(after), after.step != Place::Direct) else { return Ok(()) };
-        let Some(first) = routes.first_match(&self.reading.document(&after.attributes), 0, step.now, &self.calendars)
+        let match_of =
+            |attributes: &str| routes.first_match(&self.reading.document(attributes), 0, step.now, &self.calendars);
+        let Some(first) = match_of(&after.attributes).filter(|first| match_of(&before.attributes) != Some(*first))
         else {
             return Ok(());
         };

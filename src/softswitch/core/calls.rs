@@ -65,7 +65,7 @@ impl Switch {
         let dialling = if inbound { self.now } else { self.turn_to_dial() };
         let address = if inbound { &leg.from } else { &leg.to };
         let sip = is_sip(address).then(|| SipRecord {
-            call_id: format!("{}@switchhook", (self.fresh)()),
+            call_id: format!("{}@switchhook", (self.fresh)("")),
             headers: if inbound { leg.origin.sip_headers } else { headers_of(address) },
         });
         self.call_ids.insert(sid.clone(), id);

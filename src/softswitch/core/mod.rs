@@ -124,7 +124,7 @@ struct Fetch {
 pub(crate) struct Switch {
     settings: Settings,
     /// Hands out 32 hexadecimal digits, never the same twice.
-    fresh: Box<dyn FnMut() -> String + Send>,
+    fresh: Box<dyn FnMut(&str) -> String + Send>,
     now: Moment,
     next_id: u64,
     calls: BTreeMap<CallId, Call>,
@@ -164,8 +164,9 @@ impl fmt::Debug for Switch {
 }
 
 impl Switch {
-    /// An idle phone system; `fresh` hands out 32 hexadecimal digits, never the same twice.
-    pub(crate) fn new(settings: Settings, fresh: impl FnMut() -> String + Send + 'static) -> Self {
+    /// An idle phone system; `fresh` hands out IDs, never the same twice: a SID with the prefix it is given, and without one
+    /// any text of letters and digits.
+    pub(crate) fn new(settings: Settings, fresh: impl FnMut(&str) -> String + Send + 'static) -> Self {
         let numbers = settings.numbers.iter().map(|number| (number.phone_number.clone(), number.clone())).collect();
         Self {
             settings,
@@ -293,7 +294,7 @@ impl Switch {
     }
 
     fn fresh_sid(&mut self, prefix: &str) -> String {
-        format!("{prefix}{}", (self.fresh)())
+        (self.fresh)(prefix)
     }
 
     /// Writes a line into the ring of what happened.

@@ -173,7 +173,7 @@ impl Switch {
     }
 
     pub(super) fn webhook(&mut self, target: &Target, params: Vec<Parameter>) -> Webhook {
-        Webhook { method: target.method, url: target.url.clone(), params, idempotency_token: (self.fresh)() }
+        Webhook { method: target.method, url: target.url.clone(), params, idempotency_token: (self.fresh)("") }
     }
 }
 

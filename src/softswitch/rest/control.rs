@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::form::Form;
 use super::respond;
 use crate::softswitch::core::{Behaviour, Origin, Page, PlacedCall, Refusal, Reply, Request};
+use crate::softswitch::dialect::{self, Order};
 use crate::softswitch::faults::{Fault, Faults};
 use crate::softswitch::options::Number;
 use crate::softswitch::twiml::resolve;
@@ -141,6 +142,16 @@ pub(super) fn faults(faults: &Faults, method: &str, body: &[u8]) -> Result<Respo
         }
         _ => Err(Refusal::new(405, 20004, "Method not allowed")),
     }
+}
+
+/// The dialect that is spoken: ordered, and told.
+pub(super) fn dialect(spoken: &dialect::Spoken, method: &str, body: &[u8]) -> Result<Response, Refusal> {
+    match method {
+        "PUT" => spoken.order(&read::<Order>(body)?),
+        "GET" => {}
+        _ => return Err(Refusal::new(405, 20004, "Method not allowed")),
+    }
+    Ok(respond(StatusCode::OK, Some(spoken.told())))
 }
 
 /// The replies that the control API words differently from the REST API.

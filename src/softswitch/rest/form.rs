@@ -19,6 +19,14 @@ impl Form {
         serde_urlencoded::from_bytes(text).map(Self).map_err(|_| Refusal::bad(20001, "The form cannot be read"))
     }
 
+    /// The same with the pairs that `words` makes of these.
+    pub(super) fn reworded(
+        self,
+        words: impl FnOnce(Vec<(String, String)>) -> Result<Vec<(String, String)>, Refusal>,
+    ) -> Result<Self, Refusal> {
+        words(self.0).map(Self)
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.given(name).filter(|value| !value.is_empty())
     }

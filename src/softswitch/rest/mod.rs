@@ -27,13 +27,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use self::form::Form;
 use self::json::Shape;
 use self::media::Format;
 use super::core::{RecordingsOf, Refusal, Reply, Request};
+use super::dialect::{Dialect, Spoken};
 use super::driver::Message;
 use super::faults::{Faults, Side};
 
@@ -46,16 +47,16 @@ pub(super) struct Api {
     pub(super) auth_token: Arc<SecretString>,
     pub(super) mailbox: mpsc::Sender<Message>,
     pub(super) faults: Arc<Faults>,
+    pub(super) spoken: Arc<Spoken>,
 }
 
-/// Twilio's REST below `/2010-04-01`, the control API below `/control`.
+/// Twilio's REST below `/2010-04-01`, or Telnyx's below `/v2` where that is ordered, the control API below `/control`.
 pub(super) fn router(api: Api) -> Router {
     let api = Arc::new(api);
+    let rest = || any(serve_rest).layer(middleware::from_fn_with_state(Arc::clone(&api), be_faulty));
     Router::new()
-        .route(
-            "/2010-04-01/{*path}",
-            any(serve_rest).layer(middleware::from_fn_with_state(Arc::clone(&api), be_faulty)),
-        )
+        .route("/2010-04-01/{*path}", rest())
+        .route("/v2/texml/{*path}", rest())
         .route("/control/{*path}", any(serve_control))
         .merge(page::routes())
         .fallback(async || refuse(&Refusal::not_found("path")))
@@ -64,13 +65,16 @@ pub(super) fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// HTTP Basic with account SID and auth token (Twilio: requests to the REST API).
+/// HTTP Basic with account SID and auth token (Twilio: requests to the REST API); the token alone below `/v2`.
 async fn authenticate(State(api): State<Arc<Api>>, request: HttpRequest, next: Next) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) && is_from_elsewhere(request.headers()) {
         return refuse(&Refusal::new(403, 20403, "A page of another site must not change anything here"));
     }
-    if !is_authentic(&api, request.headers()) {
-        let mut response = refuse(&Refusal::new(401, 20003, "Authenticate"));
+    let is_telnyxs = request.uri().path().starts_with("/v2/");
+    let is_known = if is_telnyxs { is_bearer(&api, request.headers()) } else { is_authentic(&api, request.headers()) };
+    if !is_known {
+        let dialect = if is_telnyxs { Dialect::Telnyx } else { Dialect::Twilio };
+        let mut response = refuse_in(dialect, &Refusal::new(401, 20003, "Authenticate"));
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Twilio API\""));
         return response;
     }
@@ -91,17 +95,22 @@ fn is_from_elsewhere(headers: &HeaderMap) -> bool {
 
 fn is_authentic(api: &Api, headers: &HeaderMap) -> bool {
     let token = api.auth_token.expose_secret();
-    if token.is_empty() {
-        return false;
-    }
-    let given = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Basic"))
-        .and_then(|(_, credentials)| STANDARD.decode(credentials.trim()).ok());
+    let given = credentials(headers, "Basic").and_then(|credentials| STANDARD.decode(credentials).ok());
     let expected = format!("{}:{token}", api.account_sid);
-    given.is_some_and(|given| subtle::ConstantTimeEq::ct_eq(given.as_slice(), expected.as_bytes()).into())
+    !token.is_empty()
+        && given.is_some_and(|given| subtle::ConstantTimeEq::ct_eq(given.as_slice(), expected.as_bytes()).into())
+}
+
+fn is_bearer(api: &Api, headers: &HeaderMap) -> bool {
+    let token = api.auth_token.expose_secret();
+    let given = credentials(headers, "Bearer");
+    !token.is_empty()
+        && given.is_some_and(|given| subtle::ConstantTimeEq::ct_eq(given.as_bytes(), token.as_bytes()).into())
+}
+
+fn credentials<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
+    let (given, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
 }
 
 /// Carries an ordered fault out.
@@ -127,7 +136,7 @@ async fn be_faulty(State(api): State<Arc<Api>>, request: HttpRequest, next: Next
         503 => 20503,
         _ => 20001,
     });
-    let mut response = refuse(&Refusal::new(status, code, "This fault was ordered"));
+    let mut response = refuse_in(api.spoken.now(), &Refusal::new(status, code, "This fault was ordered"));
     if let Some(secs) = fault.retry_after {
         response.headers_mut().insert(RETRY_AFTER, secs.into());
     }
@@ -144,12 +153,11 @@ async fn serve_rest(
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let form =
         if method == Method::POST { Form::read(&body) } else { Form::read(uri.query().unwrap_or_default().as_bytes()) };
+    let dialect = api.spoken.now();
     let result = async {
-        let form = form?;
-        let path = match segments.as_slice() {
-            ["2010-04-01", "Accounts", account, path @ ..] if *account == api.account_sid => path,
-            _ => return Err(Refusal::not_found(uri.path())),
-        };
+        let path = dialect.below(&segments, uri.path(), &api.account_sid);
+        let path = path.ok_or_else(|| Refusal::not_found(uri.path()))?;
+        let form = if method == Method::POST { form?.reworded(|pairs| dialect.read(path, pairs))? } else { form? };
         if method == Method::GET
             && let Some((sid, format)) = media::wanted(uri.path())
         {
@@ -161,12 +169,12 @@ async fn serve_rest(
             return Err(Refusal::bad(12200, "The document was refused by an ordered fault"));
         }
         let request = read::request(method.as_str(), path, &form)?;
-        let status = success(&request);
+        let (status, is_new_call) = (success(&request), matches!(request, Request::CreateCall(_)));
         let reply = api.ask(request).await?;
         let shape = Shape { account_sid: &api.account_sid, public_url: &api.public_url, form: &form, path: uri.path() };
-        Ok(respond(status, shape.reply(&reply)))
+        Ok(respond(status, shape.reply(&reply).map(|answer| dialect.answer(is_new_call, answer))))
     };
-    result.await.unwrap_or_else(|refusal| refuse(&refusal))
+    result.await.unwrap_or_else(|refusal| refuse_in(dialect, &refusal))
 }
 
 async fn serve_control(
@@ -180,6 +188,9 @@ async fn serve_control(
     let result = async {
         if let ["faults"] = segments.as_slice() {
             return control::faults(&api.faults, method.as_str(), &body);
+        }
+        if let ["dialect"] = segments.as_slice() {
+            return control::dialect(&api.spoken, method.as_str(), &body);
         }
         let form = Form::read(uri.query().unwrap_or_default().as_bytes())?;
         let request = control::request(method.as_str(), &segments, &form, &body)?;
@@ -245,12 +256,10 @@ fn respond(status: StatusCode, body: Option<Value>) -> Response {
 }
 
 fn refuse(refusal: &Refusal) -> Response {
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = json!({
-        "code": refusal.code,
-        "message": refusal.message,
-        "more_info": format!("https://www.twilio.com/docs/errors/{}", refusal.code),
-        "status": refusal.status,
-    });
+    refuse_in(Dialect::Twilio, refusal)
+}
+
+fn refuse_in(dialect: Dialect, refusal: &Refusal) -> Response {
+    let (status, body) = dialect.refusal(refusal);
     respond(status, Some(body))
 }

@@ -1,6 +1,7 @@
 //! The phone system over its router: authentication, the shape of resources, and real webhooks to a small server.
 
 mod control;
+mod dialect;
 mod documentation;
 mod recordings;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Redirect;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;

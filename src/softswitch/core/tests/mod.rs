@@ -61,9 +61,9 @@ impl Phone {
         };
         change(&mut settings);
         let mut count = 0_u64;
-        let switch = Switch::new(settings, move || {
+        let switch = Switch::new(settings, move |prefix: &str| {
             count += 1;
-            format!("{count:032x}")
+            format!("{prefix}{count:032x}")
         });
         let mut phone = Self {
             switch,
