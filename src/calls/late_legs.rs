@@ -38,7 +38,8 @@ impl VoiceTask {
 impl Leg {
     /// Whether it was given up without anybody knowing whether there is one.
     pub(super) fn is_unclear(&self) -> bool {
-        self.state == LegState::Ended && self.call.is_none() && self.end_cause.is_none()
+        let unheard = self.call.is_none() && self.end_cause.is_none();
+        self.state == LegState::Ended && unheard && self.by_caller.is_none()
     }
 
     /// Whether it is a worker's who never talked to the customer.
