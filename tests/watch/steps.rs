@@ -52,14 +52,27 @@ impl Watch {
         let (Some(routes), true) = (self.reading.routes_of(after), after.step != Place::Direct) else { return Ok(()) };
         let match_of =
             |attributes: &str| routes.first_match(&self.reading.document(attributes), 0, step.now, &self.calendars);
-        let Some(first) = match_of(&after.attributes).filter(|first| match_of(&before.attributes) != Some(*first))
-        else {
+        let stands_at = |task: &Task| match task.step {
+            Place::Target { filter, target } => (usize::try_from(filter).unwrap_or(usize::MAX), target),
+            Place::Default | Place::Direct => (usize::MAX, 0),
+        };
+        let first = match_of(&after.attributes);
+        if first == match_of(&before.attributes) {
+            let goes_back = before.workflow_version == after.workflow_version && stands_at(after) < stands_at(before);
+            // Of several changes in one batch each counts by itself.
+            let updates =
+                |event: &&EventRecord| event.kind == EventKind::TaskUpdated && event.about.task == Some(after.sid);
+            let once = step.events.iter().filter(updates).count() == 1;
+            if goes_back && once && !before.attributes_changed && !step.configured {
+                return Err(format!(
+                    "{} is back in {:?}, where it was before {:?}",
+                    after.sid, after.step, before.step
+                ));
+            }
             return Ok(());
-        };
-        let stands = match after.step {
-            Place::Target { filter, .. } => usize::try_from(filter).unwrap_or(usize::MAX),
-            Place::Default | Place::Direct => usize::MAX,
-        };
+        }
+        let Some(first) = first else { return Ok(()) };
+        let (stands, _) = stands_at(after);
         if stands == first || (stands > first && Self::moves(step, after.sid).next().is_some()) {
             return Ok(());
         }

@@ -30,10 +30,16 @@ mod workers;
 mod workflows;
 mod workspaces;
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 use super::{AGENT_ROUTES, ROUTES, ROUTES_2010};
 use operation::Operation;
@@ -47,8 +53,14 @@ const API_2010: &str = "/2010-04-01";
 
 /// Serves the description, to anybody.
 pub fn router() -> Router {
-    let text = document().to_string();
-    let answer = move || async move { ([(CONTENT_TYPE, super::json::CONTENT_TYPE)], text) };
+    // Made when it is asked for: it takes megabytes, which most servers never need.
+    let made: Arc<OnceCell<Bytes>> = Arc::default();
+    let answer = move || async move {
+        let text = made.get_or_try_init(async || spawn_blocking(|| Bytes::from(document().to_string())).await).await;
+        // It fails only while the process ends.
+        text.map(|text| ([(CONTENT_TYPE, super::json::CONTENT_TYPE)], text.clone()))
+            .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+    };
     Router::new().route("/openapi.json", get(answer))
 }
 
