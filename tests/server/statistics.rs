@@ -97,7 +97,7 @@ async fn a_simulated_day_is_what_its_event_log_amounts_to() {
     let url = format!("sqlite:{}", directory.path().join("day.db").display());
     let clock = Clock::fixed(MIDNIGHT);
     let mut server = Server::start_on(&url, clock.clone()).await;
-    let mut floors = [Floor::found(&server, 11, true).await, Floor::found(&server, 12, false).await];
+    let mut floors = [Floor::found(&server, 21, true).await, Floor::found(&server, 12, false).await];
     let mut restarts = 0;
     while clock.now().0 < MIDNIGHT.0 + DAY_MS {
         for floor in &mut floors {
