@@ -109,6 +109,9 @@ pub struct Leg {
     pub hold_document: Option<HoldDocument>,
     /// Muted in the room.
     pub muted: bool,
+    /// Heard by one other leg alone: it whispers to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whispers: bool,
     /// Its reservation was accepted.
     pub accepted: bool,
     /// The end of its work was told to the routing core, or the routing core knows it of itself.
@@ -156,6 +159,12 @@ impl Leg {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state < LegState::Left
+    }
+
+    /// Whether it is in the room to talk with everybody there.
+    #[must_use]
+    pub fn takes_part(&self) -> bool {
+        self.state == LegState::InRoom && self.abort.is_none() && !self.muted && !self.whispers
     }
 
     /// Whether nothing more needs to happen to it.
@@ -336,6 +345,9 @@ pub struct VoiceTask {
     /// The task is being handed on.
     #[serde(default)]
     pub handing: Option<Handing>,
+    /// A cold transfer is over that nobody took: the customer is left on hold, and somebody may still come back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_on_hold: bool,
     /// After a cold transfer that failed the queue was asked for somebody else.
     #[serde(default)]
     pub requeued: bool,
@@ -487,6 +499,7 @@ impl Leg {
             held: false,
             hold_document: None,
             muted: false,
+            whispers: false,
             accepted: false,
             wrapped: false,
             abort: None,
@@ -524,6 +537,7 @@ impl VoiceTask {
             from: from.clone(),
             to: to.clone(),
             callback: None,
+            left_on_hold: false,
             requeued: false,
             leaves_message: false,
             past_calls: Vec::new(),
