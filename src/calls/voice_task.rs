@@ -453,6 +453,14 @@ impl VoiceTask {
         customer.is_some_and(|leg| leg.held && leg.state == LegState::InRoom)
     }
 
+    /// Whether somebody is on the line, or the phone system is still to be told something.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        let is_made = |leg: &Leg| leg.call.is_some() && leg.is_live();
+        let is_told = self.wish.is_none() && self.outstanding.is_empty();
+        self.state != VoiceState::Closed && (!is_told || self.legs.iter().any(is_made))
+    }
+
     /// Whether the caller's call still belongs to this task.
     #[must_use]
     pub fn holds_caller(&self) -> bool {
