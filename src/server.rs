@@ -38,7 +38,7 @@ use crate::routing::{AccountSid, ResourceLimits};
 use crate::signature::ed25519::PublicKey;
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
-use crate::voice::{self, Actions, Arrivals, KnownWorkflows, MovedCallers, Templates};
+use crate::voice::{self, Actions, Arrivals, KnownWorkflows, Means, MovedCallers, Templates};
 
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
@@ -137,6 +137,8 @@ pub struct PhoneAccess {
     pub wording: Wording,
     /// It tells who comes into a conference.
     pub room_callbacks: bool,
+    /// Calls can wait in its queues.
+    pub queues: bool,
 }
 
 impl PhoneAccess {
@@ -232,6 +234,11 @@ impl Server {
         let receivers =
             Outbound::new(settings.outbound.clone(), settings.event_callbacks.patience)?.apart_from(address);
         let store = Store::open_with(&settings.database, settings.keys.clone()).await?;
+        let means = Means {
+            queues: settings.phone.as_ref().is_none_or(|access| access.queues),
+            rooms: settings.phone.as_ref().is_none_or(|access| access.abilities.rooms),
+            leg_secs_max: settings.dialling.leg_secs,
+        };
         let phone = match &settings.phone {
             None => None,
             Some(access) => {
@@ -249,6 +256,7 @@ impl Server {
                     store: store.clone(),
                     templates: Arc::clone(&templates),
                     public_url: public_base.clone(),
+                    means,
                     room_events: access.wording.room_events,
                 };
                 let phone = PhoneSystem::new(phone, Patience::default(), &clock, entropy)?;
@@ -265,6 +273,7 @@ impl Server {
             on_cancel_release_caller: settings.on_cancel_release_caller,
             connect_failure_limit: settings.connect_failure_limit,
             room_callbacks: settings.phone.as_ref().is_none_or(|access| access.room_callbacks),
+            rooms: means.rooms,
             calls_take_turns: settings.phone.as_ref().is_some_and(|access| access.max_cps.is_some()),
             choices: settings.choices,
             default_caller_id: settings.default_caller_id.clone(),
@@ -317,6 +326,7 @@ impl Server {
             clock: clock.clone(),
             entropy,
             public_url: public_base,
+            means,
             requested_url: public_url,
             phone_tokens: settings.phone.iter().flat_map(PhoneAccess::tokens).collect(),
             phone_key: settings.phone.as_ref().and_then(|access| access.public_key),

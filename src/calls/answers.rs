@@ -148,7 +148,9 @@ impl Machine<'_> {
         match outcome {
             PhoneOutcome::Done { .. } => {
                 self.task.caller_seen = self.now;
-                if current {
+                if let Some(lasts_ms) = self.dial_lasts_ms().filter(|_| current) {
+                    self.set_phase(Phase::AwaitingJoin, Some(lasts_ms));
+                } else if current {
                     let hears = self.task.options.as_ref().is_some_and(|options| options.whisper.is_some());
                     let longer_ms = if hears { self.policy.whisper_ms } else { 0 };
                     self.set_phase(Phase::AwaitingJoin, Some(self.policy.join_guard_ms + longer_ms));
@@ -160,7 +162,12 @@ impl Machine<'_> {
             PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
                 if current {
                     self.alert(format!("the caller could not be moved: {}", complaint(outcome)), reservation);
-                    self.fail(None);
+                    // Where the caller dials, the refusal is about whom.
+                    let code = match outcome {
+                        PhoneOutcome::Refused { code, .. } if self.is_dialling_on() => *code,
+                        _ => None,
+                    };
+                    self.fail(code);
                 }
                 if matches!(outcome, PhoneOutcome::Refused { .. }) && self.task.wish == Some(Wish::Park) {
                     self.task.wish = None;
@@ -239,6 +246,7 @@ impl Machine<'_> {
                     self.set_phase(Phase::ReadyToMove, None);
                 }
             }
+            Some(Phase::FindingLost) if self.is_dialling_on() => self.worker_took_call(),
             Some(Phase::FindingLost) if self.is_dialing_out() && self.awaits_its_turn(0, status) => {
                 self.set_customer_guard();
             }

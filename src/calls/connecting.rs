@@ -15,7 +15,7 @@ use super::voice_task::{Connecting, Errand, Leg, LegState, Phase, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
 
-fn failure_code(leg: &Leg) -> Option<i32> {
+pub(super) fn failure_code(leg: &Leg) -> Option<i32> {
     match leg.end_cause {
         Some(CallStatus::Busy) => Some(CODE_BUSY),
         Some(CallStatus::NoAnswer) => Some(CODE_NO_ANSWER),
@@ -69,6 +69,9 @@ impl Machine<'_> {
         };
         let mut options = options.clone();
         options.timeout_secs = options.timeout_secs.min(LONGEST_RING_SECS);
+        if !self.policy.rooms {
+            return self.prepare_dial(reservation, (to, from), &options);
+        }
         let leg = Leg { metered: is_metered(&to), ..self.begin(reservation, &options) };
         let label = leg.label.clone();
         let announced = (document.is_none() && options.announcement.is_some()).then(|| Box::new(options.clone()));
@@ -103,7 +106,7 @@ impl Machine<'_> {
         if self.task.awaits_document_of(reservation, call) {
             return self.document_takes(reservation, call, options);
         }
-        if !self.can_connect(reservation) {
+        if !self.can_connect(reservation) || !self.policy.rooms {
             return;
         }
         self.outputs.push(Output::BeginConnecting(reservation));
@@ -120,7 +123,7 @@ impl Machine<'_> {
     }
 
     /// Begins an attempt. The options of the first conversation stay those of the room.
-    fn begin(&mut self, reservation: ReservationSid, options: &ConferenceOptions) -> Leg {
+    pub(super) fn begin(&mut self, reservation: ReservationSid, options: &ConferenceOptions) -> Leg {
         if !self.task.is_accepted() {
             self.task.options = Some(options.clone());
             self.name_room(options.room_name.clone());
@@ -159,7 +162,13 @@ impl Machine<'_> {
     }
 
     /// An instruction that cannot be carried out: its leg is kept as one that failed, so that a repetition is known.
-    fn refuse(&mut self, reservation: ReservationSid, options: &ConferenceOptions, code: u32, message: &str) {
+    pub(super) fn refuse(
+        &mut self,
+        reservation: ReservationSid,
+        options: &ConferenceOptions,
+        code: u32,
+        message: &str,
+    ) {
         let leg = self.begin(reservation, options);
         self.task.connecting = None;
         self.task.legs.push(Leg {
@@ -240,7 +249,9 @@ impl Machine<'_> {
     /// Tells the routing core the room and the legs once they are known.
     fn tell_attributes(&mut self, index: usize) {
         let needs_room = self.task.options.as_ref().is_none_or(|options| options.by != ConnectBy::Call);
-        let known = self.task.legs[index].call.is_some() && (self.task.conference.is_some() || !needs_room);
+        let known = !self.is_dialling_on()
+            && self.task.legs[index].call.is_some()
+            && (self.task.conference.is_some() || !needs_room);
         let Some(connecting) = &mut self.task.connecting else { return };
         if known && !connecting.attributes_told && self.task.caller_end.is_none() {
             connecting.attributes_told = true;
@@ -249,7 +260,8 @@ impl Machine<'_> {
     }
 
     fn merge_attributes(&mut self, index: usize) {
-        if self.task.options.as_ref().is_some_and(|options| options.by != ConnectBy::Conference) {
+        let by_caller = self.task.legs[index].by_caller.is_some();
+        if by_caller || self.task.options.as_ref().is_some_and(|options| options.by != ConnectBy::Conference) {
             if let Some(call) = &self.task.legs[index].call {
                 let worker = ("worker_call_sid".to_owned(), Value::from(call.0.as_str()));
                 self.outputs.push(Output::MergeAttributes(Map::from_iter([worker])));
@@ -294,7 +306,7 @@ impl Machine<'_> {
             let code = failure_code(self.task.caller());
             return self.customer_not_reached(code);
         }
-        if leg.state == LegState::InRoom && phase <= Phase::Checking {
+        if (leg.state == LegState::InRoom || leg.by_caller.is_some()) && phase <= Phase::Checking {
             if self.task.outbound {
                 return self.dial_customer();
             }
@@ -325,7 +337,8 @@ impl Machine<'_> {
         self.waits_again();
         self.task.redirected = Some(self.now);
         let (call, room) = (self.task.call.clone(), self.task.room.clone());
-        self.phone(Errand::MoveCaller, PhoneCommand::MoveCallerToRoom { call, room });
+        let command = self.dial_command().unwrap_or(PhoneCommand::MoveCallerToRoom { call, room });
+        self.phone(Errand::MoveCaller, command);
     }
 
     /// The attempt has failed: the reservation is canceled and the caller waits again.
@@ -413,6 +426,7 @@ impl Machine<'_> {
                 }
             }
             Phase::FindingCaller => self.fetch_caller(),
+            Phase::AwaitingJoin | Phase::FindingLost if self.is_dialling_on() => self.dial_has_lasted(),
             Phase::AwaitingJoin | Phase::FindingLost => self.find_lost_caller(),
             Phase::DialingCustomer => {
                 let caller = self.task.caller();

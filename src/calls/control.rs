@@ -22,6 +22,9 @@ impl VoiceTask {
     }
 
     fn index_in_room(&self, target: &LegTarget) -> Option<usize> {
+        if self.is_dialled_on() {
+            return None;
+        }
         self.legs.iter().position(|leg| {
             let meant = match target {
                 LegTarget::Customer => leg.label == CUSTOMER_LABEL,
@@ -50,7 +53,7 @@ impl VoiceTask {
     /// stayed when everybody else had left.
     #[must_use]
     pub fn has_conversation(&self) -> bool {
-        self.is_accepted() && self.legs.iter().any(|leg| leg.state == LegState::InRoom)
+        self.is_accepted() && !self.is_dialled_on() && self.legs.iter().any(|leg| leg.state == LegState::InRoom)
     }
 
     /// The leg with this label that was asked for and has not ended.

@@ -166,6 +166,10 @@ impl VoiceTask {
         if self.caller_end.is_some() {
             return self.application(QueueResult::Hangup, false).unwrap_or(NextDocument::Empty);
         }
+        // Of a caller who dials again already.
+        if self.caller_dials().is_some() {
+            return NextDocument::JoinRoom;
+        }
         NextDocument::Wait
     }
 

@@ -44,6 +44,7 @@ impl Machine<'_> {
                 }
                 self.task.wait_seen = true;
                 self.task.caller_seen = self.now;
+                self.waits_instead_of_dialling();
             }
             Input::Left { result, call_ended, queue_time_secs } => {
                 self.task.queue_time_secs = self.task.queue_time_secs.or(*queue_time_secs);
@@ -51,6 +52,9 @@ impl Machine<'_> {
             }
             Input::RoomLeft { role, reservation, call, call_ended } => {
                 self.left_by_document(*role, *reservation, call.as_ref(), *call_ended);
+            }
+            Input::Dialed { reservation, call, status, call_ended } => {
+                self.dial_ended(*reservation, call.as_ref(), *status, *call_ended);
             }
             Input::CallerEnded { call } => self.call_ended(call),
             Input::Instruct { reservation, contact_uri, options, .. } => {
@@ -225,6 +229,9 @@ impl Machine<'_> {
         sequence: Option<u32>,
         code: Option<i32>,
     ) {
+        if self.task.legs[index].by_caller.is_some() {
+            return self.dialled_leg_changed(index, call, status, code);
+        }
         let now = self.now;
         let connecting = self.connecting_index() == Some(index);
         let dialing = connecting && self.phase() == Some(Phase::Dialing);

@@ -38,7 +38,8 @@ impl VoiceTask {
 impl Leg {
     /// Whether it was given up without anybody knowing whether there is one.
     pub(super) fn is_unclear(&self) -> bool {
-        self.state == LegState::Ended && self.call.is_none() && self.end_cause.is_none()
+        let unheard = self.call.is_none() && self.end_cause.is_none();
+        self.state == LegState::Ended && unheard && self.by_caller.is_none()
     }
 
     /// Whether it is a worker's who never talked to the customer.
@@ -62,7 +63,10 @@ impl Machine<'_> {
 
     /// A leg was made that is not wanted: another one was there before, or its place is no longer known.
     pub(super) fn placed_in_vain(&mut self, call: &CallSid) {
-        if self.task.legs.iter().any(|leg| leg.call.as_ref() == Some(call)) || !self.make_place_for_leg() {
+        if self.task.legs.iter().any(|leg| leg.call.as_ref() == Some(call)) || defect!(LateLegStays) {
+            return;
+        }
+        if !self.make_place_for_leg() {
             return;
         }
         self.task.legs.push(Leg {

@@ -71,6 +71,7 @@ impl Machine<'_> {
         self.settle_connecting();
         self.settle_callback();
         self.settle_caller_end();
+        self.settle_dialled();
         self.settle_work();
         self.settle_wish();
         self.settle_wished();
@@ -142,6 +143,7 @@ impl Machine<'_> {
         let document = match input {
             Input::Left { result, .. } => self.task.document_after_left(*result),
             Input::RoomLeft { role, .. } => self.task.document_after_room(*role),
+            Input::Dialed { .. } => self.task.document_after_room(Role::Customer),
             _ => return,
         };
         if let NextDocument::Application { result, .. } = document {
@@ -304,6 +306,13 @@ impl Machine<'_> {
     /// The leg is not wanted any more.
     pub(super) fn give_up_leg(&mut self, index: usize) {
         let leg = &mut self.task.legs[index];
+        if leg.by_caller.is_some() {
+            // It goes when the caller leaves its document; who talks by it goes on talking.
+            if !leg.accepted {
+                self.end_leg(index, Some(CallStatus::Canceled), None);
+            }
+            return;
+        }
         if leg.is_live() && leg.abort.is_none() && !defect!(LegLeftRinging) {
             leg.abort = Some(Abort::Wanted);
         }

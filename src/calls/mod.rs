@@ -11,6 +11,7 @@ mod connecting;
 mod control;
 mod customer;
 pub mod dial_rules;
+mod dialled_on;
 pub mod dialling;
 pub mod documents;
 mod ending;
@@ -19,6 +20,7 @@ pub mod interface;
 mod late_legs;
 mod machine;
 pub mod options;
+mod phone_command;
 pub mod policy;
 mod queue_result;
 #[cfg(test)]
@@ -41,7 +43,7 @@ pub use documents::{NextDocument, Part, RoomSettings};
 pub use interface::{
     CallSid, CallStatus, CommandId, Input, Output, Park, PhoneCommand, PhoneOutcome, QueueResult, Role, RoomEvent,
 };
-pub use options::{Announcement, ConferenceOptions, ConnectBy, Subscription, Whisper, WorkerDocument};
+pub use options::{Announcement, CallerDials, ConferenceOptions, ConnectBy, Subscription, Whisper, WorkerDocument};
 pub use policy::{Choices, ColdTransferFailure, Policy};
 pub use relay::CallbackAbout;
 pub use sight::{LegSight, Repair, Repaired, RoomQuery, RoomSight};

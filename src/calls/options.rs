@@ -50,6 +50,17 @@ pub struct Announcement {
     pub key: Option<String>,
 }
 
+/// Whom a caller's own document dials, where the phone system has no rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerDials {
+    /// The worker's address.
+    pub to: String,
+    /// Caller ID.
+    pub from: String,
+    /// How long it may ring, in seconds.
+    pub ring_secs: u32,
+}
+
 /// What the worker's leg of the call instruction runs (`spec/voice.md` 3.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerDocument {

@@ -78,6 +78,10 @@ pub struct Policy {
     /// The phone system tells who comes into a room; otherwise a leg that is answered, or redirected there, counts as one
     /// that has come.
     pub room_callbacks: bool,
+    /// The phone system has rooms; otherwise the caller's own document dials the worker.
+    pub rooms: bool,
+    /// How much longer than it may ring a caller's `<Dial>` may last without a word before the worker counts as answered.
+    pub dial_margin_ms: i64,
     /// How long a leg that is known to be answered or redirected may take to appear in the room.
     pub join_guard_ms: i64,
     /// How long a worker may take to take the reservation by the document that its leg runs.
@@ -125,6 +129,8 @@ impl Policy {
         dial_queue_ms: 300_000,
         calls_take_turns: false,
         room_callbacks: true,
+        rooms: true,
+        dial_margin_ms: 2_000,
         join_guard_ms: 10_000,
         document_ms: 120_000,
         whisper_ms: 60_000,

@@ -105,7 +105,7 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32
             Input::RoomLeft { role: Role::Worker, reservation: Some(reservation), call, call_ended }
         }
         5 if dice.roll(4) == 0 => Input::CallerEnded { call: caller },
-        6 | 7 => Input::Instruct { reservation, worker, contact_uri: Some("client:a".into()), options },
+        6 | 7 => Input::Instruct { reservation, worker, contact_uri: Some("+15554440000".into()), options },
         8 => Input::WorkerCalled { reservation, worker, call: worker_call, options },
         9..=11 => Input::LegChanged {
             role: Role::Worker,
@@ -164,7 +164,7 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32
         24 => {
             let document = WorkerDocument { account, url: "https://app/whisper".to_owned(), accept: dice.roll(3) == 0 };
             let options = ConferenceOptions { by: ConnectBy::Call, ..options };
-            Input::Call { reservation, worker, contact_uri: Some("client:a".into()), document, options }
+            Input::Call { reservation, worker, contact_uri: Some("+15554440000".into()), document, options }
         }
         25 => {
             let call = dice.one(&[caller.clone(), caller, worker_call]);
@@ -193,6 +193,10 @@ fn likely_input(dice: &mut Dice, task: &VoiceTask) -> Input {
         let outcome = PhoneOutcome::Done { call: Some(call), conference: Some("CF0".to_owned()), status };
         return Input::CommandDone { number: *number, outcome };
     }
+    if let Some((reservation, _)) = task.caller_dials() {
+        let status = Some(dice.one(&[CallStatus::Completed, CallStatus::Busy, CallStatus::NoAnswer]));
+        return Input::Dialed { reservation, call: None, status, call_ended: false };
+    }
     if task.document_after_left(QueueResult::Redirected) == NextDocument::JoinRoom {
         return joined(&Some(task.call.clone()), "customer");
     }
@@ -206,7 +210,7 @@ fn likely_input(dice: &mut Dice, task: &VoiceTask) -> Input {
                 task.task.bits() * 1000 + 500 + u128::try_from(dice.roll(400)).unwrap(),
             ),
             worker: WorkerSid::from_bits(1),
-            contact_uri: Some("client:a".into()),
+            contact_uri: Some("+15554440000".into()),
             options: ConferenceOptions::default(),
         },
     }
@@ -286,10 +290,57 @@ fn bring_to_an_end(calls: &mut Calls, task: u128, seen: &mut Seen, now: &mut Tim
     }
 }
 
+/// Whether only a room makes something possible: where there are none, nobody wishes it or tells of it.
+fn needs_room(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::RoomChanged { .. }
+            | Input::TransferBegan { .. }
+            | Input::TransferOver { .. }
+            | Input::Invite { .. }
+            | Input::UpdateLeg { .. }
+            | Input::KickLeg { .. }
+            | Input::CallBack { .. }
+    )
+}
+
+/// A caller's `<Dial>` has ended, of whichever attempt.
+fn end_of_dial(dice: &mut Dice, task: u128, round: u128) -> Input {
+    let slot = u128::try_from(dice.roll(3)).unwrap();
+    let reservation = ReservationSid::from_bits(task * 1000 + (round % 20) * 3 + slot);
+    let status = (dice.roll(4) > 0).then(|| dice.one(&STATUSES));
+    Input::Dialed { reservation, call: None, status, call_ended: dice.roll(4) == 0 }
+}
+
+/// Whether a command is about a room, or about a leg that only rooms need.
+fn asks_for_room(output: &Output) -> bool {
+    let Output::Phone { command, .. } = output else { return false };
+    !matches!(
+        command,
+        PhoneCommand::LetCallerDial { .. }
+            | PhoneCommand::ParkCaller { .. }
+            | PhoneCommand::ReleaseCaller { .. }
+            | PhoneCommand::RedirectCall { .. }
+            | PhoneCommand::FetchCall { .. }
+            // Of a leg that nobody knows.
+            | PhoneCommand::HangUp { .. }
+    )
+}
+
 #[test]
 fn whatever_comes_nothing_is_accepted_twice_and_every_call_comes_to_an_end() {
+    play_at_random(Policy::DEFAULT);
+}
+
+#[test]
+fn without_rooms_every_call_comes_to_an_end_too_and_nothing_is_asked_of_a_room() {
+    play_at_random(Policy { rooms: false, ..Policy::DEFAULT });
+}
+
+fn play_at_random(policy: Policy) {
     let mut dice = Dice(0x5eed_1234_5678_9abc);
     let mut calls = Calls::default();
+    calls.set_policy(policy);
     let mut now = Timestamp(1_000_000);
     let mut seen: BTreeMap<u128, Seen> = BTreeMap::new();
     let mut history: BTreeMap<u128, String> = BTreeMap::new();
@@ -312,6 +363,7 @@ fn whatever_comes_nothing_is_accepted_twice_and_every_call_comes_to_an_end() {
         } else {
             random_input(&mut dice, task, step / 200, &mine.outstanding)
         };
+        let input = if !policy.rooms && needs_room(&input) { end_of_dial(&mut dice, task, step / 200) } else { input };
         if let Input::CommandDone { number, .. } = &input {
             mine.outstanding.remove(number);
         }
@@ -321,6 +373,7 @@ fn whatever_comes_nothing_is_accepted_twice_and_every_call_comes_to_an_end() {
         let texts: Vec<String> = outputs.iter().map(output_text).collect();
         story.push_str(&format!("\n{} {input:?} -> {texts:?} {:?}", now.0, calls.task(sid).unwrap().state));
         mine.take(&outputs, was_closed, story);
+        assert!(policy.rooms || !outputs.iter().any(asks_for_room), "there are no rooms: {story}");
         for (sid, outputs) in calls.tick(now) {
             seen.get_mut(&sid.bits()).unwrap().take(&outputs, false, &history[&sid.bits()]);
         }

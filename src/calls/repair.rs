@@ -39,7 +39,7 @@ impl Machine<'_> {
 
     /// Asks who is in the room.
     pub(super) fn fetch_room(&mut self) {
-        if self.task.outstanding.values().any(|errand| matches!(errand, Errand::FetchRoom(_))) {
+        if !self.policy.rooms || self.task.outstanding.values().any(|errand| matches!(errand, Errand::FetchRoom(_))) {
             return;
         }
         let query = RoomQuery { room: self.task.room.clone(), conference: self.task.conference.clone() };

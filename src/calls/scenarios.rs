@@ -36,6 +36,7 @@ fn command_text(command: &PhoneCommand) -> String {
         }
         PhoneCommand::RedirectCall { call, url, .. } => format!("redirect {call} {url}"),
         PhoneCommand::MoveCallerToRoom { room, .. } => format!("move{}", name_text(room)),
+        PhoneCommand::LetCallerDial { label, .. } => format!("dial {}", short(label)),
         PhoneCommand::ParkCaller { room, .. } => format!("park{}", name_text(room)),
         PhoneCommand::ReleaseCaller { room, .. } => format!("release{}", name_text(room)),
         PhoneCommand::FetchCall { call } => format!("fetch {call}"),
@@ -178,6 +179,7 @@ impl<'a> Words<'a> {
 
     fn options(&self) -> ConferenceOptions {
         ConferenceOptions {
+            to: self.key("to"),
             room_name: self.key("room"),
             timeout_secs: self.number("timeout").unwrap_or(60),
             end_conference_on_exit: self.has("end_on_exit"),
@@ -358,6 +360,12 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
             let number = numbers.remove(&rest[..at].join(" "))?;
             Input::CommandDone { number, outcome: outcome(&rest[at..]) }
         }
+        "dialed" => Input::Dialed {
+            reservation: reservation(word(1)),
+            call: Some(call_sid()),
+            status: CallStatus::from_text(word(2)),
+            call_ended: words.has("ended"),
+        },
         "reservation-ended" => Input::ReservationEnded { reservation: reservation(word(1)) },
         "task-ended" => Input::TaskEnded { canceled: words.has("canceled") },
         other => panic!("unknown word {other:?}"),
@@ -448,6 +456,7 @@ impl Play {
                 "worker stays when the customer left" => Policy { end_room_when_customer_left: false, ..policy },
                 "caller stays when the task is canceled" => Policy { on_cancel_release_caller: false, ..policy },
                 "no room callbacks" => Policy { room_callbacks: false, ..policy },
+                "no rooms" => Policy { rooms: false, ..policy },
                 "calls take turns" => Policy { calls_take_turns: true, ..policy },
                 "complete ends the room" => {
                     Policy { choices: Choices { complete_ends_room: true, ..policy.choices }, ..policy }
@@ -516,7 +525,7 @@ fn play(name: &str, lines: &[&str], way: Way) -> Option<(String, Vec<String>)> {
 }
 
 fn comes_from_the_phone_system(line: &str) -> bool {
-    ["wait", "left", "room-left", "caller-ended", "leg", "room", "answer"]
+    ["wait", "left", "room-left", "dialed", "caller-ended", "leg", "room", "answer"]
         .contains(&line.split_whitespace().next().unwrap_or_default())
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::callback::Callback;
 use super::interface::{CallSid, CallStatus, Input, Park, QueueResult, Role};
-use super::options::{ConferenceOptions, Subscription};
+use super::options::{CallerDials, ConferenceOptions, Subscription};
 use super::policy::Policy;
 use super::wishes::{HoldDocument, LegUpdate};
 use crate::routing::{ActivitySid, ReservationSid, TaskSid, Timestamp};
@@ -140,6 +140,9 @@ pub struct Leg {
     /// It hears an announcement of ours, by which it comes into the room; the options of the room, where they are its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<Box<ConferenceOptions>>,
+    /// The caller's own document dials it, so that it is no leg of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_caller: Option<Box<CallerDials>>,
     /// The worker's activity after the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_work_activity: Option<ActivitySid>,
@@ -519,6 +522,7 @@ impl Leg {
             invited: false,
             by_document: false,
             announced: None,
+            by_caller: None,
             post_work_activity: None,
             room: None,
             status_callback: None,

@@ -73,6 +73,7 @@ pub(super) async fn run(config: &Config, options: DemoOptions) -> anyhow::Result
             abilities: crate::phone::Abilities::default(),
             wording: crate::phone::Wording::default(),
             room_callbacks: true,
+            queues: true,
         }),
         templates_dir: None,
         wait: config.wait.clone(),

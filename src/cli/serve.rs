@@ -123,12 +123,14 @@ pub(super) fn phone_access(config: &Config) -> Option<PhoneAccess> {
             participants_create: phone.participants_create(),
             error_codes: phone.error_codes(),
             inline_documents: phone.inline_documents(),
+            rooms: phone.rooms(),
         },
         wording: match phone.dialect {
-            Dialect::Twilio | Dialect::Signalwire | Dialect::Restcomm => Wording::default(),
+            Dialect::Twilio | Dialect::Signalwire | Dialect::Restcomm | Dialect::Somleng => Wording::default(),
             Dialect::Telnyx => Wording::telnyx(phone.application_sid.clone()),
         },
         room_callbacks: phone.room_callbacks(),
+        queues: phone.queues(),
     })
 }
 

@@ -47,6 +47,8 @@ pub struct Phone {
     room_callbacks: Option<bool>,
     error_codes: Option<bool>,
     inline_documents: Option<bool>,
+    rooms: Option<bool>,
+    queues: Option<bool>,
 }
 
 /// Whose dialect the phone system speaks; the settings below it say what single flags of it are.
@@ -61,6 +63,8 @@ pub enum Dialect {
     Restcomm,
     /// Telnyx (`TeXML`).
     Telnyx,
+    /// Somleng.
+    Somleng,
 }
 
 /// How credentials are shown to the phone system's REST.
@@ -83,7 +87,7 @@ impl Phone {
     /// Whether it takes documents in requests.
     #[must_use]
     pub fn inline_documents(&self) -> bool {
-        self.inline_documents.unwrap_or(matches!(self.dialect, Dialect::Twilio | Dialect::Telnyx))
+        self.inline_documents.unwrap_or(matches!(self.dialect, Dialect::Twilio | Dialect::Telnyx | Dialect::Somleng))
     }
 
     /// How credentials are shown.
@@ -103,6 +107,18 @@ impl Phone {
     #[must_use]
     pub fn room_callbacks(&self) -> bool {
         self.room_callbacks.unwrap_or(self.dialect != Dialect::Restcomm)
+    }
+
+    /// Whether it has conferences.
+    #[must_use]
+    pub fn rooms(&self) -> bool {
+        self.rooms.unwrap_or(self.dialect != Dialect::Somleng)
+    }
+
+    /// Whether calls can wait in its queues.
+    #[must_use]
+    pub fn queues(&self) -> bool {
+        self.queues.unwrap_or(self.dialect != Dialect::Somleng)
     }
 
     /// What is wrong with it, if anything.

@@ -323,6 +323,23 @@ fn a_workspace_may_dial_others_and_at_another_pace() {
 }
 
 #[test]
+fn a_dialect_says_what_a_phone_system_has_unless_that_is_set() {
+    for (dialect, rooms, queues, inline, codes) in [
+        ("twilio", true, true, true, true),
+        ("signalwire", true, true, false, false),
+        ("restcomm", true, true, false, false),
+        ("somleng", false, false, true, false),
+    ] {
+        let phone = Given::default().option("phone.dialect", dialect).config().phone;
+        let found = (phone.rooms(), phone.queues(), phone.inline_documents(), phone.error_codes());
+        assert_eq!(found, (rooms, queues, inline, codes), "{dialect}");
+    }
+    let given = Given::default().option("phone.dialect", "somleng").variable("SWITCHHOOK_PHONE_QUEUES", "true");
+    let phone = given.option("phone.rooms", "true").config().phone;
+    assert!(phone.rooms() && phone.queues());
+}
+
+#[test]
 fn telnyx_needs_its_public_key_and_an_application() {
     let key = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
     let telnyx = |more: &[(&'static str, &str)]| {

@@ -23,6 +23,8 @@ mod relays;
 mod unreadable;
 #[path = "cores/voicemails.rs"]
 mod voicemails;
+#[path = "cores/without_rooms.rs"]
+mod without_rooms;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -204,6 +206,7 @@ impl Cores {
             on_cancel_release_caller: limits.on_cancel_release_caller,
             calls_take_turns: limits.calls_take_turns,
             room_callbacks: limits.room_callbacks,
+            rooms: limits.rooms,
             choices: limits.choices,
             ..Policy::DEFAULT
         };
@@ -275,6 +278,7 @@ impl Cores {
                 Ok(Reply::Done)
             }
             Request::Routing(Command::CreateTransfer(new)) => {
+                self.check_transfer(new.task)?;
                 // Whoever is in the room has handed the task on when the leg has left it, not before.
                 let target = LegTarget::Worker(new.reservation);
                 let in_room = self.calls.task(new.task).is_some_and(|record| record.leg_in_room(&target).is_some());

@@ -22,6 +22,8 @@ pub struct Limits {
     pub calls_take_turns: bool,
     /// The phone system tells who comes into a room.
     pub room_callbacks: bool,
+    /// The phone system has rooms.
+    pub rooms: bool,
     /// Calls in a row that a worker may miss before going to the timeout activity; 0 is no limit.
     pub connect_failure_limit: u32,
     /// What else of the voice side can be chosen.
@@ -47,6 +49,7 @@ impl Default for Limits {
             on_cancel_release_caller: true,
             calls_take_turns: false,
             room_callbacks: true,
+            rooms: true,
             connect_failure_limit: 0,
             choices: Choices::default(),
             default_caller_id: None,

@@ -63,11 +63,13 @@ pub struct Abilities {
     pub error_codes: bool,
     /// It takes the document of a call that is moved with the request (`Twiml`).
     pub inline_documents: bool,
+    /// It has conferences: where somebody is can be seen there.
+    pub rooms: bool,
 }
 
 impl Default for Abilities {
     fn default() -> Self {
-        Self { participants_create: true, error_codes: true, inline_documents: true }
+        Self { participants_create: true, error_codes: true, inline_documents: true, rooms: true }
     }
 }
 
@@ -202,6 +204,9 @@ impl PhoneSystem {
             PhoneCommand::AddParticipant { .. } => self.add_participant(id.task, command, repeated, last_error).await,
             PhoneCommand::MoveCallerToRoom { call, room } => {
                 self.redirect(&sent(call, room, Destination::Room), repeated, last_error).await
+            }
+            PhoneCommand::LetCallerDial { call, .. } => {
+                self.redirect(&sent(call, &String::new(), Destination::Worker), repeated, last_error).await
             }
             PhoneCommand::ParkCaller { call, room } => {
                 self.redirect(&sent(call, room, Destination::Queue), repeated, last_error).await

@@ -40,6 +40,8 @@ pub trait Documents: std::fmt::Debug + Send + Sync {
 pub(super) enum Destination {
     /// The task's room.
     Room,
+    /// The worker, whom the caller dials where there are no rooms.
+    Worker,
     /// The wait document.
     Queue,
     /// The document of released callers.
@@ -49,7 +51,7 @@ pub(super) enum Destination {
 impl Destination {
     const fn document(self) -> &'static str {
         match self {
-            Self::Room => "join/customer",
+            Self::Room | Self::Worker => "join/customer",
             Self::Queue => "park",
             Self::Application => "left?released=1",
         }
@@ -114,15 +116,15 @@ impl PhoneSystem {
             return form::pairs(&[(self.transport.wording.document, &document)]);
         }
         let url = format!("{}/voice/tasks/{}/{}", self.public_url, redirect.task, redirect.to.document());
-        let insisting =
-            format!("{url}{}", if self.abilities.inline_documents { self.transport.wording.insist } else { "" });
+        let insists = self.abilities.inline_documents && self.abilities.rooms;
+        let insisting = format!("{url}{}", if insists { self.transport.wording.insist } else { "" });
         form::pairs(&[("Url", &insisting), ("Method", "POST"), ("FallbackUrl", &url), ("FallbackMethod", "POST")])
     }
 
     async fn written(&self, redirect: &Redirect<'_>) -> Option<String> {
         let documents = self.documents.as_ref().filter(|_| self.abilities.inline_documents)?;
         let document = match redirect.to {
-            Destination::Room => documents.for_room(redirect.task),
+            Destination::Room | Destination::Worker => documents.for_room(redirect.task),
             Destination::Queue => documents.for_queue(redirect.task),
             Destination::Application => return None,
         };
@@ -147,6 +149,9 @@ impl PhoneSystem {
         if status.is_some_and(CallStatus::is_final) {
             return Ok(Some(PhoneOutcome::Gone));
         }
+        if !self.abilities.rooms {
+            return Ok(unseen(redirect, status));
+        }
         let arrived = redirect.to == Destination::Room && self.is_in_room(redirect, last_error).await?;
         if !arrived {
             // It may be on its way into the room, or out of it.
@@ -160,7 +165,9 @@ impl PhoneSystem {
                 unavailable("expected a room for the caller to join, found none")
             }
             (Destination::Application, false) => unavailable("whether the caller was sent on is not known"),
-            (Destination::Room, false) | (Destination::Queue | Destination::Application, true) => None,
+            (Destination::Room | Destination::Worker, _) | (Destination::Queue | Destination::Application, true) => {
+                None
+            }
         })
     }
 
@@ -208,6 +215,18 @@ impl PhoneSystem {
     async fn is_in_room(&self, redirect: &Redirect<'_>, last_error: &mut String) -> Result<bool, Failure> {
         let leg = self.look_for_label(&redirect.room, CUSTOMER_LABEL, last_error).await?;
         Ok(leg.is_some_and(|leg| leg.call == *redirect.call))
+    }
+}
+
+/// The same where nobody can be seen in a room. A caller may be sent to wait twice. One who was perhaps sent to dial is taken to
+/// dial: it would come to us from the wait document otherwise, and sending it twice would cut off whoever has answered.
+fn unseen(redirect: &Redirect<'_>, status: Option<CallStatus>) -> Option<PhoneOutcome> {
+    match redirect.to {
+        Destination::Worker => Some(done(redirect, status)),
+        Destination::Application => {
+            Some(PhoneOutcome::Unavailable { message: "whether the caller was sent on is not known".to_owned() })
+        }
+        Destination::Room | Destination::Queue => None,
     }
 }
 

@@ -178,6 +178,8 @@ impl Turn<'_> {
             Some("it is the workspace's disconnect activity".to_owned())
         } else if let Some(worker) = self.workspace.workers.values().find(|entry| entry.row.activity == activity) {
             Some(format!("worker {} is in it", worker.row.sid))
+        } else if let Some(offer) = self.workspace.offer_that_remembers(activity) {
+            Some(format!("the worker of reservation {offer} may go back to it"))
         } else {
             let queue = self.workspace.task_queues.values().find(|entry| {
                 entry.row.reservation_activity == Some(activity) || entry.row.assignment_activity == Some(activity)

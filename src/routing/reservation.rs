@@ -14,6 +14,7 @@ use super::state::{BackOff, Reservation, ReservationStatus, RoutingTarget, TaskS
 use super::task::{REASON_ALL_COMPLETED, REASON_RESERVED_TOO_OFTEN};
 use super::time::Timestamp;
 use super::turn::{Turn, check_version};
+use super::workspace::WorkerEntry;
 
 /// Reservation timeout of a task without workflow, in seconds.
 const TIMEOUT_SECS_DEFAULT: u32 = 120;
@@ -65,7 +66,7 @@ impl Turn<'_> {
                 timeout_secs,
                 deadline: Some(self.now.plus_secs(timeout_secs)),
                 connecting: false,
-                previous_activity: reservation_activity.map(|_| entry.row.activity),
+                previous_activity: reservation_activity.map(|_| self.activity_at_offer(entry)),
                 canceled_reason_code: None,
                 transfer,
                 version: 0,
@@ -225,7 +226,7 @@ impl Turn<'_> {
     pub(super) fn close_reservation(&mut self, reservation: ReservationSid, status: ReservationStatus) {
         let offered =
             self.workspace.reservation(reservation).is_some_and(|row| row.status == ReservationStatus::Pending);
-        let before = if offered { self.activity_before(reservation) } else { None };
+        let before = if offered { self.activity_given_back(reservation) } else { None };
         self.end_reservation(reservation, status, None);
         self.restore_activity(reservation, before);
     }
@@ -354,6 +355,22 @@ impl Turn<'_> {
     fn activity_before(&self, reservation: ReservationSid) -> Option<ActivitySid> {
         let before = self.workspace.reservation(reservation).and_then(|row| row.previous_activity);
         before.filter(|activity| self.workspace.activities.contains_key(activity))
+    }
+
+    /// The same for an offer that ends without the worker's doing: whoever has changed activity meanwhile keeps the new one.
+    fn activity_given_back(&self, reservation: ReservationSid) -> Option<ActivitySid> {
+        let row = self.workspace.reservation(reservation)?;
+        let worker = &self.workspace.workers.get(&row.worker)?.row;
+        if worker.status_changed_at > row.created_at { None } else { self.activity_before(reservation) }
+    }
+
+    /// Single-tasking: the activity that the worker goes back to after a new offer. That of an offer before, if it is still
+    /// the one that moved the worker.
+    fn activity_at_offer(&self, entry: &WorkerEntry) -> ActivitySid {
+        let offers = entry.open.iter().filter_map(|sid| self.workspace.reservation(*sid));
+        let mut earlier = offers
+            .filter(|row| row.status == ReservationStatus::Pending && entry.row.status_changed_at <= row.created_at);
+        earlier.find_map(|row| row.previous_activity).unwrap_or(entry.row.activity)
     }
 
     fn restore_activity(&mut self, reservation: ReservationSid, activity: Option<ActivitySid>) {
@@ -499,7 +516,7 @@ impl Turn<'_> {
         let worker = row.worker;
         // Without connecting it is the assignment callback that failed (D40).
         let ended = if row.connecting { Ended::ConnectFailed } else { Ended::Unaccepted };
-        let before = self.activity_before(reservation);
+        let before = self.activity_given_back(reservation);
         if let Some(until) = not_before {
             let (task, now) = (row.task, self.now);
             let rest = BackOff { worker: None, until, failures: 0 };

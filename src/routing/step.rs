@@ -109,7 +109,7 @@ enum Next {
 }
 
 /// A pending task on its way.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Move {
     task: TaskSid,
     next: Next,

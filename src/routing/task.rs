@@ -239,8 +239,9 @@ impl Turn<'_> {
         let channel = channel.filter(|channel| *channel != row.channel);
         if channel.is_some() && (status != TaskStatus::Pending || row.transfer.is_some()) {
             // Capacity is counted on one channel for the whole offer (D35).
-            let reason = "can be changed only while the task is pending".to_owned();
-            return Err(Refusal::Invalid { parameter: "TaskChannel", reason });
+            let reason =
+                if row.transfer.is_some() { "while the task is not handed on" } else { "while the task is pending" };
+            return Err(Refusal::Invalid { parameter: "TaskChannel", reason: format!("can be changed only {reason}") });
         }
         check_transition(task, status, update.status)?;
         let is_over = matches!(status, TaskStatus::Completed | TaskStatus::Canceled);

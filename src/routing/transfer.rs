@@ -274,7 +274,7 @@ impl Turn<'_> {
             row.back_offs = Rare::UNSET;
             if let Some(queue) = queue.filter(|queue| *queue != row.queue) {
                 row.queue = queue;
-                row.queue_entered_at = Some(now);
+                row.queue_entered_at = queue.map(|_| now);
             }
         });
     }

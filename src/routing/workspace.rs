@@ -25,8 +25,8 @@ use super::sid::{
     WorkflowSid, WorkspaceSid,
 };
 use super::state::{
-    Activity, Presence, Reservation, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel, Workflow,
-    WorkspaceSettings,
+    Activity, Presence, Reservation, ReservationStatus, Task, TaskChannel, TaskQueue, Transfer, Worker, WorkerChannel,
+    Workflow, WorkspaceSettings,
 };
 use super::tally::Tallies;
 use super::time::Timestamp;
@@ -370,6 +370,13 @@ impl Workspace {
     /// A worker's channel.
     pub fn worker_channel(&self, worker: WorkerSid, channel: TaskChannelSid) -> Option<&WorkerChannel> {
         self.workers.get(&worker)?.channels.get(&channel)
+    }
+
+    /// A pending reservation whose worker goes back to this activity if it comes to nothing.
+    pub(super) fn offer_that_remembers(&self, activity: ActivitySid) -> Option<ReservationSid> {
+        let offered = |row: &&Reservation| row.status == ReservationStatus::Pending;
+        let mut offers = self.reservations.values().filter(offered);
+        offers.find(|row| row.previous_activity == Some(activity)).map(|row| row.sid)
     }
 
     /// A reservation, if it exists under that parent.

@@ -1,5 +1,5 @@
-//! Faults on demand: requests of the REST API that are refused, slow or answered wrongly, and callbacks that get lost,
-//! come twice, late, or after those that were sent later.
+//! Faults on demand: requests of the REST API that are refused, slow or answered wrongly, callbacks that get lost, come twice,
+//! late, or after those that were sent later, and documents that cannot be run, as if the phone system knew less.
 //!
 //! Orders are kept here and used up by the HTTP sides, `rest` and `sender`; the core knows nothing of them. Start with
 //! [`Faults::order`].
@@ -22,6 +22,8 @@ pub(super) enum Side {
     Api,
     /// Status callbacks that the phone system sends.
     Callbacks,
+    /// Documents that calls are to run, fetched or sent with a request.
+    Documents,
 }
 
 /// What becomes of a callback.
@@ -43,7 +45,7 @@ pub(super) struct Fault {
     /// Only requests with this method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) method: Option<String>,
-    /// Only requests whose path, or callbacks whose URL, contains this text.
+    /// Only requests whose path, callbacks whose URL, or documents whose text contains this text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) contains: String,
     /// How often it happens.
@@ -95,6 +97,9 @@ impl Fault {
             Some("status must be from 400 to 599")
         } else if self.status.is_none() && answers {
             Some("code, retry_after and carried_out need a status")
+        } else if self.of == Side::Documents {
+            let more = answers || self.fate.is_some() || self.delay_ms > 0 || self.method.is_some();
+            (more || self.contains.is_empty()).then_some("documents are refused that contain a text, nothing else")
         } else if self.of == Side::Callbacks && (answers || self.method.is_some()) {
             Some("callbacks have a fate or a delay_ms, nothing else")
         } else if self.fate == Some(Fate::OutOfOrder) && self.delay_ms == 0 {
@@ -214,6 +219,8 @@ mod tests {
             r#"{"status":500,"fate":"lost"}"#,
             r#"{"status":500,"every":0}"#,
             r#"{"of":"callbacks","fate":"out_of_order"}"#,
+            r#"{"of":"documents"}"#,
+            r#"{"of":"documents","contains":"<Dial","status":500}"#,
         ] {
             assert!(Faults::default().order(read(text)).is_err(), "{text}");
         }

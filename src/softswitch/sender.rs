@@ -67,6 +67,9 @@ impl Sender {
             let answer = self.send(webhook).await?;
             let kind = content_type(answer.response.headers());
             let text = read_body(answer.response).await?;
+            if self.faults.next(Side::Documents, "", &text).is_some() {
+                return Err(failure(12200, "refused by an ordered fault"));
+            }
             let base = Url::parse(&answer.url).map_err(|_| failure(11100, "the URL cannot be read"))?;
             Document::from_answer(&kind, &text, &base)
                 .map_err(|error| FetchFailure { code: error.code, message: error.message })

@@ -123,7 +123,7 @@ impl State {
 
     /// Whether the caller of a webhook can be called back. One whom a worker is about to answer is told so when asking.
     pub(super) fn offers_callback(&self, webhook: &Webhook, record: &VoiceTask) -> bool {
-        may_choose(webhook, record) && self.wait.may_call_back(&record.from)
+        self.means.rooms && may_choose(webhook, record) && self.wait.may_call_back(&record.from)
     }
 
     /// The key that leads to a recording, where the caller of a webhook has it.
@@ -141,14 +141,14 @@ impl State {
             return self.come_again(&waiting.webhook);
         }
         match self.voice_task(task).await {
-            Ok(Some((_, record))) if record.leaves_message => self.answer(&Document::Leave),
+            Ok(Some((_, record))) if record.leaves_message => self.leaves(task),
             Err(Unreadable) => self.come_again(&waiting.webhook),
             Ok(_) => self.go_on_waiting(waiting),
         }
     }
 
     async fn promise(&self, waiting: &Waiting) -> Promise {
-        let Some(call) = waiting.webhook.call() else { return Promise::Refused };
+        let Some(call) = waiting.webhook.call().filter(|_| self.means.rooms) else { return Promise::Refused };
         let record = &waiting.record;
         // A webhook that comes again finds the promise, and the numbers exchanged.
         let promised = record.recallable(&call) == Recallable::Promised;

@@ -23,10 +23,18 @@ pub(super) enum Document<'a> {
         action: &'a str,
         wait_url: &'a str,
     },
+    /// `park_loop.xml`: the call waits by going round (`spec/voice.md` 2.8, P3).
+    ParkLoop {
+        /// As of [`Document::Park`].
+        verbs_before: &'a str,
+        wait_url: &'a str,
+    },
     /// `wait.xml`: what a waiting caller hears.
     Wait(Wait<'a>),
     /// `join_customer.xml`: the caller enters the room.
     JoinCustomer(Room<'a>),
+    /// `dial_worker.xml`: the caller dials the worker, where there are no rooms.
+    DialWorker(DialWorker<'a>),
     /// `join_worker.xml`: a worker who called us enters the room.
     JoinWorker(Room<'a>),
     /// `play.xml`: an audio file, again and again.
@@ -89,6 +97,20 @@ pub(super) enum Document<'a> {
     CallbackDone { language: Option<&'a str> },
     /// `callback_refused.xml`: not now, stay on the line.
     CallbackRefused { language: Option<&'a str>, wait_url: &'a str },
+}
+
+/// A worker whom the caller dials.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DialWorker<'a> {
+    pub(super) to: Far<'a>,
+    pub(super) caller_id: &'a str,
+    pub(super) ring_secs: u32,
+    /// Longest conversation in seconds.
+    pub(super) max_secs: u32,
+    /// Where the caller goes on.
+    pub(super) action: &'a str,
+    /// Told of the answer, by a phone system that tells of it.
+    pub(super) callback_url: &'a str,
 }
 
 /// A recording that is to be made.
@@ -182,6 +204,15 @@ impl<'a> Far<'a> {
             None => Self::Number(address),
         }
     }
+
+    /// The client, the SIP address or the number, the others being none.
+    const fn words(&self) -> (Option<&'a str>, Option<&'a str>, Option<&'a str>) {
+        match *self {
+            Self::Client(name) => (Some(name), None, None),
+            Self::Sip(address) => (None, Some(address), None),
+            Self::Number(number) => (None, None, Some(number)),
+        }
+    }
 }
 
 /// A leg's place in a room.
@@ -201,7 +232,7 @@ pub(super) struct Room<'a> {
 }
 
 /// File names of all templates.
-pub(super) const NAMES: [&str; 24] = [
+pub(super) const NAMES: [&str; 26] = [
     "park.xml",
     "wait.xml",
     "join_customer.xml",
@@ -226,6 +257,8 @@ pub(super) const NAMES: [&str; 24] = [
     "apology.xml",
     "forward.xml",
     "worker_whisper.xml",
+    "park_loop.xml",
+    "dial_worker.xml",
 ];
 
 impl Document<'_> {
@@ -256,6 +289,8 @@ impl Document<'_> {
             Self::Apology { .. } => NAMES[21],
             Self::Forward { .. } => NAMES[22],
             Self::WorkerWhisper { .. } => NAMES[23],
+            Self::ParkLoop { .. } => NAMES[24],
+            Self::DialWorker(_) => NAMES[25],
         }
     }
 
@@ -265,6 +300,22 @@ impl Document<'_> {
             Self::Park { verbs_before, queue, action, wait_url } => {
                 let verbs_before = Value::from_safe_string((*verbs_before).to_owned());
                 context! { verbs_before, queue => *queue, action => *action, wait_url => *wait_url }
+            }
+            Self::ParkLoop { verbs_before, wait_url } => {
+                let verbs_before = Value::from_safe_string((*verbs_before).to_owned());
+                context! { verbs_before, wait_url => *wait_url }
+            }
+            Self::DialWorker(dial) => {
+                let (_, sip, number) = dial.to.words();
+                context! {
+                    sip,
+                    number,
+                    caller_id => dial.caller_id,
+                    ring_seconds => dial.ring_secs,
+                    max_seconds => dial.max_secs,
+                    action => dial.action,
+                    callback_url => dial.callback_url,
+                }
             }
             Self::Wait(wait) => wait.context(),
             Self::CallbackOffer(offer) => context! {
@@ -328,11 +379,7 @@ impl Document<'_> {
             }
             Self::Apology { text } => context! { text => *text },
             Self::Forward { text, to } => {
-                let (client, sip, number) = match *to {
-                    Far::Client(name) => (Some(name), None, None),
-                    Far::Sip(address) => (None, Some(address), None),
-                    Far::Number(number) => (None, None, Some(number)),
-                };
+                let (client, sip, number) = to.words();
                 context! { text => *text, client, sip, number }
             }
             Self::Unavailable
@@ -357,6 +404,8 @@ impl Document<'_> {
             verbs_before: "<Say>Recorded</Say>",
             dial_attributes: " timeLimit=\"60\"",
         };
+        let dial =
+            |to| DialWorker { to, caller_id: text, ring_secs: 20, max_secs: 60, action: text, callback_url: text };
         let (outlook, rules) = (Some(&samples.outlook), &samples.rules);
         let told = Wait {
             task: text,
@@ -379,6 +428,9 @@ impl Document<'_> {
         };
         vec![
             Document::Park { verbs_before: "<Say>Welcome</Say>", queue: text, action: text, wait_url: text },
+            Document::ParkLoop { verbs_before: "<Say>Welcome</Say>", wait_url: text },
+            Document::DialWorker(dial(Far::Number(text))),
+            Document::DialWorker(dial(Far::Sip(text))),
             Document::Wait(told),
             Document::Wait(untold),
             Document::JoinCustomer(room),

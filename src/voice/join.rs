@@ -35,6 +35,9 @@ pub(super) async fn join(
     if role != Some(Role::Customer) {
         return state.go_on(NextDocument::Empty, &moved.context()).await;
     }
+    if !state.means.rooms {
+        return state.redirected_on(&moved).await;
+    }
     let verbs_before = match moved.record.whisper() {
         Some(whisper) => state.whispered(&moved.context(), whisper).await,
         None => String::new(),
@@ -82,6 +85,14 @@ impl Redirected {
 
     const fn context(&self) -> Context<'_> {
         Context { webhook: &self.webhook, workspace: self.workspace, record: &self.record }
+    }
+}
+
+impl State {
+    /// The caller dials the worker, or whatever it is to do meanwhile.
+    async fn redirected_on(&self, moved: &Redirected) -> Response {
+        let next = moved.record.document_after_left(QueueResult::Redirected);
+        self.go_on(next, &moved.context()).await
     }
 }
 

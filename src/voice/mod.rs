@@ -19,6 +19,7 @@ mod entries;
 mod join;
 mod known_workflows;
 mod left;
+mod loops;
 mod moved;
 mod next;
 mod outlook;
@@ -60,7 +61,7 @@ pub use actions::Actions;
 pub use arrivals::Arrivals;
 use document::Document;
 pub use known_workflows::KnownWorkflows;
-pub use moved::MovedCallers;
+pub use moved::{Means, MovedCallers};
 use request::Unreadable;
 pub use templates::Templates;
 
@@ -87,6 +88,8 @@ pub struct State {
     pub room_events: &'static [&'static str],
     /// Takes webhooks without a signature; for the laboratory only.
     pub insecure_skip_signature: bool,
+    /// What the phone system has.
+    pub means: Means,
     /// TwiML.
     pub templates: Arc<Templates>,
     /// What waiting callers hear whose application says nothing about it.
@@ -159,7 +162,11 @@ impl State {
 
     /// Answers with a document.
     fn answer(&self, document: &Document<'_>) -> Response {
-        twiml(self.templates.render(document))
+        let text = self.templates.render(document);
+        if self.means.queues {
+            return twiml(text);
+        }
+        twiml(loops::pauseless(&text, None).unwrap_or(text))
     }
 
     /// The park document of a task.

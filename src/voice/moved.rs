@@ -7,11 +7,22 @@
 use std::sync::Arc;
 
 use super::State;
-use super::document::{Document, Room};
+use super::document::{DialWorker, Document, Far, Room};
 use super::templates::Templates;
-use crate::calls::{NextDocument, QueueResult, Role, RoomSettings, VoiceTask};
-use crate::routing::{TaskSid, WorkspaceSid};
+use crate::calls::{CallerDials, NextDocument, QueueResult, Role, RoomSettings, VoiceTask, dialable};
+use crate::routing::{ReservationSid, TaskSid, WorkspaceSid};
 use crate::store::Store;
+
+/// What the phone system has, and how long it may talk.
+#[derive(Debug, Clone, Copy)]
+pub struct Means {
+    /// Calls can wait in its queues.
+    pub queues: bool,
+    /// It has conferences.
+    pub rooms: bool,
+    /// Longest leg that is dialled, in seconds.
+    pub leg_secs_max: u32,
+}
 
 /// Writes documents of callers who are moved.
 #[derive(Debug)]
@@ -22,15 +33,20 @@ pub struct MovedCallers {
     pub templates: Arc<Templates>,
     /// Base URL under which the phone system reaches us.
     pub public_url: String,
+    /// What the phone system has.
+    pub means: Means,
     /// Events of conferences that the phone system knows; all when empty.
     pub room_events: &'static [&'static str],
 }
 
 impl MovedCallers {
-    /// The room; none when the caller hears something of an application's before, or the task cannot be read.
+    /// The room, or the worker to dial; none when the caller hears something of an application's before, or the task cannot be read.
     pub async fn for_room(&self, task: TaskSid) -> Option<String> {
         let (_, record) = self.read(task).await?;
-        let nothing_before = record.whisper().is_none();
+        if let Some((reservation, dials)) = record.caller_dials() {
+            return Some(self.documents().caller_dials(task, reservation, dials));
+        }
+        let nothing_before = self.means.rooms && record.whisper().is_none();
         nothing_before.then(|| self.documents().customer_joins(task, &record.customer_room(), ""))
     }
 
@@ -50,13 +66,23 @@ impl MovedCallers {
     }
 
     fn documents(&self) -> Documents<'_> {
-        Documents { templates: &self.templates, public_url: &self.public_url, room_events: self.room_events }
+        Documents {
+            templates: &self.templates,
+            public_url: &self.public_url,
+            means: self.means,
+            room_events: self.room_events,
+        }
     }
 }
 
 impl State {
     pub(super) fn documents(&self) -> Documents<'_> {
-        Documents { templates: &self.templates, public_url: &self.public_url, room_events: self.room_events }
+        Documents {
+            templates: &self.templates,
+            public_url: &self.public_url,
+            means: self.means,
+            room_events: self.room_events,
+        }
     }
 }
 
@@ -65,6 +91,7 @@ impl State {
 pub(super) struct Documents<'a> {
     templates: &'a Templates,
     public_url: &'a str,
+    means: Means,
     room_events: &'a [&'a str],
 }
 
@@ -80,13 +107,30 @@ impl Documents<'_> {
         self.templates.render(&Document::JoinCustomer(self.room(task, settings, &left, verbs_before).as_room()))
     }
 
+    /// The document by which the caller dials the worker.
+    pub(super) fn caller_dials(self, task: TaskSid, reservation: ReservationSid, dials: &CallerDials) -> String {
+        let customer = Role::Customer.as_str();
+        self.templates.render(&Document::DialWorker(DialWorker {
+            to: Far::of(&dialable(&dials.to)),
+            caller_id: &dials.from,
+            ring_secs: dials.ring_secs,
+            max_secs: self.means.leg_secs_max,
+            action: &self.url(&format!("/voice/tasks/{task}/room-left/{customer}?Reservation={reservation}")),
+            callback_url: &self.url(&format!("/voice/cb/call/{task}/{reservation}/{}", Role::Worker.as_str())),
+        }))
+    }
+
     /// The park document of a task.
     pub(super) fn caller_waits(self, task: TaskSid, queue: &str, verbs_before: &str) -> String {
+        let wait_url = self.url(&format!("/voice/tasks/{task}/wait"));
+        if !self.means.queues {
+            return self.templates.render(&Document::ParkLoop { verbs_before, wait_url: &wait_url });
+        }
         self.templates.render(&Document::Park {
             verbs_before,
             queue,
             action: &self.url(&format!("/voice/tasks/{task}/left")),
-            wait_url: &self.url(&format!("/voice/tasks/{task}/wait")),
+            wait_url: &wait_url,
         })
     }
 
@@ -151,7 +195,9 @@ mod tests {
         for (room_events, expected) in
             [(&["start", "leave", "end"][..], "start end leave"), (&[], "start end join leave hold mute")]
         {
-            let documents = Documents { templates: &templates, public_url: "https://r.example.org", room_events };
+            let means = Means { queues: true, rooms: true, leg_secs_max: 60 };
+            let public_url = "https://r.example.org";
+            let documents = Documents { templates: &templates, public_url, means, room_events };
             let document = documents.customer_joins(TaskSid::from_bits(1), &room, "");
             assert!(document.contains(&format!("statusCallbackEvent=\"{expected}\"")), "{document}");
         }

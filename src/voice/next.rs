@@ -29,7 +29,10 @@ impl State {
             NextDocument::JoinRoom if context.record.whisper().is_some() => {
                 self.answer(&Document::Redirect { url: &self.url(&format!("/voice/tasks/{task}/join/customer")) })
             }
-            NextDocument::JoinRoom => self.join_customer(task, &context.record.customer_room(), ""),
+            NextDocument::JoinRoom => match context.record.caller_dials() {
+                Some((reservation, dials)) => twiml(self.documents().caller_dials(task, reservation, dials)),
+                None => self.join_customer(task, &context.record.customer_room(), ""),
+            },
             NextDocument::Wait => {
                 // The queue is only a parking place: without a workflow any stable name will do.
                 let queue = self.workflow_of(context).await.unwrap_or_else(|| context.workspace.to_string());

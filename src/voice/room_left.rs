@@ -10,12 +10,13 @@ use axum::response::Response;
 use super::State;
 use super::document::Document;
 use super::next::Context;
-use super::request::{self, Unreadable};
-use crate::calls::{Input, Role};
+use super::request::{self, Unreadable, Webhook};
+use crate::calls::{CallStatus, Input, Role};
 use crate::engine;
 use crate::routing::TaskSid;
 
-/// `/voice/tasks/{WT}/room-left/{role}`; a worker's leg names its `Reservation`.
+/// `/voice/tasks/{WT}/room-left/{role}`; a worker's leg names its `Reservation`, and so does a caller who has dialled the worker
+/// where there are no rooms.
 pub(super) async fn answer(
     Shared(state): Shared<Arc<State>>,
     Path((task, role)): Path<(String, String)>,
@@ -35,7 +36,11 @@ pub(super) async fn answer(
     };
     let reservation = webhook.text("Reservation").parse().ok();
     let call_ended = webhook.call_ended();
-    let input = Input::RoomLeft { role, reservation, call: webhook.call(), call_ended };
+    let call = webhook.call();
+    let input = match reservation.filter(|_| role == Role::Customer) {
+        Some(reservation) => Input::Dialed { reservation, call, status: dial_status(&webhook), call_ended },
+        None => Input::RoomLeft { role, reservation, call, call_ended },
+    };
     match state.tell_workspace(workspace, engine::Request::Call { task, input }).await {
         Ok(_) => {}
         Err(engine::Error::Overloaded | engine::Error::Unavailable) => {
@@ -55,4 +60,12 @@ pub(super) async fn answer(
     };
     let next = record.document_after_room(role);
     state.go_on(next, &Context { webhook: &webhook, workspace, record: &record }).await
+}
+
+/// How a caller's `<Dial>` of a worker ended.
+fn dial_status(webhook: &Webhook) -> Option<CallStatus> {
+    match webhook.text("DialCallStatus") {
+        "answered" => Some(CallStatus::Completed),
+        other => CallStatus::from_text(other),
+    }
 }

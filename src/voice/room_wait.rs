@@ -23,7 +23,7 @@ use super::{State, twiml, xml};
 use crate::calls::{HoldDocument, VoiceTask};
 use crate::routing::TaskSid;
 
-/// Verbs of the document that take time.
+/// Verbs that take time in a room.
 const HEARD: [&str; 3] = ["Play", "Say", "Pause"];
 /// Silence of a document without any, so that it is not asked for without a pause.
 const SILENCE: &str = "<Pause length=\"60\"/>";
@@ -84,7 +84,7 @@ impl State {
         match self.ask(&question).await {
             Ok(Reply::Document(document)) => {
                 let document = self.adopted(&question, Served::AsItself, document).await.text;
-                twiml(looping(&document, &url, &again))
+                twiml(looping(&document, &url, &again, &HEARD))
             }
             Ok(Reply::Audio) => self.answer(&Document::Play { url: &url }),
             Err(failure) => {
@@ -99,8 +99,8 @@ impl State {
 }
 
 /// The document, leading to `again` at its end, unless it leads elsewhere by itself; a redirect to itself, which is to
-/// `url` through us by now, leads to `again` too.
-fn looping(document: &str, url: &str, again: &str) -> String {
+/// `url` through us by now, leads to `again` too. One without any of the `timely` verbs gets a silence.
+pub(super) fn looping(document: &str, url: &str, again: &str, timely: &[&str]) -> String {
     let again = xml::escape(again).0;
     let Ok(mut walk) = Walk::new(document) else { return document.to_owned() };
     let (mut is_heard, mut leads_on) = (false, false);
@@ -114,7 +114,7 @@ fn looping(document: &str, url: &str, again: &str) -> String {
                 return format!("{head}>{SILENCE}<Redirect method=\"POST\">{again}</Redirect></Response>");
             }
             Part::Open { element, depth: 1 } => {
-                is_heard |= HEARD.contains(&element.name.as_str());
+                is_heard |= timely.contains(&element.name.as_str());
                 if element.name == "Redirect" {
                     leads_on = true;
                     redirect = Some((step.to, String::new()));
@@ -180,7 +180,7 @@ mod tests {
                 format!("<Response><Play>a</Play><Redirect>{elsewhere}</Redirect></Response>"),
             ),
         ] {
-            assert_eq!(looping(&given, "https://app/wait?x=1#rc=2", again), expected, "{given}");
+            assert_eq!(looping(&given, "https://app/wait?x=1#rc=2", again, &HEARD), expected, "{given}");
         }
     }
 }

@@ -39,6 +39,8 @@ const BUILT_IN: [(&str, &str); NAMES.len()] = [
     ("entry.xml", include_str!("../../twiml-templates/entry.xml")),
     ("apology.xml", include_str!("../../twiml-templates/apology.xml")),
     ("forward.xml", include_str!("../../twiml-templates/forward.xml")),
+    ("park_loop.xml", include_str!("../../twiml-templates/park_loop.xml")),
+    ("dial_worker.xml", include_str!("../../twiml-templates/dial_worker.xml")),
     ("worker_whisper.xml", include_str!("../../twiml-templates/worker_whisper.xml")),
 ];
 /// Placeholders of URLs that a call goes on with.

@@ -7,6 +7,7 @@ use axum::http::Request;
 use tower::ServiceExt as _;
 
 mod documents;
+mod loops;
 mod proxy;
 mod queue_full;
 mod rooms;
@@ -53,6 +54,18 @@ impl Bench {
 
     /// The same with other words and choices for those who wait.
     async fn start_waiting(limits: Limits, requested_url: PublicUrl, patience: Duration, wait: config::Wait) -> Self {
+        let means = Means { queues: true, rooms: true, leg_secs_max: 14_400 };
+        Self::start_by(means, limits, requested_url, patience, wait).await
+    }
+
+    /// The same at a phone system with these means.
+    async fn start_by(
+        means: Means,
+        limits: Limits,
+        requested_url: PublicUrl,
+        patience: Duration,
+        wait: config::Wait,
+    ) -> Self {
         let store = Store::open("sqlite::memory:").await.unwrap();
         let clock = Clock::fixed(Timestamp(1_790_000_000_000));
         for (bits, token) in [(1, OWN_TOKEN), (2, "foreign token")] {
@@ -79,6 +92,7 @@ impl Bench {
             phone_key: Some(crate::signature::ed25519::SigningKey::of(PHONE_TOKEN).public_key()),
             room_events: &[],
             insecure_skip_signature: false,
+            means,
             templates: Arc::new(Templates::load(None).unwrap()),
             wait,
             extra_call_attributes: Vec::new(),

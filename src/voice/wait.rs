@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 
+use super::State;
 use super::alerts::Complaint;
 use super::application::{Question, Reply};
 use super::document::{Document, Wait};
@@ -15,7 +16,6 @@ use super::next::Context;
 use super::outlook::{self, parameters};
 use super::proxy::Served;
 use super::request::{self, Unreadable, Webhook};
-use super::{State, twiml};
 use crate::calls::{Input, VoiceTask};
 use crate::engine;
 use crate::routing::{Outlook, TaskSid};
@@ -39,7 +39,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     }
     let known = state.voice_task(task).await.ok().flatten();
     if known.as_ref().is_some_and(|(_, record)| record.lets_caller_leave()) {
-        return state.answer(&Document::Leave);
+        return state.leaves(task);
     }
     let outlook = state.outlook(workspace, task).await;
     let Some((_, record)) = known else {
@@ -52,7 +52,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let own = || state.wait(&webhook, task, outlook.as_ref(), Some(&record));
     let url = match record.park.wait_url.as_deref() {
         None => return own(),
-        Some("") => return state.answer(&Document::Silence),
+        Some("") => return state.loops(task, state.templates.render(&Document::Silence)).unwrap_or_else(own),
         Some(url) => url,
     };
     let mut extra = state.facts(&Context { webhook: &webhook, workspace, record: &record }).await;
@@ -64,8 +64,11 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let method = record.park.wait_method.as_deref().unwrap_or("POST");
     let question = Question { url, method, webhook: &webhook, extra, workspace: Some(workspace) };
     match state.ask(&question).await {
-        Ok(Reply::Document(document)) => twiml(state.adopted(&question, Served::AsItself, document).await.text),
-        Ok(Reply::Audio) => state.answer(&Document::Play { url }),
+        Ok(Reply::Document(document)) => {
+            let text = state.adopted(&question, Served::AsItself, document).await.text;
+            state.loops(task, text).unwrap_or_else(own)
+        }
+        Ok(Reply::Audio) => state.plays(task, url),
         Err(failure) => {
             let complaint = Complaint::new(failure.code(), format!("waitUrl of Enqueue: {failure}"))
                 .in_workspace(workspace)
@@ -95,16 +98,20 @@ impl State {
         let voicemail_key = record.and_then(|record| self.offers_voicemail(webhook, record));
         let chooses = offers_callback || voicemail_key.is_some();
         let choice_url = self.url(&format!("/voice/tasks/{task}/choice"));
-        self.answer(&Document::Wait(Wait {
-            task: &task.to_string(),
+        let language = self.language(outlook);
+        let task_sid = task.to_string();
+        let document = Document::Wait(Wait {
+            task: &task_sid,
             queue_time_secs: webhook.number("QueueTime").unwrap_or_default(),
             outlook,
-            language: self.language(outlook).as_deref(),
+            language: language.as_deref(),
             rules: &self.wait,
             choice_url: chooses.then_some(choice_url.as_str()),
             callback_key: offers_callback.then_some(self.wait.callback_key.as_str()),
             voicemail_key,
-        }))
+        });
+        let text = self.templates.render(&document);
+        self.loops(task, text).unwrap_or_else(|| self.answer(&document))
     }
 
     /// The language that a caller is spoken to in.

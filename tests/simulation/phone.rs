@@ -412,6 +412,9 @@ impl Phone {
             PhoneCommand::PlaceCall { .. } => self.place_call(errand, now, dice)?,
             PhoneCommand::RedirectCall { call, .. } => self.lead_away(call, now, dice),
             PhoneCommand::MoveCallerToRoom { call, .. } => self.redirect(errand, call, Ask::Join, now, dice),
+            PhoneCommand::LetCallerDial { .. } => {
+                return Err("a caller is sent to dial although there are rooms".to_owned());
+            }
             PhoneCommand::ParkCaller { call, .. } => self.redirect(errand, call, Ask::Park, now, dice),
             PhoneCommand::ReleaseCaller { call, .. } => {
                 let ask = Ask::Left { result: QueueResult::Leave, ended: false, runs: true };

@@ -65,7 +65,10 @@ impl Cores {
         command: &PhoneCommand,
         inputs: &mut VecDeque<(TaskSid, Input)>,
     ) -> bool {
-        let (PhoneCommand::AddParticipant { to, .. } | PhoneCommand::PlaceCall { to, .. }) = command else {
+        let (PhoneCommand::AddParticipant { to, .. }
+        | PhoneCommand::PlaceCall { to, .. }
+        | PhoneCommand::LetCallerDial { to, .. }) = command
+        else {
             return true;
         };
         if let Some(outcome) = self.refusal_for_denial() {

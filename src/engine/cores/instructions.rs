@@ -59,7 +59,7 @@ const CONFERENCE_POST_WORK: u32 = 40_139;
 const DEQUEUE_POST_WORK: u32 = 40_130;
 const DIAL_POST_WORK: u32 = 14_216;
 /// Code of the alert log: the task that is handed on has no room.
-const NO_CONFERENCE: u32 = 40_149;
+pub(super) const NO_CONFERENCE: u32 = 40_149;
 /// Code of the alert log: not with a task that is handed on.
 const NOT_FOR_TRANSFERS: u32 = 40_151;
 
@@ -156,6 +156,7 @@ impl Cores {
         if handed_on && options.by != ConnectBy::Conference {
             return self.refuse_for_transfer(refs);
         }
+        self.check_without_rooms(task, worker, how, &options, refs)?;
         let unknown = self.calls.task(task).is_none();
         let outbound = if unknown && !handed_on { self.outbound(task) } else { None };
         match self.calls.can_instruct(task, reservation) {
@@ -358,7 +359,7 @@ impl Cores {
     }
 
     /// What begins the calls of a task whose attributes name somebody to dial (`spec/voice.md` 3.6: Outbound tasks).
-    fn outbound(&self, task: TaskSid) -> Option<Input> {
+    pub(super) fn outbound(&self, task: TaskSid) -> Option<Input> {
         let row = self.workspace.task(task)?;
         let to = text_of(&row.attributes, "outbound_to")?;
         Some(Input::Outbound { from: text_of(&row.attributes, "from").unwrap_or_default(), to })

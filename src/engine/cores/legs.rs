@@ -14,6 +14,7 @@ use crate::routing::{
 
 use super::super::request::{LegWish, Supervision};
 use super::instructions::text_of;
+use super::without_rooms::NO_ROOMS;
 use super::{Cores, Refs, row_refs};
 
 /// Codes of the alert log for supervision (`spec/voice.md` 3.10).
@@ -35,6 +36,9 @@ impl Cores {
         sids: &mut dyn SidSource,
     ) -> Result<Reply, Refusal> {
         self.workspace.task(task).ok_or(Refusal::NotFound)?;
+        if !self.limits.rooms {
+            return Err(not_possible(NO_ROOMS));
+        }
         if let Some(worker) = by {
             self.accepted(task, worker)?;
         }
@@ -149,6 +153,9 @@ impl Cores {
             cores.alert(code, format!("supervise: {reason}"), refs);
             Err(Refusal::Invalid { parameter, reason: reason.to_owned() })
         };
+        if !self.limits.rooms {
+            return refuse(self, SUPERVISE_STATE, "Instruction", NO_ROOMS);
+        }
         let label = format!("supervisor-{}", supervision.supervisor);
         let in_room = |target: LegTarget| self.calls.task(task).and_then(|record| record.leg_in_room(&target)).cloned();
         let worker_leg = in_room(LegTarget::Worker(reservation));

@@ -39,7 +39,7 @@ async fn client(
     let settings = PhoneSettings {
         account_sid: "f5586561-8ff0".to_owned(),
         credentials: Credentials::Bearer(SecretString::from("KEY0123")),
-        abilities: Abilities { participants_create: false, error_codes: false, inline_documents: true },
+        abilities: Abilities { participants_create: false, error_codes: false, inline_documents: true, rooms: true },
         wording: Wording::telnyx(Some("2570131338".to_owned())),
         ..settings_at(&url)
     };

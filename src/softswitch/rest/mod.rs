@@ -163,6 +163,11 @@ async fn serve_rest(
         {
             return api.media(sid, format).await;
         }
+        if let Some(document) = form.text("Twiml")
+            && api.faults.next(Side::Documents, "", document).is_some()
+        {
+            return Err(Refusal::bad(12200, "The document was refused by an ordered fault"));
+        }
         let request = read::request(method.as_str(), path, &form)?;
         let (status, is_new_call) = (success(&request), matches!(request, Request::CreateCall(_)));
         let reply = api.ask(request).await?;

@@ -5,10 +5,10 @@ use std::sync::mpsc;
 use super::*;
 
 /// Keeps the workspace from doing anything until it is dropped.
-struct Standstill(#[expect(dead_code, reason = "its end is what counts")] mpsc::Sender<()>);
+pub(super) struct Standstill(#[expect(dead_code, reason = "its end is what counts")] mpsc::Sender<()>);
 
 impl Standstill {
-    fn of(bench: &Bench) -> Self {
+    pub(super) fn of(bench: &Bench) -> Self {
         let (end, ended) = mpsc::channel::<()>();
         let (engine, workspace) = (bench.engine.clone(), bench.workspace);
         let stand = move |_: &_, _| {
