@@ -142,6 +142,11 @@ pub struct PhoneAccess {
 }
 
 impl PhoneAccess {
+    /// What makes it ask a URL again, whatever has failed; nothing where it is not known to understand that.
+    const fn insist(&self) -> &'static str {
+        if self.abilities.inline_documents { self.wording.insist } else { "" }
+    }
+
     /// Keys of webhook signatures, the present one first.
     fn tokens(&self) -> impl Iterator<Item = SecretString> {
         [Some(self.auth_token.clone()), self.previous_auth_token.clone()].into_iter().flatten()
@@ -220,7 +225,9 @@ impl Server {
         let listener = http::listen(settings.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let templates = Arc::new(Templates::load(settings.templates_dir.as_deref())?);
+        let insist = settings.phone.as_ref().map_or("", PhoneAccess::insist);
+        let templates = Templates::load(settings.templates_dir.as_deref())?.insisting(&public_base, insist);
+        let templates = Arc::new(templates);
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?.apart_from(address);
         let applications = Outbound::new(settings.outbound.clone(), assignment::ANSWER_LIMIT)?.apart_from(address);
         let listeners = Outbound::new(settings.outbound.clone(), relays::PATIENCE)?.apart_from(address);

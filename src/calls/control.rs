@@ -11,7 +11,7 @@ use super::machine::Machine;
 use super::options::ConferenceOptions;
 use super::policy::{ALERT_PHONE_SYSTEM, ColdTransferFailure, MOST_LEGS};
 use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Handing, Leg, LegState, VoiceState, VoiceTask, Wish};
-use super::wishes::{LegTarget, LegUpdate};
+use super::wishes::{HeardBy, LegTarget, LegUpdate};
 use crate::routing::ReservationSid;
 
 impl VoiceTask {
@@ -107,6 +107,7 @@ impl Machine<'_> {
                 let leg = &mut self.task.legs[index];
                 leg.held = update.hold.unwrap_or(leg.held);
                 leg.muted = update.muted.unwrap_or(leg.muted);
+                leg.whispers = update.heard_by.as_ref().map_or(leg.whispers, |by| matches!(by, HeardBy::Only(_)));
                 leg.ends_room = update.end_conference_on_exit.unwrap_or(leg.ends_room);
             }
             PhoneOutcome::Gone | PhoneOutcome::Seen(_) => {}
@@ -147,6 +148,7 @@ impl Machine<'_> {
         }
         self.task.legs.push(Leg {
             muted: options.muted,
+            whispers: coach.is_some(),
             metered: is_metered(to),
             invited: role == Role::External,
             status_callback: options.status_callback.clone(),
@@ -196,6 +198,7 @@ impl Machine<'_> {
         if let Some(Handing { reservation, cold: true, over: false }) = self.task.handing.filter(|_| failed) {
             self.cold_transfer_failed(reservation);
         }
+        self.task.left_on_hold |= self.task.handing.is_some_and(|handing| handing.cold);
         let holding = self.is_putting_customer_on_hold();
         let stays = |handing: &Handing| handing.cold && holding;
         self.task.handing = self.task.handing.filter(stays).map(|handing| Handing { over: true, ..handing });

@@ -95,6 +95,8 @@ impl Machine<'_> {
         }
         let caller_here = self.task.caller().state == LegState::InRoom;
         let workers = self.workers_in_room();
+        // Whoever hands the task on leaves as soon as the customer is on hold.
+        self.task.left_on_hold &= workers == 0 || self.task.handing.is_some();
         let others = self
             .task
             .legs
@@ -154,9 +156,14 @@ impl Machine<'_> {
         let by_itself = self.now.plus_ms(self.policy.room_end_guard_ms);
         // During a transfer somebody is to come.
         let awaits = self.task.handing.is_some() || self.task.connecting.is_some();
-        let caller_remains = caller_here && workers == 0 && !others && !awaits;
-        let alone_ms =
-            if self.task.caller().held { self.policy.customer_held_alone_ms } else { self.policy.customer_alone_ms };
+        // A supervisor who only listens, or whispers to a worker who is gone, is nobody to talk to.
+        let supervised = self.task.legs.iter().any(|leg| leg.role == Role::Supervisor && leg.takes_part());
+        let caller_remains = caller_here && workers == 0 && !others && !supervised && !awaits;
+        let alone_ms = if self.task.left_on_hold && self.task.caller().held {
+            self.policy.customer_held_alone_ms
+        } else {
+            self.policy.customer_alone_ms
+        };
         let deadlines = &mut self.task.deadlines;
         if self.task.room_over || !(caller_remains || worker_remains) {
             deadlines.alone = None;

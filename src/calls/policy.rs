@@ -96,7 +96,7 @@ pub struct Policy {
     pub lost_join_ms: i64,
     /// How long a caller may be alone in the room after the worker left; the worker may come back meanwhile.
     pub customer_alone_ms: i64,
-    /// The same of a caller who was put on hold for a transfer that failed: somebody may still come back.
+    /// The same of a caller who is on hold since a cold transfer that failed: somebody may still come back.
     pub customer_held_alone_ms: i64,
     /// How long the phone system may take to end a room of itself before it is told to.
     pub room_end_guard_ms: i64,

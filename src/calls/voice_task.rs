@@ -109,6 +109,9 @@ pub struct Leg {
     pub hold_document: Option<HoldDocument>,
     /// Muted in the room.
     pub muted: bool,
+    /// Heard by one other leg alone: it whispers to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whispers: bool,
     /// Its reservation was accepted.
     pub accepted: bool,
     /// The end of its work was told to the routing core, or the routing core knows it of itself.
@@ -159,6 +162,12 @@ impl Leg {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state < LegState::Left
+    }
+
+    /// Whether it is in the room to talk with everybody there.
+    #[must_use]
+    pub fn takes_part(&self) -> bool {
+        self.state == LegState::InRoom && self.abort.is_none() && !self.muted && !self.whispers
     }
 
     /// Whether nothing more needs to happen to it.
@@ -339,6 +348,9 @@ pub struct VoiceTask {
     /// The task is being handed on.
     #[serde(default)]
     pub handing: Option<Handing>,
+    /// A cold transfer is over that nobody took: the customer is left on hold, and somebody may still come back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_on_hold: bool,
     /// After a cold transfer that failed the queue was asked for somebody else.
     #[serde(default)]
     pub requeued: bool,
@@ -444,6 +456,14 @@ impl VoiceTask {
         customer.is_some_and(|leg| leg.held && leg.state == LegState::InRoom)
     }
 
+    /// Whether somebody is on the line, or the phone system is still to be told something.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        let is_made = |leg: &Leg| leg.call.is_some() && leg.is_live();
+        let is_told = self.wish.is_none() && self.outstanding.is_empty();
+        self.state != VoiceState::Closed && (!is_told || self.legs.iter().any(is_made))
+    }
+
     /// Whether the caller's call still belongs to this task.
     #[must_use]
     pub fn holds_caller(&self) -> bool {
@@ -490,6 +510,7 @@ impl Leg {
             held: false,
             hold_document: None,
             muted: false,
+            whispers: false,
             accepted: false,
             wrapped: false,
             abort: None,
@@ -528,6 +549,7 @@ impl VoiceTask {
             from: from.clone(),
             to: to.clone(),
             callback: None,
+            left_on_hold: false,
             requeued: false,
             leaves_message: false,
             past_calls: Vec::new(),

@@ -284,6 +284,10 @@ impl Cores {
                 let in_room = self.calls.task(new.task).is_some_and(|record| record.leg_in_room(&target).is_some());
                 self.route(&Command::CreateTransfer(NewTransfer { in_room, ..new.clone() }), sids)
             }
+            Request::Routing(Command::DeleteWorkspace) => {
+                self.check_calls_over()?;
+                self.route(&Command::DeleteWorkspace, sids)
+            }
             Request::Routing(command) => self.route(command, sids),
             Request::EnqueueCall { .. } => self.enqueue_call(request, sids),
             Request::Instruct { parent, reservation, instruction, if_match } => {

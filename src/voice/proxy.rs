@@ -216,7 +216,8 @@ impl State {
             return as_it_came(answer.body, answer.content_type);
         };
         match self.rewritten(owner, target, served, text) {
-            Ok(document) => self.serve(webhook, document, 0).await,
+            // What the call goes on with has URLs of its own.
+            Ok(document) => self.serve(&webhook.without(&OWN), document, 0).await,
             Err(complaint) => {
                 // Text to be spoken is no mistake; a document that cannot be read is the phone system's to judge.
                 if answer.content_type != "text/plain" && !text.trim().is_empty() {
@@ -328,7 +329,7 @@ impl State {
             });
         }
         of_query("Dial")?;
-        Some(self.serve_verbs(webhook, of_query("Rest").unwrap_or_default(), 0).await)
+        Some(self.serve_verbs(&webhook.without(&OF_DIAL), of_query("Rest").unwrap_or_default(), 0).await)
     }
 
     /// The URL of ours that takes a reservation when the call comes to `<Dial><Queue reservationSid>`.

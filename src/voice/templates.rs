@@ -5,10 +5,11 @@
 //! Each template is rendered when it is loaded: a broken one, or one whose structure a value could change, is an error
 //! that names the file (`quality.md` 2.6). Start with [`Templates::load`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use minijinja::value::ValueKind;
-use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value, context};
 
 use super::document::{Document, NAMES, Samples};
 use super::xml;
@@ -42,6 +43,9 @@ const BUILT_IN: [(&str, &str); NAMES.len()] = [
     ("dial_worker.xml", include_str!("../../twiml-templates/dial_worker.xml")),
     ("worker_whisper.xml", include_str!("../../twiml-templates/worker_whisper.xml")),
 ];
+/// Placeholders of URLs that a call goes on with.
+const GOES_ON: [&str; 8] =
+    ["action", "wait_url", "left_url", "url", "confirm_url", "done_url", "take_url", "choice_url"];
 /// Values that would break out of a careless placeholder.
 const HOSTILE: &str = "a b=c\"d'e></Response><Dial>&amp;<!--]]>\u{0}";
 /// What a call gets if a template that passed all checks fails after all.
@@ -75,6 +79,26 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Templates {
     environment: Environment<'static>,
+    insistence: Option<Insistence>,
+}
+
+/// How the phone system is told to ask URLs of ours again.
+#[derive(Debug)]
+struct Insistence {
+    /// What they begin with.
+    ours: String,
+    /// What is added to them.
+    words: &'static str,
+}
+
+impl Insistence {
+    /// What is ours and leads to an application again is not among them: how often that is asked is for its fragment to
+    /// say.
+    fn asks_again(&self, url: &str) -> Option<String> {
+        let path = url.strip_prefix(&self.ours)?;
+        let is_plain = !path.starts_with("proxy") && !path.contains('#');
+        is_plain.then(|| format!("{url}{}", self.words))
+    }
 }
 
 impl Templates {
@@ -102,11 +126,20 @@ impl Templates {
                 .add_template_owned(name, source)
                 .map_err(|error| Error::Broken { name, reason: reason_of(&error) })?;
         }
-        let mut templates = Self { environment };
+        let mut templates = Self { environment, insistence: None };
         templates.check()?;
         // Only what callers sent is counted, not what the check tries.
         templates.environment.set_formatter(write_and_count);
         Ok(templates)
+    }
+
+    /// The same, whose documents have `words` (Twilio: connection overrides) on the URLs of ours below `public_url` that a
+    /// call goes on with, and on the one that is told of a caller's message: while we start again, nobody is lost.
+    #[must_use]
+    pub fn insisting(mut self, public_url: &str, words: &'static str) -> Self {
+        let ours = format!("{}/voice/", public_url.trim_end_matches('/'));
+        self.insistence = (!words.is_empty()).then_some(Insistence { ours, words });
+        self
     }
 
     /// Renders a document.
@@ -118,7 +151,19 @@ impl Templates {
     }
 
     fn try_render(&self, document: &Document<'_>) -> Result<String, minijinja::Error> {
-        self.environment.get_template(document.name())?.render(document.context())
+        self.environment.get_template(document.name())?.render(self.context(document))
+    }
+
+    fn context(&self, document: &Document<'_>) -> Value {
+        let context = document.context();
+        let Some(insistence) = &self.insistence else { return context };
+        let message = matches!(document, Document::Voicemail(_)).then_some("callback_url");
+        let urls: BTreeMap<&str, String> = GOES_ON
+            .into_iter()
+            .chain(message)
+            .filter_map(|name| Some((name, insistence.asks_again(context.get_attr(name).ok()?.as_str()?)?)))
+            .collect();
+        context! { ..urls, ..context }
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -169,6 +169,24 @@ async fn agents_act_for_themselves_and_supervisors_for_others() {
 }
 
 #[tokio::test]
+async fn whoever_holds_a_colleagues_leg_says_what_is_meant() {
+    let desk = Desk::open().await;
+    let task = "WT00000000000000000000000000000001";
+    let (hold, whom) = (desk.own("/HoldWorkerParticipant"), desk.worker.clone());
+    for (params, status, message) in [
+        (json!({ "TaskSid": task, "Hold": true }), StatusCode::BAD_REQUEST, "TargetWorkerSid field is required"),
+        (json!({ "TaskSid": task, "TargetWorkerSid": whom }), StatusCode::BAD_REQUEST, "Hold field is required"),
+        (json!({ "TargetWorkerSid": whom, "Hold": false }), StatusCode::BAD_REQUEST, "TaskSid field is required"),
+        (json!({ "TaskSid": task, "TargetWorkerSid": whom, "Hold": false }), StatusCode::NOT_FOUND, "was not found"),
+    ] {
+        let answer = desk.ask("POST", &hold, params.clone()).await;
+        assert_eq!(answer.status, status, "{params}: {}", answer.body);
+        assert!(answer.body.to_string().contains(message), "{params}: {}", answer.body);
+    }
+    desk.server.stop().await;
+}
+
+#[tokio::test]
 async fn attributes_are_kept_as_they_came_and_names_are_not_for_agents_to_change() {
     let desk = Desk::open().await;
     let token = desk.token(Role::Worker, Some(&desk.worker));

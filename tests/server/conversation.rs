@@ -140,6 +140,15 @@ impl Office {
             .await
     }
 
+    pub(crate) async fn until_call(&self, call: &str, status: &str) {
+        let path = format!("/Calls/{call}.json");
+        self.programs
+            .until(&format!("the call is {status}"), async |programs: &Programs| {
+                (programs.phone_get(&path).await["status"] == status).then_some(())
+            })
+            .await;
+    }
+
     /// A request that is refused; its message.
     pub(crate) async fn refused(&self, method: Method, path: &str, form: &[(&str, &str)]) -> String {
         let (status, body) = self.programs.try_api(method, &self.at(path), form).await.unwrap();
@@ -474,4 +483,37 @@ async fn a_customer_who_cannot_be_dialled_cancels_an_outbound_task_with_the_phon
         assert_eq!(row["reason"], expected.as_str());
         assert_eq!(office.legs(&task).await, [], "nobody is left in a room");
     }
+}
+
+#[tokio::test]
+async fn a_workspace_is_deleted_when_its_calls_are_over_and_not_before() {
+    let office = Office::open().await;
+    let programs = &office.programs;
+    let (talks, task, _) = office.talk(&[]).await;
+    let order = json!({ "from": "+15551110001", "to": NUMBER });
+    let waits = text(&programs.control(Method::POST, "/calls", order).await, "call_sid");
+    let pending = office.at("/Tasks?AssignmentStatus=pending");
+    let list = office.until(&pending, "the second caller waits", |list| list["tasks"][0]["sid"].is_string()).await;
+    let waiting = text(&list["tasks"][0], "sid");
+
+    let both = office.refused(Method::DELETE, "", &[]).await;
+    assert!(both.contains("calls are not over in 2 of its tasks"), "{both}");
+    programs.post(&office.at(&format!("/Tasks/{waiting}")), &[("AssignmentStatus", "canceled")]).await;
+    office.until_call(&waits, "completed").await;
+    let one = office.refused(Method::DELETE, "", &[]).await;
+    assert!(one.contains(&format!("in 1 of its tasks, {task}")), "{one}");
+    assert_eq!(programs.phone_get(&format!("/Calls/{talks}.json")).await["status"], "in-progress");
+    assert_eq!(programs.get(&office.at(&format!("/Tasks/{task}"))).await["assignment_status"], "assigned");
+
+    programs.post(&office.at(&format!("/Tasks/{task}/Conference")), &[("Status", "completed")]).await;
+    office.until_call(&talks, "completed").await;
+    let base = office.at("");
+    programs
+        .until("the workspace can be deleted", async |programs: &Programs| {
+            let (status, _) = programs.try_api(Method::DELETE, &base, &[]).await?;
+            (status == StatusCode::NO_CONTENT).then_some(())
+        })
+        .await;
+    assert_eq!(programs.try_api(Method::GET, &base, &[]).await.unwrap().0, StatusCode::NOT_FOUND);
+    assert_eq!(office.legs(&task).await, []);
 }

@@ -2,8 +2,10 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpListener;
 
-use crate::conversation::Office;
+use crate::conversation::{Office, call_of};
 use crate::instructions::Application;
 use crate::programs::{NUMBER, Programs, text};
 
@@ -133,4 +135,39 @@ async fn a_task_knows_where_its_recording_is_where_that_is_set() {
     let conversations = attributes(&told)["conversations"].clone();
     let link = text(&conversations, "segment_link");
     assert!(link.contains("/Recordings/RE") && conversations["queue"] == "Support", "{conversations}");
+}
+
+/// Takes the server's place until the phone system asks for `path`, and answers nothing.
+async fn drop_until_asked(programs: &Programs, path: &str) {
+    let listener = TcpListener::bind(programs.server).await.unwrap();
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut line = String::new();
+        // Whoever sends nothing asks for nothing.
+        let _ = BufReader::new(&mut stream).read_line(&mut line).await;
+        if line.contains(path) {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_a_conversation_is_asked_for_again_while_the_server_starts_again() {
+    let mut office = Office::open().await;
+    let application = Application::start().await;
+    application.document("after", "<Say>How was it?</Say>");
+    let action: String = url::form_urlencoded::byte_serialize(application.url("after").as_bytes()).collect();
+    let enqueue = format!("http://{}/voice/enqueue/{}", office.programs.server, office.floor.workflow);
+    let number = json!({ "voice_url": format!("{enqueue}?Action={action}") });
+    office.programs.control(Method::PUT, &format!("/numbers/{NUMBER}"), number).await;
+    let (caller, task, reservation) = office.talk(&[("EndConferenceOnExit", "true")]).await;
+    let legs = office.until_legs(&task, &[("customer", &[]), (&reservation, &[])]).await;
+
+    office.programs.kill_server().await;
+    office.programs.hang_up(&call_of(&legs, &reservation)).await;
+    drop_until_asked(&office.programs, "room-left/customer").await;
+    office.programs.start_server().await;
+    let asked = application.until_asked(&office.programs, "after", 1).await;
+    assert_eq!((asked[0].get("CallSid"), asked[0].get("QueueResult")), (caller.as_str(), "bridged"));
+    office.until_call(&caller, "completed").await;
 }

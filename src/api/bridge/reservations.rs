@@ -49,7 +49,11 @@ impl Asked {
                 LegWish::Change(LegTarget::Worker(reservation), changes)
             }
             "CustomerParticipant" => LegWish::Change(LegTarget::Customer, changes),
-            "HoldWorkerParticipant" => LegWish::Worker(target()?, changes),
+            "HoldWorkerParticipant" => {
+                let target = target()?;
+                changes.hold.ok_or_else(|| ApiError::missing("Hold"))?;
+                LegWish::Worker(target, changes)
+            }
             _ => LegWish::Kick(target()?),
         };
         let Some(reservation) = own else {

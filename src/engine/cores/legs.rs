@@ -94,6 +94,20 @@ impl Cores {
         Ok(Reply::Task(task))
     }
 
+    /// Refuses to delete the workspace while there are calls in it: with it everything goes by which they are ended, and
+    /// whoever is on the line would stay alone in a queue or a room of the phone system's.
+    pub(super) fn check_calls_over(&self) -> Result<(), Refusal> {
+        let mut open = self.calls.tasks().filter(|record| record.has_calls());
+        let Some(first) = open.next() else { return Ok(()) };
+        let reason = format!(
+            "calls are not over in {} of its tasks, {} for one; cancel the tasks of callers who wait, end the conferences \
+             of those who talk, and try again when the calls are over",
+            open.count() + 1,
+            first.task,
+        );
+        Err(Refusal::InUse { reason })
+    }
+
     /// The reservation by which a worker takes part in a task's conversation.
     fn accepted(&self, task: TaskSid, worker: WorkerSid) -> Result<ReservationSid, Refusal> {
         let mut rows = self.workspace.open_reservations_of_task(task);

@@ -320,3 +320,53 @@ fn only_what_is_dropped_from_documents_for_calls_is_counted() {
         assert!(counted("switchhook_twiml_characters_dropped_total 2"), "{}", recorder.handle().render());
     });
 }
+
+#[test]
+fn urls_of_ours_that_a_call_goes_on_with_are_asked_again() {
+    let insisting = Templates::load(None).unwrap().insisting("https://r.example.org/", "#rc=5&rp=all");
+    let plain = Templates::load(None).unwrap().insisting("https://r.example.org/", "");
+    let ours = "https://r.example.org/voice/tasks/WT1/x?a=1&b=2";
+    let samples = Samples::of(ours);
+    let (written, said) = ("https://r.example.org/voice/tasks/WT1/x?a=1&amp;b=2", "#rc=5&amp;rp=all");
+    let mut seen = std::collections::BTreeSet::new();
+    for document in Document::samples(ours, &samples) {
+        let (before, after) = (plain.render(&document), insisting.render(&document));
+        assert_eq!(after.replace(said, ""), before, "nothing else changes");
+        for attribute in ["action", "waitUrl", "recordingStatusCallback", "statusCallback"] {
+            if after.contains(&format!(" {attribute}=\"{written}{said}\"")) {
+                seen.insert((document.name(), attribute));
+            }
+        }
+        if after.contains(&format!(">{written}{said}</Redirect>")) {
+            seen.insert((document.name(), "Redirect"));
+        }
+    }
+    let expected = [
+        ("busy.xml", "Redirect"),
+        ("callback_offer.xml", "Redirect"),
+        ("callback_offer.xml", "action"),
+        ("callback_refused.xml", "Redirect"),
+        ("join_customer.xml", "action"),
+        ("join_customer.xml", "waitUrl"),
+        ("join_worker.xml", "action"),
+        ("join_worker.xml", "waitUrl"),
+        ("park.xml", "action"),
+        ("park.xml", "waitUrl"),
+        ("redirect.xml", "Redirect"),
+        ("voicemail.xml", "action"),
+        ("voicemail.xml", "recordingStatusCallback"),
+        ("wait.xml", "action"),
+        ("worker_whisper.xml", "Redirect"),
+        ("worker_whisper.xml", "action"),
+    ];
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected);
+    for others in [
+        "https://app.example.org/voice/x",
+        "https://r.example.org/voice/proxy?target=x",
+        "https://r.example.org/music.mp3",
+        "https://r.example.org/voice/tasks/WT1/left#rc=1",
+    ] {
+        let document = Document::Redirect { url: others };
+        assert_eq!(insisting.render(&document), plain.render(&document));
+    }
+}

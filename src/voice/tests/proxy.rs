@@ -355,3 +355,29 @@ async fn a_number_tells_us_of_the_end_of_its_call_and_then_the_application() {
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(application.requests().len(), 3);
 }
+
+#[tokio::test]
+async fn the_action_of_a_refused_enqueue_gets_no_parameters_of_ours_and_keeps_its_own() {
+    let bench = Bench::start().await;
+    let application = Application::start(&[
+        ("/post", 200, "text/xml", "<Response><Enqueue workflowSid=\"WW000000000000000000000000000000ff\" action=\"/sorry?target=mine&amp;account=9\"/></Response>"),
+        ("/get", 200, "text/xml", "<Response><Enqueue workflowSid=\"WW000000000000000000000000000000ff\" action=\"/sorry?target=mine&amp;account=9\" method=\"GET\"/></Response>"),
+        ("/sorry", 200, "text/xml", "<Response><Say>sorry</Say></Response>"),
+    ])
+    .await;
+    let account = AccountSid::from_bits(1).to_string();
+    for (path, begins) in
+        [("/post", "POST /sorry?target=mine&account=9 CallSid="), ("/get", "GET /sorry?target=mine&account=9&")]
+    {
+        let (target, fallback) = (application.at(path), application.at("/fallback"));
+        let asked = proxy(&[("target", &target), ("account", &account), ("fallback", &fallback), ("tenant", "7")]);
+        let (_, body) = bench.post(&asked, &CALL).await;
+        assert!(body.contains("sorry"), "{body}");
+        let requests = application.requests();
+        let last = requests.last().unwrap();
+        assert!(last.starts_with(begins), "{last}");
+        assert!(last.contains("tenant=7") && last.contains("QueueResult=error"), "{last}");
+        assert_eq!(last.matches("target=").count() + last.matches("account=").count(), 2, "its own alone: {last}");
+        assert!(!last.contains("fallback="), "{last}");
+    }
+}
