@@ -145,7 +145,7 @@ impl Parameters {
         Ok(Some(Timestamp(moment.as_millisecond())))
     }
 
-    /// The last moment of a list, itself included: dates are told in whole seconds, so a whole second is meant to its end.
+    /// The last moment of a list or of statistics, itself included: dates are told in whole seconds, so a whole second is meant to its end.
     pub(super) fn last_moment(&self, name: &'static str) -> Result<Option<Timestamp>, ApiError> {
         let moment = self.moment(name)?;
         Ok(moment.map(|moment| if moment.0 % 1_000 == 0 { moment.plus_ms(999) } else { moment }))

@@ -21,6 +21,7 @@ mod events;
 mod explain;
 mod expressions;
 mod form;
+mod idempotency;
 pub mod instruction;
 mod json;
 pub mod links;
@@ -247,7 +248,9 @@ pub fn router(state: State) -> Router {
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)
         .with_state(state.clone());
+    let once = (state.clone(), idempotency::Turns::default());
     let routes = table()
+        .route_layer(axum::middleware::from_fn_with_state(once, idempotency::answer_repeats))
         .merge(agent_table().layer(Extension(bridge::Rest(rest))))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::unknown_method)

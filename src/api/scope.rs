@@ -11,13 +11,14 @@ use axum::http::request::Parts;
 use super::State;
 use super::auth::{Caller, charge};
 use super::error::ApiError;
+use super::idempotency::Once;
 use super::links::Place;
 use super::rates::Payer;
 use crate::clock::Entropy;
 use crate::engine::{self, Request};
-use crate::routing::command::ChannelName;
+use crate::routing::command::{ChannelName, WorkflowUpdate};
 use crate::routing::{
-    AlertSid, ApiKeySid, Command, Refusal, Reply, ReservationSid, Timestamp, Workspace, WorkspaceSid,
+    AlertSid, ApiKeySid, Command, Refusal, Reply, ReservationSid, Timestamp, WorkflowSid, Workspace, WorkspaceSid,
 };
 use crate::store::Alert;
 use crate::store::views::WorkspaceView;
@@ -32,6 +33,8 @@ pub(super) struct Scope {
     path: String,
     parameters: Vec<(String, String)>,
     if_match: Option<String>,
+    /// What is known of its repeats, if it came with a token for that.
+    once: Option<Once>,
     /// With which the request came, if with one.
     pub(super) api_key: Option<ApiKeySid>,
 }
@@ -52,7 +55,8 @@ impl FromRequestParts<State> for Scope {
         let workspace = workspace.ok_or_else(|| ApiError::not_found(&path))?;
         let if_match = parts.headers.get(IF_MATCH).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let place = Place { base: caller.base, account: caller.account, workspace: sid };
-        Ok(Self { state: state.clone(), place, workspace, path, parameters, if_match, api_key: caller.api_key })
+        let once = parts.extensions.get::<Once>().cloned();
+        Ok(Self { state: state.clone(), place, workspace, path, parameters, if_match, once, api_key: caller.api_key })
     }
 }
 
@@ -65,7 +69,7 @@ impl Scope {
         path: String,
         if_match: Option<String>,
     ) -> Self {
-        Self { state, place, workspace, path, parameters: Vec::new(), if_match, api_key: None }
+        Self { state, place, workspace, path, parameters: Vec::new(), if_match, once: None, api_key: None }
     }
 
     /// For tests of what takes a scope without a request.
@@ -80,6 +84,7 @@ impl Scope {
             path: String::new(),
             parameters: Vec::new(),
             if_match: None,
+            once: None,
             api_key: None,
         }
     }
@@ -177,10 +182,32 @@ impl Scope {
         ApiError::refused(refusal, Some(&self.place), &self.path)
     }
 
-    /// Carries out any request.
+    /// Carries out any request; one that was carried out before has the same reply again.
     pub(super) async fn send(&self, request: Request) -> Result<Reply, ApiError> {
-        let reply = self.state.engine.send(self.sid(), request).await;
-        reply.map_err(|error| self.engine_error(error))
+        if let Some(reply) = self.once.as_ref().and_then(Once::replied) {
+            return Ok(reply);
+        }
+        let key = self.once.as_ref().map(Once::key);
+        let reply = self.state.engine.send_once(self.sid(), request, key).await;
+        let reply = reply.map_err(|error| self.engine_error(error))?;
+        if let Some(once) = &self.once {
+            once.note(reply);
+        }
+        Ok(reply)
+    }
+
+    /// Changes a workflow, once as well.
+    pub(super) async fn update_workflow(&self, sid: WorkflowSid, update: WorkflowUpdate) -> Result<(), ApiError> {
+        if self.once.as_ref().and_then(Once::replied).is_some() {
+            return Ok(());
+        }
+        let key = self.once.as_ref().map(Once::key);
+        let changed = self.state.engine.update_workflow(self.sid(), sid, update, key).await;
+        changed.map_err(|error| self.engine_error(error))?;
+        if let Some(once) = &self.once {
+            once.note(Reply::Done);
+        }
+        Ok(())
     }
 
     /// The answer when the engine could not do what was asked.

@@ -53,8 +53,7 @@ pub(super) async fn update(scope: Scope, form: Form<BODY_LIMIT>) -> Result<Respo
         task_reservation_timeout_secs: form.integer("TaskReservationTimeout", 1..=86_400)?,
         re_evaluate_tasks: form.boolean("ReEvaluateTasks")?.unwrap_or(false),
     };
-    let changed = scope.state.engine.update_workflow(scope.sid(), sid, update).await;
-    changed.map_err(|error| scope.engine_error(error))?;
+    scope.update_workflow(sid, update).await?;
     show(&scope, sid, StatusCode::OK).await
 }
 

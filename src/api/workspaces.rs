@@ -2,6 +2,7 @@
 //!
 //! Start with [`create`].
 
+use axum::Extension;
 use axum::extract::State as Extracted;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -11,6 +12,7 @@ use super::State;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::form::{Form, Parameters, Query, non_empty};
+use super::idempotency::Once;
 use super::json::{answer, date, deleted};
 use super::page::Paging;
 use super::scope::Scope;
@@ -35,6 +37,7 @@ pub(super) async fn list(
 pub(super) async fn create(
     caller: Caller,
     Extracted(state): Extracted<State>,
+    once: Option<Extension<Once>>,
     form: Form,
 ) -> Result<Response, ApiError> {
     let template = match form.word("Template", &["NONE", "FIFO"])? {
@@ -50,9 +53,18 @@ pub(super) async fn create(
         template,
     };
     let path = "/Workspaces";
-    check_room(state.store.count_workspaces(caller.account).await?)?;
-    let made = state.engine.create_workspace(caller.account, new).await;
-    let sid = made.map_err(|error| ApiError::of_engine(error, None, path))?;
+    let once = once.map(|Extension(once)| once);
+    let sid = if let Some(sid) = once.as_ref().and_then(Once::made) {
+        sid
+    } else {
+        check_room(state.store.count_workspaces(caller.account).await?)?;
+        let key = once.as_ref().map(Once::key);
+        let made = state.engine.create_workspace_once(caller.account, new, key).await;
+        made.map_err(|error| ApiError::of_engine(error, None, path))?
+    };
+    if let Some(once) = &once {
+        once.note_workspace(sid);
+    }
     let row = state.store.workspace(caller.account, sid).await?.ok_or_else(|| ApiError::not_found(path))?;
     Ok(answer(StatusCode::CREATED, &render(&caller.base, caller.account, &row)))
 }

@@ -14,7 +14,7 @@ use tracing::{Instrument as _, Span, debug};
 
 use crate::clock::{Clock, Entropy};
 use crate::routing::{MeasuredWait, Reply, Timestamp};
-use crate::store::{Error as StoreError, RelayRow, Store};
+use crate::store::{Error as StoreError, IdempotencyKey, RelayRow, Store};
 
 use super::Limits;
 use super::cores::{Assignment, Cores};
@@ -41,6 +41,8 @@ pub(super) enum Call {
         reply: oneshot::Sender<Result<Reply, Error>>,
         /// Where the one who asks is, for the log.
         span: Span,
+        /// By what its repeats are known, if the client may repeat it.
+        key: Option<Box<IdempotencyKey>>,
     },
     /// Look at the state in memory, once all before it is on disk.
     Look(Look),
@@ -132,8 +134,11 @@ pub(super) async fn run(
         for call in waiting.drain(..) {
             match call {
                 Call::Change { request, reply, .. } if request.needs_asker() && reply.is_closed() => {}
-                Call::Change { request, reply, span } => {
+                Call::Change { request, reply, span, key } => {
                     let outcome = span.in_scope(|| cores.carry_out(&request, now, &mut entropy));
+                    if let (Some(key), Ok(reply)) = (key, &outcome) {
+                        cores.remember(*key, *reply);
+                    }
                     replies.push((reply, outcome.map_err(Error::Refused)));
                     asked.push(span);
                 }

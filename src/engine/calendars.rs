@@ -54,7 +54,7 @@ impl Engine {
         let sender = self.sender(workspace)?;
         let (reply, outcome) = oneshot::channel();
         let request = Box::new(Request::Routing(command));
-        let call = Call::Change { request, reply, span: tracing::Span::current() };
+        let call = Call::Change { request, reply, span: tracing::Span::current(), key: None };
         sender.send(call).await.map_err(|_| Error::Unavailable)?;
         outcome.await.unwrap_or(Err(Error::Unavailable))
     }

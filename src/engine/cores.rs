@@ -39,7 +39,10 @@ use crate::routing::{
     AccountSid, AlertSid, Command, Done, EventKind, EventRecord, MeasuredWait, Refusal, Reply, ReservationSid,
     RowChange, SidSource, TaskSid, TaskStatus, Timestamp, WorkflowSid, Workspace, WorkspaceSid,
 };
-use crate::store::{Alert, Batch, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow};
+use crate::store::{
+    Alert, Batch, IdempotencyKey, IdempotentRequest, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord,
+    VoiceTaskRow,
+};
 
 pub use assignments::Assignment;
 pub use unreadable::Unreadable;
@@ -100,6 +103,8 @@ pub struct Cores {
     relays: Vec<RelayRow>,
     relays_to_send: Vec<RelayRow>,
     voicemails: Voicemails,
+    /// Requests that their clients may repeat, carried out since the last batch.
+    idempotent_requests: Vec<IdempotentRequest>,
     waits: Vec<MeasuredWait>,
     /// What looks at the phone system have made good since the last batch.
     repairs: Vec<Repair>,
@@ -184,6 +189,7 @@ impl Cores {
             relays: Vec::new(),
             relays_to_send: Vec::new(),
             voicemails: Voicemails::default(),
+            idempotent_requests: Vec::new(),
             waits: Vec::new(),
             repairs: Vec::new(),
             leftovers: BTreeSet::new(),
@@ -324,6 +330,12 @@ impl Cores {
                 Ok(Reply::Done)
             }
         }
+    }
+
+    /// Has the request that was just carried out written with what it changed, so that its repeats are known.
+    pub fn remember(&mut self, key: IdempotencyKey, reply: Reply) {
+        let request = IdempotentRequest { key, workspace: self.sid, reply, answer: None, at: self.now };
+        self.idempotent_requests.push(request);
     }
 
     fn route(&mut self, command: &Command, sids: &mut dyn SidSource) -> Result<Reply, Refusal> {
@@ -553,6 +565,7 @@ impl Cores {
         (batch.callbacks_opened, batch.callbacks_closed) = self.take_callbacks();
         batch.relays = self.take_relay_rows();
         (batch.voicemails, batch.voicemails_forgotten) = self.voicemails.take_changes();
+        batch.idempotent_requests = std::mem::take(&mut self.idempotent_requests);
         for alert in &mut batch.alerts {
             alert.sid = AlertSid::fresh(sids, self.now);
         }

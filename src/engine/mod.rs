@@ -38,7 +38,7 @@ use crate::clock::{Clock, Entropy};
 use crate::phone::PhoneSystem;
 use crate::routing::command::NewWorkspace;
 use crate::routing::{AccountSid, Reply, Timestamp, Workspace, WorkspaceSid};
-use crate::store::{Error as StoreError, RelayRow, Store};
+use crate::store::{Error as StoreError, IdempotencyKey, RelayRow, Store};
 
 use actor::{Call, Look, Surroundings};
 use cores::Cores;
@@ -152,15 +152,33 @@ impl Engine {
     /// Runs in a task of its own: a caller who goes away between the commit and the start of the actor must not leave
     /// a workspace without one.
     pub async fn create_workspace(&self, account: AccountSid, new: NewWorkspace) -> Result<WorkspaceSid, Error> {
+        self.create_workspace_once(account, new, None).await
+    }
+
+    /// The same, with the key by which repeats of the request are known written in the commit.
+    pub async fn create_workspace_once(
+        &self,
+        account: AccountSid,
+        new: NewWorkspace,
+        key: Option<IdempotencyKey>,
+    ) -> Result<WorkspaceSid, Error> {
         let engine = self.clone();
-        let made = self.0.tracker.spawn(async move { engine.found(account, &new).await });
+        let made = self.0.tracker.spawn(async move { engine.found(account, &new, key).await });
         made.await.unwrap_or(Err(Error::Unavailable))
     }
 
-    async fn found(&self, account: AccountSid, new: &NewWorkspace) -> Result<WorkspaceSid, Error> {
+    async fn found(
+        &self,
+        account: AccountSid,
+        new: &NewWorkspace,
+        key: Option<IdempotencyKey>,
+    ) -> Result<WorkspaceSid, Error> {
         let mut entropy = self.0.around.entropy;
         let mut cores = Cores::create(account, new, self.0.around.clock.now(), &mut entropy)?;
         cores.keep_within(self.0.around.limits.clone());
+        if let Some(key) = key {
+            cores.remember(key, Reply::Done);
+        }
         let workspace = cores.sid();
         if let Some((batch, _)) = cores.take_batch(&mut entropy) {
             self.0.around.store.append(batch).await.map_err(|error| {
@@ -174,11 +192,23 @@ impl Engine {
     }
 
     /// Carries out one request; its effects are on disk when this returns.
-    pub async fn send(&self, workspace: WorkspaceSid, mut request: Request) -> Result<Reply, Error> {
+    pub async fn send(&self, workspace: WorkspaceSid, request: Request) -> Result<Reply, Error> {
+        self.send_once(workspace, request, None).await
+    }
+
+    /// The same, with the key by which its repeats are known written in the commit. That a repeat is not sent again is up
+    /// to the one who asks.
+    pub async fn send_once(
+        &self,
+        workspace: WorkspaceSid,
+        mut request: Request,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Reply, Error> {
         self.find_redirected(workspace, &mut request).await;
         let sender = self.sender(workspace)?;
         let (reply, outcome) = oneshot::channel();
-        hand_over(&sender, Call::Change { request: Box::new(request), reply, span: tracing::Span::current() })?;
+        let (request, span) = (Box::new(request), tracing::Span::current());
+        hand_over(&sender, Call::Change { request, reply, span, key: key.map(Box::new) })?;
         // A dropped reply means that the actor failed before the commit.
         outcome.await.unwrap_or(Err(Error::Unavailable))
     }

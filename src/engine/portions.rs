@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::{Engine, Error, Request};
 use crate::routing::command::WorkflowUpdate;
 use crate::routing::{Command, TaskSid, WorkflowSid, Workspace, WorkspaceSid};
+use crate::store::IdempotencyKey;
 
 /// Tasks that one commit leads into a changed workflow: others wait for some hundredths of a second.
 const TASKS_AT_ONCE: usize = 250;
@@ -42,12 +43,14 @@ impl Followers {
 impl Engine {
     /// Changes a workflow; with `re_evaluate_tasks` every waiting task has been led through it when this returns (D20).
     ///
-    /// Goes on to its end when the caller goes away.
+    /// Goes on to its end when the caller goes away. The key by which repeats of the request are known is written in the
+    /// commit of the update, unless tasks are still to be led after that: then a repeat has to do it all again.
     pub async fn update_workflow(
         &self,
         workspace: WorkspaceSid,
         workflow: WorkflowSid,
         update: WorkflowUpdate,
+        key: Option<IdempotencyKey>,
     ) -> Result<(), Error> {
         let command = |update| Request::Routing(Command::UpdateWorkflow(workflow, update));
         if update.re_evaluate_tasks {
@@ -62,7 +65,7 @@ impl Engine {
                 return all.await.unwrap_or(Err(Error::Unavailable));
             }
         }
-        self.send(workspace, command(update)).await.map(|_| ())
+        self.send_once(workspace, command(update), key).await.map(|_| ())
     }
 
     async fn lead(&self, workspace: WorkspaceSid, workflow: WorkflowSid, before: Followers) -> Result<(), Error> {

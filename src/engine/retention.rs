@@ -1,4 +1,5 @@
-//! Removes events, statistics and alerts once they are 30 days old, and what a deleted workspace left, a little at a time.
+//! Removes events, statistics and alerts once they are 30 days old, answers to requests that may be repeated after a day,
+//! and what a deleted workspace left, a little at a time.
 //!
 //! What is old is decided here, how rows are removed is the store's. Answers reach back 30 days exactly; what is removed
 //! is a little older, so that no answer ever meets a window that is being removed. Start with [`run`].
@@ -9,7 +10,7 @@ use metrics::counter;
 
 use super::actor::Surroundings;
 use crate::routing::{Timestamp, WorkspaceSid};
-use crate::store::Error as StoreError;
+use crate::store::{Error as StoreError, IDEMPOTENT_REQUESTS_KEPT};
 
 /// How long events and statistics can be asked for (Twilio error 14241).
 const KEPT: Duration = Duration::from_hours(30 * 24);
@@ -87,6 +88,15 @@ pub(super) async fn sweep(around: &Surroundings, breath: Duration) -> Result<usi
             total += removed;
             rest(removed, breath).await;
         }
+    }
+    let requests_before = around.clock.now().plus_ms(-IDEMPOTENT_REQUESTS_KEPT);
+    while !around.shutdown.is_cancelled() {
+        let removed = around.store.forget_idempotent_requests(requests_before, PORTION).await?;
+        if removed == 0 {
+            break;
+        }
+        total += removed;
+        rest(removed, breath).await;
     }
     for account in around.store.accounts().await? {
         while !around.shutdown.is_cancelled() {

@@ -33,6 +33,7 @@ mod full;
 mod instructions;
 mod legs;
 mod portions;
+mod repeats;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
 

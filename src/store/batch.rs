@@ -13,6 +13,8 @@ use crate::routing::{
     WorkerSid, WorkspaceRows, WorkspaceSid,
 };
 
+use super::IdempotentRequest;
+
 /// All that one turn of a workspace changed: written as a whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -46,6 +48,8 @@ pub struct Batch {
     pub voice_tasks_deleted: Vec<TaskSid>,
     /// Lines of the alert log.
     pub alerts: Vec<Alert>,
+    /// Requests that their clients may repeat.
+    pub idempotent_requests: Vec<IdempotentRequest>,
 }
 
 impl Batch {
@@ -67,6 +71,7 @@ impl Batch {
             voice_tasks: Vec::new(),
             voice_tasks_deleted: Vec::new(),
             alerts: Vec::new(),
+            idempotent_requests: Vec::new(),
         }
     }
 
@@ -91,6 +96,7 @@ impl Batch {
             + self.voice_tasks.len()
             + self.voice_tasks_deleted.len()
             + self.alerts.len()
+            + self.idempotent_requests.len()
     }
 }
 

@@ -8,13 +8,17 @@ use std::str::FromStr;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::idempotency::reply_from_text;
 use super::secrets::{AccountRow, ApiKeyRow};
 use super::statements::{
-    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, ENTRY_RESOURCES, OUTBOX, PRESENCES, RELAYS,
-    RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, VOICEMAILS, WORKER_CHANNELS,
-    WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
+    ACCOUNTS, ACTIVITIES, ALERTS, API_KEYS, ASSIGNMENT_CALLBACKS, ENTRY_RESOURCES, IDEMPOTENT_REQUESTS, OUTBOX,
+    PRESENCES, RELAYS, RESERVATIONS, TASK_CHANNELS, TASK_QUEUES, TASKS, TRANSFERS, Table, VOICE_TASKS, VOICEMAILS,
+    WORKER_CHANNELS, WORKERS, WORKFLOW_VERSIONS, WORKFLOWS, WORKSPACES,
 };
-use super::{Alert, CalendarRow, Error, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow, Voicemail};
+use super::{
+    Alert, CalendarRow, Error, IdempotencyKey, IdempotentRequest, KeptAnswer, OpenCallback, OutboxRow, RelayRow,
+    VoiceRecord, VoiceTaskRow, Voicemail,
+};
 use crate::routing::{
     Activity, BackOff, Presence, Reservation, ReservationStatus, Step, Task, TaskChannel, TaskOrder, TaskQueue,
     TaskStatus, Timestamp, Transfer, TransferMode, TransferStatus, Worker, WorkerChannel, WorkerSid, Workflow,
@@ -343,6 +347,15 @@ from_row! {
         recording: { fields.skip(); fields.text()? },
         task: fields.parsed()?,
         created_at: fields.moment()?,
+    };
+    IdempotentRequest, IDEMPOTENT_REQUESTS, |fields| {
+        let request = fields.text()?;
+        let workspace = fields.parsed()?;
+        let key = IdempotencyKey { request, body: fields.text()? };
+        let reply = fields.read(reply_from_text)?;
+        let (status, etag, body) = (fields.int_option()?, fields.text_option()?, fields.text_option()?);
+        let answer = status.zip(body).map(|(status, body)| KeptAnswer { status, etag, body });
+        Self { key, workspace, reply, answer, at: fields.moment()? }
     };
     CalendarRow, ENTRY_RESOURCES, |fields| Self {
         sid: fields.parsed()?,

@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0016_voicemails"),
     migration!("0019_connect_failures"),
     migration!("0020_removed_workspaces"),
+    migration!("0021_idempotent_requests"),
 ];
 
 fn checksum(migration: &Migration) -> String {

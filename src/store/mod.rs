@@ -15,6 +15,7 @@ mod entries;
 mod error;
 mod fields;
 mod files;
+mod idempotency;
 mod key_file;
 pub mod lists;
 mod load;
@@ -43,6 +44,7 @@ pub use batch::{
 };
 pub use entries::{Entry, EntryKind};
 pub use error::Error;
+pub use idempotency::{IDEMPOTENT_REQUESTS_KEPT, IdempotencyKey, IdempotentRequest, KeptAnswer};
 pub use secrets::{KeySource, SecretsReport};
 pub use sqlite::SqliteStore;
 

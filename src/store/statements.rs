@@ -150,6 +150,8 @@ tables! {
         ["sid", "account_sid", "friendly_name", "event_callback_url", "events_filter", "last_sequence"];
     VOICE_TASKS = "voice_tasks", key 1, kept [], append_only false,
         ["task_sid", "workspace_sid", "call_sid", "closed", "conference_sid", "state", "updated_at"];
+    IDEMPOTENT_REQUESTS = "idempotent_requests", key 1, kept [], append_only false,
+        ["request", "workspace_sid", "body", "reply", "answer_status", "answer_etag", "answer_body", "created_at"];
     ALERTS = "alerts", key 1, kept [], append_only false,
         ["sid", "account_sid", "workspace_sid", "code", "message", "task_sid", "reservation_sid", "worker_sid", "at"];
 }

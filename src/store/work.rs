@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::idempotency::idempotency_change;
 use super::rows::{
     Change, account_change, alert_change, api_key_change, change_of, event_change, fact_change, outbox_change,
     period_change, relay_change, rollup_change, voice_task_change,
@@ -138,6 +139,7 @@ impl Work {
         changes.extend(facts.iter().map(|fact| fact_change(workspace, fact)));
         changes.extend(batch.events.into_iter().map(|event| event_change(workspace, event)));
         changes.extend(batch.alerts.into_iter().map(alert_change));
+        changes.extend(batch.idempotent_requests.into_iter().map(idempotency_change));
         let fence = Fence { workspace: workspace.to_string(), expected: batch.expected_sequence, advanced, new_row };
         Ok(Self { fence: Some(fence), removes_workspace, changes, update, ..Self::default() })
     }

@@ -67,6 +67,8 @@ mod recount;
 #[cfg(test)]
 mod repair;
 #[cfg(test)]
+mod repeats;
+#[cfg(test)]
 mod rest;
 #[cfg(test)]
 mod rooms;

@@ -155,12 +155,16 @@ async fn check_everything(server: &Server, floor: &Floor, step: usize) {
     let grid = |ms: i64, width: i64| ms - ms.rem_euclid(width);
     let dates = |start: i64, end: i64| {
         let moment = |ms| jiff::Timestamp::from_millisecond(ms).unwrap();
-        (format!("StartDate={}&EndDate={}", moment(start), moment(end)), (start, end))
+        // A second that is named as the end is meant to its end.
+        let last = if end % 1_000 == 0 { end + 999 } else { end };
+        (format!("StartDate={}&EndDate={}", moment(start), moment(end)), (start, last))
     };
+    // Minutes are counted back to the beginning of a second.
+    let second = grid(now, 1_000);
     let windows = [
-        (String::new(), (now - 15 * 60_000, now)),
-        ("Minutes=1440".to_owned(), (now - DAY_MS, now)),
-        ("Minutes=7".to_owned(), (now - 7 * 60_000, now)),
+        (String::new(), (second - 15 * 60_000, now)),
+        ("Minutes=1440".to_owned(), (second - DAY_MS, now)),
+        ("Minutes=7".to_owned(), (second - 7 * 60_000, now)),
         dates(grid(now, 3_600_000) - 4 * 3_600_000, grid(now, 3_600_000)),
         dates(grid(now, 300_000) - 9 * 300_000, grid(now, 300_000) - 1),
         dates(now - 5 * 3_600_000 - 1_234, now - 2 * 3_600_000 + 321),
@@ -403,6 +407,28 @@ async fn an_empty_workspace_has_every_figure() {
         },
     });
     assert_eq!((answer.status, answer.body), (StatusCode::OK, expected));
+    server.stop().await;
+}
+
+/// Dates are told in seconds, so the second that an answer ends with is meant to its end.
+#[tokio::test]
+async fn the_window_that_an_answer_tells_has_the_same_figures() {
+    let server = Server::start().await;
+    let workspace = server.workspace().await;
+    let to_the_second = |ms: i64| Duration::from_millis(u64::try_from(1_000 - ms.rem_euclid(1_000)).unwrap());
+    server.clock.advance(to_the_second(server.clock.now().0) + Duration::from_millis(400));
+    let made = server.clock.now().0;
+    server.post(&format!("{workspace}/Tasks"), "Attributes={}").await;
+    server.clock.advance(Duration::from_millis(100));
+    let path = format!("{workspace}/CumulativeStatistics");
+    let first = server.get(&path).await.body;
+    assert_eq!((&first["tasks_created"], &first["end_time"]), (&json!(1), &json!(date(made))), "{first}");
+    let told = format!("StartDate={}&EndDate={}", text(&first["start_time"]), text(&first["end_time"]));
+    assert_eq!(server.get(&format!("{path}?{told}")).await.body, first);
+    let of_the_second = format!("{path}?StartDate={0}&EndDate={0}", date(made));
+    assert_eq!(server.get(&of_the_second).await.body["tasks_created"], 1);
+    let before = format!("{path}?EndDate={}", date(made - 1_000));
+    assert_eq!(server.get(&before).await.body["tasks_created"], 0);
     server.stop().await;
 }
 

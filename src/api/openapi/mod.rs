@@ -103,7 +103,8 @@ pub fn document() -> Value {
 const INTRODUCTION: &str = "TaskRouter's REST API, voice webhooks and operations of one Switchhook server. Forms are \
     `application/x-www-form-urlencoded`. Parameters that are not known are ignored; an empty one counts as absent, or \
     clears a text or a URL. Methods that a path does not have are answered with 405 and code 20004. Paths below `/v1` \
-    may end in `.json`.";
+    may end in `.json`. A POST with the header `I-Twilio-Idempotency-Token` or `Idempotency-Key` is carried out once: its \
+    repeats get the first answer for 24 hours.";
 
 /// One operation that is described, served or not.
 #[derive(Debug, Clone, PartialEq, Eq)]

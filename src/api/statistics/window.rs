@@ -23,11 +23,12 @@ pub(super) struct Window {
 
 impl Window {
     /// `StartDate` goes before `Minutes`, which count back from `EndDate` or now; with `EndDate` alone the window begins
-    /// with the oldest statistics.
+    /// with the oldest statistics. Moments that are counted back begin with their second, as it is told: so whoever asks
+    /// again for the beginning and end of an answer asks for the same.
     pub(super) fn read(query: &Parameters, now: Timestamp) -> Result<Self, ApiError> {
         let oldest = minutes_before(now, KEPT_MINUTES);
         let minutes = query.integer("Minutes", 1..=KEPT_MINUTES)?;
-        let end_date = query.moment("EndDate")?;
+        let end_date = query.last_moment("EndDate")?;
         let end = end_date.unwrap_or(now);
         let start = match (query.moment("StartDate")?, minutes, end_date) {
             (Some(start), ..) => start,
@@ -56,7 +57,7 @@ impl Window {
 }
 
 const fn minutes_before(at: Timestamp, minutes: i64) -> Timestamp {
-    at.plus_ms(-minutes * 60_000)
+    Timestamp(at.unix_secs() * 1_000).plus_ms(-minutes * 60_000)
 }
 
 /// `SplitByWaitTime`: thresholds in whole seconds; none when it is absent.
@@ -89,7 +90,26 @@ mod tests {
     fn check(query: &str, start_minutes_ago: i64, end_minutes_ago: i64) {
         let found = Window::read(&Parameters::parse(query.as_bytes()), NOW);
         let ago = |minutes| minutes_before(NOW, minutes);
-        assert_eq!(found, Ok(Window { start: ago(start_minutes_ago), end: ago(end_minutes_ago) }), "{query}");
+        // A second that is named is meant to its end.
+        let rest = if query.contains("EndDate") { 999 } else { 0 };
+        let end = ago(end_minutes_ago).plus_ms(rest);
+        assert_eq!(found, Ok(Window { start: ago(start_minutes_ago), end }), "{query}");
+    }
+
+    #[test]
+    fn the_beginning_and_end_that_an_answer_tells_are_the_same_window() {
+        let now = NOW.plus_ms(400);
+        let told = |at: Timestamp| super::super::super::json::date(at).as_str().map(str::to_owned).unwrap();
+        for query in ["", "Minutes=60", "Minutes=43200", "StartDate=2026-02-03T04:00:06Z"] {
+            let first = Window::read(&Parameters::parse(query.as_bytes()), now).unwrap();
+            let again = format!("StartDate={}&EndDate={}", told(first.start), told(first.end));
+            let again = Window::read(&Parameters::parse(again.as_bytes()), now).unwrap();
+            assert_eq!(again.start, first.start, "{query}");
+            // Nothing has happened yet in what is left of the second.
+            assert_eq!((first.end, again.end), (now, NOW.plus_ms(999)), "{query}");
+        }
+        let to_a_fraction = Window::read(&Parameters::parse(b"EndDate=2026-02-03T04:00:06.500Z"), now);
+        assert_eq!(to_a_fraction.unwrap().end, minutes_before(NOW, 5).plus_ms(500));
     }
 
     #[test]

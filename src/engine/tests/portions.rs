@@ -24,7 +24,7 @@ async fn a_changed_workflow_leads_hundreds_of_waiting_tasks_in_portions_and_leav
     bench.clock.advance(Duration::from_secs(1));
     let update =
         WorkflowUpdate { configuration: Some(configuration), re_evaluate_tasks: true, ..WorkflowUpdate::default() };
-    bench.engine.update_workflow(bench.workspace, workflow, update).await.unwrap();
+    bench.engine.update_workflow(bench.workspace, workflow, update, None).await.unwrap();
 
     let after = bench.loaded().await;
     let version = row.version + 1;
@@ -38,7 +38,7 @@ async fn a_changed_workflow_leads_hundreds_of_waiting_tasks_in_portions_and_leav
     // Again without a change: the clocks begin anew, nobody is led twice.
     bench.clock.advance(Duration::from_secs(1));
     let again = WorkflowUpdate { re_evaluate_tasks: true, ..WorkflowUpdate::default() };
-    bench.engine.update_workflow(bench.workspace, workflow, again).await.unwrap();
+    bench.engine.update_workflow(bench.workspace, workflow, again, None).await.unwrap();
     let last = bench.loaded().await.rows;
     let led = |task: &crate::routing::Task| task.base_at > after.rows.settings.last_change_at;
     assert_eq!(last.tasks.iter().filter(|task| led(task)).count(), 600);
@@ -57,7 +57,7 @@ async fn a_configuration_that_is_refused_moves_nobody() {
     let before = bench.loaded().await.rows;
     let update =
         WorkflowUpdate { configuration: Some("{".to_owned()), re_evaluate_tasks: true, ..WorkflowUpdate::default() };
-    let refused = bench.engine.update_workflow(bench.workspace, workflow, update).await;
+    let refused = bench.engine.update_workflow(bench.workspace, workflow, update, None).await;
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
     assert_eq!(bench.loaded().await.rows, before);
 }

@@ -1,6 +1,7 @@
 //! What every kind of store must hold, tested on databases in temporary directories.
 
 mod commits;
+mod idempotency;
 mod opening;
 mod records;
 mod secrets;
