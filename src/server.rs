@@ -142,11 +142,6 @@ pub struct PhoneAccess {
 }
 
 impl PhoneAccess {
-    /// What makes it ask a URL again, whatever has failed; nothing where it is not known to understand that.
-    const fn insist(&self) -> &'static str {
-        if self.abilities.inline_documents { self.wording.insist } else { "" }
-    }
-
     /// Keys of webhook signatures, the present one first.
     fn tokens(&self) -> impl Iterator<Item = SecretString> {
         [Some(self.auth_token.clone()), self.previous_auth_token.clone()].into_iter().flatten()
@@ -225,8 +220,8 @@ impl Server {
         let listener = http::listen(settings.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let public_base = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let insist = settings.phone.as_ref().map_or("", PhoneAccess::insist);
-        let templates = Templates::load(settings.templates_dir.as_deref())?.insisting(&public_base, insist);
+        let insistence = settings.phone.as_ref().map_or("", |access| access.abilities.insistence(&access.wording));
+        let templates = Templates::load(settings.templates_dir.as_deref())?.insisting(&public_base, insistence);
         let templates = Arc::new(templates);
         let outbound = Outbound::new(settings.outbound.clone(), APPLICATION_TIMEOUT)?.apart_from(address);
         let applications = Outbound::new(settings.outbound.clone(), assignment::ANSWER_LIMIT)?.apart_from(address);
@@ -272,6 +267,7 @@ impl Server {
             customer_alone_secs: settings.customer_alone_secs,
             on_cancel_release_caller: settings.on_cancel_release_caller,
             connect_failure_limit: settings.connect_failure_limit,
+            phone: settings.phone.is_some(),
             room_callbacks: settings.phone.as_ref().is_none_or(|access| access.room_callbacks),
             rooms: means.rooms,
             calls_take_turns: settings.phone.as_ref().is_some_and(|access| access.max_cps.is_some()),

@@ -20,6 +20,8 @@ pub struct Limits {
     pub on_cancel_release_caller: bool,
     /// Calls that are made wait for their turn, because only so many are made in a second.
     pub calls_take_turns: bool,
+    /// There is a phone system, which ends calls when it is told to; the engine knows.
+    pub phone: bool,
     /// The phone system tells who comes into a room.
     pub room_callbacks: bool,
     /// The phone system has rooms.
@@ -48,6 +50,7 @@ impl Default for Limits {
             customer_alone_secs: 5,
             on_cancel_release_caller: true,
             calls_take_turns: false,
+            phone: true,
             room_callbacks: true,
             rooms: true,
             connect_failure_limit: 0,

@@ -118,6 +118,7 @@ impl Engine {
         let (relays, to_relay) = mpsc::unbounded_channel();
         let witnesses = Witnesses::default();
         let shutdown = CancellationToken::new();
+        let limits = Limits { phone: phone.is_some(), ..limits };
         let around = Surroundings { store, clock, entropy, outbox, assignments, relays, limits, witnesses, shutdown };
         let engine = Self(Arc::new(Inner {
             around,

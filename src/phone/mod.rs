@@ -67,6 +67,15 @@ pub struct Abilities {
     pub rooms: bool,
 }
 
+impl Abilities {
+    /// What is added to a URL that is to be asked again, whatever has failed; nothing where it is not known that the phone
+    /// system understands it.
+    #[must_use]
+    pub const fn insistence(self, wording: &Wording) -> &'static str {
+        if self.inline_documents && self.rooms { wording.insist } else { "" }
+    }
+}
+
 impl Default for Abilities {
     fn default() -> Self {
         Self { participants_create: true, error_codes: true, inline_documents: true, rooms: true }

@@ -116,8 +116,7 @@ impl PhoneSystem {
             return form::pairs(&[(self.transport.wording.document, &document)]);
         }
         let url = format!("{}/voice/tasks/{}/{}", self.public_url, redirect.task, redirect.to.document());
-        let insists = self.abilities.inline_documents && self.abilities.rooms;
-        let insisting = format!("{url}{}", if insists { self.transport.wording.insist } else { "" });
+        let insisting = format!("{url}{}", self.abilities.insistence(&self.transport.wording));
         form::pairs(&[("Url", &insisting), ("Method", "POST"), ("FallbackUrl", &url), ("FallbackMethod", "POST")])
     }
 
