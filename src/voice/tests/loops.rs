@@ -76,7 +76,7 @@ async fn a_caller_who_is_to_come_again_is_not_cut_off_by_a_pause() {
     let live = [("CallSid", CALLER), ("CallStatus", "in-progress")];
     let (_, park) = bench.post(&format!("/voice/tasks/{task}/join/customer"), &live).await;
     assert!(park.contains(&redirect_to(&format!("/voice/tasks/{task}/wait"))), "nobody is to be dialled: {park}");
-    let standstill = Standstill::of(&bench);
+    let standstill = Standstill::of(&bench).await;
     let (_, busy) = bench.post(&bench.target(""), &[("CallSid", "other"), ("From", "+15550002")]).await;
     drop(standstill);
     assert!(busy.contains("timeout=\"2\"></Gather><Redirect") && !busy.contains("<Pause"), "{busy}");

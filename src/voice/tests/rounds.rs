@@ -8,13 +8,16 @@ use super::*;
 pub(super) struct Standstill(#[expect(dead_code, reason = "its end is what counts")] mpsc::Sender<()>);
 
 impl Standstill {
-    pub(super) fn of(bench: &Bench) -> Self {
+    pub(super) async fn of(bench: &Bench) -> Self {
         let (end, ended) = mpsc::channel::<()>();
+        let (begin, begun) = tokio::sync::oneshot::channel();
         let (engine, workspace) = (bench.engine.clone(), bench.workspace);
         let stand = move |_: &_, _| {
+            begin.send(()).unwrap();
             let _ = ended.recv();
         };
         tokio::spawn(async move { engine.look(workspace, stand).await });
+        begun.await.unwrap();
         Self(end)
     }
 }
@@ -34,7 +37,7 @@ async fn a_caller_who_goes_round_loses_nothing_of_the_document() {
          <Say>What now?</Say></Response>",
         bench.workflow
     );
-    let standstill = Standstill::of(&bench);
+    let standstill = Standstill::of(&bench).await;
     let first = bench.enqueue("/voice/enqueue", &[("Twiml", &document)]).await;
     assert!(first.contains("<Response><Say>Welcome</Say><Pause"), "{first}");
     let second = bench.enqueue(&again(&first), &[]).await;
@@ -58,7 +61,7 @@ async fn a_caller_who_goes_round_keeps_the_key_and_what_became_of_the_queue() {
     let task = task_of(&bench.enqueue(&bench.target(""), &[]).await);
     let caller = [("CallSid", "CAcaller"), ("CallStatus", "in-progress")];
     bench.post(&format!("/voice/tasks/{task}/wait"), &caller).await;
-    let standstill = Standstill::of(&bench);
+    let standstill = Standstill::of(&bench).await;
     let pressed = [&caller[..], &[("Digits", "2")]].concat();
     let (_, round) = bench.post(&format!("/voice/tasks/{task}/choice"), &pressed).await;
     let key = again(&round);
@@ -82,7 +85,7 @@ async fn a_caller_who_has_gone_round_long_enough_goes_on_without_a_task() {
     let bench = Bench::start().await;
     let (url, forms) = application("<Response><Say>from the application</Say></Response>").await;
     let query = serde_urlencoded::to_string([("Action", url.as_str())]).unwrap();
-    let standstill = Standstill::of(&bench);
+    let standstill = Standstill::of(&bench).await;
     let (_, round) = bench.post(&bench.target(&format!("?{query}&Attempt=11")), &CALL).await;
     let last = again(&round);
     assert!(last.ends_with("&Attempt=12"), "{last}");
