@@ -10,14 +10,14 @@ pub(super) struct Standstill(#[expect(dead_code, reason = "its end is what count
 impl Standstill {
     pub(super) async fn of(bench: &Bench) -> Self {
         let (end, ended) = mpsc::channel::<()>();
-        let (begin, begun) = tokio::sync::oneshot::channel();
+        let (told, stands) = tokio::sync::oneshot::channel();
         let (engine, workspace) = (bench.engine.clone(), bench.workspace);
         let stand = move |_: &_, _| {
-            begin.send(()).unwrap();
+            told.send(()).unwrap();
             let _ = ended.recv();
         };
         tokio::spawn(async move { engine.look(workspace, stand).await });
-        begun.await.unwrap();
+        stands.await.unwrap();
         Self(end)
     }
 }
