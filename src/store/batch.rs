@@ -9,11 +9,9 @@ use secrecy::SecretString;
 
 use crate::calls::VoiceTask;
 use crate::routing::{
-    AccountSid, AlertSid, ApiKeySid, CalendarSid, EventRecord, ReservationSid, RowChange, TaskSid, Timestamp,
+    AccountSid, AlertSid, ApiKeySid, CalendarSid, EventRecord, Reply, ReservationSid, RowChange, TaskSid, Timestamp,
     WorkerSid, WorkspaceRows, WorkspaceSid,
 };
-
-use super::IdempotentRequest;
 
 /// All that one turn of a workspace changed: written as a whole or not at all.
 #[derive(Debug, Clone)]
@@ -115,6 +113,41 @@ pub struct Loaded {
     pub voicemails: Vec<Voicemail>,
     /// Calendars, ordered by SID.
     pub calendars: Vec<CalendarRow>,
+}
+
+/// By what a repeated request is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Digest of whose request it is, of its method and path, and of the client's token.
+    pub request: String,
+    /// Digest of its body.
+    pub body: String,
+}
+
+/// A request that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotentRequest {
+    /// By what its repeats are known.
+    pub key: IdempotencyKey,
+    /// The workspace it changed, or that it made.
+    pub workspace: WorkspaceSid,
+    /// What the workspace replied.
+    pub reply: Reply,
+    /// The answer, unless it has not been given, or is too long to be kept.
+    pub answer: Option<KeptAnswer>,
+    /// When it was carried out.
+    pub at: Timestamp,
+}
+
+/// An answer as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// Its HTTP status.
+    pub status: u16,
+    /// Its `ETag`, where the resource has versions.
+    pub etag: Option<String>,
+    /// Its body, byte for byte.
+    pub body: String,
 }
 
 /// A calendar as it is stored.

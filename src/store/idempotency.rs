@@ -2,7 +2,7 @@
 //!
 //! A row is there from the commit on that carried the request out, so a repeat never changes anything again; the answer
 //! joins it before the client has it. Which requests are the same is for the caller to say. Start with
-//! [`IdempotentRequest`].
+//! [`IdempotentRequest`], a record of `batch`.
 
 use sqlx::AssertSqlSafe;
 
@@ -10,49 +10,14 @@ use super::fields::{Fields, FromRow as _};
 use super::rows::Change;
 use super::statements::{IDEMPOTENT_REQUESTS, Value, select_sql};
 use super::work::{Update, Work};
-use super::{Error, Store};
-use crate::routing::{Reply, Timestamp, WorkspaceSid};
+use super::{Error, IdempotencyKey, IdempotentRequest, KeptAnswer, Store};
+use crate::routing::{Reply, Timestamp};
 
 /// How long a request is remembered, in milliseconds.
 pub const IDEMPOTENT_REQUESTS_KEPT: i64 = 24 * 3_600_000;
 
 /// What is written for a reply that names nothing.
 const DONE: &str = "done";
-
-/// By what a repeated request is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey {
-    /// Digest of whose request it is, of its method and path, and of the client's token.
-    pub request: String,
-    /// Digest of its body.
-    pub body: String,
-}
-
-/// A request that was carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotentRequest {
-    /// By what its repeats are known.
-    pub key: IdempotencyKey,
-    /// The workspace it changed, or that it made.
-    pub workspace: WorkspaceSid,
-    /// What the workspace replied.
-    pub reply: Reply,
-    /// The answer, unless it has not been given, or is too long to be kept.
-    pub answer: Option<KeptAnswer>,
-    /// When it was carried out.
-    pub at: Timestamp,
-}
-
-/// An answer as it was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptAnswer {
-    /// Its HTTP status.
-    pub status: u16,
-    /// Its `ETag`, where the resource has versions.
-    pub etag: Option<String>,
-    /// Its body, byte for byte.
-    pub body: String,
-}
 
 impl Store {
     /// A request that was carried out after this moment, by its digest.

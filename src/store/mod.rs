@@ -39,12 +39,12 @@ mod writable;
 mod writer;
 
 pub use batch::{
-    Account, Alert, ApiKey, Batch, CalendarRow, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow,
-    Voicemail,
+    Account, Alert, ApiKey, Batch, CalendarRow, IdempotencyKey, IdempotentRequest, KeptAnswer, Loaded, OpenCallback,
+    OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow, Voicemail,
 };
 pub use entries::{Entry, EntryKind};
 pub use error::Error;
-pub use idempotency::{IDEMPOTENT_REQUESTS_KEPT, IdempotencyKey, IdempotentRequest, KeptAnswer};
+pub use idempotency::IDEMPOTENT_REQUESTS_KEPT;
 pub use secrets::{KeySource, SecretsReport};
 pub use sqlite::SqliteStore;
 

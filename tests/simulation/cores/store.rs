@@ -4,6 +4,6 @@
 mod batch;
 
 pub use batch::{
-    Account, Alert, ApiKey, Batch, CalendarRow, Loaded, OpenCallback, OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow,
-    Voicemail,
+    Account, Alert, ApiKey, Batch, CalendarRow, IdempotencyKey, IdempotentRequest, KeptAnswer, Loaded, OpenCallback,
+    OutboxRow, RelayRow, VoiceRecord, VoiceTaskRow, Voicemail,
 };
