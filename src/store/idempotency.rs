@@ -10,7 +10,7 @@ use super::fields::{Fields, FromRow as _};
 use super::rows::Change;
 use super::statements::{IDEMPOTENT_REQUESTS, Value, select_sql};
 use super::work::{Update, Work};
-use super::{Error, IdempotencyKey, IdempotentRequest, KeptAnswer, Store};
+use super::{Error, IdempotentRequest, Store};
 use crate::routing::{Reply, Timestamp};
 
 /// How long a request is remembered, in milliseconds.
