@@ -17,10 +17,10 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
     (
         ACCESS_CONTROL_ALLOW_HEADERS,
-        "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Unmodified-Since, apiVersion, \
-         clientVersion",
+        "Accept, Authorization, Content-Type, I-Twilio-Idempotency-Token, Idempotency-Key, If-Match, If-Modified-Since, \
+         If-None-Match, If-Unmodified-Since, apiVersion, clientVersion",
     ),
-    (ACCESS_CONTROL_EXPOSE_HEADERS, "ETag"),
+    (ACCESS_CONTROL_EXPOSE_HEADERS, "ETag, Idempotent-Replayed"),
     (ACCESS_CONTROL_ALLOW_CREDENTIALS, "true"),
     (ACCESS_CONTROL_MAX_AGE, "86400"),
 ];

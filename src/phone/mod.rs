@@ -315,9 +315,9 @@ impl PhoneSystem {
                     if let Some(leg) = &leg {
                         self.claims.claim(&leg.call, wanted.task, wanted.label);
                     }
-                    // It was made, but the answer does not say which call it is.
+                    // It was made, but the answer does not say which call it is; if no list does yet, its callbacks will.
                     let leg = if leg.is_none() { self.look_twice(wanted, last_error).await? } else { leg };
-                    return Ok(leg.map_or_else(unreadable, done));
+                    return Ok(leg.map_or_else(made, done));
                 }
                 Err(failure) => failure,
             };
@@ -401,8 +401,9 @@ fn done(leg: Leg) -> PhoneOutcome {
     PhoneOutcome::Done { call: Some(leg.call), conference: leg.conference, status: leg.status }
 }
 
-fn unreadable() -> PhoneOutcome {
-    PhoneOutcome::Unavailable { message: "expected a participant or a call in the answer".to_owned() }
+/// A leg of which nothing is known but that it was asked for with success.
+const fn made() -> PhoneOutcome {
+    PhoneOutcome::Done { call: None, conference: None, status: None }
 }
 
 fn outcome_of(failure: Failure) -> PhoneOutcome {

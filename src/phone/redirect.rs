@@ -149,7 +149,7 @@ impl PhoneSystem {
             return Ok(Some(PhoneOutcome::Gone));
         }
         if !self.abilities.rooms {
-            return Ok(unseen(redirect, status));
+            return Ok(unseen(redirect));
         }
         let arrived = redirect.to == Destination::Room && self.is_in_room(redirect, last_error).await?;
         if !arrived {
@@ -217,12 +217,11 @@ impl PhoneSystem {
     }
 }
 
-/// The same where nobody can be seen in a room. A caller may be sent to wait twice. One who was perhaps sent to dial is taken to
-/// dial: it would come to us from the wait document otherwise, and sending it twice would cut off whoever has answered.
-fn unseen(redirect: &Redirect<'_>, status: Option<CallStatus>) -> Option<PhoneOutcome> {
+/// The same where nobody can be seen in a room. A caller may be sent to wait twice. Whether one was sent to dial is left open,
+/// too: taken for sent, it would count as served without anybody's phone having rung.
+fn unseen(redirect: &Redirect<'_>) -> Option<PhoneOutcome> {
     match redirect.to {
-        Destination::Worker => Some(done(redirect, status)),
-        Destination::Application => {
+        Destination::Worker | Destination::Application => {
             Some(PhoneOutcome::Unavailable { message: "whether the caller was sent on is not known".to_owned() })
         }
         Destination::Room | Destination::Queue => None,

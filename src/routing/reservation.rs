@@ -318,7 +318,7 @@ impl Turn<'_> {
     }
 
     fn reject(&mut self, reservation: ReservationSid, activity: Option<ActivitySid>) {
-        let before = self.activity_before(reservation);
+        let before = self.activity_given_back(reservation);
         self.end_reservation(reservation, ReservationStatus::Rejected, None);
         self.restore_activity(reservation, activity.or(before));
         self.after_unaccepted(reservation, Ended::Unaccepted);
@@ -357,7 +357,7 @@ impl Turn<'_> {
         before.filter(|activity| self.workspace.activities.contains_key(activity))
     }
 
-    /// The same for an offer that ends without the worker's doing: whoever has changed activity meanwhile keeps the new one.
+    /// The same at the end of an offer: whoever has changed activity meanwhile keeps the new one.
     fn activity_given_back(&self, reservation: ReservationSid) -> Option<ActivitySid> {
         let row = self.workspace.reservation(reservation)?;
         let worker = &self.workspace.workers.get(&row.worker)?.row;

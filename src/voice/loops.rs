@@ -18,6 +18,8 @@ use crate::routing::TaskSid;
 const HEARD: [&str; 5] = ["Play", "Say", "Pause", "Gather", "Record"];
 /// Seconds of a `<Pause>` that does not say how long it is.
 const PAUSE_SECS: u32 = 1;
+/// Longest silence of a document at once, in seconds.
+const PAUSE_SECS_MAX: u32 = 600;
 
 impl State {
     /// The document of a caller who waits, as it leads back to us where there are no queues; none when it cannot be read.
@@ -80,7 +82,7 @@ pub(super) fn pauseless(document: &str, action: Option<&str>) -> Option<String> 
         match step.part {
             Part::Open { element, depth: 1 | 2 } if element.name == "Pause" => {
                 let secs = element.get("length").and_then(|secs| secs.trim().parse().ok()).unwrap_or(PAUSE_SECS);
-                pause = Some((step.from, secs));
+                pause = Some((step.from, secs.min(PAUSE_SECS_MAX)));
             }
             Part::Open { element, depth: 1 } if element.name == "Gather" => {
                 gather = Some((element, step.from, step.to, 0));
@@ -89,7 +91,7 @@ pub(super) fn pauseless(document: &str, action: Option<&str>) -> Option<String> 
                 if let Some((from, secs)) = pause.take() {
                     let quiet = match &mut gather {
                         Some((.., paused)) if depth == 2 => {
-                            *paused += secs;
+                            *paused = PAUSE_SECS_MAX.min(*paused + secs);
                             String::new()
                         }
                         _ => waiting_for_key(secs, action),

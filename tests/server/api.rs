@@ -665,7 +665,7 @@ async fn browsers_may_call_from_anywhere() {
     assert_eq!(answer.headers["access-control-allow-methods"], "GET, POST, DELETE, OPTIONS");
     let list = server.get("/Workspaces").await;
     assert_eq!(list.headers["access-control-allow-origin"], "*");
-    assert_eq!(list.headers["access-control-expose-headers"], "ETag");
+    assert_eq!(list.headers["access-control-expose-headers"], "ETag, Idempotent-Replayed");
     assert_eq!(list.headers["content-type"], "application/json; charset=utf-8");
     server.stop().await;
 }
