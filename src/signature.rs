@@ -68,7 +68,8 @@ fn without_fragment(url: &str) -> &str {
     url.split_once('#').map_or(url, |(url, _)| url)
 }
 
-fn sha256_hex(body: &[u8]) -> String {
+/// Digest of some bytes, in lower-case hexadecimal.
+pub(crate) fn sha256_hex(body: &[u8]) -> String {
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(body) {
         text.push_str(&format!("{byte:02x}"));

@@ -7,7 +7,6 @@
 
 mod turns;
 
-use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,7 +16,6 @@ use axum::http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, ETAG};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use super::State;
@@ -26,6 +24,7 @@ use super::error::ApiError;
 use super::json::CONTENT_TYPE;
 use super::workflows::BODY_LIMIT;
 use crate::routing::{AccountSid, Reply, WorkspaceSid};
+use crate::signature::sha256_hex;
 use crate::store::{IDEMPOTENT_REQUESTS_KEPT, IdempotencyKey, IdempotentRequest, KeptAnswer};
 
 pub(super) use turns::Turns;
@@ -170,22 +169,10 @@ async fn carry_out(
 }
 
 fn key_of(account: AccountSid, path: &str, token: &HeaderValue, body: &Bytes) -> IdempotencyKey {
+    let account = account.to_string();
     // No path and no token has a zero in it.
-    let request = Sha256::new()
-        .chain_update(account.to_string())
-        .chain_update(b"\0POST\0")
-        .chain_update(path)
-        .chain_update(b"\0")
-        .chain_update(token.as_bytes());
-    IdempotencyKey { request: hex(&request.finalize()), body: hex(&Sha256::digest(body)) }
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().fold(String::with_capacity(2 * digest.len()), |mut text, byte| {
-        // Never fails.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let request = [account.as_bytes(), b"POST", path.as_bytes(), token.as_bytes()].join(&0);
+    IdempotencyKey { request: sha256_hex(&request), body: sha256_hex(body) }
 }
 
 /// Keeps a success before the client has it. What was refused may be tried again with the same token.

@@ -226,7 +226,7 @@ impl Turn<'_> {
     pub(super) fn close_reservation(&mut self, reservation: ReservationSid, status: ReservationStatus) {
         let offered =
             self.workspace.reservation(reservation).is_some_and(|row| row.status == ReservationStatus::Pending);
-        let before = if offered { self.activity_given_back(reservation) } else { None };
+        let before = if offered { self.activity_before(reservation) } else { None };
         self.end_reservation(reservation, status, None);
         self.restore_activity(reservation, before);
     }
@@ -318,7 +318,7 @@ impl Turn<'_> {
     }
 
     fn reject(&mut self, reservation: ReservationSid, activity: Option<ActivitySid>) {
-        let before = self.activity_given_back(reservation);
+        let before = self.activity_before(reservation);
         self.end_reservation(reservation, ReservationStatus::Rejected, None);
         self.restore_activity(reservation, activity.or(before));
         self.after_unaccepted(reservation, Ended::Unaccepted);
@@ -351,17 +351,13 @@ impl Turn<'_> {
         self.after_unaccepted(reservation, Ended::Unaccepted);
     }
 
-    /// Single-tasking: the activity the worker had before the reservation, unless it was deleted since.
+    /// Single-tasking: the activity the worker had before the reservation, unless it was deleted since. Whoever has changed
+    /// activity meanwhile keeps the new one.
     fn activity_before(&self, reservation: ReservationSid) -> Option<ActivitySid> {
-        let before = self.workspace.reservation(reservation).and_then(|row| row.previous_activity);
-        before.filter(|activity| self.workspace.activities.contains_key(activity))
-    }
-
-    /// The same at the end of an offer: whoever has changed activity meanwhile keeps the new one.
-    fn activity_given_back(&self, reservation: ReservationSid) -> Option<ActivitySid> {
         let row = self.workspace.reservation(reservation)?;
         let worker = &self.workspace.workers.get(&row.worker)?.row;
-        if worker.status_changed_at > row.created_at { None } else { self.activity_before(reservation) }
+        let stayed = worker.status_changed_at <= row.created_at;
+        row.previous_activity.filter(|activity| stayed && self.workspace.activities.contains_key(activity))
     }
 
     /// Single-tasking: the activity that the worker goes back to after a new offer. That of an offer before, if it is still
@@ -516,7 +512,7 @@ impl Turn<'_> {
         let worker = row.worker;
         // Without connecting it is the assignment callback that failed (D40).
         let ended = if row.connecting { Ended::ConnectFailed } else { Ended::Unaccepted };
-        let before = self.activity_given_back(reservation);
+        let before = self.activity_before(reservation);
         if let Some(until) = not_before {
             let (task, now) = (row.task, self.now);
             let rest = BackOff { worker: None, until, failures: 0 };
