@@ -20,7 +20,7 @@ use super::attributes;
 use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
 use super::proxy::REST_MAX;
-use super::request::{self, Webhook};
+use super::request::{self, Sender, Webhook};
 use super::rounds::{ROUND, next_round};
 use super::walk::Problem;
 use super::{State, twiml};
@@ -107,6 +107,9 @@ async fn of_document(
 
 async fn carry_out(state: &State, mut wish: Wish) -> Response {
     wish.park = state.park_of(&wish).await;
+    if state.comes_later(&wish).await {
+        return state.answer(&Document::VerbsFirst { verbs: &wish.verb.before, url: &state.again_url_of(&wish, None) });
+    }
     let made = Box::pin(state.make_task(&mut wish)).await;
     match made {
         Ok(parked) => parked,
@@ -163,6 +166,7 @@ fn of_parameters(webhook: &Webhook) -> EnqueueDocument {
         priority: set("Priority"),
         timeout: set("Timeout"),
         before: String::new(),
+        may_not_come: false,
         after: set(AFTER),
     }
 }
@@ -283,12 +287,42 @@ impl State {
             self.give_up(wish).await;
             return self.turn_away(wish, QueueResult::Error).await;
         };
-        let workflow = wish.workflow.clone().unwrap_or_default();
-        let round = round.to_string();
         if let Some(url) = &wish.entry_url {
-            let url = with_query(url, &[(ROUND.to_owned(), round)]);
+            let url = with_query(url, &[(ROUND.to_owned(), round.to_string())]);
             return self.answer(&Document::Busy { verbs_before: "", url: &url });
         }
+        let url = self.again_url_of(wish, Some(round));
+        self.answer(&Document::Busy { verbs_before: &wish.verb.before, url: &url })
+    }
+
+    /// Whether verbs stand before `<Enqueue>`, which the call is to run first: they may lead it elsewhere, and nobody is to
+    /// be offered a caller who is still in the midst of them. What does not fit in a URL is made at once, and so is what was
+    /// posted to be taken in, unless its verbs may lead elsewhere.
+    async fn comes_later(&self, wish: &Wish) -> bool {
+        let Wish { webhook, verb, .. } = wish;
+        let is_posted = wish.documents == 0 && wish.entry_url.is_none();
+        let carried = verb.attributes.len() + verb.after.as_ref().map_or(0, String::len);
+        if verb.before.is_empty()
+            || (is_posted && !verb.may_not_come)
+            || carried > REST_MAX
+            || webhook.call_ended()
+            || webhook.call().is_none()
+        {
+            return false;
+        }
+        // The call comes back as the phone system's; what others may touch is looked at now.
+        let Sender::Account(_) = webhook.sender else { return true };
+        let Some(workflow) = wish.workflow.as_deref().and_then(|named| named.parse().ok()) else { return false };
+        match self.read(self.known_workflows.workspace_of(&self.store, workflow)).await {
+            Ok(Some(workspace)) => self.may_touch(webhook.sender, workspace).await,
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    /// The URL at which the call comes again for the same `<Enqueue>`, as mode B.
+    fn again_url_of(&self, wish: &Wish, round: Option<u32>) -> String {
+        let workflow = wish.workflow.clone().unwrap_or_default();
+        let round = round.map(|round| round.to_string());
         let parameters = [
             ("WorkflowSid", Some(workflow.as_str())),
             ("Task", Some(wish.verb.attributes.as_str())),
@@ -299,12 +333,11 @@ impl State {
             ("WaitUrl", wish.park.wait_url.as_deref()),
             ("WaitMethod", wish.park.wait_method.as_deref()),
             (AFTER, wish.park.after_enqueue.as_deref().filter(|after| after.len() <= REST_MAX)),
-            (ROUND, Some(round.as_str())),
+            (ROUND, round.as_deref()),
         ];
         let pairs: Vec<(String, String)> =
             parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-        let url = with_query(&self.url("/voice/enqueue"), &pairs);
-        self.answer(&Document::Busy { verbs_before: &wish.verb.before, url: &url })
+        with_query(&self.url("/voice/enqueue"), &pairs)
     }
 
     /// The call goes on without a task: one that is made all the same must not have a worker called.
