@@ -30,6 +30,8 @@ use crate::routing::{Refusal, Reply as Made, WorkflowSid, WorkspaceSid};
 
 /// Parameter of our own URL: the verbs after `<Enqueue>` of a call that goes round.
 pub(super) const AFTER: &str = "After";
+/// Longest URL that a call is sent to, in bytes: Twilio takes no more than 4,000 characters elsewhere.
+const URL_MAX: usize = 4_000;
 /// Longest time to live of a task, in seconds.
 const TIMEOUT_LIMIT_SECS: u32 = 1_209_600;
 
@@ -107,8 +109,8 @@ async fn of_document(
 
 async fn carry_out(state: &State, mut wish: Wish) -> Response {
     wish.park = state.park_of(&wish).await;
-    if state.comes_later(&wish).await {
-        return state.answer(&Document::VerbsFirst { verbs: &wish.verb.before, url: &state.again_url_of(&wish, None) });
+    if let Some(url) = state.comes_later(&wish).await {
+        return state.answer(&Document::VerbsFirst { verbs: &wish.verb.before, url: &url });
     }
     let made = Box::pin(state.make_task(&mut wish)).await;
     match made {
@@ -295,28 +297,25 @@ impl State {
         self.answer(&Document::Busy { verbs_before: &wish.verb.before, url: &url })
     }
 
-    /// Whether verbs stand before `<Enqueue>`, which the call is to run first: they may lead it elsewhere, and nobody is to
+    /// Where the call comes again after the verbs that stand before `<Enqueue>`: they may lead it elsewhere, and nobody is to
     /// be offered a caller who is still in the midst of them. What does not fit in a URL is made at once, and so is what was
     /// posted to be taken in, unless its verbs may lead elsewhere.
-    async fn comes_later(&self, wish: &Wish) -> bool {
+    async fn comes_later(&self, wish: &Wish) -> Option<String> {
         let Wish { webhook, verb, .. } = wish;
         let is_posted = wish.documents == 0 && wish.entry_url.is_none();
-        let carried = verb.attributes.len() + verb.after.as_ref().map_or(0, String::len);
-        if verb.before.is_empty()
-            || (is_posted && !verb.may_not_come)
-            || carried > REST_MAX
-            || webhook.call_ended()
-            || webhook.call().is_none()
-        {
-            return false;
+        if verb.before.is_empty() || (is_posted && !verb.may_not_come) || webhook.call_ended() {
+            return None;
         }
+        webhook.call()?;
+        let is_carried = verb.after.as_ref().is_none_or(|after| after.len() <= REST_MAX);
+        let url = Some(self.again_url_of(wish, None)).filter(|url| is_carried && url.len() <= URL_MAX)?;
         // The call comes back as the phone system's; what others may touch is looked at now.
-        let Sender::Account(_) = webhook.sender else { return true };
-        let Some(workflow) = wish.workflow.as_deref().and_then(|named| named.parse().ok()) else { return false };
-        match self.read(self.known_workflows.workspace_of(&self.store, workflow)).await {
-            Ok(Some(workspace)) => self.may_touch(webhook.sender, workspace).await,
-            Ok(None) | Err(_) => false,
+        if let Sender::Account(_) = webhook.sender {
+            let workflow = wish.workflow.as_deref()?.parse().ok()?;
+            let workspace = self.read(self.known_workflows.workspace_of(&self.store, workflow)).await.ok()??;
+            return self.may_touch(webhook.sender, workspace).await.then_some(url);
         }
+        Some(url)
     }
 
     /// The URL at which the call comes again for the same `<Enqueue>`, as mode B.
