@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::form::{Form, Parameters, Query};
 use super::json::{date, optional_date};
 use super::scope::Scope;
-use crate::entry::{Calendar, CalendarDocument, InvalidCalendar};
+use crate::entry::{Calendar, CalendarDocument, InvalidCalendar, Week};
 use crate::store::EntryKind;
 use crate::store::views::EntryView;
 
@@ -56,7 +56,7 @@ fn written(form: &Parameters, before: Option<&EntryView>) -> Result<Written, Api
     if let Some(time_zone) = form.filled("TimeZone") {
         time_zone.clone_into(&mut document.time_zone);
     }
-    if let Some(hours) = read(form, "Hours")? {
+    if let Some(Week(hours)) = read(form, "Hours")? {
         document.hours = hours;
     }
     if let Some(exceptions) = read(form, "Exceptions")? {

@@ -14,15 +14,36 @@ const LONGEST: usize = 256;
 const REGION_CHARS: usize = 7;
 
 /// Numbers that earn money for whom they belong to: satellites, international networks, and national premium services.
-/// An entry of the list allows them only when it is at least as long as the prefix here.
+/// An entry of the list allows them only when it names at least the digits here, as written in front of the number.
 const EXPENSIVE: &[&str] = &[
-    "+870", "+881", "+882", "+883", "+979", // satellites and international networks
-    "+1900", "+1976", // North America
-    "+3090", "+31900", "+31906", "+31909", "+3290", "+3389", "+34803", "+34806", "+34807", "+34905", "+35315", "+3690",
-    "+3989", "+4190", "+42090", "+43900", "+43901", "+43930", "+43931", "+43939", "+449", "+4590", "+46900", "+46939",
-    "+46944", "+4782", "+4870", "+49900", "+52900", "+55900", "+57901", "+61190", "+64900", "+7803", "+7809", "+81990",
-    "+90900", "+91900", "+9721900",
+    "870", "881", "882", "883", "979", // satellites and international networks
+    "1900", "1976", // North America
+    "3090", "31900", "31906", "31909", "3290", "3389", "34803", "34806", "34807", "34905", "35315", "3690", "3989",
+    "4190", "42090", "43900", "43901", "43930", "43931", "43939", "449", "4590", "46900", "46939", "46944", "4782",
+    "4870", "49900", "52900", "55900", "57901", "61190", "64900", "7803", "7809", "81990", "90900", "91900", "9721900",
 ];
+
+/// What is dialled in front of a number abroad where nobody writes a `+`.
+const ACCESS_CODES: &[&str] = &["00", "011", "0011", "010"];
+/// Fewest digits of a number abroad: what is shorter and has no `+` is an extension or a service of the place.
+const FEWEST_DIGITS: usize = 7;
+/// Parameters of a SIP address that say how, and not where to.
+const SIP_PARAMETERS: &[&str] =
+    &["transport", "user", "lr", "ob", "gr", "secure", "region", "edge", "isub", "cpc", "oli"];
+
+/// How many digits of an expensive number have to be named so that it may be dialled; `None` when it is an ordinary one.
+fn digits_to_name(number: &str) -> Option<usize> {
+    let bare = number.strip_prefix('+').unwrap_or(number);
+    if bare.len() == number.len() && bare.len() < FEWEST_DIGITS {
+        return None;
+    }
+    let named = EXPENSIVE.iter().filter(|costly| bare.starts_with(**costly)).map(|costly| costly.len());
+    let behind_code = ACCESS_CODES.iter().filter_map(|code| {
+        let rest = bare.strip_prefix(code)?;
+        Some(code.len() + digits_to_name(rest)?)
+    });
+    named.chain(behind_code).max()
+}
 
 /// Writes an address as the phone system dials it: a bare word is a client (`spec/voice.md` pitfall 16).
 #[must_use]
@@ -86,7 +107,8 @@ impl Destination {
     }
 }
 
-/// The host of a SIP address without its scheme; `None` when readers of it might not agree which one it is.
+/// The host of a SIP address without its scheme; `None` when readers of it might not agree which one it is, or when
+/// something else in it might lead elsewhere.
 fn host_of(rest: &str) -> Option<String> {
     let mut parts = rest.split('@');
     let (first, second, more) = (parts.next()?, parts.next(), parts.next());
@@ -95,10 +117,42 @@ fn host_of(rest: &str) -> Option<String> {
         (Some(place), None) if !first.contains(['?', '/', ';', '<', '>', ' ']) => place,
         _ => return None,
     };
-    let end = place.find([':', ';', '?']).unwrap_or(place.len());
-    let host = place[..end].to_ascii_lowercase();
-    let plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
-    plain.then_some(host)
+    let (place, headers) = place.split_once('?').map_or((place, None), |(place, headers)| (place, Some(headers)));
+    let mut parameters = place.split(';');
+    let place = parameters.next()?;
+    let (host, port) = place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port)));
+    let host = host.to_ascii_lowercase();
+    let is_plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let leads_there =
+        parameters.all(is_harmless_parameter) && headers.is_none_or(|all| all.split('&').all(is_harmless_header));
+    (is_plain && is_port && leads_there).then_some(host)
+}
+
+/// Whether a parameter of a SIP address leaves it where it leads: `maddr` and what gateways have of their own may not. One
+/// that is not known by its name as written is refused, so no other spelling of it gets through.
+fn is_harmless_parameter(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let name = name.to_ascii_lowercase();
+    let is_known = SIP_PARAMETERS.contains(&name.as_str()) || is_own(&name);
+    is_known && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+".contains(&byte))
+}
+
+/// Whether a header that a SIP address brings along leaves it where it leads: `Route` and its like may not, so only those
+/// pass that no proxy acts on.
+fn is_harmless_header(header: &str) -> bool {
+    let (name, value) = header.split_once('=').unwrap_or((header, ""));
+    let name = name.to_ascii_lowercase();
+    let in_place = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()[]/?:+$%=".contains(&byte);
+    // Another header might begin behind the end of a line.
+    let ends_no_line = percent_encoding::percent_decode_str(value).all(|byte| !byte.is_ascii_control());
+    (name == "user-to-user" || is_own(&name)) && value.bytes().all(in_place) && ends_no_line
+}
+
+/// Whether a name, in lower case, is one of those that everybody may invent.
+fn is_own(name: &str) -> bool {
+    let own = name.strip_prefix("x-").unwrap_or_default();
+    !own.is_empty() && own.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// What calls to one place are counted by.
@@ -149,19 +203,18 @@ impl Rule {
 
     fn allows(&self, destination: &Destination) -> bool {
         match (self, destination) {
-            (Self::Any, Destination::Number(number)) => !EXPENSIVE.iter().any(|costly| number.starts_with(costly)),
+            (Self::Any, Destination::Number(number)) => digits_to_name(number).is_none(),
             (Self::Any, Destination::Client | Destination::Sip(_)) => true,
             (Self::Prefix(prefix), Destination::Number(number)) => {
-                let expensive =
-                    EXPENSIVE.iter().any(|costly| number.starts_with(costly) && prefix.len() < costly.len());
-                number.starts_with(prefix.as_str()) && !expensive
+                let named = prefix.len() - 1;
+                number.starts_with(prefix.as_str()) && digits_to_name(number).is_none_or(|wanted| named >= wanted)
             }
             (Self::Form(form), Destination::Number(number)) => {
                 let fits = |(wanted, given): (u8, u8)| wanted == given || (wanted == b'x' && given.is_ascii_digit());
-                form.len() == number.len() && form.bytes().zip(number.bytes()).all(fits) && {
-                    let named = form.bytes().take_while(|byte| *byte != b'x').count();
-                    !EXPENSIVE.iter().any(|costly| number.starts_with(costly) && named < costly.len())
-                }
+                let named = form.bytes().filter(|byte| *byte != b'+').take_while(|byte| *byte != b'x').count();
+                form.len() == number.len()
+                    && form.bytes().zip(number.bytes()).all(fits)
+                    && digits_to_name(number).is_none_or(|wanted| named >= wanted)
             }
             (Self::Sip(wanted), Destination::Sip(host)) => wanted == host,
             (Self::SipBelow(parent), Destination::Sip(host)) => {
@@ -227,8 +280,10 @@ impl fmt::Display for NotAllowed {
                 "dialling SIP addresses at {host} is not allowed: the setting dial.allow (SWITCHHOOK_DIAL_ALLOW) names \
                  the domains that are, such as sip:{host}"
             ),
-            Destination::Client | Destination::Other => formatter
-                .write_str("expected a number in E.164 form, client: and a name, or sip: and an address with one host"),
+            Destination::Client | Destination::Other => formatter.write_str(
+                "expected a number in E.164 form, client: and a name, or sip: and an address with one host, without \
+                     parameters or headers that may lead elsewhere",
+            ),
         }
     }
 }
@@ -337,14 +392,73 @@ mod tests {
     #[test]
     fn what_earns_money_for_the_called_has_to_be_named() {
         for costly in EXPENSIVE {
-            let number = format!("{costly}55501");
+            let number = format!("+{costly}55501");
             assert!(!allowed(&["+"], &number), "{number}");
-            assert!(!allowed(&[&costly[..costly.len() - 1]], &number), "{number}");
-            assert!(allowed(&[costly], &number), "{number}");
-            let form = format!("+{}", "x".repeat(number.len() - 1));
-            assert!(!allowed(&[&form], &number), "{number}");
+            assert!(!allowed(&[&format!("+{}", &costly[..costly.len() - 1])], &number), "{number}");
+            assert!(allowed(&[&format!("+{costly}")], &number), "{number}");
+            for code in ["+", "", "00", "011", "+00", "+011", "0011", "0000", "01100"] {
+                let number = format!("{code}{costly}55501");
+                assert!(!allowed(&["*", "+"], &number), "{number}");
+                // As long as the prefix, and shorter by one.
+                assert!(allowed(&[&format!("{code}{costly}xxxxx")], &number), "{number}");
+                let short = &costly[..costly.len() - 1];
+                assert!(!allowed(&[&format!("{code}{short}xxxxxx")], &number), "{number}");
+            }
         }
+        for number in
+            ["19005551234", "870773111632", "00870773111632", "011870773111632", "449098791234", "+00870773111632"]
+        {
+            assert!(!allowed(&["*"], number), "{number}");
+            assert!(!allowed(&["1xxxxxxxxxx", "xxxxxxxxxxxx", "+"], number), "{number}");
+        }
+        assert!(allowed(&["1900xxxxxxx"], "19005551234"));
+        assert!(allowed(&["00870xxxxxxxxx"], "00870773111632"));
         assert!(allowed(&["+"], "+15550100"));
+        for ordinary in ["+15550100", "15550100123", "0015550100", "4930123456", "112", "4490", "011390612345"] {
+            assert!(allowed(&["*"], ordinary), "{ordinary}");
+        }
+        assert!(allowed(&["4xxx"], "4490"), "an extension");
+    }
+
+    #[test]
+    fn nothing_in_a_sip_address_leads_around_its_host() {
+        let rules = ["sip:pbx.example.org"];
+        for address in [
+            "sip:1@pbx.example.org;transport=TLS;user=phone",
+            "sip:1@pbx.example.org:5061;lr?x-key=a%20b&X-Other=%3Csip%3Aa%40b%3E&User-to-User=56a390f3",
+            "sip:1@pbx.example.org?x-hash=YWJj==",
+        ] {
+            assert!(allowed(&rules, address), "{address}");
+        }
+        for more in [
+            ";maddr=203.0.113.9",
+            ";MADDR=203.0.113.9",
+            ";%6daddr=203.0.113.9",
+            ";transport=udp;maddr=203.0.113.9",
+            ";transport=udp%3Bmaddr=203.0.113.9",
+            ";fs_path=sip:evil.example",
+            ";received=sip:evil.example",
+            ";alias=203.0.113.9~5060~1",
+            ";transport=<sip:evil.example>",
+            ";",
+            ":5060:5061",
+            ":+5060",
+            ":x",
+            "?Route=%3Csip:evil.example;lr%3E",
+            "?x-a=1&route=%3Csip:evil.example%3E",
+            "?%52oute=%3Csip:evil.example%3E",
+            "?x-a=1%0d%0aRoute:%20%3Csip:evil.example%3E",
+            "?x-a%0d%0aRoute=%3Csip:evil.example%3E",
+            "?Contact=a&x-a=1",
+            "?Refer-To=a",
+            "?x-a=1,sip:evil.example",
+            "?x-=1",
+            "?",
+        ] {
+            let address = format!("sip:1@pbx.example.org{more}");
+            assert!(!allowed(&rules, &address), "{address}");
+            assert!(!allowed(&["*"], &address), "{address}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::dial_rules::DialRules;
+use super::dial_rules::{DialRules, is_metered};
 use crate::routing::WorkspaceSid;
 
 /// Longest leg that is dialled, in seconds, unless it is set otherwise: four hours, the phone system's own limit.
@@ -22,6 +22,15 @@ pub struct Dialling {
     pub per_minute: u32,
     /// The same to one region: numbers that begin alike, or one SIP domain.
     pub per_region: u32,
+}
+
+impl Dialling {
+    /// Whether a leg to this address may be dialled at some time: allowed, and not beyond caps of nothing.
+    #[must_use]
+    pub fn ever_dials(&self, to: &str) -> bool {
+        let is_capped_to_nothing = [self.legs, self.per_minute, self.per_region].contains(&0) && is_metered(to);
+        !is_capped_to_nothing && self.rules.check(to).is_ok()
+    }
 }
 
 impl Default for Dialling {

@@ -10,6 +10,7 @@ mod actor;
 mod calendars;
 pub mod cores;
 mod figures;
+mod forwards;
 mod lanes;
 mod limits;
 mod moment;
@@ -34,6 +35,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::calls::Input;
 use crate::clock::{Clock, Entropy};
 use crate::phone::PhoneSystem;
 use crate::routing::command::NewWorkspace;
@@ -43,10 +45,12 @@ use crate::store::{Error as StoreError, IdempotencyKey, RelayRow, Store};
 use actor::{Call, Look, Surroundings};
 use cores::Cores;
 use outbox::Outbox;
+use outgoing::Ledger;
 use witness::Witnesses;
 
 pub use cores::Assignment;
 pub use limits::Limits;
+pub use outgoing::NewForward;
 pub use request::{
     AssignmentAnswer, CallRedirect, Complaint, Consequence, Error, Heard, LegWish, PhoneAccess, Request,
     ReservationInstruction, Supervision, WorkerCall,
@@ -85,13 +89,20 @@ pub struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     around: Surroundings,
-    workspaces: RwLock<BTreeMap<WorkspaceSid, mpsc::Sender<Call>>>,
+    workspaces: RwLock<BTreeMap<WorkspaceSid, Running>>,
     tracker: TaskTracker,
     outbox_shutdown: CancellationToken,
     assignments: std::sync::Mutex<Option<mpsc::UnboundedReceiver<Assignment>>>,
     relays: std::sync::Mutex<Option<mpsc::UnboundedReceiver<RelayRow>>>,
     /// Held while a calendar is written and told of.
     calendars: Mutex<()>,
+}
+
+/// A workspace that runs, or is being loaded again.
+#[derive(Debug)]
+struct Running {
+    requests: mpsc::Sender<Call>,
+    legs: Ledger,
 }
 
 impl Engine {
@@ -205,6 +216,9 @@ impl Engine {
         mut request: Request,
         key: Option<IdempotencyKey>,
     ) -> Result<Reply, Error> {
+        if let Request::Caller { call, input: Input::CallerEnded { .. } } = &request {
+            self.forward_over(workspace, call);
+        }
         self.find_redirected(workspace, &mut request).await;
         let sender = self.sender(workspace)?;
         let (reply, outcome) = oneshot::channel();
@@ -290,7 +304,7 @@ impl Engine {
 
     fn sender(&self, workspace: WorkspaceSid) -> Result<mpsc::Sender<Call>, Error> {
         let workspaces = self.0.workspaces.read().unwrap_or_else(PoisonError::into_inner);
-        workspaces.get(&workspace).cloned().ok_or(Error::NoSuchWorkspace)
+        workspaces.get(&workspace).map(|running| running.requests.clone()).ok_or(Error::NoSuchWorkspace)
     }
 
     /// Brings the gauges of all workspaces up to date; one that does not answer soon keeps its former figures.
@@ -346,7 +360,8 @@ impl Engine {
 
     fn supervise(&self, workspace: WorkspaceSid, cores: Cores) {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        self.0.workspaces.write().unwrap_or_else(PoisonError::into_inner).insert(workspace, sender);
+        let running = Running { requests: sender, legs: cores.ledger() };
+        self.0.workspaces.write().unwrap_or_else(PoisonError::into_inner).insert(workspace, running);
         let engine = self.clone();
         self.0.tracker.spawn(async move {
             engine.keep_running(workspace, cores, receiver).await;

@@ -26,6 +26,7 @@ impl Engine {
     pub(super) async fn keep_running(&self, workspace: WorkspaceSid, cores: Cores, receiver: mpsc::Receiver<Call>) {
         let receiver = Arc::new(Mutex::new(receiver));
         let reloading = gauge!("taskrouter_workspaces_reloading");
+        let legs = cores.ledger();
         let mut cores = cores;
         let mut kept = Vec::new();
         let mut pause = RELOAD_PAUSE;
@@ -64,6 +65,7 @@ impl Engine {
             reloading.decrement(1);
             let Some(loaded) = loaded else { return };
             cores = loaded;
+            cores.count_legs_in(legs.clone());
         }
     }
 

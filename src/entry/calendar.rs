@@ -1,14 +1,17 @@
 //! Opening hours: by day of the week, with exceptions for dates, in a time zone.
 //!
-//! Hours are told by the clocks of the place: where they are turned, a span lasts an hour more or less. A span that begins in
-//! an hour that is left out begins after it, one that begins in an hour that comes twice begins the first time. Start with
-//! [`Calendar::is_open`].
+//! Hours are told by the clocks of the place: where they are turned, a span lasts an hour more or less, and stays one span.
+//! What is in an hour that is left out is the moment at which it is left out: a span that begins there begins then, one that
+//! ends there ends then, and one within it is none. In an hour that comes twice a span begins the first time and ends the
+//! second time, unless it ends where that hour begins. Start with [`Calendar::is_open`].
 
 use std::collections::BTreeMap;
 
-use jiff::civil::{Date, Weekday};
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
+use jiff::ToSpan as _;
+use jiff::civil::{Date, DateTime, Weekday};
+use jiff::tz::{AmbiguousOffset, AmbiguousTimestamp, TimeZone};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::routing::{OpeningHours, Timestamp};
 
@@ -35,6 +38,35 @@ pub struct CalendarDocument {
     /// Dates with other hours.
     #[serde(default)]
     pub exceptions: Vec<Exception>,
+}
+
+/// Spans by day, as they are given to the API: unlike most JSON, no day may be there twice.
+#[derive(Debug)]
+pub struct Week(pub BTreeMap<String, Vec<String>>);
+
+impl<'de> Deserialize<'de> for Week {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Days;
+        impl<'de> Visitor<'de> for Days {
+            type Value = Week;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object of days with lists of hours")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Week, A::Error> {
+                let mut days = BTreeMap::new();
+                while let Some((day, spans)) = map.next_entry::<String, Vec<String>>()? {
+                    let shown: String = day.chars().take(60).collect();
+                    if days.insert(day, spans).is_some() {
+                        return Err(A::Error::custom(format_args!("{shown} is there twice")));
+                    }
+                }
+                Ok(Week(days))
+            }
+        }
+        deserializer.deserialize_map(Days)
+    }
 }
 
 /// A date with other hours than its day of the week.
@@ -154,7 +186,7 @@ impl Calendar {
         let days = std::iter::successors(first, |date| date.tomorrow().ok()).take(HORIZON_DAYS);
         days.flat_map(move |date| {
             let spans = self.exceptions.get(&date).unwrap_or_else(|| &self.week[index_of(date.weekday())]);
-            spans.iter().filter_map(move |(from, until)| Some((self.moment(date, *from)?, self.moment(date, *until)?)))
+            spans.iter().filter_map(move |(from, until)| Some((self.start(date, *from)?, self.end(date, *until)?)))
         })
         // In an hour that is left out a span may be nothing.
         .filter(|(from, until)| from < until)
@@ -165,12 +197,45 @@ impl Calendar {
         Some(self.time_zone.to_datetime(moment).date())
     }
 
-    fn moment(&self, date: Date, minute: u16) -> Option<Timestamp> {
-        let (date, minute) = if minute == MINUTES_PER_DAY { (date.tomorrow().ok()?, 0) } else { (date, minute) };
-        let (hour, minute) = (i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?);
-        let moment = self.time_zone.to_timestamp(date.at(hour, minute, 0, 0)).ok()?;
-        Some(Timestamp(moment.as_millisecond()))
+    /// When a span begins: in an hour that comes twice, the first time.
+    fn start(&self, date: Date, minute: u16) -> Option<Timestamp> {
+        let at = self.time_zone.to_ambiguous_timestamp(local(date, minute)?);
+        if is_left_out(&at) { self.turn(at) } else { moment(at.earlier()) }
     }
+
+    /// When a span ends: in an hour that comes twice, the second time; where that hour begins, nothing of it is in the span.
+    fn end(&self, date: Date, minute: u16) -> Option<Timestamp> {
+        let local = local(date, minute)?;
+        let at = self.time_zone.to_ambiguous_timestamp(local);
+        if is_left_out(&at) {
+            return self.turn(at);
+        }
+        let last_minute = self.time_zone.to_ambiguous_timestamp(local.checked_sub(1.minute()).ok()?);
+        let comes_twice = matches!(last_minute.offset(), AmbiguousOffset::Fold { .. });
+        moment(if comes_twice { at.later() } else { at.earlier() })
+    }
+
+    /// When the clocks are turned that leave out a time.
+    fn turn(&self, left_out: AmbiguousTimestamp) -> Option<Timestamp> {
+        // The later reading is that much after the turn as the time is after the beginning of what is left out.
+        let after = left_out.later().and_then(|after| after.checked_add(1.nanosecond())).ok()?;
+        let turn = self.time_zone.preceding(after).next()?;
+        Some(Timestamp(turn.timestamp().as_millisecond()))
+    }
+}
+
+fn local(date: Date, minute: u16) -> Option<DateTime> {
+    let (date, minute) = if minute == MINUTES_PER_DAY { (date.tomorrow().ok()?, 0) } else { (date, minute) };
+    let (hour, minute) = (i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?);
+    Some(date.at(hour, minute, 0, 0))
+}
+
+fn is_left_out(at: &AmbiguousTimestamp) -> bool {
+    matches!(at.offset(), AmbiguousOffset::Gap { .. })
+}
+
+fn moment(at: Result<jiff::Timestamp, jiff::Error>) -> Option<Timestamp> {
+    at.ok().map(|at| Timestamp(at.as_millisecond()))
 }
 
 impl OpeningHours for Calendar {
@@ -289,6 +354,77 @@ mod tests {
         assert_eq!(calendar.next_change(at("2026-10-24T12:00:00Z")), Some(opens));
         assert_eq!(calendar.next_change(opens), Some(at("2026-10-25T03:00:00Z")));
         assert!(calendar.is_open(at("2026-10-25T01:30:00Z")), "within the hour that comes again");
+    }
+
+    #[test]
+    fn a_span_stays_one_span_where_clocks_are_turned() {
+        for (zone, hours, around, opens, closes) in [
+            // 28 March 2027 in Berlin: at 01:00 UTC the clocks go from 02:00 to 03:00.
+            ("Europe/Berlin", "02:30-05:00", "2027-03-27T12:00:00Z", "2027-03-28T01:00:00Z", "2027-03-28T03:00:00Z"),
+            ("Europe/Berlin", "02:00-05:00", "2027-03-27T12:00:00Z", "2027-03-28T01:00:00Z", "2027-03-28T03:00:00Z"),
+            ("Europe/Berlin", "02:30-03:15", "2027-03-27T12:00:00Z", "2027-03-28T01:00:00Z", "2027-03-28T01:15:00Z"),
+            ("Europe/Berlin", "01:00-02:30", "2027-03-27T12:00:00Z", "2027-03-28T00:00:00Z", "2027-03-28T01:00:00Z"),
+            ("Europe/Berlin", "01:00-02:00", "2027-03-27T12:00:00Z", "2027-03-28T00:00:00Z", "2027-03-28T01:00:00Z"),
+            ("Europe/Berlin", "01:00-03:00", "2027-03-27T12:00:00Z", "2027-03-28T00:00:00Z", "2027-03-28T01:00:00Z"),
+            ("Europe/Berlin", "03:00-04:00", "2027-03-27T12:00:00Z", "2027-03-28T01:00:00Z", "2027-03-28T02:00:00Z"),
+            // 31 October 2027: at 01:00 UTC from 03:00 back to 02:00.
+            ("Europe/Berlin", "01:00-02:30", "2027-10-30T12:00:00Z", "2027-10-30T23:00:00Z", "2027-10-31T01:30:00Z"),
+            ("Europe/Berlin", "01:00-02:00", "2027-10-30T12:00:00Z", "2027-10-30T23:00:00Z", "2027-10-31T00:00:00Z"),
+            ("Europe/Berlin", "01:00-03:00", "2027-10-30T12:00:00Z", "2027-10-30T23:00:00Z", "2027-10-31T02:00:00Z"),
+            ("Europe/Berlin", "02:00-03:00", "2027-10-30T12:00:00Z", "2027-10-31T00:00:00Z", "2027-10-31T02:00:00Z"),
+            ("Europe/Berlin", "02:15-02:45", "2027-10-30T12:00:00Z", "2027-10-31T00:15:00Z", "2027-10-31T01:45:00Z"),
+            ("Europe/Berlin", "03:00-04:00", "2027-10-30T12:00:00Z", "2027-10-31T02:00:00Z", "2027-10-31T03:00:00Z"),
+            // Beyond the tables of the database, by its rule.
+            ("Europe/Berlin", "02:30-05:00", "2050-03-26T12:00:00Z", "2050-03-27T01:00:00Z", "2050-03-27T03:00:00Z"),
+            // 3 October 2027 on Lord Howe Island: from 02:00 to 02:30, half an hour.
+            (
+                "Australia/Lord_Howe",
+                "02:10-04:00",
+                "2027-10-02T10:00:00Z",
+                "2027-10-02T15:30:00Z",
+                "2027-10-02T17:00:00Z",
+            ),
+            // 14 March 2027 in Havana: midnight is left out.
+            ("America/Havana", "00:00-02:00", "2027-03-13T12:00:00Z", "2027-03-14T05:00:00Z", "2027-03-14T06:00:00Z"),
+            // 7 November 2027 in Havana: from 01:00 back to midnight.
+            ("America/Havana", "00:00-00:30", "2027-11-06T12:00:00Z", "2027-11-07T04:00:00Z", "2027-11-07T05:30:00Z"),
+            ("America/Havana", "22:00-24:00", "2027-11-06T12:00:00Z", "2027-11-07T02:00:00Z", "2027-11-07T04:00:00Z"),
+            // 30 December 2011 is no day in Samoa.
+            ("Pacific/Apia", "08:00-10:00", "2011-12-30T00:00:00Z", "2011-12-30T18:00:00Z", "2011-12-30T20:00:00Z"),
+        ] {
+            let week = WEEKDAYS.map(|day| format!("{day:?}:[{hours:?}]")).join(",");
+            let text = format!("{{\"time_zone\":{zone:?},\"hours\":{{{week}}}}}");
+            let calendar = Calendar::read(&document(&text)).unwrap();
+            let (opens, closes) = (at(opens), at(closes));
+            let shown = |moment: Option<Timestamp>| moment.map(|at| jiff::Timestamp::from_millisecond(at.0).unwrap());
+            let what = format!("{zone} {hours} {around}");
+            assert_eq!(shown(calendar.next_change(at(around))), shown(Some(opens)), "{what}");
+            assert_eq!(shown(calendar.next_change(opens)), shown(Some(closes)), "{what}");
+            for (moment, open) in [(opens.0 - 1, false), (opens.0, true), (closes.0 - 1, true), (closes.0, false)] {
+                assert_eq!(calendar.is_open(Timestamp(moment)), open, "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_span_in_an_hour_that_is_left_out_is_none() {
+        let text = r#"{"time_zone":"Europe/Berlin","hours":{"sun":["02:15-02:45"]}}"#;
+        let calendar = Calendar::read(&document(text)).unwrap();
+        let next_week = at("2027-04-04T00:15:00Z");
+        assert_eq!(calendar.next_change(at("2027-03-22T00:00:00Z")), Some(next_week));
+        for minute in 0..180 {
+            let moment = Timestamp(at("2027-03-28T00:00:00Z").0 + minute * 60_000);
+            assert!(!calendar.is_open(moment), "{minute}");
+        }
+    }
+
+    #[test]
+    fn no_day_is_there_twice() {
+        let read =
+            |json: &str| serde_json::from_str::<Week>(json).map(|week| week.0.len()).map_err(|error| error.to_string());
+        assert_eq!(read(r#"{"mon":["09:00-17:00"],"tue":[]}"#), Ok(2));
+        let refusal = read(r#"{"mon":["09:00-17:00"],"tue":[],"mon":["10:00-11:00"]}"#).unwrap_err();
+        assert!(refusal.starts_with("mon is there twice"), "{refusal}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod file;
 
 use serde::{Deserialize, Serialize};
 
-pub use calendar::{Calendar, CalendarDocument, Exception, InvalidCalendar, WEEKDAYS};
+pub use calendar::{Calendar, CalendarDocument, Exception, InvalidCalendar, WEEKDAYS, Week};
 pub use file::{EntryFile, FiledCalendar, FiledEntryPoint};
 
 /// Entry points, and calendars, of one workspace.

@@ -51,6 +51,8 @@ pub(super) const INVALID_CONTENT_TYPE: u32 = 12_300;
 /// The activity after the work cannot be set.
 pub(super) const INVALID_POST_WORK_ACTIVITY: u32 = 14_216;
 
+/// More legs than the caps allow.
+pub(super) const TOO_MANY_LEGS: u32 = 20_429;
 /// A destination that the dial rules do not allow.
 pub(super) const DIAL_NOT_ALLOWED: u32 = 13_227;
 

@@ -1,4 +1,5 @@
-//! Calls whose tasks are being made: whoever tells of such a call finds no task on disk yet.
+//! Calls whose tasks are being made, and calls that an entry point puts through to somebody else: whoever tells of such a
+//! call finds no task on disk.
 //!
 //! A workspace that does not answer may make the task when nobody waits for it any more. What the call does meanwhile has to
 //! reach it, or it would have a worker called for nobody. Must not outlive the process: after a start every live call is
@@ -25,7 +26,7 @@ struct Known {
 }
 
 impl Arrivals {
-    /// A workspace is asked to make the task of a call.
+    /// A workspace is asked to make the task of a call, or counts the leg that the call dials.
     pub(super) fn begin(&self, call: &CallSid, workspace: WorkspaceSid) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.workspaces.insert(call.clone(), workspace).is_some() {
@@ -39,7 +40,7 @@ impl Arrivals {
         }
     }
 
-    /// The task is on disk, or there will be none.
+    /// The task is on disk, or there will be none; the leg is over.
     pub(super) fn end(&self, call: &CallSid) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.workspaces.remove(call);
@@ -49,7 +50,7 @@ impl Arrivals {
         }
     }
 
-    /// Where the task of a call is being made.
+    /// The workspace that has to hear of a call.
     pub(super) fn workspace_of(&self, call: &CallSid) -> Option<WorkspaceSid> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).workspaces.get(call).copied()
     }

@@ -25,7 +25,9 @@ pub(super) async fn choice(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     if state.wait.voicemail_key.as_ref().is_some_and(|key| waiting.pressed(key)) {
         return state.leave_message(&waiting).await;
     }
-    if !waiting.pressed(&state.wait.callback_key) || !state.offers_callback(&waiting.webhook, &waiting.record) {
+    if !waiting.pressed(&state.wait.callback_key)
+        || !state.offers_callback(&waiting.webhook, waiting.workspace, &waiting.record)
+    {
         return state.go_on_waiting(&waiting);
     }
     state.answer(&Document::CallbackOffer(CallbackOffer {
@@ -114,7 +116,12 @@ impl State {
     }
 
     fn go_on_waiting(&self, waiting: &Waiting) -> Response {
-        self.wait(&waiting.webhook, waiting.record.task, waiting.outlook.as_ref(), Some(&waiting.record))
+        self.wait(
+            &waiting.webhook,
+            waiting.record.task,
+            waiting.outlook.as_ref(),
+            Some((waiting.workspace, &waiting.record)),
+        )
     }
 
     fn wait_url(&self, task: TaskSid) -> String {
@@ -122,8 +129,13 @@ impl State {
     }
 
     /// Whether the caller of a webhook can be called back. One whom a worker is about to answer is told so when asking.
-    pub(super) fn offers_callback(&self, webhook: &Webhook, record: &VoiceTask) -> bool {
-        self.means.rooms && may_choose(webhook, record) && self.wait.may_call_back(&record.from)
+    pub(super) fn offers_callback(&self, webhook: &Webhook, workspace: WorkspaceSid, record: &VoiceTask) -> bool {
+        self.means.rooms && may_choose(webhook, record) && self.may_call_back(workspace, &record.from)
+    }
+
+    /// Whether a number is one that is called back, and that the workspace may dial: nothing is promised that cannot be kept.
+    fn may_call_back(&self, workspace: WorkspaceSid, number: &str) -> bool {
+        self.wait.may_call_back(number) && self.dialling.of(workspace).ever_dials(number)
     }
 
     /// The key that leads to a recording, where the caller of a webhook has it.
@@ -153,7 +165,7 @@ impl State {
         // A webhook that comes again finds the promise, and the numbers exchanged.
         let promised = record.recallable(&call) == Recallable::Promised;
         let to = if promised { &record.to } else { &record.from };
-        if !self.wait.may_call_back(to) {
+        if !self.may_call_back(waiting.workspace, to) {
             return Promise::Refused;
         }
         let terms = CallbackTerms {

@@ -88,7 +88,7 @@ pub(super) enum Document<'a> {
     /// `apology.xml`: nobody takes this call, in the words of the entry point.
     Apology { text: Option<&'a str> },
     /// `forward.xml`: somebody else is dialled.
-    Forward { text: Option<&'a str>, to: Far<'a> },
+    Forward(Forward<'a>),
     /// `hold.xml`: what somebody on hold hears; it begins again by itself.
     Hold,
     /// `leave.xml`: out of the queue; what comes next is asked for then.
@@ -117,6 +117,18 @@ pub(super) struct DialWorker<'a> {
     pub(super) action: &'a str,
     /// Told of the answer, by a phone system that tells of it.
     pub(super) callback_url: &'a str,
+}
+
+/// Somebody else whom the caller dials.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forward<'a> {
+    /// Said first.
+    pub(super) text: Option<&'a str>,
+    pub(super) to: Far<'a>,
+    /// Longest conversation in seconds.
+    pub(super) max_secs: u32,
+    /// Where the caller goes on.
+    pub(super) action: &'a str,
 }
 
 /// A recording that is to be made.
@@ -294,7 +306,7 @@ impl Document<'_> {
             Self::VoicemailDone { .. } => NAMES[19],
             Self::Entry { .. } => NAMES[20],
             Self::Apology { .. } => NAMES[21],
-            Self::Forward { .. } => NAMES[22],
+            Self::Forward(_) => NAMES[22],
             Self::WorkerWhisper { .. } => NAMES[23],
             Self::ParkLoop { .. } => NAMES[24],
             Self::DialWorker(_) => NAMES[25],
@@ -389,9 +401,10 @@ impl Document<'_> {
                 context! { language => *language, text => *text, key => *key, take_url => *take_url }
             }
             Self::Apology { text } => context! { text => *text },
-            Self::Forward { text, to } => {
-                let (client, sip, number) = to.words();
-                context! { text => *text, client, sip, number }
+            Self::Forward(forward) => {
+                let (client, sip, number) = forward.to.words();
+                let (max_seconds, action) = (forward.max_secs, forward.action);
+                context! { text => forward.text, client, sip, number, max_seconds, action }
             }
             Self::Unavailable
             | Self::Error
@@ -507,9 +520,9 @@ impl Document<'_> {
             },
             Document::Apology { text: Some(text) },
             Document::Apology { text: None },
-            Document::Forward { text: Some(text), to: Far::Client(text) },
-            Document::Forward { text: None, to: Far::Sip(text) },
-            Document::Forward { text: None, to: Far::Number(text) },
+            Document::Forward(Forward { text: Some(text), to: Far::Client(text), max_secs: 60, action: text }),
+            Document::Forward(Forward { text: None, to: Far::Sip(text), max_secs: 60, action: text }),
+            Document::Forward(Forward { text: None, to: Far::Number(text), max_secs: 60, action: text }),
         ]
     }
 }

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 
-use super::alerts::{Complaint, DIAL_NOT_ALLOWED};
+use super::alerts::{Complaint, DIAL_NOT_ALLOWED, DOCUMENT_PARSE_FAILURE, TOO_MANY_LEGS};
 use super::application::with_query;
-use super::document::{Document, Far, Voicemail};
+use super::document::{Document, Far, Forward, Voicemail};
 use super::request::{self, Unreadable, Webhook};
+use super::room_left::dial_status;
 use super::{State, enqueue};
-use crate::calls::{VoiceTask, dialable};
+use crate::calls::{CallStatus, VoiceTask, dialable};
+use crate::engine::NewForward;
 use crate::entry::{Calendar, CalendarDocument, EntryPoint, Fallback, FallbackAction};
-use crate::routing::{EntryPointSid, WorkspaceSid};
+use crate::routing::{EntryPointSid, Refusal, WorkspaceSid};
 use crate::store::EntryKind;
 
 /// An entry point and where it is.
@@ -85,6 +87,28 @@ pub(super) async fn recorded(Shared(state): Shared<Arc<State>>, request: Request
         Ok(_) => state.answer(&Document::VoicemailDone { language: state.wait.language.as_deref() }),
         Err(refused) => refused,
     }
+}
+
+/// What follows the SID in the path of [`dialled`].
+const DIALLED: &str = "/dialled";
+
+/// `/voice/entries/{EP}/dialled`: the leg that a caller dialled is over; a caller whom nobody answered is told so.
+pub(super) async fn dialled(
+    Shared(state): Shared<Arc<State>>,
+    Path(entry): Path<String>,
+    request: Request,
+) -> Response {
+    let webhook = match request::read(&state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    // Where it cannot be read the leg counts for as long as it might have lasted.
+    if let (Some(call), Ok(Some(entry))) = (webhook.call(), state.entry(&webhook, &entry).await) {
+        state.engine.forward_over(entry.workspace, &call);
+        state.arrivals.end(&call);
+    }
+    let answered = dial_status(&webhook) == Some(CallStatus::Completed);
+    state.answer(&if answered || webhook.call_ended() { Document::Empty } else { Document::Apology { text: None } })
 }
 
 impl State {
@@ -169,16 +193,35 @@ impl State {
                     callback_url: &callback_url,
                 }))
             }
-            (FallbackAction::Dial, Some(number)) => match self.dialling.of(entry.workspace).rules.check(number) {
-                Ok(()) => self.answer(&Document::Forward { text, to: Far::of(&dialable(number)) }),
-                // The rules have changed since it was written.
-                Err(denied) => {
-                    let complaint = Complaint::new(DIAL_NOT_ALLOWED, denied.to_string()).in_workspace(entry.workspace);
-                    self.complain(webhook.sender, complaint).await;
-                    self.answer(&Document::Apology { text: None })
-                }
-            },
+            (FallbackAction::Dial, Some(number)) => self.put_through(webhook, entry, text, &dialable(number)).await,
             (FallbackAction::Apology | FallbackAction::Dial, _) => self.answer(&Document::Apology { text }),
         }
+    }
+    /// The caller dials somebody else, if that is allowed and within the caps.
+    async fn put_through(&self, webhook: &Webhook, entry: &Entry, text: Option<&str>, to: &str) -> Response {
+        if let Err(complaint) = self.count_forward(webhook, entry, to) {
+            self.complain(webhook.sender, complaint.in_workspace(entry.workspace)).await;
+            return self.answer(&Document::Apology { text: None });
+        }
+        self.answer(&Document::Forward(Forward {
+            text,
+            to: Far::of(to),
+            max_secs: self.means.leg_secs_max,
+            action: &self.entry_url(entry.sid, DIALLED),
+        }))
+    }
+
+    fn count_forward(&self, webhook: &Webhook, entry: &Entry, to: &str) -> Result<(), Complaint> {
+        // They may have changed since it was written.
+        let rules = &self.dialling.of(entry.workspace).rules;
+        rules.check(to).map_err(|denied| Complaint::new(DIAL_NOT_ALLOWED, denied.to_string()))?;
+        let no_call = || Complaint::new(DOCUMENT_PARSE_FAILURE, "expected a CallSid of 1 to 128 bytes");
+        let call = webhook.call().ok_or_else(no_call)?;
+        let new = NewForward { call: &call, to, attempt: webhook.idempotency_token.as_deref() };
+        let counted = self.engine.forward(entry.workspace, new);
+        counted.map_err(|reason| Complaint::new(TOO_MANY_LEGS, Refusal::TooManyLegs { reason }.to_string()))?;
+        // A caller who hangs up before the document is run has no task that could be told.
+        self.arrivals.begin(&call, entry.workspace);
+        Ok(())
     }
 }

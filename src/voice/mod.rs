@@ -102,9 +102,9 @@ pub struct State {
     pub actions: Actions,
     /// Where workflows belong.
     pub known_workflows: KnownWorkflows,
-    /// Calls whose tasks are being made.
+    /// Calls whose tasks are being made, and those that are put through to somebody else.
     pub arrivals: Arrivals,
-    /// Whom the documents of entry points may dial.
+    /// Whom the documents of entry points may dial, and who may be called back.
     pub dialling: Arc<DialPolicy>,
 }
 
@@ -128,6 +128,7 @@ routes! {
     "/voice/enqueue/{workflow}" => enqueue::with_workflow,
     "/voice/entries/{entry}" => entries::answer,
     "/voice/entries/{entry}/overflow" => entries::overflow,
+    "/voice/entries/{entry}/dialled" => entries::dialled,
     "/voice/entries/{entry}/recorded" => entries::recorded,
     "/voice/entries/{entry}/voicemail" => voicemail::of_entry,
     "/voice/tasks/{task}/wait" => wait::answer,

@@ -63,7 +63,7 @@ pub(super) async fn answer(
 }
 
 /// How a caller's `<Dial>` of a worker ended.
-fn dial_status(webhook: &Webhook) -> Option<CallStatus> {
+pub(super) fn dial_status(webhook: &Webhook) -> Option<CallStatus> {
     match webhook.text("DialCallStatus") {
         "answered" => Some(CallStatus::Completed),
         other => CallStatus::from_text(other),

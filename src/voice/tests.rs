@@ -8,6 +8,7 @@ use tower::ServiceExt as _;
 
 mod before;
 mod documents;
+mod entries;
 mod loops;
 mod proxy;
 mod queue_full;
@@ -17,6 +18,7 @@ mod signatures;
 mod waiting;
 
 use super::*;
+use crate::calls::{DialRules, Dialling};
 use crate::engine::{Limits, Request as EngineRequest};
 use crate::outbound::Rules;
 use crate::routing::command::{NewWorker, NewWorkspace, TaskUpdate, Template};
@@ -35,6 +37,7 @@ struct Bench {
     router: Router,
     engine: Engine,
     store: Store,
+    clock: Clock,
     workspace: WorkspaceSid,
     workflow: String,
 }
@@ -78,6 +81,7 @@ impl Bench {
             };
             store.create_account(account).await.unwrap();
         }
+        let dialling = Arc::new(limits.dialling.clone());
         let engine = Engine::start_within(limits, store.clone(), None, clock.clone(), Entropy).await.unwrap();
         let new = NewWorkspace { template: Template::Fifo, ..NewWorkspace::named("Floor") };
         let workspace = engine.create_workspace(AccountSid::from_bits(1), new).await.unwrap();
@@ -85,7 +89,7 @@ impl Bench {
         let state = State {
             engine: engine.clone(),
             store: store.clone(),
-            clock,
+            clock: clock.clone(),
             entropy: Entropy,
             public_url: BASE.to_owned(),
             requested_url,
@@ -101,9 +105,9 @@ impl Bench {
             actions: Actions::default(),
             known_workflows: KnownWorkflows::default(),
             arrivals: Arrivals::default(),
-            dialling: Arc::default(),
+            dialling,
         };
-        Self { router: router(state), engine, store, workspace, workflow }
+        Self { router: router(state), engine, store, clock, workspace, workflow }
     }
 
     async fn send(&self, request: Request<Body>) -> (StatusCode, String) {

@@ -18,7 +18,7 @@ use super::proxy::Served;
 use super::request::{self, Unreadable, Webhook};
 use crate::calls::{Input, VoiceTask};
 use crate::engine;
-use crate::routing::{Outlook, TaskSid};
+use crate::routing::{Outlook, TaskSid, WorkspaceSid};
 
 /// `/voice/tasks/{WT}/wait`
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<String>, request: Request) -> Response {
@@ -49,7 +49,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         // The call should be over; what was said before it says again.
         return state.answer(&Document::CallbackDone { language: state.language(outlook.as_ref()).as_deref() });
     }
-    let own = || state.wait(&webhook, task, outlook.as_ref(), Some(&record));
+    let own = || state.wait(&webhook, task, outlook.as_ref(), Some((workspace, &record)));
     let url = match record.park.wait_url.as_deref() {
         None => return own(),
         Some("") => return state.loops(task, state.templates.render(&Document::Silence)).unwrap_or_else(own),
@@ -92,10 +92,11 @@ impl State {
         webhook: &Webhook,
         task: TaskSid,
         outlook: Option<&Outlook>,
-        record: Option<&VoiceTask>,
+        record: Option<(WorkspaceSid, &VoiceTask)>,
     ) -> Response {
-        let offers_callback = record.is_some_and(|record| self.offers_callback(webhook, record));
-        let voicemail_key = record.and_then(|record| self.offers_voicemail(webhook, record));
+        let offers_callback =
+            record.is_some_and(|(workspace, record)| self.offers_callback(webhook, workspace, record));
+        let voicemail_key = record.and_then(|(_, record)| self.offers_voicemail(webhook, record));
         let chooses = offers_callback || voicemail_key.is_some();
         let choice_url = self.url(&format!("/voice/tasks/{task}/choice"));
         let language = self.language(outlook);

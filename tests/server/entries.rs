@@ -29,6 +29,10 @@ async fn what_is_wrong_with_a_calendar_or_an_entry_point_is_named() {
         ("FriendlyName=c&TimeZone=UTC&Hours=x", "Invalid Hours: "),
         ("FriendlyName=c&TimeZone=UTC&Hours={\"mon\":[\"9-17\"]}", "Invalid Hours: mon: expected hours"),
         ("FriendlyName=c&TimeZone=UTC&Hours={\"someday\":[]}", "Invalid Hours: expected mon, tue"),
+        (
+            "FriendlyName=c&TimeZone=UTC&Hours={\"mon\":[],\"mon\":[\"09:00-17:00\"]}",
+            "Invalid Hours: mon is there twice",
+        ),
         ("FriendlyName=c&TimeZone=UTC&Exceptions=[{\"date\":\"tomorrow\"}]", "Invalid Exceptions: expected a date"),
         ("FriendlyName=c&TimeZone=UTC&Exceptions=[{\"day\":1}]", "Invalid Exceptions: unknown field"),
     ] {
@@ -201,7 +205,8 @@ async fn a_caller_is_greeted_and_enqueued_or_meets_what_the_entry_point_says() {
     let overflow = format!("http://{}{path}/overflow", programs.server);
     assert_eq!(document.matches(&format!("<Redirect method=\"POST\">{overflow}</Redirect>")).count(), 1, "{document}");
     let (_, document) = programs.voice(&format!("{path}/overflow"), &call("CA2")).await;
-    assert!(document.contains("<Say>We connect you.</Say><Dial><Client>night</Client></Dial>"), "{document}");
+    let dial = "<Say>We connect you.</Say><Dial action=";
+    assert!(document.contains(dial) && document.contains("<Client>night</Client></Dial></Response>"), "{document}");
 
     // Nobody takes the call: its task is canceled, and the caller, let go, comes to the same place.
     let task = text(&rows[0], "sid");

@@ -123,6 +123,7 @@ async fn every_voice_webhook_is_answered_within_a_second() {
         (format!("/voice/entries/{entry}"), of_new, vec![], ROUND),
         (format!("/voice/entries/{entry}?Attempt=12"), of_late, vec![], Document("/overflow</Redirect>")),
         (format!("/voice/entries/{entry}/overflow"), of_new, vec![], Document("Too late")),
+        (format!("/voice/entries/{entry}/dialled"), of_new, vec![("DialCallStatus", "busy")], Document("Nobody can")),
         (format!("/voice/entries/{entry}/recorded"), of_new, vec![], Document("Thank you")),
         (format!("/voice/entries/{entry}/voicemail"), of_new, recorded.clone(), TellAgain),
         (proxied, of_new, vec![], Document("<Say>Hello</Say><Redirect method=\"POST\">")),

@@ -79,6 +79,13 @@ const WEBHOOKS: &[Webhook] = &[
         twiml: true,
     },
     Webhook {
+        path: "/voice/entries/{entry}/dialled",
+        ids: ["EntryDialledByGet", "EntryDialled"],
+        summary: "What a caller meets when a leg that an entry point had dialled is over",
+        parameters: &["CallSid", "CallStatus", "DialCallStatus"],
+        twiml: true,
+    },
+    Webhook {
         path: "/voice/entries/{entry}/recorded",
         ids: ["EntryRecordedByGet", "EntryRecorded"],
         summary: "What a caller hears who has left a message",

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::calls::{Dialling, Input, PhoneCommand, PhoneOutcome};
+use crate::engine::outgoing::Ledger;
 use crate::routing::{Command, Refusal, TaskSid};
 
 use super::instructions::text_of;
@@ -86,6 +87,16 @@ impl Cores {
                 false
             }
         }
+    }
+
+    /// Where the workspace's legs are counted.
+    pub(in crate::engine) fn ledger(&self) -> Ledger {
+        self.outgoing.ledger()
+    }
+
+    /// Has its legs counted where they were before it was loaded again.
+    pub(in crate::engine) fn count_legs_in(&mut self, ledger: Ledger) {
+        self.outgoing.count_in(ledger);
     }
 
     /// What counts for this workspace.

@@ -75,3 +75,31 @@ async fn a_leg_beyond_the_cap_is_answered_in_the_phone_systems_place() {
     assert_eq!((row.status, row.canceled_reason_code), (ReservationStatus::Canceled, Some(20_429)));
     bench.assert_agrees().await;
 }
+
+#[tokio::test]
+async fn callers_who_dial_and_legs_of_tasks_share_the_caps_also_when_the_workspace_is_loaded_again() {
+    let mut bench = Bench::start_with_silent_phone().await;
+    bench.restart_within(limits(&["+1555"], 2)).await;
+    let (workflow, alice) = bench.furnish().await;
+    update_worker(&bench, alice, r#"{"contact_uri":"+15550009"}"#).await.unwrap();
+    let call = |name: &str| CallSid(name.to_owned());
+    let forward = |name: &str| {
+        bench.engine.forward(bench.workspace, NewForward { call: &call(name), to: "+15550100", attempt: None })
+    };
+    assert_eq!(forward("CA1"), Ok(()));
+    let task = bench.enqueue(workflow, "CA2").await;
+    bench.call(task, Input::WaitRequested).await;
+    bench.instruct(bench.reservation_of(task).await.sid).await.unwrap();
+    assert_eq!(dialled(&bench).await, ["+15550009"]);
+    assert!(forward("CA3").unwrap_err().contains("2 outgoing legs are up"));
+    // The workspace fails: nobody is let out meanwhile who would not be otherwise, and who hangs up is known.
+    hand_over(&bench.engine.sender(bench.workspace).unwrap(), Call::Panic).unwrap();
+    assert!(forward("CA3").unwrap_err().contains("2 outgoing legs are up"));
+    bench.until_taken(Command::Tick).await;
+    assert!(forward("CA3").unwrap_err().contains("2 outgoing legs are up"));
+    bench.engine.forward_over(bench.workspace, &call("CA1"));
+    assert_eq!(forward("CA3"), Ok(()));
+    let other = WorkspaceSid::from_bits(99);
+    assert!(bench.engine.forward(other, NewForward { call: &call("CA4"), to: "+15550100", attempt: None }).is_err());
+    bench.assert_agrees().await;
+}

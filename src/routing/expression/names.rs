@@ -141,17 +141,20 @@ impl Meaning {
         self.warnings.dedup();
     }
 
-    /// Reads `taskrouter.calendar.<name>.open`; none for anything else.
+    /// Reads `taskrouter.calendar.<name>.open`, where the name may have dots itself; none for anything else.
     fn calendar_open(&mut self, path: &Path) -> Option<Operand> {
-        let [Segment::Key(first), Segment::Key(calendar), Segment::Key(name), Segment::Key(open)] = path.segments()
-        else {
-            return None;
-        };
-        if (&**first, &**calendar, &**open) != ("taskrouter", "calendar", "open") {
+        let keys: Option<Vec<&str>> = path
+            .segments()
+            .iter()
+            .map(|segment| if let Segment::Key(key) = segment { Some(&**key) } else { None })
+            .collect();
+        let ["taskrouter", "calendar", name @ .., "open"] = keys.as_deref()? else { return None };
+        if name.is_empty() {
             return None;
         }
+        let name = name.join(".").into_boxed_str();
         self.calendars.push(name.clone());
-        Some(Operand::CalendarOpen(name.clone()))
+        Some(Operand::CalendarOpen(name))
     }
 
     fn task(&mut self, path: &Path, vocabulary: &mut Vocabulary) -> Operand {

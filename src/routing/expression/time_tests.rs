@@ -81,7 +81,7 @@ impl Openings for Minutes {
     fn is_open(&self, name: &str, at: Timestamp) -> Option<bool> {
         match name {
             "Office" => Some(at.minute() % 2 == 0),
-            "Shop" => Some(at.minute() % 2 == 1),
+            "Shop" | "Office.open" | "Shop.on.Main" => Some(at.minute() % 2 == 1),
             _ => None,
         }
     }
@@ -104,6 +104,11 @@ fn calendars_are_open_closed_or_null() {
         ("taskrouter.calendar.Nowhere.open == false", false),
         ("taskrouter.calendar.Nowhere.open != true", true),
         ("taskrouter.calendar.CL00000000000000000000000000000000.open == null", true),
+        // A name may have dots.
+        ("taskrouter.calendar.Office.open.open == false", true),
+        ("taskrouter.calendar.Shop.on.Main.open == false", true),
+        ("taskrouter.calendar.Shop.on.open == null", true),
+        ("taskrouter.calendar.open == null", true),
         // The calendar is taken for nothing but whether it is open.
         ("taskrouter.calendar.Shop.hours == null", true),
         ("taskrouter.calendar.Shop == null", true),

@@ -351,6 +351,7 @@ fn urls_of_ours_that_a_call_goes_on_with_are_asked_again() {
         ("callback_offer.xml", "action"),
         ("callback_refused.xml", "Redirect"),
         ("dial_worker.xml", "action"),
+        ("forward.xml", "action"),
         ("join_customer.xml", "action"),
         ("join_customer.xml", "waitUrl"),
         ("join_worker.xml", "action"),

@@ -70,9 +70,14 @@ async fn a_caller_hears_how_many_are_ahead_in_the_language_of_the_task() {
 
 const WAITS: (&str, &str) = ("CallStatus", "in-progress");
 
+/// Whom legs are dialled to.
+fn dialling(list: &[&str]) -> Dialling {
+    Dialling { rules: Arc::new(DialRules::parse(list).unwrap()), ..Dialling::default() }
+}
+
 async fn with_callbacks(limit: u32) -> Bench {
     let wait = config::Wait { callback_prefixes: vec!["+1".to_owned()], ..config::Wait::default() };
-    let limits = Limits { waiting_calls: limit, ..Limits::default() };
+    let limits = Limits { waiting_calls: limit, dialling: dialling(&["+1"]).into(), ..Limits::default() };
     Bench::start_waiting(limits, PublicUrl::Fixed(BASE.to_owned()), Duration::from_secs(5), wait).await
 }
 
@@ -140,6 +145,37 @@ async fn a_callback_is_for_allowed_numbers_and_for_the_caller_alone() {
     assert!(post(&second, "callback", "CA2", "1").await.contains("stay on the line"));
     let rows = bench.rows().await;
     assert_eq!(rows.tasks.iter().filter(|task| task.status == TaskStatus::Pending).count(), 2);
+}
+
+#[tokio::test]
+async fn no_callback_is_offered_or_promised_that_could_never_be_dialled() {
+    let all = dialling(&["+1"]);
+    let nobody = Dialling { per_minute: 0, ..all.clone() };
+    for (from, dialling, offered) in [
+        ("+15550001234", all.clone(), true),
+        ("+19005551234", all, false),
+        ("+15550001234", dialling(&["+49"]), false),
+        ("+15550001234", dialling(&[]), false),
+        ("+15550001234", nobody, false),
+    ] {
+        let wait = config::Wait { callback_prefixes: vec!["+1".to_owned()], ..config::Wait::default() };
+        let limits = Limits { dialling: dialling.clone().into(), ..Limits::default() };
+        let requested_url = PublicUrl::Fixed(BASE.to_owned());
+        let bench = Bench::start_waiting(limits, requested_url, Duration::from_secs(5), wait).await;
+        let (_, parked) = bench.post(&bench.target(""), &[("CallSid", "CA1"), ("From", from)]).await;
+        let task = task_of(&parked);
+        let press = async |path: &str| {
+            let pairs = [("CallSid", "CA1"), WAITS, ("Digits", "1")];
+            bench.post(&format!("/voice/tasks/{task}/{path}"), &pairs).await.1
+        };
+        let what = format!("{from} {dialling:?}");
+        assert_eq!(press("wait").await.contains("<Gather"), offered, "{what}");
+        assert_eq!(press("choice").await.contains("call you back"), offered, "{what}");
+        let confirmed = press("callback").await;
+        assert_eq!(confirmed.contains("we will call you back"), offered, "{what}: {confirmed}");
+        assert_eq!(confirmed.contains("stay on the line"), !offered, "{what}: {confirmed}");
+        assert_eq!(bench.rows().await.tasks[0].attributes.contains("outbound_to"), offered, "{what}");
+    }
 }
 
 #[tokio::test]
