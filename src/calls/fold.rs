@@ -30,8 +30,9 @@ impl Machine<'_> {
     pub(super) fn fold(&mut self, input: &Input) {
         match input {
             Input::Enqueued { .. } | Input::Outbound { .. } | Input::Tick => {}
-            // The call that asked for a callback is over, or on its way elsewhere.
-            Input::WaitRequested | Input::Left { .. } if self.task.callback.is_some() => {}
+            // The call that asked for a callback hears that it will be; then it is over, or on its way elsewhere.
+            Input::WaitRequested if self.task.callback.is_some() => {}
+            Input::Left { .. } if self.task.callback.is_some() => self.line_is_free(),
             Input::CallBack { call, to, terms } => self.promise_callback(call, to, *terms),
             Input::LeaveMessage { call } => {
                 self.task.leaves_message |= self.task.recallable(call) == Recallable::Yes;
@@ -56,6 +57,7 @@ impl Machine<'_> {
             Input::Dialed { reservation, call, status, call_ended } => {
                 self.dial_ended(*reservation, call.as_ref(), *status, *call_ended);
             }
+            Input::CallerEnded { call } if self.is_call_on_line(call) => self.line_is_free(),
             Input::CallerEnded { call } => self.call_ended(call),
             Input::Instruct { reservation, contact_uri, options, .. } => {
                 self.instruct(*reservation, contact_uri.as_deref(), options, None);

@@ -273,6 +273,8 @@ pub enum Errand {
     Kick(String),
     UpdateLeg(String, LegUpdate),
     EndRoom,
+    /// A look at the call that asked for a callback, or its end.
+    FormerCall,
     /// The call of a reservation's redirect instruction, which accepts it or leaves it pending.
     Redirect {
         reservation: ReservationSid,
