@@ -31,21 +31,17 @@ impl Machine<'_> {
         match input {
             Input::Enqueued { .. } | Input::Outbound { .. } | Input::Tick => {}
             // The call that asked for a callback hears that it will be; then it is over, or on its way elsewhere.
-            Input::WaitRequested if self.task.callback.is_some() => {}
+            Input::WaitRequested | Input::WaitRequestedIn { .. } if self.task.callback.is_some() => {}
             Input::Left { .. } if self.task.callback.is_some() => self.line_is_free(),
             Input::CallBack { call, to, terms } => self.promise_callback(call, to, *terms),
             Input::LeaveMessage { call } => {
                 self.task.leaves_message |= self.task.recallable(call) == Recallable::Yes;
             }
             Input::TakenElsewhere => self.taken_elsewhere(),
-            Input::WaitRequested => {
-                // While a redirect is on its way the caller still waits.
-                if self.task.redirection().is_none() {
-                    self.waits_again();
-                }
-                self.task.wait_seen = true;
-                self.task.caller_seen = self.now;
-                self.waits_instead_of_dialling();
+            Input::WaitRequested => self.wait_requested(),
+            Input::WaitRequestedIn { queue } => {
+                self.task.queue_sid = Some(queue.clone());
+                self.wait_requested();
             }
             Input::Left { result, call_ended, queue_time_secs } => {
                 self.task.queue_time_secs = self.task.queue_time_secs.or(*queue_time_secs);
@@ -96,6 +92,16 @@ impl Machine<'_> {
             }
             Input::EndConversation => self.end_conversation(),
         }
+    }
+
+    fn wait_requested(&mut self) {
+        // While a redirect is on its way the caller still waits.
+        if self.task.redirection().is_none() {
+            self.waits_again();
+        }
+        self.task.wait_seen = true;
+        self.task.caller_seen = self.now;
+        self.waits_instead_of_dialling();
     }
 
     fn left_queue(&mut self, result: QueueResult, call_ended: bool) {
