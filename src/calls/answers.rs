@@ -60,7 +60,8 @@ impl Machine<'_> {
                 self.call_redirected(reservation, &call, accept, outcome, &complaint(outcome));
             }
             Errand::UpdateLeg(label, update) => self.leg_updated(&label, &update, outcome, &complaint(outcome)),
-            Errand::Forgotten => {}
+            Errand::FormerCall if status_seen(outcome).is_some_and(CallStatus::is_final) => self.line_is_free(),
+            Errand::FormerCall | Errand::Forgotten => {}
             Errand::EndStrayRoom(conference, tries) => self.stray_room_ended(conference, tries + 1, outcome),
         }
     }

@@ -4,14 +4,15 @@
 //! From the promise on the task is like an outbound one, which `customer` and `connecting` connect. Here is what is
 //! different: the attempts at reaching the customer are counted, the task rests between two of them, and the promise ends
 //! after some time. An attempt counts when the customer's leg was dialled and did not get into the room; not when the
-//! worker gave up first, nor when the phone system could not be asked. Start with [`VoiceTask::recallable`].
+//! worker gave up first, nor when the phone system could not be asked. Whoever asked for it may still be on the line when
+//! the first worker has come: that call ends before the same phone is dialled. Start with [`VoiceTask::recallable`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::interface::{CallSid, Output};
+use super::interface::{CallSid, Output, PhoneCommand};
 use super::machine::Machine;
-use super::voice_task::{CUSTOMER_LABEL, CallerEnd, Errand, Leg, Phase, VoiceTask};
+use super::voice_task::{CUSTOMER_LABEL, CallerEnd, Connecting, Errand, Leg, Phase, VoiceTask};
 use super::{Role, VoiceState};
 use crate::routing::Timestamp;
 
@@ -44,6 +45,9 @@ pub struct Callback {
     pub tried: u32,
     /// No attempt is begun from then on.
     pub expires: Timestamp,
+    /// The call that asked for it has not ended yet, for all that is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_line: bool,
 }
 
 /// Whether a call can have a callback instead of waiting.
@@ -60,6 +64,17 @@ pub enum Recallable {
 }
 
 impl VoiceTask {
+    /// The call that asked for a callback, while it has not ended for all that is known.
+    fn call_on_line(&self) -> Option<&CallSid> {
+        self.callback.as_ref().filter(|callback| callback.on_line).map(|callback| &callback.caller)
+    }
+
+    /// The call whose end is news for the task: the customer's, or that of a caller who is still told of the callback.
+    #[must_use]
+    pub fn awaited_call(&self) -> Option<&CallSid> {
+        Some(&self.call).filter(|call| !call.0.is_empty()).or_else(|| self.call_on_line())
+    }
+
     /// Whether `call` can have a callback instead of waiting.
     #[must_use]
     pub fn recallable(&self, call: &CallSid) -> Recallable {
@@ -76,25 +91,54 @@ impl VoiceTask {
 }
 
 impl Machine<'_> {
-    /// The caller will be called back under `to`: what becomes of the call is nothing to the task any more.
+    /// The caller will be called back under `to`: of the call nothing counts any more but that it ends.
     pub(super) fn promise_callback(&mut self, call: &CallSid, to: &str, terms: CallbackTerms) {
         if self.task.recallable(call) != Recallable::Yes {
             return;
         }
         let task = &mut *self.task;
-        task.callback =
-            Some(Callback { terms, caller: call.clone(), tried: 0, expires: self.now.plus_secs(terms.expires_secs) });
+        let expires = self.now.plus_secs(terms.expires_secs);
+        task.callback = Some(Callback { terms, caller: call.clone(), tried: 0, expires, on_line: true });
         task.outbound = true;
         task.from = std::mem::replace(&mut task.to, to.to_owned());
         task.wait_seen = false;
         task.deadlines.silence = None;
         task.deadlines.callback = task.callback.as_ref().map(|callback| callback.expires);
         for errand in task.outstanding.values_mut().filter(|errand| **errand == Errand::FetchCaller) {
-            *errand = Errand::Forgotten;
+            *errand = Errand::FormerCall;
         }
         self.forget_customer();
         let attributes = [("callback", Value::from(true)), ("outbound_to", Value::from(to))];
         self.merge(attributes);
+    }
+
+    /// Whether the call that asked for a callback is not known to have ended: nobody can be reached whose phone is in use.
+    pub(super) fn is_line_taken(&self) -> bool {
+        self.task.call_on_line().is_some()
+    }
+
+    /// A worker waits for a caller who has not hung up yet: the call is ended, and the customer is dialled as soon as it
+    /// has, or after a moment if nothing is heard of that.
+    pub(super) fn free_line(&mut self) {
+        let asked = |connecting: &Connecting| connecting.phase == Phase::ReadyToMove && connecting.guard.is_some();
+        let Some(call) = self.task.call_on_line().cloned() else { return };
+        if self.task.connecting.as_ref().is_none_or(asked) {
+            return;
+        }
+        self.set_phase(Phase::ReadyToMove, Some(self.policy.line_free_ms));
+        self.phone(Errand::FormerCall, PhoneCommand::HangUp { call });
+    }
+
+    /// The call that asked for a callback has ended, or nobody waits for that any longer.
+    pub(super) fn line_is_free(&mut self) {
+        if let Some(callback) = &mut self.task.callback {
+            callback.on_line = false;
+        }
+    }
+
+    /// A call is over: whether it is the one that asked for a callback.
+    pub(super) fn is_call_on_line(&self, call: &CallSid) -> bool {
+        self.task.call_on_line() == Some(call)
     }
 
     /// The customer's leg of before is no longer the customer's; the next is not dialled yet.

@@ -444,7 +444,9 @@ impl Machine<'_> {
                     }
                 }
             }
-            Phase::Checking | Phase::ReadyToMove | Phase::Moving => {}
+            // Whether the caller has hung up who is to be called back was not heard.
+            Phase::ReadyToMove => self.line_is_free(),
+            Phase::Checking | Phase::Moving => {}
         }
     }
 

@@ -29,6 +29,9 @@ impl Machine<'_> {
         if self.is_customer_leaving() {
             return self.set_phase(Phase::ReadyToMove, None);
         }
+        if self.is_line_taken() {
+            return self.free_line();
+        }
         let given = self.task.options.clone().unwrap_or_default();
         self.forget_customer();
         self.task.legs[0].ends_room = given.end_conference_on_customer_exit;

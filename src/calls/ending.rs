@@ -252,11 +252,6 @@ impl Machine<'_> {
                     self.phone(Errand::Kick(label.clone()), PhoneCommand::Kick { room, leg: label });
                 }
                 (Some(Abort::Wanted | Abort::ByLabel), Some(_)) => self.hang_up(index),
-                // The answer to the command that placed it will name it.
-                (Some(Abort::Wanted), None)
-                    if leg.by_document
-                        && !self.policy.calls_take_turns
-                        && self.is_outstanding(&Errand::AddParticipant(label.clone())) => {}
                 (Some(Abort::Wanted), None) => {
                     self.task.legs[index].abort = Some(Abort::ByLabel);
                     let room = self.task.legs[index].room.clone().unwrap_or_else(|| self.task.room.clone());

@@ -30,21 +30,18 @@ impl Machine<'_> {
     pub(super) fn fold(&mut self, input: &Input) {
         match input {
             Input::Enqueued { .. } | Input::Outbound { .. } | Input::Tick => {}
-            // The call that asked for a callback is over, or on its way elsewhere.
-            Input::WaitRequested | Input::Left { .. } if self.task.callback.is_some() => {}
+            // The call that asked for a callback hears that it will be; then it is over, or on its way elsewhere.
+            Input::WaitRequested | Input::WaitRequestedIn { .. } if self.task.callback.is_some() => {}
+            Input::Left { .. } if self.task.callback.is_some() => self.line_is_free(),
             Input::CallBack { call, to, terms } => self.promise_callback(call, to, *terms),
             Input::LeaveMessage { call } => {
                 self.task.leaves_message |= self.task.recallable(call) == Recallable::Yes;
             }
             Input::TakenElsewhere => self.taken_elsewhere(),
-            Input::WaitRequested => {
-                // While a redirect is on its way the caller still waits.
-                if self.task.redirection().is_none() {
-                    self.waits_again();
-                }
-                self.task.wait_seen = true;
-                self.task.caller_seen = self.now;
-                self.waits_instead_of_dialling();
+            Input::WaitRequested => self.wait_requested(),
+            Input::WaitRequestedIn { queue } => {
+                self.task.queue_sid = Some(queue.clone());
+                self.wait_requested();
             }
             Input::Left { result, call_ended, queue_time_secs } => {
                 self.task.queue_time_secs = self.task.queue_time_secs.or(*queue_time_secs);
@@ -56,6 +53,7 @@ impl Machine<'_> {
             Input::Dialed { reservation, call, status, call_ended } => {
                 self.dial_ended(*reservation, call.as_ref(), *status, *call_ended);
             }
+            Input::CallerEnded { call } if self.is_call_on_line(call) => self.line_is_free(),
             Input::CallerEnded { call } => self.call_ended(call),
             Input::Instruct { reservation, contact_uri, options, .. } => {
                 self.instruct(*reservation, contact_uri.as_deref(), options, None);
@@ -94,6 +92,16 @@ impl Machine<'_> {
             }
             Input::EndConversation => self.end_conversation(),
         }
+    }
+
+    fn wait_requested(&mut self) {
+        // While a redirect is on its way the caller still waits.
+        if self.task.redirection().is_none() {
+            self.waits_again();
+        }
+        self.task.wait_seen = true;
+        self.task.caller_seen = self.now;
+        self.waits_instead_of_dialling();
     }
 
     fn left_queue(&mut self, result: QueueResult, call_ended: bool) {

@@ -181,6 +181,11 @@ pub enum Input {
     },
     /// The wait document was fetched: the call is parked.
     WaitRequested,
+    /// The same of a phone system whose queues have SIDs.
+    WaitRequestedIn {
+        /// `QueueSid`
+        queue: String,
+    },
     /// The caller wants to be called back and may hang up; what was checked already is checked again.
     CallBack {
         /// The caller's leg.

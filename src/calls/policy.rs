@@ -102,6 +102,8 @@ pub struct Policy {
     pub room_end_guard_ms: i64,
     /// How long a leg may take to end after it was told to, or after it left the room.
     pub leg_end_guard_ms: i64,
+    /// How long a call may take to end after which the same phone is to be dialled.
+    pub line_free_ms: i64,
     /// Time between attempts to redirect the caller, or to end a room.
     pub retry_ms: i64,
     /// Attempts at one such thing. A redirect that has failed so often is complained of and tried on, at the pace of the looks
@@ -141,6 +143,7 @@ impl Policy {
         customer_held_alone_ms: 300_000,
         room_end_guard_ms: 10_000,
         leg_end_guard_ms: 15_000,
+        line_free_ms: 3_000,
         retry_ms: 10_000,
         attempts: 3,
         redirect_echo_ms: 10_000,

@@ -283,7 +283,7 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
             coach: words.key("coach").map(CallSid),
         },
         "end-conversation" => Input::EndConversation,
-        "wait" => Input::WaitRequested,
+        "wait" => words.key("queue").map_or(Input::WaitRequested, |queue| Input::WaitRequestedIn { queue }),
         "left" => Input::Left {
             result: QueueResult::from_text(word(1)).unwrap(),
             call_ended: words.has("ended"),

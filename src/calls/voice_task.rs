@@ -273,6 +273,8 @@ pub enum Errand {
     Kick(String),
     UpdateLeg(String, LegUpdate),
     EndRoom,
+    /// A look at the call that asked for a callback, or its end.
+    FormerCall,
     /// The call of a reservation's redirect instruction, which accepts it or leaves it pending.
     Redirect {
         reservation: ReservationSid,
@@ -394,6 +396,9 @@ pub struct VoiceTask {
     pub task_ended: bool,
     /// Why the task was canceled, where this core caused it.
     pub cancel_reason: Option<String>,
+    /// `QueueSid` of the queue that it waits in, or waited in last, where the phone system's queues have SIDs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_sid: Option<String>,
     /// `QueueTime` in seconds.
     pub queue_time_secs: Option<u32>,
     /// Result with which the application's `action` was requested; a repeated webhook repeats it.
@@ -580,6 +585,7 @@ impl VoiceTask {
             caller_told: false,
             task_ended: false,
             cancel_reason: None,
+            queue_sid: None,
             queue_time_secs: None,
             action_called: None,
             says_redirected: false,

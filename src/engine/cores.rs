@@ -633,7 +633,7 @@ impl Cores {
         Some(VoiceTaskRow {
             task,
             workspace: self.sid,
-            call: Some(record.call.0.clone()).filter(|call| !call.is_empty()),
+            call: record.awaited_call().map(|call| call.0.clone()),
             closed: record.state == VoiceState::Closed,
             conference: record.conference.clone(),
             state: VoiceRecord::Shared(Arc::clone(record)),

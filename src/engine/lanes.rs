@@ -2,12 +2,15 @@
 //!
 //! Hanging up and redirecting come before new calls (`spec/voice.md` 5.5). A command that makes a call needs a turn, of
 //! which the phone system gives so many a second, and a place, of which there are fewer than for all commands; while it
-//! waits for either, the other commands of its task go ahead, and a call that is to be hung up again is not made at all.
+//! waits for either, the other commands of its task go ahead, and a call that is to be hung up again is not made at all; one
+//! that is under way is told so.
 //! Looks at calls and rooms of which nothing was heard have their places too: a phone system that answers slowly or not at
 //! all must not keep callers from being moved. Nothing is carried out here. Start with [`Lanes::begin`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::calls::PhoneCommand;
 use crate::routing::{TaskSid, WorkspaceSid};
@@ -30,6 +33,8 @@ pub(super) struct Begun {
     pub(super) errand: Errand,
     /// It would make a call that is to be hung up already: nothing of it has to reach the phone system.
     pub(super) in_vain: bool,
+    /// Canceled when the call that it makes is to be hung up: it must not be asked for again.
+    pub(super) unwanted: CancellationToken,
 }
 
 /// A command that waits, and how many came before it.
@@ -38,13 +43,22 @@ struct Waiting {
     arrival: u64,
     workspace: WorkspaceSid,
     errand: Errand,
+    unwanted: CancellationToken,
+}
+
+/// The call that a command makes which is under way.
+#[derive(Debug)]
+struct Making {
+    label: String,
+    unwanted: CancellationToken,
 }
 
 /// What waits, task by task, and what is under way.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     waiting: BTreeMap<TaskSid, VecDeque<Waiting>>,
-    running: BTreeSet<TaskSid>,
+    /// By task; what is no call has nobody to give it up.
+    running: BTreeMap<TaskSid, Option<Making>>,
     /// Those of which the next command may begin.
     ready: BTreeSet<TaskSid>,
     /// Those of which only looks can begin, for which there was no place.
@@ -66,9 +80,27 @@ impl Lanes {
         let task = errand.task;
         if self.known.insert((task, errand.number)) {
             self.arrivals += 1;
-            let waiting = Waiting { arrival: self.arrivals, workspace, errand };
+            if let PhoneCommand::HangUpLabel { label, .. } = &errand.command {
+                self.give_up(task, label);
+            }
+            let unwanted = CancellationToken::new();
+            let waiting = Waiting { arrival: self.arrivals, workspace, errand, unwanted };
             self.waiting.entry(task).or_default().push_back(waiting);
             self.wake(task);
+        }
+    }
+
+    /// The calls with this label that are made or wait to be are to be hung up.
+    fn give_up(&self, task: TaskSid, label: &str) {
+        if let Some(Some(making)) = self.running.get(&task)
+            && making.label == label
+        {
+            making.unwanted.cancel();
+        }
+        for waiting in self.waiting.get(&task).into_iter().flatten() {
+            if label_made(&waiting.errand.command) == Some(label) {
+                waiting.unwanted.cancel();
+            }
         }
     }
 
@@ -84,7 +116,7 @@ impl Lanes {
 
     /// The next command of a task may begin, if there is one and none is under way.
     fn wake(&mut self, task: TaskSid) {
-        if self.waiting.contains_key(&task) && !self.running.contains(&task) {
+        if self.waiting.contains_key(&task) && !self.running.contains_key(&task) {
             self.ready.insert(task);
         }
     }
@@ -103,7 +135,7 @@ impl Lanes {
         let (calls, wait) = self.next_calls(&mut take_turn);
         let woken = std::mem::take(&mut self.ready);
         for task in ready.union(&woken).copied() {
-            if self.running.contains(&task) {
+            if self.running.contains_key(&task) {
                 continue;
             }
             match self.next_of(task) {
@@ -130,14 +162,16 @@ impl Lanes {
         let queue = self.waiting.get(&task)?;
         let may_look = self.looking < LOOKS_MAX;
         let (at, next) = queue.iter().enumerate().find(|(_, next)| may_look || !next.errand.command.is_look())?;
-        (next.errand.command.makes_call() && !is_in_vain(queue, at)).then_some((at, next.arrival))
+        (next.errand.command.makes_call() && !next.is_in_vain()).then_some((at, next.arrival))
     }
 
     /// The calls for which there are turns and places.
     fn next_calls(&mut self, take_turn: &mut impl FnMut() -> Result<(), Duration>) -> (Vec<Begun>, Option<Duration>) {
         let mut begun = Vec::new();
         while self.calling < CALLS_MAX {
-            let Some(place) = self.line.iter().find(|(_, task)| !self.running.contains(task)).copied() else { break };
+            let Some(place) = self.line.iter().find(|(_, task)| !self.running.contains_key(task)).copied() else {
+                break;
+            };
             self.line.remove(&place);
             let (arrival, task) = place;
             let Some((at, _)) = self.next_call(task).filter(|(_, next)| *next == arrival) else {
@@ -157,26 +191,27 @@ impl Lanes {
     fn next_of(&mut self, task: TaskSid) -> Option<Begun> {
         let queue = self.waiting.get(&task)?;
         let may_look = self.looking < LOOKS_MAX;
-        let may_begin = |at: usize, command: &PhoneCommand| match command {
-            command if command.makes_call() => is_in_vain(queue, at),
+        let may_begin = |next: &Waiting| match &next.errand.command {
+            command if command.makes_call() => next.is_in_vain(),
             command => may_look || !command.is_look(),
         };
-        let at = queue.iter().enumerate().position(|(at, next)| may_begin(at, &next.errand.command))?;
+        let at = queue.iter().position(may_begin)?;
         let in_vain = queue.get(at).is_some_and(|next| next.errand.command.makes_call());
         self.start(task, at, in_vain)
     }
 
     fn start(&mut self, task: TaskSid, at: usize, in_vain: bool) -> Option<Begun> {
         let queue = self.waiting.get_mut(&task)?;
-        let Waiting { arrival, workspace, errand } = queue.remove(at)?;
+        let Waiting { arrival, workspace, errand, unwanted } = queue.remove(at)?;
         if queue.is_empty() {
             self.waiting.remove(&task);
         }
         self.line.remove(&(arrival, task));
-        self.running.insert(task);
+        let label = label_made(&errand.command).map(ToOwned::to_owned);
+        self.running.insert(task, label.map(|label| Making { label, unwanted: unwanted.clone() }));
         self.looking += usize::from(errand.command.is_look());
         self.calling += usize::from(errand.command.makes_call());
-        Some(Begun { workspace, errand, in_vain })
+        Some(Begun { workspace, errand, in_vain, unwanted })
     }
 
     fn has_look(&self, task: TaskSid) -> bool {
@@ -203,17 +238,20 @@ impl Lanes {
     }
 }
 
-/// Whether the call that this command would make is to be hung up by a later command of its task. One that may have been
-/// made already, before this start, has to be looked for.
-fn is_in_vain(queue: &VecDeque<Waiting>, at: usize) -> bool {
-    let Some(Waiting { errand: makes, .. }) = queue.get(at) else { return false };
-    let (PhoneCommand::AddParticipant { label: made, .. } | PhoneCommand::PlaceCall { label: made, .. }) =
-        &makes.command
-    else {
-        return false;
-    };
-    let ends = |command: &PhoneCommand| matches!(command, PhoneCommand::HangUpLabel { label, .. } if label == made);
-    !makes.repeated && queue.iter().skip(at + 1).any(|later| ends(&later.errand.command))
+impl Waiting {
+    /// Whether it would make a call that is to be hung up. One that may have been made already, before this start, has to be
+    /// looked for.
+    fn is_in_vain(&self) -> bool {
+        self.errand.command.makes_call() && !self.errand.repeated && self.unwanted.is_cancelled()
+    }
+}
+
+/// The label of the call that a command makes.
+fn label_made(command: &PhoneCommand) -> Option<&str> {
+    match command {
+        PhoneCommand::AddParticipant { label, .. } | PhoneCommand::PlaceCall { label, .. } => Some(label),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -265,7 +303,7 @@ mod tests {
         lanes: Lanes,
         turns: usize,
         wait: Option<Duration>,
-        begun: Vec<Errand>,
+        begun: Vec<Begun>,
     }
 
     impl Bench {
@@ -286,21 +324,31 @@ mod tests {
             });
             self.wait = wait;
             let seen = begun.iter().map(|next| (next.errand.task.bits(), next.errand.number, next.in_vain)).collect();
-            self.begun.extend(begun.into_iter().map(|next| next.errand));
+            self.begun.extend(begun);
             seen
         }
 
         fn finish(&mut self, task: u128, number: u32) {
-            let at = self.begun.iter().position(|errand| errand.task.bits() == task && errand.number == number);
-            let errand = self.begun.remove(at.expect("it has begun"));
-            self.lanes.finished(&errand);
+            let at = self.place_of(task, number);
+            self.lanes.finished(&self.begun.remove(at).errand);
+        }
+
+        fn place_of(&self, task: u128, number: u32) -> usize {
+            let is_it = |next: &Begun| next.errand.task.bits() == task && next.errand.number == number;
+            self.begun.iter().position(is_it).expect("it has begun")
+        }
+
+        /// Whether a command that has begun was told that its call is not wanted any more.
+        fn is_given_up(&self, task: u128, number: u32) -> bool {
+            self.begun[self.place_of(task, number)].unwanted.is_cancelled()
         }
 
         fn is_empty(&self) -> bool {
             let Lanes { waiting, running, ready, held, line, known, .. } = &self.lanes;
             let counted = self.lanes.looking + self.lanes.calling;
             counted == 0
-                && [running, ready, held].iter().all(|tasks| tasks.is_empty())
+                && [ready, held].iter().all(|tasks| tasks.is_empty())
+                && running.is_empty()
                 && waiting.is_empty()
                 && line.is_empty()
                 && known.is_empty()
@@ -435,6 +483,27 @@ mod tests {
         bench.finish(1, 5);
         bench.turns = 1;
         assert_eq!(bench.begin(), [(1, 4, false)]);
+        assert!(bench.is_given_up(1, 4), "and not asked for again");
+    }
+
+    #[test]
+    fn a_call_that_is_under_way_is_told_when_it_is_to_be_hung_up() {
+        let mut bench = Bench::with_turns(usize::MAX);
+        bench.add(call(1, 1, "WR1"));
+        bench.add(call(2, 1, "WR1"));
+        assert_eq!(bench.begin(), [(1, 1, false), (2, 1, false)]);
+        bench.add(hang_up_label(1, 2, "WR2"));
+        assert!(!bench.is_given_up(1, 1), "another leg's");
+        bench.add(hang_up_label(1, 3, "WR1"));
+        assert!(bench.is_given_up(1, 1));
+        assert!(!bench.is_given_up(2, 1), "another task's");
+        // The next leg with that label, the customer's of the next attempt, is another one.
+        bench.add(call(1, 4, "WR1"));
+        for number in 1..=3 {
+            bench.finish(1, number);
+            bench.begin();
+        }
+        assert!(!bench.is_given_up(1, 4));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info_span};
 
 use crate::calls::{CommandId, Input, PhoneOutcome};
-use crate::phone::PhoneSystem;
+use crate::phone::{NOT_WANTED, PhoneSystem};
 use crate::routing::WorkspaceSid;
 
 use super::Engine;
@@ -75,7 +75,7 @@ pub(super) async fn run(
         }
         let (begun, wait) = lanes.begin(|| phone.as_ref().map_or(Ok(()), PhoneSystem::take_turn));
         next_turn = wait;
-        for Begun { workspace, errand, in_vain } in begun {
+        for Begun { workspace, errand, in_vain, unwanted } in begun {
             let (phone, engine, permits) = (phone.clone(), engine.clone(), Arc::clone(&permits));
             running.spawn(async move {
                 let permit = permits.acquire().await;
@@ -89,7 +89,7 @@ pub(super) async fn run(
                     command.kind = errand.command.name(),
                     command.repeated = errand.repeated,
                 );
-                let attempt = async move { carry_out(phone.as_ref(), &attempt, in_vain).await };
+                let attempt = async move { carry_out(phone.as_ref(), &attempt, in_vain, &unwanted).await };
                 let attempt = tokio::spawn(attempt.instrument(span.clone())).await;
                 let outcome = attempt.unwrap_or_else(|error| PhoneOutcome::Unavailable { message: error.to_string() });
                 drop(permit);
@@ -122,16 +122,21 @@ const fn word_of(outcome: &PhoneOutcome) -> &'static str {
     }
 }
 
-async fn carry_out(phone: Option<&PhoneSystem>, errand: &Errand, in_vain: bool) -> PhoneOutcome {
+async fn carry_out(
+    phone: Option<&PhoneSystem>,
+    errand: &Errand,
+    in_vain: bool,
+    unwanted: &CancellationToken,
+) -> PhoneOutcome {
     if in_vain {
-        return PhoneOutcome::Refused { code: None, message: "it is not wanted any more".to_owned() };
+        return PhoneOutcome::Refused { code: None, message: NOT_WANTED.to_owned() };
     }
     let Some(phone) = phone else {
         let message = "no phone system is configured: set SWITCHHOOK_PHONE_URL and its credentials".to_owned();
         return PhoneOutcome::Refused { code: None, message };
     };
     let id = CommandId { task: errand.task, number: errand.number };
-    phone.execute(id, &errand.command, errand.repeated).await
+    phone.execute_while_wanted(id, &errand.command, errand.repeated, unwanted).await
 }
 
 /// Tells the workspace; repeats while it is being loaded again or has no room, because the row on disk waits for it.

@@ -2,8 +2,9 @@
 //!
 //! Carries out one [`PhoneCommand`] at a time and says how it went. Commands come from the outbox and may come again
 //! after a crash, and an answer may get lost on the way, so a leg is never asked for twice without looking first: its
-//! label is the idempotency key; nor is the caller redirected twice without looking where it is. This module must not decide what follows from an outcome. Start with
-//! [`PhoneSystem::execute`].
+//! label is the idempotency key; nor is the caller redirected twice without looking where it is. A leg that nobody wants any
+//! more is not asked for again. This module must not decide what follows from an outcome. Start with
+//! [`PhoneSystem::execute_while_wanted`].
 
 mod access;
 mod claims;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
+use tokio_util::sync::CancellationToken;
 
 use crate::calls::policy::CODE_CREDENTIALS;
 use crate::calls::{CallSid, CallStatus, CommandId, PhoneCommand, PhoneOutcome, dialable};
@@ -32,6 +34,9 @@ use redirect::{Destination, Redirect};
 pub use redirect::{Documents, Written};
 use transport::{Failure, Subject, Transport};
 pub use wording::Wording;
+
+/// What is said of a call that was not made because nobody wanted it any more.
+pub const NOT_WANTED: &str = "it is not wanted any more";
 
 /// Where the phone system is and who we are there.
 #[derive(Debug, Clone)]
@@ -146,6 +151,15 @@ struct Leg {
     status: Option<CallStatus>,
 }
 
+/// One attempt at a command.
+#[derive(Debug, Clone, Copy)]
+struct Attempt<'a> {
+    /// An earlier one may have reached the phone system.
+    repeated: bool,
+    /// The call that it makes is to be ended as soon as there is one.
+    unwanted: &'a CancellationToken,
+}
+
 impl PhoneSystem {
     /// Makes the client; nothing is sent yet.
     pub fn new(settings: PhoneSettings, patience: Patience, clock: &Clock, entropy: Entropy) -> Result<Self, Error> {
@@ -178,11 +192,19 @@ impl PhoneSystem {
 
     /// Carries out one command within the time of [`Patience::command`].
     ///
-    /// `repeated` says that an earlier attempt may have reached the phone system.
-    pub async fn execute(&self, id: CommandId, command: &PhoneCommand, repeated: bool) -> PhoneOutcome {
+    /// `repeated` says that an earlier attempt may have reached the phone system. When the call that the command makes is
+    /// `unwanted`, it is not asked for any more; what was asked for already is still looked for, so that it can be ended.
+    pub async fn execute_while_wanted(
+        &self,
+        id: CommandId,
+        command: &PhoneCommand,
+        repeated: bool,
+        unwanted: &CancellationToken,
+    ) -> PhoneOutcome {
         let mut last_error = String::from("no answer");
         let budget = self.transport.patience.command;
-        let outcome = tokio::time::timeout(budget, self.carry_out(id, command, repeated, &mut last_error)).await;
+        let attempt = Attempt { repeated, unwanted };
+        let outcome = tokio::time::timeout(budget, self.carry_out(id, command, attempt, &mut last_error)).await;
         let outcome = outcome.unwrap_or(PhoneOutcome::Unavailable { message: last_error });
         let (task, number, name) = (id.task, id.number, command.name());
         match &outcome {
@@ -203,14 +225,15 @@ impl PhoneSystem {
         &self,
         id: CommandId,
         command: &PhoneCommand,
-        repeated: bool,
+        attempt: Attempt<'_>,
         last_error: &mut String,
     ) -> PhoneOutcome {
+        let repeated = attempt.repeated;
         // Commands that were written before a room could have a name of its own do not name it.
         let named = |room: &String| if room.is_empty() { id.task.to_string() } else { room.clone() };
         let sent = |call, room, to| Redirect { task: id.task, call, room: named(room), to };
         let done = match command {
-            PhoneCommand::AddParticipant { .. } => self.add_participant(id.task, command, repeated, last_error).await,
+            PhoneCommand::AddParticipant { .. } => self.add_participant(id.task, command, attempt, last_error).await,
             PhoneCommand::MoveCallerToRoom { call, room } => {
                 self.redirect(&sent(call, room, Destination::Room), repeated, last_error).await
             }
@@ -223,7 +246,7 @@ impl PhoneSystem {
             PhoneCommand::ReleaseCaller { call, room } => {
                 self.redirect(&sent(call, room, Destination::Application), repeated, last_error).await
             }
-            PhoneCommand::PlaceCall { .. } => self.place_call(id.task, command, repeated, last_error).await,
+            PhoneCommand::PlaceCall { .. } => self.place_call(id.task, command, attempt, last_error).await,
             PhoneCommand::RedirectCall { call, account, url } => {
                 let url = form::through_us(&self.public_url, *account, url);
                 let pairs = form::pairs(&[("Url", &url), ("Method", "POST")]);
@@ -253,7 +276,7 @@ impl PhoneSystem {
         &self,
         task: TaskSid,
         command: &PhoneCommand,
-        repeated: bool,
+        attempt: Attempt<'_>,
         last_error: &mut String,
     ) -> Result<PhoneOutcome, Failure> {
         let PhoneCommand::AddParticipant { room, label, to, from, requested_at, .. } = command else {
@@ -268,7 +291,7 @@ impl PhoneSystem {
         let pairs = self.limited(pairs);
         let (task, to) = (task.to_string(), dialable(to));
         let wanted = look::Wanted { task: &task, room, label, to: &to, from, requested_at: *requested_at };
-        self.make_leg(&path, &pairs, &wanted, repeated, last_error).await
+        self.make_leg(&path, &pairs, &wanted, attempt, last_error).await
     }
 
     /// Places a call that runs a document, once.
@@ -276,7 +299,7 @@ impl PhoneSystem {
         &self,
         task: TaskSid,
         command: &PhoneCommand,
-        repeated: bool,
+        attempt: Attempt<'_>,
         last_error: &mut String,
     ) -> Result<PhoneOutcome, Failure> {
         let PhoneCommand::PlaceCall { room, label, to, from, requested_at, .. } = command else {
@@ -286,7 +309,7 @@ impl PhoneSystem {
         let (task, to) = (task.to_string(), dialable(to));
         let room = if room.is_empty() { &task } else { room };
         let wanted = look::Wanted { task: &task, room, label, to: &to, from, requested_at: *requested_at };
-        self.make_leg("Calls", &pairs, &wanted, repeated, last_error).await
+        self.make_leg("Calls", &pairs, &wanted, attempt, last_error).await
     }
 
     /// The form in the phone system's words. A leg does not last longer than the settings allow, whatever becomes of us.
@@ -301,13 +324,16 @@ impl PhoneSystem {
         path: &str,
         pairs: &[(String, String)],
         wanted: &look::Wanted<'_>,
-        mut unclear: bool,
+        Attempt { repeated: mut unclear, unwanted }: Attempt<'_>,
         last_error: &mut String,
     ) -> Result<PhoneOutcome, Failure> {
         let mut attempt = 0;
         loop {
             if unclear && let Some(leg) = self.look_twice(wanted, last_error).await? {
                 return Ok(done(leg));
+            }
+            if unwanted.is_cancelled() {
+                return Ok(not_wanted(unclear));
             }
             let failure = match self.transport.once(Method::POST, path, pairs).await {
                 Ok(answer) => {
@@ -331,8 +357,15 @@ impl PhoneSystem {
                 return Err(failure);
             }
             unclear = unclear || failure.may_have_been_carried_out();
-            self.transport.pause(attempt, &failure, last_error).await;
-            self.pace.turn().await;
+            let pause = async {
+                self.transport.pause(attempt, &failure, last_error).await;
+                self.pace.turn().await;
+            };
+            tokio::select! {
+                biased;
+                () = pause => {}
+                () = unwanted.cancelled() => {}
+            }
             attempt += 1;
         }
     }
@@ -404,6 +437,13 @@ fn done(leg: Leg) -> PhoneOutcome {
 /// A leg of which nothing is known but that it was asked for with success.
 const fn made() -> PhoneOutcome {
     PhoneOutcome::Done { call: None, conference: None, status: None }
+}
+
+/// A leg that was given up before it was asked for again; `unclear` says that an earlier attempt may have made it after all,
+/// although it is not listed.
+fn not_wanted(unclear: bool) -> PhoneOutcome {
+    let message = NOT_WANTED.to_owned();
+    if unclear { PhoneOutcome::Unavailable { message } } else { PhoneOutcome::Refused { code: None, message } }
 }
 
 fn outcome_of(failure: Failure) -> PhoneOutcome {

@@ -20,6 +20,7 @@ mod between;
 mod moved;
 mod requests;
 mod telnyx;
+mod unwanted;
 
 const ROOM: &str = "WT00000000000000000000000000000001";
 const LABEL: &str = "WR00000000000000000000000000000002";
@@ -191,6 +192,13 @@ impl Fake {
 
     fn paths(&self) -> Vec<String> {
         self.0.lock().unwrap().requests.iter().map(|(method, path, _)| format!("{method} {path}")).collect()
+    }
+}
+
+impl PhoneSystem {
+    /// Carries out a command that is wanted to its end.
+    async fn execute(&self, id: CommandId, command: &PhoneCommand, repeated: bool) -> PhoneOutcome {
+        self.execute_while_wanted(id, command, repeated, &CancellationToken::new()).await
     }
 }
 

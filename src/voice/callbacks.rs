@@ -145,8 +145,9 @@ impl State {
     }
 
     /// Tells the workspace that is making the task of a call that the call is over; the answer where it could not be told.
+    /// Of a call whose webhook was overtaken no task will be made.
     async fn end_arrival(&self, sender: Sender, call: &CallSid) -> Option<Response> {
-        let workspace = self.arrivals.workspace_of(call)?;
+        let workspace = self.arrivals.call_ended(call, sender, self.clock.now())?;
         if !self.may_touch(sender, workspace).await {
             return None;
         }

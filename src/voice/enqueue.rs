@@ -16,6 +16,7 @@ use super::alerts::{
     INVALID_WAIT_METHOD, INVALID_WAIT_URL, INVALID_WORKFLOW, QUEUE_FULL, SCHEMA_WARNING,
 };
 use super::application::{Question, with_query};
+use super::arrivals::Arrival;
 use super::attributes;
 use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
@@ -270,7 +271,9 @@ impl State {
             timeout_secs: timeout_secs.unwrap_or_default(),
             park: wish.park.clone(),
         };
-        self.arrivals.begin(&call, workspace);
+        if self.arrivals.begin(&call, wish.webhook.sender, workspace, self.clock.now()) == Arrival::Over {
+            return Err(Obstacle::Over);
+        }
         // The task of a call is made once, however often it is asked for.
         let made = match self.tell_workspace(workspace, request).await {
             Ok(Made::Task(task)) => Ok(self.park(task, &workflow.to_string(), &wish.verb.before)),

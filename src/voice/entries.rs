@@ -11,6 +11,7 @@ use axum::response::Response;
 
 use super::alerts::{Complaint, DIAL_NOT_ALLOWED, DOCUMENT_PARSE_FAILURE, TOO_MANY_LEGS};
 use super::application::with_query;
+use super::arrivals::Arrival;
 use super::document::{Document, Far, Forward, Voicemail};
 use super::request::{self, Unreadable, Webhook};
 use super::room_left::dial_status;
@@ -221,7 +222,9 @@ impl State {
         let counted = self.engine.forward(entry.workspace, new);
         counted.map_err(|reason| Complaint::new(TOO_MANY_LEGS, Refusal::TooManyLegs { reason }.to_string()))?;
         // A caller who hangs up before the document is run has no task that could be told.
-        self.arrivals.begin(&call, entry.workspace);
+        if self.arrivals.begin(&call, webhook.sender, entry.workspace, self.clock.now()) == Arrival::Over {
+            self.engine.forward_over(entry.workspace, &call);
+        }
         Ok(())
     }
 }

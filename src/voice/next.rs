@@ -10,7 +10,8 @@ use super::document::{Document, Room, Voicemail};
 use super::request::{RELEASED, Webhook};
 use super::{State, twiml};
 use crate::calls::{NextDocument, Role, RoomSettings, VoiceTask};
-use crate::routing::{TaskSid, TaskStatus, WorkspaceSid};
+use crate::routing::command::ReservationParent;
+use crate::routing::{ReservationSid, TaskSid, TaskStatus, WorkspaceSid};
 
 /// Of whom a document speaks.
 #[derive(Debug)]
@@ -103,10 +104,19 @@ impl State {
     pub(super) async fn facts(&self, context: &Context<'_>) -> Vec<(String, String)> {
         let record = context.record;
         let accepted = record.legs.iter().find(|leg| leg.accepted).and_then(|leg| leg.reservation);
+        let worker = match accepted {
+            Some(reservation) => self.worker_of(context, reservation).await,
+            None => None,
+        };
+        // The document of a caller who was let go may be asked for before the queue tells how long it was.
+        let waits = (record.wait_seen && accepted.is_none()).then(|| self.clock.now().secs_since(record.created));
+        let queue_time = record.queue_time_secs.map(i64::from).or(waits);
         let facts = [
             ("TaskSid", Some(record.task.to_string())),
             ("WorkflowSid", self.workflow_of(context).await),
-            ("QueueTime", record.queue_time_secs.map(|secs| secs.to_string())),
+            ("QueueSid", record.queue_sid.clone()),
+            ("QueueTime", queue_time.map(|secs| secs.to_string())),
+            ("WorkerSid", worker),
             ("ReservationSid", accepted.map(|reservation| reservation.to_string())),
             ("ConferenceSid", record.conference.clone()),
         ];
@@ -116,6 +126,13 @@ impl State {
     /// The workflow of the task; `None` too when it cannot be read, which is no reason to keep a caller waiting.
     async fn workflow_of(&self, context: &Context<'_>) -> Option<String> {
         self.read(self.store.task(context.workspace, context.record.task)).await.ok()??.workflow_sid
+    }
+
+    /// The worker of a reservation; `None` too when it cannot be read, as above.
+    async fn worker_of(&self, context: &Context<'_>, reservation: ReservationSid) -> Option<String> {
+        let of_task = ReservationParent::Task(context.record.task);
+        let found = self.read(self.store.reservation(context.workspace, of_task, reservation)).await;
+        Some(found.ok()??.worker_sid)
     }
 
     /// Why the task was canceled, by whoever did it without this call: a timeout, or a request.

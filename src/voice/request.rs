@@ -35,7 +35,7 @@ pub(super) const RELEASED: &str = "released";
 pub(super) struct Unreadable;
 
 /// Who sent a webhook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sender {
     /// The phone system, which serves all accounts.
     PhoneSystem,

@@ -20,6 +20,9 @@ use crate::calls::{Input, VoiceTask};
 use crate::engine;
 use crate::routing::{Outlook, TaskSid, WorkspaceSid};
 
+/// Longest `QueueSid` that is kept, in bytes.
+const QUEUE_SID_LIMIT: usize = 128;
+
 /// `/voice/tasks/{WT}/wait`
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<String>, request: Request) -> Response {
     let webhook = match request::read(&state, request).await {
@@ -32,7 +35,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Ok(None) => return state.answer(&Document::Unavailable),
         Err(Unreadable) => return state.wait(&webhook, task, None, None),
     };
-    let parked = engine::Request::Call { task, input: Input::WaitRequested };
+    let parked = engine::Request::Call { task, input: parked_in(webhook.text("QueueSid")) };
     // The caller hears music all the same; the next round tells again.
     if let Err(error) = state.tell_workspace(workspace, parked).await {
         tracing::warn!(task.sid = %task, %error, "cannot record that a call is parked");
@@ -56,7 +59,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
         Some(url) => url,
     };
     let mut extra = state.facts(&Context { webhook: &webhook, workspace, record: &record }).await;
-    extra.retain(|(name, _)| name != "QueueTime");
+    extra.retain(|(name, _)| !["QueueSid", "QueueTime"].contains(&name.as_str()));
     extra.extend(outlook.iter().flat_map(parameters));
     if webhook.text("QueueSid").is_empty() {
         extra.extend(queue_sid(&extra));
@@ -77,6 +80,14 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
             own()
         }
     }
+}
+
+/// The news that a call is parked in a queue with this SID, if it has one.
+fn parked_in(queue: &str) -> Input {
+    if queue.is_empty() || queue.len() > QUEUE_SID_LIMIT {
+        return Input::WaitRequested;
+    }
+    Input::WaitRequestedIn { queue: queue.to_owned() }
 }
 
 /// `QueueSid` for a phone system whose queues have none: the workflow's digits, so that it is the same at every request.

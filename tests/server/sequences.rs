@@ -251,6 +251,10 @@ async fn sequence_8_1_when_the_agent_ends_the_call_the_caller_is_asked_how_it_wa
     stage.programs().hang_up(&call_of(&legs, &reservation)).await;
     let left = stage.application.until_asked(stage.programs(), "left", 1).await;
     assert_eq!((left[0].get("QueueResult"), left[0].get("CallStatus")), ("bridged", "in-progress"));
+    let (worker, taken) = (left[0].get("WorkerSid"), left[0].get("ReservationSid"));
+    assert_eq!((worker, taken), (stage.office.floor.worker.as_str(), reservation.as_str()));
+    assert!(left[0].get("QueueSid").starts_with("QU") && !left[0].get("QueueTime").is_empty(), "{left:?}");
+    assert!(left[0].get("ConferenceSid").starts_with("CF"), "{left:?}");
     stage.office.until_reservation(&task, &reservation, "wrapping").await;
     let press = json!({ "digits": "5" });
     stage.programs().control(Method::POST, &format!("/calls/{call}/digits"), press).await;
@@ -641,6 +645,9 @@ async fn sequence_8_10_voicemail_overflow() {
     let left = application.until_asked(programs, "left", 1).await;
     let found = (left[0].get("QueueResult"), left[0].get("TaskCancelReason"), left[0].get("CallStatus"));
     assert_eq!(found, ("leave", "Task canceled on Workflow timeout", "in-progress"));
+    // It really was in the queue, and nobody took it.
+    assert!(left[0].get("QueueSid").starts_with("QU") && left[0].get("WorkerSid").is_empty(), "{left:?}");
+    assert!(left[0].get("QueueTime").parse::<u32>().is_ok(), "{left:?}");
     assert!(left[0].signed && left.len() == 1, "{left:?}");
     let recorded = application.until_asked(programs, "recorded", 1).await;
     let told = application.until_asked(programs, "recording", 1).await;

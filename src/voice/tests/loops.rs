@@ -61,8 +61,8 @@ async fn an_applications_wait_document_leads_back_to_us() {
         let (task, _) = come_in(&bench, &query).await;
         let wait = waits(&bench, &task).await;
         assert!(wait.contains(part), "{document}: {wait}");
-        let gone = [("CallSid", CALLER), ("CallStatus", "completed")];
-        bench.post("/voice/cb/call/inbound", &gone).await;
+        let gone = [("CallSid", CALLER), ("CallStatus", "in-progress"), ("QueueResult", "leave")];
+        bench.post(&format!("/voice/tasks/{task}/left"), &gone).await;
     }
     let (task, _) = come_in(&bench, "?WaitUrl=").await;
     let silence = waits(&bench, &task).await;

@@ -102,3 +102,35 @@ async fn a_caller_who_has_gone_round_long_enough_goes_on_without_a_task() {
     assert_eq!(calls, [true], "the caller who was turned away waits for nobody");
     assert!(bench.alert_codes().await.contains(&14_222));
 }
+
+#[tokio::test]
+async fn of_a_call_that_has_ended_before_its_webhook_came_there_is_no_task() {
+    let bench = Bench::start().await;
+    let document = format!("<Response><Enqueue workflowSid=\"{}\"/></Response>", bench.workflow);
+    let tell = async |call: &str, status: &str| {
+        let pairs = [("CallSid", call), ("CallStatus", status)];
+        assert_eq!(bench.post("/voice/cb/call/inbound", &pairs).await.0, StatusCode::NO_CONTENT);
+    };
+    tell("CAlives", "in-progress").await;
+    tell("CAover", "completed").await;
+    // An account cannot end the calls of another.
+    let pairs = [("CallSid", "CAlives"), ("CallStatus", "completed")];
+    let signature = signature::sign_form("foreign token", &format!("{BASE}/voice/cb/call/inbound"), &pairs);
+    bench.send(form("/voice/cb/call/inbound", &pairs, Some((signature::HEADER, &signature)))).await;
+    // On its way the webhook says that the call rings.
+    let parts = |call: &'static str| [("CallSid", call), ("From", "+15550001"), ("CallStatus", "ringing")];
+    for (target, more) in [(bench.target(""), ("x", "y")), ("/voice/enqueue".to_owned(), ("Twiml", document.as_str()))]
+    {
+        let (_, over) = bench.post(&target, &[&parts("CAover")[..], &[more]].concat()).await;
+        assert!(over.ends_with("<Response/>"), "{target}: {over}");
+        assert_eq!(bench.task_count().await, 0, "a worker would be called for nobody");
+    }
+    let (_, lives) = bench.post(&bench.target(""), &parts("CAlives")).await;
+    assert!(lives.contains("<Enqueue "), "{lives}");
+    assert!(bench.alert_codes().await.is_empty());
+    // A webhook that is repeated after the call has made no second task.
+    tell("CAlives", "completed").await;
+    bench.post(&bench.target(""), &parts("CAlives")).await;
+    let rows = bench.rows().await;
+    assert_eq!(rows.tasks.iter().map(|row| row.status).collect::<Vec<_>>(), [TaskStatus::Canceled]);
+}

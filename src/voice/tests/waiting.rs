@@ -118,6 +118,26 @@ async fn a_caller_who_chooses_a_callback_may_hang_up_and_keeps_the_task() {
 }
 
 #[tokio::test]
+async fn the_number_callback_tells_that_whoever_is_to_be_called_back_has_hung_up() {
+    let bench = with_callbacks(100).await;
+    let task = park(&bench, "CA1", "").await;
+    let pairs = [("CallSid", "CA1"), WAITS, ("Digits", "1")];
+    bench.post(&format!("/voice/tasks/{task}/callback"), &pairs).await;
+    let is_on_line = async || {
+        let row = bench.store.voice_task(task.parse().unwrap()).await.unwrap().unwrap();
+        let record: VoiceTask = serde_json::from_str(&row.state.json()).unwrap();
+        record.callback.unwrap().on_line
+    };
+    assert!(is_on_line().await, "the goodbye is being said");
+    for (call, expected) in [("CA2", true), ("CA1", false)] {
+        let over = [("CallSid", call), ("CallStatus", "completed")];
+        assert_eq!(bench.post("/voice/cb/call/inbound", &over).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(is_on_line().await, expected, "{call}");
+    }
+    assert_eq!(bench.rows().await.tasks[0].status, TaskStatus::Pending);
+}
+
+#[tokio::test]
 async fn a_callback_is_for_allowed_numbers_and_for_the_caller_alone() {
     let bench = with_callbacks(1).await;
     let post = async |task: &str, path: &str, call: &str, digits: &str| {
