@@ -140,6 +140,28 @@ fn documents_that_are_made_to_cost_much_are_refused_at_once() {
     }
 }
 
+/// What 64 KiB can hold is rewritten, in time that grows with the length alone.
+#[test]
+fn documents_of_very_many_small_things_are_rewritten_at_once() {
+    let filled = |piece: &str| piece.repeat((64 * 1024 - 200) / piece.len());
+    let attributes = (0..6_000).map(|number| format!(" a{number}=''")).collect::<Vec<_>>().concat();
+    for (content, of_ours) in [
+        (filled("<a/>"), "<a/>".to_owned()),
+        (filled("<Pause/>"), "<Pause/>".to_owned()),
+        (filled("<Gather action='x'/>"), "<Gather action='ours:https://app.example.org/ivr/x'/>".to_owned()),
+        (
+            filled("<Dial action='x'><Queue reservationSid='a'/></Dial>"),
+            "<Redirect method=\"POST\">take:a</Redirect>".to_owned(),
+        ),
+        (format!("<Dial{attributes}>1</Dial>"), attributes.clone()),
+    ] {
+        let text = format!("<Response>{content}</Response>");
+        let found = in_time(|| rewritten(&text)).unwrap();
+        assert!(found.text.contains(&of_ours), "{}", &found.text[..200]);
+        in_time(|| EnqueueDocument::parse(&text)).unwrap_err();
+    }
+}
+
 /// The corpus begins with what applications write: those are documents, and the others are not.
 #[test]
 fn the_corpus_is_what_its_names_say() {
