@@ -9,7 +9,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Shared};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 
 use super::alerts::{
     CANNOT_CREATE_TASK, Complaint, DOCUMENT_PARSE_FAILURE, INVALID_ACTION, INVALID_ATTRIBUTES, INVALID_METHOD,
@@ -19,6 +20,7 @@ use super::application::{Question, with_query};
 use super::attributes;
 use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
+use super::owner::Unheard;
 use super::proxy::REST_MAX;
 use super::request::{self, Webhook};
 use super::rounds::{ROUND, next_round};
@@ -30,6 +32,10 @@ use crate::routing::{Refusal, Reply as Made, WorkflowSid, WorkspaceSid};
 
 /// Parameter of our own URL: the verbs after `<Enqueue>` of a call that goes round.
 pub(super) const AFTER: &str = "After";
+/// Path at which a call that goes round comes back.
+const ROUND_PATH: &str = "/voice/enqueue";
+/// Parameters of a URL that speaks for an account.
+const OF_VOUCHED: [&str; 2] = ["account", "mac"];
 /// Longest time to live of a task, in seconds.
 const TIMEOUT_LIMIT_SECS: u32 = 1_209_600;
 
@@ -49,6 +55,10 @@ pub(super) async fn with_workflow(
 
 async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> Response {
     let webhook = match request::read(state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let webhook = match state.of_round(webhook, workflow.is_some()).await {
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
@@ -277,6 +287,20 @@ impl State {
         made
     }
 
+    /// A call that goes round speaks for whom it spoke; the error is the answer.
+    async fn of_round(&self, webhook: Webhook, names_workflow: bool) -> Result<Webhook, Response> {
+        // Without a mark of ours these parameters are the application's.
+        let is_marked = OF_VOUCHED.iter().all(|name| webhook.of_query(name).is_some());
+        if names_workflow || !is_marked {
+            return Ok(webhook);
+        }
+        match self.vouched_for(&webhook, ROUND_PATH).await {
+            Ok(spoken) => Ok(spoken.without(&OF_VOUCHED)),
+            Err(Unheard::Forged) => Err(StatusCode::FORBIDDEN.into_response()),
+            Err(Unheard::Unreadable) => Err(self.come_again_for_a_while(&webhook)),
+        }
+    }
+
     /// The caller hears what comes before `<Enqueue>`, waits a moment and comes back, as mode B.
     async fn send_round(&self, wish: &Wish) -> Response {
         let Some(round) = next_round(&wish.webhook) else {
@@ -299,11 +323,14 @@ impl State {
             ("WaitUrl", wish.park.wait_url.as_deref()),
             ("WaitMethod", wish.park.wait_method.as_deref()),
             (AFTER, wish.park.after_enqueue.as_deref().filter(|after| after.len() <= REST_MAX)),
-            (ROUND, Some(round.as_str())),
         ];
         let pairs: Vec<(String, String)> =
             parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-        let url = with_query(&self.url("/voice/enqueue"), &pairs);
+        let url = match wish.webhook.bound_to() {
+            Some(owner) => self.vouched(owner, ROUND_PATH, pairs),
+            None => with_query(&self.url(ROUND_PATH), &pairs),
+        };
+        let url = with_query(&url, &[(ROUND.to_owned(), round)]);
         self.answer(&Document::Busy { verbs_before: &wish.verb.before, url: &url })
     }
 
@@ -339,7 +366,7 @@ impl State {
             }
         }
         match wish.verb.after.as_deref() {
-            Some(after) => self.serve_verbs(&wish.webhook, after, wish.documents).await,
+            Some(after) => self.serve_verbs(&wish.webhook, wish.workspace, after, wish.documents).await,
             None => self.answer(&Document::Unavailable),
         }
     }

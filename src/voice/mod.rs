@@ -23,6 +23,7 @@ mod loops;
 mod moved;
 mod next;
 mod outlook;
+mod owner;
 mod patience;
 mod proxy;
 mod request;

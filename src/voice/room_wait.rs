@@ -83,7 +83,7 @@ impl State {
         let question = Question { url: &url, method, webhook: &webhook, extra, workspace: Some(workspace) };
         match self.ask(&question).await {
             Ok(Reply::Document(document)) => {
-                let document = self.adopted(&question, Served::AsItself, document).await.text;
+                let document = self.adopted(&question, Served::AsItself, document).await;
                 twiml(looping(&document, &url, &again, &HEARD))
             }
             Ok(Reply::Audio) => self.answer(&Document::Play { url: &url }),

@@ -10,7 +10,7 @@ use grammar::{bombs, document, hostile, in_time};
 
 use crate::voice::document::{Document, Voicemail};
 use crate::voice::enqueue_document::EnqueueDocument;
-use crate::voice::rewrite::{Links, Rewritten, rewrite};
+use crate::voice::rewrite::{Links, Rewritten, Urls, rewrite};
 use crate::voice::templates::Templates;
 use crate::voice::walk::{Part, Problem, Walk, trimmed};
 use crate::voice::xml;
@@ -18,10 +18,12 @@ use crate::voice::xml;
 fn rewritten(text: &str) -> Result<Rewritten, Problem> {
     let base = Url::parse(grammar::BASE).unwrap();
     let links = Links {
-        base: &base,
-        is_elsewhere: false,
-        through_us: &|url| format!("ours:{url}"),
-        told: &|url| format!("told:{url}"),
+        urls: Some(Urls {
+            base: &base,
+            is_elsewhere: false,
+            through_us: &|url| format!("ours:{url}"),
+            told: &|url| format!("told:{url}"),
+        }),
         taking: &|taking| format!("take:{}", taking.reservation),
     };
     rewrite(text, &links)
