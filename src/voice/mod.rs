@@ -28,6 +28,7 @@ mod patience;
 mod proxy;
 mod request;
 mod reservations;
+mod rests;
 mod rewrite;
 mod room_left;
 mod room_wait;
@@ -64,6 +65,7 @@ use document::Document;
 pub use known_workflows::KnownWorkflows;
 pub use moved::{Means, MovedCallers};
 use request::Unreadable;
+pub use rests::Rests;
 pub use templates::Templates;
 
 /// What the voice webhooks need.
@@ -101,6 +103,8 @@ pub struct State {
     pub outbound: Outbound,
     /// What the applications' `action` answered.
     pub actions: Actions,
+    /// What of the applications' documents had no place in an answer.
+    pub rests: Rests,
     /// Where workflows belong.
     pub known_workflows: KnownWorkflows,
     /// Calls whose tasks are being made.

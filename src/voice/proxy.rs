@@ -4,7 +4,8 @@
 //! `/voice/proxy?target=<URL>` asks the application with the parameters of the phone system and a signature of the
 //! account's, and answers with its document, rewritten. Parameters of this URL: `target`; `account`, whose application it
 //! is (the first account unless told otherwise); `fallback`, asked when `target` gives no document; `mac`, which we add
-//! to the URLs that lead through us. Must not carry out `<Enqueue>` itself (that is `enqueue`). Start with [`answer`].
+//! to the URLs that lead through us. With `rest` instead of `target` it answers with what is left of a long document. Must
+//! not carry out `<Enqueue>` itself (that is `enqueue`). Start with [`answer`].
 
 use std::sync::Arc;
 
@@ -13,13 +14,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use url::Url;
 
-use super::alerts::{Complaint, INVALID_URL, TOO_MANY_DOCUMENTS};
+use super::alerts::{Complaint, INVALID_URL, RETRIEVAL_FAILURE, TOO_LARGE, TOO_MANY_DOCUMENTS};
 use super::application::{DOCUMENT_TYPES, Failure, Question, Reply, with_query};
 use super::document::Document;
-use super::owner::{Owner, place_of_reservation};
+use super::owner::{Owner, Unheard, place_of_reservation};
 use super::request::{self, Sender, Webhook};
+use super::rests::Rest;
 use super::rewrite::{DIAL_TO_ROOM, Links, Rewritten, Taking, Urls, rewrite};
-use super::walk::trimmed;
+use super::walk::{SIZE_LIMIT, trimmed};
 use super::{State, enqueue, twiml, xml};
 use crate::outbound;
 use crate::routing::{AccountSid, WorkspaceSid};
@@ -28,6 +30,11 @@ use crate::routing::{AccountSid, WorkspaceSid};
 const DOCUMENTS_MAX: u32 = 10;
 /// Longest text of verbs that is carried in a URL, in bytes.
 pub(super) const REST_MAX: usize = 4 * 1024;
+
+/// Path of [`answer`].
+const PATH: &str = "/voice/proxy";
+/// Parameter that stands instead of `target`: what is left of which document.
+const REST: &str = "rest";
 
 /// Stands for the URL of a document that has none.
 const NO_URL: &str = "about:blank";
@@ -117,6 +124,9 @@ impl State {
     }
 
     async fn proxy(&self, webhook: &Webhook) -> Result<Response, Trouble> {
+        if let (None, Some(key)) = (webhook.of_query("target"), webhook.of_query(REST)) {
+            return self.rest(webhook, key).await;
+        }
         let (owner, target) = self.target_of(webhook).await?;
         let failure = match self.document_at(webhook, &owner, target, Served::AsItself, &[]).await {
             Ok(answer) => return Ok(answer),
@@ -135,6 +145,37 @@ impl State {
                 Err(Trouble::NoDocument)
             }
         }
+    }
+
+    /// The URL at which verbs of a document follow that had no place in the answer.
+    fn rest_url(&self, owner: &Owner, url: &str, verbs: &str) -> String {
+        let key = owner.mac(&format!("{url}\n{verbs}"));
+        let rest = Rest { account: owner.account, url: url.to_owned(), verbs: verbs.to_owned() };
+        self.rests.keep(&key, rest);
+        self.vouched(owner, PATH, vec![(REST.to_owned(), key)])
+    }
+
+    /// What is left of a document whose beginning the call has run.
+    async fn rest(&self, webhook: &Webhook, key: &str) -> Result<Response, Trouble> {
+        let spoken = self.vouched_for(webhook, PATH).await.map_err(|unheard| match unheard {
+            Unheard::Forged => Trouble::Forbidden,
+            Unheard::Unreadable => Trouble::Unknown,
+        })?;
+        let owner = spoken.speaker.clone().ok_or(Trouble::Forbidden)?;
+        let Some(rest) = self.rests.of(key).filter(|rest| rest.account == owner.account) else {
+            let message = "the rest of a long document is not there any more";
+            self.complain(spoken.sender, Complaint::new(RETRIEVAL_FAILURE, message)).await;
+            return Err(Trouble::NoDocument);
+        };
+        let text = format!("<Response>{}</Response>", rest.verbs);
+        let document = match self.rewritten(&owner, &rest.url, Served::Elsewhere, &text) {
+            Ok(document) => document,
+            Err(complaint) => {
+                self.complain(spoken.sender, complaint).await;
+                return Err(Trouble::NoDocument);
+            }
+        };
+        Ok(self.serve(&spoken.without(&OWN).without(&[REST]), document, 0).await)
     }
 
     /// Asks the application and makes an answer to the phone system of what it says.
@@ -205,8 +246,9 @@ impl State {
         let urls = Urls {
             base: &base,
             is_elsewhere: served == Served::Elsewhere,
-            through_us: &|url| self.through_us(owner, "/voice/proxy", url),
+            through_us: &|url| self.through_us(owner, PATH, url),
             told: &|url| self.through_us(owner, "/voice/proxy/callback", url),
+            rest: &|verbs| self.rest_url(owner, url, verbs),
         };
         let links = Links { urls: Some(urls), taking: &|taking| self.taking(owner, taking) };
         rewrite(text, &links).map_err(|problem| Complaint::new(problem.code(), problem.to_string()))
@@ -266,6 +308,10 @@ impl State {
 
     /// Answers with a rewritten document, and carries out its `<Enqueue workflowSid>`.
     pub(super) async fn serve(&self, webhook: &Webhook, document: Rewritten, documents: u32) -> Response {
+        if document.text.len() > SIZE_LIMIT {
+            let message = format!("rewritten, a verb of the document is longer than {SIZE_LIMIT} bytes");
+            self.complain(webhook.sender, Complaint::new(TOO_LARGE, message)).await;
+        }
         if !document.enqueues {
             return twiml(document.text);
         }

@@ -4,13 +4,14 @@
 //! URLs become absolute. Those whose answers may hold further TwiML lead through us, and so do those that are told something,
 //! which the phone system would sign with a token that the application does not know (4.5). `<Dial><Queue reservationSid>`
 //! becomes a redirect to the document that takes the reservation: the first, and each further one when what follows the one
-//! before is served. A `<Gather>` or `<Record>` without `action` gets one where
-//! our URL would be taken for the document's. Every other byte stays as it is, `<Enqueue
-//! workflowSid>` included, which `enqueue` carries out. Must not ask anybody for anything. Start with [`rewrite`].
+//! before is served. A `<Gather>` or `<Record>` without `action` gets one where our URL would be taken for the document's.
+//! What grows beyond the size of a document is cut between two verbs, and the rest follows by a redirect. Every other byte
+//! stays as it is, `<Enqueue workflowSid>` included, which `enqueue` carries out. Must not ask anybody for anything. Start
+//! with [`rewrite`].
 
 use url::Url;
 
-use super::walk::{Attribute, Element, Part, Problem, Step, Walk, trimmed};
+use super::walk::{Attribute, Element, Part, Problem, SIZE_LIMIT, Step, Walk, trimmed};
 use super::xml;
 
 /// Attributes with a URL that is only told something.
@@ -50,6 +51,9 @@ pub(super) struct Links<'a> {
     pub(super) taking: &'a dyn Fn(&Taking) -> String,
 }
 
+/// Room that is left in an answer for what is ours: a redirect, or the way into the queue.
+const OURS_MAX: usize = 1024;
+
 /// Where a document came from, and where its URLs lead.
 pub(super) struct Urls<'a> {
     /// The document's own URL; one that is not of the web where the document came without: what is relative then stays so.
@@ -60,6 +64,15 @@ pub(super) struct Urls<'a> {
     pub(super) through_us: &'a dyn Fn(&str) -> String,
     /// The URL of ours that passes on to an absolute URL of the application's what it is told.
     pub(super) told: &'a dyn Fn(&str) -> String,
+    /// The URL of ours at which verbs follow, as they were written, that have no place in the answer.
+    pub(super) rest: &'a dyn Fn(&str) -> String,
+}
+
+impl Urls<'_> {
+    /// The document has a URL that can be asked again.
+    fn is_web(&self) -> bool {
+        matches!(self.base.scheme(), "http" | "https")
+    }
 }
 
 /// `<Dial><Queue reservationSid>`: this call is to be connected with the reservation's caller.
@@ -133,6 +146,8 @@ struct Rewriting<'a> {
     content_ends_at: usize,
     /// Where the first `<Enqueue workflowSid>` stands.
     enqueue_at: Option<usize>,
+    /// Where the verbs end.
+    verb_ends: Vec<usize>,
 }
 
 impl<'a> Rewriting<'a> {
@@ -146,6 +161,7 @@ impl<'a> Rewriting<'a> {
             taken: None,
             content_ends_at: text.len(),
             enqueue_at: None,
+            verb_ends: Vec::new(),
         }
     }
 
@@ -209,8 +225,7 @@ impl<'a> Rewriting<'a> {
     /// The URL of ours that asks for the document itself; none where it came without, or may not be changed.
     fn itself(&self) -> Option<String> {
         let urls = self.links.urls.as_ref()?;
-        let has_url = matches!(urls.base.scheme(), "http" | "https");
-        has_url.then(|| (urls.through_us)(urls.base.as_str()))
+        urls.is_web().then(|| (urls.through_us)(urls.base.as_str()))
     }
 
     /// The edit of the `action` of `<Dial>`, and what stands there if we ask it.
@@ -261,6 +276,7 @@ impl<'a> Rewriting<'a> {
         match depth {
             0 => self.content_ends_at = from,
             1 => {
+                self.verb_ends.push(to);
                 let dial = self.dial.take().filter(|dial| !dial.taking.reservation.is_empty());
                 if self.taken.is_none() {
                     self.taken = dial.map(|dial| (dial, to));
@@ -344,11 +360,47 @@ impl<'a> Rewriting<'a> {
 
     fn finish(mut self) -> Rewritten {
         self.edits.sort_by_key(|edit| edit.from);
-        let Some((mut dial, ends_at)) = self.taken.take() else {
+        let whole = self.whole();
+        let parks_at = self.enqueue_at.filter(|_| whole.enqueues);
+        let is_too_long = whole.text.len() > SIZE_LIMIT
+            || parks_at.is_some_and(|at| self.spliced(0, at).len() > SIZE_LIMIT - OURS_MAX);
+        let part = if is_too_long { self.first_part() } else { None };
+        part.unwrap_or(whole)
+    }
+
+    /// The verbs that have a place in an answer, and a redirect to those that have none; `None` where it cannot be cut.
+    fn first_part(&self) -> Option<Rewritten> {
+        let urls = self.links.urls.as_ref().filter(|urls| urls.is_web())?;
+        let after = self.text.get(self.content_ends_at..)?;
+        let room = (SIZE_LIMIT - OURS_MAX).checked_sub(after.len())?;
+        let mut edits = self.edits.iter().peekable();
+        let (mut added, mut removed) = (0, 0);
+        let mut cut = None;
+        for end in &self.verb_ends {
+            while let Some(edit) = edits.next_if(|edit| edit.to <= *end) {
+                added += edit.text.len();
+                removed += edit.to.saturating_sub(edit.from);
+            }
+            let is_reached = self.taken.as_ref().is_none_or(|(dial, _)| *end <= dial.from);
+            if !is_reached || (*end + added).saturating_sub(removed) > room {
+                break;
+            }
+            cut = Some(*end);
+        }
+        let cut = cut?;
+        let rest = self.text.get(cut..self.content_ends_at)?.trim();
+        let url = xml::escape(&(urls.rest)(rest)).0;
+        let text = format!("{}<Redirect method=\"POST\">{url}</Redirect>{after}", self.spliced(0, cut));
+        Some(Rewritten { text, enqueues: self.enqueue_at.is_some_and(|at| at < cut) })
+    }
+
+    fn whole(&self) -> Rewritten {
+        let Some((dial, ends_at)) = &self.taken else {
             return Rewritten { text: self.spliced(0, self.text.len()), enqueues: self.enqueue_at.is_some() };
         };
-        self.spliced(ends_at, self.content_ends_at).trim().clone_into(&mut dial.taking.rest);
-        let url = (self.links.taking)(&dial.taking);
+        let mut taking = dial.taking.clone();
+        self.spliced(*ends_at, self.content_ends_at).trim().clone_into(&mut taking.rest);
+        let url = (self.links.taking)(&taking);
         let text = format!(
             "{}<Redirect method=\"POST\">{}</Redirect>{}",
             self.spliced(0, dial.from),

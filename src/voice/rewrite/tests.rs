@@ -21,6 +21,7 @@ fn rewritten_from(base: &str, text: &str, is_elsewhere: bool) -> Result<Rewritte
         is_elsewhere,
         through_us: &|url| format!("ours:{url}"),
         told: &|url| format!("told:{url}"),
+        rest: &|verbs| format!("rest:{verbs}"),
     };
     rewrite(text, &Links { urls: Some(urls), taking: &taking })
 }
@@ -262,6 +263,60 @@ fn each_dial_that_takes_a_reservation_becomes_a_redirect_when_the_call_comes_to_
     for same in [verbs.as_str(), others] {
         assert_eq!(rewrite(same, &verbs_only).unwrap().text, same);
     }
+}
+
+#[test]
+fn what_grows_too_long_is_cut_between_two_verbs_and_the_rest_follows() {
+    let verb = |number: usize| format!("<Gather action='{number}'><Say>x</Say></Gather>\n");
+    let verbs: Vec<String> = (0..1_500).map(verb).collect();
+    let document = format!("<?xml version=\"1.0\"?><Response>{}</Response ><!-- end -->", verbs.concat());
+    assert!(document.len() < SIZE_LIMIT, "{}", document.len());
+    let urls = |rest: &mut Vec<String>, text: &str, is_elsewhere: bool| {
+        let base = Url::parse(BASE).unwrap();
+        let kept = std::cell::RefCell::new(rest);
+        let urls = Urls {
+            base: &base,
+            is_elsewhere,
+            through_us: &|url| format!("ours:{url}"),
+            told: &|url| format!("told:{url}"),
+            rest: &|verbs| {
+                kept.borrow_mut().push(verbs.to_owned());
+                "the rest".to_owned()
+            },
+        };
+        rewrite(text, &Links { urls: Some(urls), taking: &taking }).unwrap()
+    };
+    // Each part is a document of its own that has a place in an answer, and together they have all the verbs.
+    let (mut text, mut heard, mut parts) = (document, String::new(), 0);
+    loop {
+        let mut rests = Vec::new();
+        let part = urls(&mut rests, &text, parts > 0).text;
+        assert!(Walk::new(&part).is_ok() && xml::outline(&part).is_ok());
+        heard.push_str(&part);
+        parts += 1;
+        let Some(rest) = rests.pop() else { break };
+        assert!(part.contains("<Redirect method=\"POST\">the rest</Redirect></Response"));
+        assert!(rest.len() < text.len() && rests.is_empty());
+        text = format!("<Response>{rest}</Response>");
+    }
+    assert!(parts >= 2, "{parts}");
+    let numbers = heard.split("ours:https://app.example.org/ivr/").skip(1);
+    let numbers: Vec<usize> = numbers.map(|url| url.split('\'').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(numbers, (0..1_500).collect::<Vec<_>>());
+
+    // The way into the queue needs a place too.
+    let say = format!("<Say>{}</Say>", "x".repeat(SIZE_LIMIT / 2 - 100));
+    let enqueue = "<Enqueue workflowSid='WW1'/>";
+    let mut rests = Vec::new();
+    let first = urls(&mut rests, &format!("<Response>{say}{say}{enqueue}</Response>"), false);
+    assert_eq!((first.enqueues, &rests), (false, &vec![format!("{say}{enqueue}")]));
+    rests.clear();
+    let second = urls(&mut rests, &format!("<Response>{enqueue}{say}{say}</Response>"), true);
+    assert_eq!((second.enqueues, rests.len()), (true, 0), "what follows it is kept with the task");
+    // A single verb cannot be cut.
+    let one = format!("<Response><Dial>{}</Dial></Response>", "<Number url='a'>1</Number>".repeat(2_400));
+    let mut rests = Vec::new();
+    assert!(urls(&mut rests, &one, false).text.len() > SIZE_LIMIT && rests.is_empty());
 }
 
 #[test]

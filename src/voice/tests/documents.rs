@@ -23,6 +23,7 @@ fn rewritten(text: &str) -> Result<Rewritten, Problem> {
             is_elsewhere: false,
             through_us: &|url| format!("ours:{url}"),
             told: &|url| format!("told:{url}"),
+            rest: &|verbs| format!("rest:{verbs}"),
         }),
         taking: &|taking| format!("take:{}", taking.reservation),
     };

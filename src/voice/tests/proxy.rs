@@ -535,6 +535,51 @@ async fn a_reservation_of_the_applications_own_account_is_taken_and_the_call_goe
 }
 
 #[tokio::test]
+async fn a_document_that_grows_too_long_is_served_in_parts() {
+    let bench = Bench::start().await;
+    let gathers = (0..900).map(|number| format!("<Gather action=\"{number}\"/>")).collect::<Vec<_>>().concat();
+    let answers = leaked(&[
+        (
+            "/long",
+            format!("<Response>{gathers}<Enqueue workflowSid=\"{}\"/><Say>no queue</Say></Response>", bench.workflow),
+        ),
+        ("/one", format!("<Response><Dial>{}</Dial></Response>", "<Number url=\"a\">1</Number>".repeat(600))),
+    ]);
+    for (bits, ends) in [(1, "</Enqueue></Response>"), (2, "<Response><Say>no queue</Say></Response>")] {
+        let token = if bits == 1 { OWN_TOKEN } else { "foreign token" };
+        let application = Application::start_of(token, answers).await;
+        let account = AccountSid::from_bits(bits).to_string();
+        let target = proxy(&[("target", &application.at("/long")), ("account", &account)]);
+        let (mut body, mut heard, mut parts) = (bench.post(&target, &CALL).await.1, 0, 1);
+        while body.contains("<Redirect ") {
+            assert!(body.len() <= 64 * 1024, "{}", body.len());
+            heard += body.matches("<Gather ").count();
+            let rest = redirect_of(&body);
+            let (unmarked, _) = rest.split_once("&mac=").unwrap();
+            let forged = unmarked.replace(&account, &AccountSid::from_bits(3 - bits).to_string());
+            let answered = bench.post(&forged, &CALL).await.0;
+            assert!([StatusCode::FORBIDDEN, StatusCode::BAD_GATEWAY].contains(&answered), "{answered}");
+            body = bench.post(&rest, &CALL).await.1;
+            parts += 1;
+        }
+        heard += body.matches("<Gather ").count();
+        // Where there is no queue, only what follows it is heard.
+        assert!(body.ends_with(ends) && parts >= 3, "{parts} {}", &body[body.len() - 300..]);
+        assert!(heard == 900 || bits == 2, "{heard}");
+        assert_eq!(application.requests().len(), 1, "asked once");
+    }
+    assert_eq!(bench.task_count().await, 1);
+    assert_eq!(alerts_of(&bench, 2).await, [14_220]);
+    // What is not kept any more is no document, and what cannot be cut is told of.
+    bench.post("/voice/proxy?rest=x", &CALL).await;
+    let account = AccountSid::from_bits(1).to_string();
+    assert_eq!(bench.post(&proxy(&[("rest", "x"), ("account", &account)]), &CALL).await.0, StatusCode::BAD_GATEWAY);
+    of_the_second_account(&bench, answers, "/one").await;
+    assert_eq!(alerts_of(&bench, 2).await.into_iter().max(), Some(14_220));
+    assert!(alerts_of(&bench, 2).await.contains(&11_750));
+}
+
+#[tokio::test]
 async fn whatever_a_reservation_is_called_its_place_is_one_segment_of_a_path() {
     let bench = Bench::start().await;
     for odd in ["..", ".", "a/../b", "%2e%2e", "#", "ü +", "\u{1}", "WR000000000000000000000000000000ff "] {
