@@ -49,6 +49,12 @@ pub(super) enum Document<'a> {
         verbs_before: &'a str,
         url: &'a str,
     },
+    /// `verbs_first.xml`: run these verbs, then go on at a URL.
+    VerbsFirst {
+        /// Well-formed, inserted as they are.
+        verbs: &'a str,
+        url: &'a str,
+    },
     /// `redirect.xml`: go on at a URL.
     Redirect { url: &'a str },
     /// `unavailable.xml`: nobody takes this call.
@@ -232,7 +238,7 @@ pub(super) struct Room<'a> {
 }
 
 /// File names of all templates.
-pub(super) const NAMES: [&str; 26] = [
+pub(super) const NAMES: [&str; 27] = [
     "park.xml",
     "wait.xml",
     "join_customer.xml",
@@ -259,6 +265,7 @@ pub(super) const NAMES: [&str; 26] = [
     "worker_whisper.xml",
     "park_loop.xml",
     "dial_worker.xml",
+    "verbs_first.xml",
 ];
 
 impl Document<'_> {
@@ -291,6 +298,7 @@ impl Document<'_> {
             Self::WorkerWhisper { .. } => NAMES[23],
             Self::ParkLoop { .. } => NAMES[24],
             Self::DialWorker(_) => NAMES[25],
+            Self::VerbsFirst { .. } => NAMES[26],
         }
     }
 
@@ -361,6 +369,9 @@ impl Document<'_> {
             },
             Self::Busy { verbs_before, url } => {
                 context! { verbs_before => Value::from_safe_string((*verbs_before).to_owned()), url => *url }
+            }
+            Self::VerbsFirst { verbs, url } => {
+                context! { verbs => Value::from_safe_string((*verbs).to_owned()), url => *url }
             }
             Self::Play { url } | Self::PlayOnce { url } | Self::Redirect { url } => context! { url => *url },
             Self::Entry { greeting, greeting_url, workflow, attributes, priority, timeout_secs, overflow_url } => {
@@ -442,6 +453,7 @@ impl Document<'_> {
             Document::WorkerUnavailable,
             Document::Empty,
             Document::Silence,
+            Document::VerbsFirst { verbs: "<Say>Welcome</Say>", url: text },
             Document::Redirect { url: text },
             Document::PlayOnce { url: text },
             Document::Hold,

@@ -22,7 +22,7 @@ use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
 use super::owner::Unheard;
 use super::proxy::REST_MAX;
-use super::request::{self, Webhook};
+use super::request::{self, Sender, Webhook};
 use super::rounds::{ROUND, next_round};
 use super::walk::Problem;
 use super::{State, twiml};
@@ -36,6 +36,8 @@ pub(super) const AFTER: &str = "After";
 const ROUND_PATH: &str = "/voice/enqueue";
 /// Parameters of a URL that speaks for an account.
 const OF_VOUCHED: [&str; 2] = ["account", "mac"];
+/// Longest URL that a call is sent to, in bytes: Twilio takes no more than 4,000 characters elsewhere.
+const URL_MAX: usize = 4_000;
 /// Longest time to live of a task, in seconds.
 const TIMEOUT_LIMIT_SECS: u32 = 1_209_600;
 
@@ -117,6 +119,9 @@ async fn of_document(
 
 async fn carry_out(state: &State, mut wish: Wish) -> Response {
     wish.park = state.park_of(&wish).await;
+    if let Some(url) = state.comes_later(&wish).await {
+        return state.answer(&Document::VerbsFirst { verbs: &wish.verb.before, url: &url });
+    }
     let made = Box::pin(state.make_task(&mut wish)).await;
     match made {
         Ok(parked) => parked,
@@ -173,6 +178,7 @@ fn of_parameters(webhook: &Webhook) -> EnqueueDocument {
         priority: set("Priority"),
         timeout: set("Timeout"),
         before: String::new(),
+        may_not_come: false,
         after: set(AFTER),
     }
 }
@@ -307,12 +313,38 @@ impl State {
             self.give_up(wish).await;
             return self.turn_away(wish, QueueResult::Error).await;
         };
-        let workflow = wish.workflow.clone().unwrap_or_default();
-        let round = round.to_string();
         if let Some(url) = &wish.entry_url {
-            let url = with_query(url, &[(ROUND.to_owned(), round)]);
+            let url = with_query(url, &[(ROUND.to_owned(), round.to_string())]);
             return self.answer(&Document::Busy { verbs_before: "", url: &url });
         }
+        let url = self.again_url_of(wish, Some(round));
+        self.answer(&Document::Busy { verbs_before: &wish.verb.before, url: &url })
+    }
+
+    /// Where the call comes again after the verbs that stand before `<Enqueue>`: they may lead it elsewhere, and nobody is to
+    /// be offered a caller who is still in the midst of them. What does not fit in a URL is made at once, and so is what was
+    /// posted to be taken in, unless its verbs may lead elsewhere.
+    async fn comes_later(&self, wish: &Wish) -> Option<String> {
+        let Wish { webhook, verb, .. } = wish;
+        let is_posted = wish.documents == 0 && wish.entry_url.is_none();
+        if verb.before.is_empty() || (is_posted && !verb.may_not_come) || webhook.call_ended() {
+            return None;
+        }
+        webhook.call()?;
+        let is_carried = verb.after.as_ref().is_none_or(|after| after.len() <= REST_MAX);
+        let url = Some(self.again_url_of(wish, None)).filter(|url| is_carried && url.len() <= URL_MAX)?;
+        // Without a mark of ours the call comes back as the phone system's: what others may touch is looked at now.
+        if webhook.bound_to().is_none() && matches!(webhook.sender, Sender::Account(_)) {
+            let workflow = wish.workflow.as_deref()?.parse().ok()?;
+            let workspace = self.read(self.known_workflows.workspace_of(&self.store, workflow)).await.ok()??;
+            return self.may_touch(webhook.sender, workspace).await.then_some(url);
+        }
+        Some(url)
+    }
+
+    /// The URL at which the call comes again for the same `<Enqueue>`, as mode B.
+    fn again_url_of(&self, wish: &Wish, round: Option<u32>) -> String {
+        let workflow = wish.workflow.clone().unwrap_or_default();
         let parameters = [
             ("WorkflowSid", Some(workflow.as_str())),
             ("Task", Some(wish.verb.attributes.as_str())),
@@ -330,8 +362,9 @@ impl State {
             Some(owner) => self.vouched(owner, ROUND_PATH, pairs),
             None => with_query(&self.url(ROUND_PATH), &pairs),
         };
-        let url = with_query(&url, &[(ROUND.to_owned(), round)]);
-        self.answer(&Document::Busy { verbs_before: &wish.verb.before, url: &url })
+        // Behind the mark, because another round counts on.
+        let round = round.map(|round| (ROUND.to_owned(), round.to_string()));
+        with_query(&url, round.as_slice())
     }
 
     /// The call goes on without a task: one that is made all the same must not have a worker called.

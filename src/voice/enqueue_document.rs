@@ -22,6 +22,8 @@ pub(super) struct EnqueueDocument {
     pub(super) timeout: Option<String>,
     /// Verbs before `<Enqueue>`, byte for byte.
     pub(super) before: String,
+    /// Whether one of those may lead the call elsewhere, or connect it with somebody.
+    pub(super) may_not_come: bool,
     /// Verbs after `<Enqueue>`, byte for byte.
     pub(super) after: Option<String>,
 }
@@ -29,6 +31,8 @@ pub(super) struct EnqueueDocument {
 /// Attributes that mean something.
 const OF_ENQUEUE: [&str; 5] = ["workflowSid", "action", "method", "waitUrl", "waitUrlMethod"];
 const OF_TASK: [&str; 2] = ["priority", "timeout"];
+/// Verbs after which the call goes on with the next one whatever happens.
+const IN_PASSING: [&str; 3] = ["Say", "Play", "Pause"];
 /// So much that means nothing is told of, and so much of a name.
 const UNKNOWN_MAX: usize = 10;
 const NAME_MAX: usize = 40;
@@ -62,6 +66,8 @@ struct Reading<'a> {
     /// Where the content of `<Response>` begins and ends.
     content: (usize, usize),
     found: Vec<Found>,
+    /// Where the first verb begins that may lead the call elsewhere.
+    leads_away_at: Option<usize>,
     in_enqueue: bool,
     in_task: bool,
 }
@@ -70,7 +76,13 @@ impl Reading<'_> {
     fn take(&mut self, step: Step) {
         match step.part {
             Part::Open { depth: 0, .. } => self.content = (step.to, step.to),
-            Part::Open { element, depth: 1 } if element.name == "Enqueue" => self.open_enqueue(&element, step.from),
+            Part::Open { element, depth: 1 } if element.name == "Enqueue" => {
+                self.leads_away_at.get_or_insert(step.from);
+                self.open_enqueue(&element, step.from);
+            }
+            Part::Open { element, depth: 1 } if !IN_PASSING.contains(&element.name.as_str()) => {
+                self.leads_away_at.get_or_insert(step.from);
+            }
             Part::Open { element, depth: 2 } if self.in_enqueue => {
                 if matches!(element.name.as_str(), "Task" | "TaskAttributes") {
                     self.open_task(&element);
@@ -144,6 +156,7 @@ impl Reading<'_> {
         let after = between(found.ends_at, ends_at);
         Ok(EnqueueDocument {
             is_plain: found.verb.workflow.is_none() && !found.has_task,
+            may_not_come: self.leads_away_at.is_some_and(|at| at < found.starts_at),
             before: between(starts_at, found.starts_at).to_owned(),
             after: (!after.is_empty()).then(|| after.to_owned()),
             ..found.verb

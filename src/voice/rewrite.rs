@@ -51,8 +51,8 @@ pub(super) struct Links<'a> {
     pub(super) taking: &'a dyn Fn(&Taking) -> String,
 }
 
-/// Room that is left in an answer for what is ours: a redirect, or the way into the queue.
-const OURS_MAX: usize = 1024;
+/// Room that is left in an answer for what is ours: a redirect with all that `<Enqueue>` says, or the way into the queue.
+const OURS_MAX: usize = 5 * 1024;
 
 /// Where a document came from, and where its URLs lead.
 pub(super) struct Urls<'a> {

@@ -22,6 +22,7 @@ const BUILT_IN: [(&str, &str); NAMES.len()] = [
     ("join_worker.xml", include_str!("../../twiml-templates/join_worker.xml")),
     ("play.xml", include_str!("../../twiml-templates/play.xml")),
     ("busy.xml", include_str!("../../twiml-templates/busy.xml")),
+    ("verbs_first.xml", include_str!("../../twiml-templates/verbs_first.xml")),
     ("redirect.xml", include_str!("../../twiml-templates/redirect.xml")),
     ("unavailable.xml", include_str!("../../twiml-templates/unavailable.xml")),
     ("error.xml", include_str!("../../twiml-templates/error.xml")),

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::Request;
 use tower::ServiceExt as _;
 
+mod before;
 mod documents;
 mod loops;
 mod proxy;

@@ -176,7 +176,15 @@ async fn a_caller_is_greeted_and_enqueued_or_meets_what_the_entry_point_says() {
 
     let (status, document) = programs.voice(&path, &call("CA1")).await;
     assert_eq!(status, Status::OK);
-    assert!(document.contains("<Say>Welcome to &lt;Bee &amp; Sons&gt;</Say><Enqueue action="), "{document}");
+    let after_greeting = |document: &str| {
+        let greeting = "<Say>Welcome to &lt;Bee &amp; Sons&gt;</Say><Redirect method=\"POST\">";
+        let (_, rest) = document.split_once(greeting).expect(document);
+        let url = rest.split_once("</Redirect>").unwrap().0.replace("&amp;", "&");
+        url.split_once('#').unwrap().0.strip_prefix(&format!("http://{}", programs.server)).unwrap().to_owned()
+    };
+    assert!(tasks(&programs, &floor).await.is_empty(), "nobody is offered a caller who is being greeted");
+    let (_, parked) = programs.voice(&after_greeting(&document), &call("CA1")).await;
+    assert!(parked.contains("<Response><Enqueue action="), "{parked}");
     let rows = tasks(&programs, &floor).await;
     let attributes: Value = serde_json::from_str(&text(&rows[0], "attributes")).unwrap();
     assert_eq!(
@@ -184,10 +192,12 @@ async fn a_caller_is_greeted_and_enqueued_or_meets_what_the_entry_point_says() {
         (&json!("sales"), &json!("CA1"), &json!(7))
     );
     assert_eq!(programs.voice(&path, &call("CA1")).await.1, document, "the same call again");
+    assert_eq!(programs.voice(&after_greeting(&document), &call("CA1")).await.1, parked);
     assert_eq!(tasks(&programs, &floor).await.len(), 1);
 
     // The queue is full.
     let (_, document) = programs.voice(&path, &call("CA2")).await;
+    let (_, document) = programs.voice(&after_greeting(&document), &call("CA2")).await;
     let overflow = format!("http://{}{path}/overflow", programs.server);
     assert_eq!(document.matches(&format!("<Redirect method=\"POST\">{overflow}</Redirect>")).count(), 1, "{document}");
     let (_, document) = programs.voice(&format!("{path}/overflow"), &call("CA2")).await;

@@ -125,7 +125,7 @@ async fn every_voice_webhook_is_answered_within_a_second() {
         (format!("/voice/entries/{entry}/overflow"), of_new, vec![], Document("Too late")),
         (format!("/voice/entries/{entry}/recorded"), of_new, vec![], Document("Thank you")),
         (format!("/voice/entries/{entry}/voicemail"), of_new, recorded.clone(), TellAgain),
-        (proxied, of_new, vec![], Document("<Say>Hello</Say><Pause length=\"2\"/><Redirect method=\"POST\">")),
+        (proxied, of_new, vec![], Document("<Say>Hello</Say><Redirect method=\"POST\">")),
         (format!("/voice/proxy/callback?{target}"), of_new, vec![], Taken),
         (format!("{waiting}/wait"), of_caller, vec![("QueueTime", "3")], Document("Please hold")),
         (format!("{waiting}/choice"), of_caller, digits("1"), Document("<Gather")),

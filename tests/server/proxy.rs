@@ -205,6 +205,16 @@ async fn make_queue(programs: &Programs, name: &str, size: &str) {
 }
 
 async fn both_ways(name: &str, caller: Caller) -> Story {
+    both_ways_with_tasks(name, caller).await.story
+}
+
+/// What came of a call in both ways, and the tasks that it left through the proxy.
+struct Both {
+    story: Story,
+    tasks: Vec<Value>,
+}
+
+async fn both_ways_with_tasks(name: &str, caller: Caller) -> Both {
     let programs = Programs::start(4.0).await;
     let floor = programs.furnish().await;
     let applications = Applications::start(PHONE_TOKEN, TOKEN).await;
@@ -218,7 +228,7 @@ async fn both_ways(name: &str, caller: Caller) -> Story {
         let reason = text(task, "reason");
         assert!(task["assignment_status"] == "canceled" && (expected.is_empty() || reason == expected), "{task:?}");
     }
-    story
+    Both { story, tasks }
 }
 
 #[tokio::test]
@@ -273,6 +283,26 @@ async fn a_switchboard_dials_one_extension_after_the_other_and_hears_of_each_leg
 fn in_order(story: &Story, first: &str, second: &str) -> bool {
     let at = |part: &str| story.happened.iter().position(|line| line.contains(part));
     at(first).is_some_and(|first| at(second).is_some_and(|second| first < second))
+}
+
+#[tokio::test]
+async fn a_caller_is_a_task_only_after_the_verbs_before_the_queue() {
+    let Both { story, tasks } =
+        both_ways_with_tasks("owner", Caller { hang_up_after_ms: Some(16_000), ..Caller::default() }).await;
+    assert!(in_order(&story, "leg: call.ended", "caller: queue.entered"), "{:?}", story.happened);
+    assert!(text(&tasks[0], "attributes").contains("\"of\":\"bob\""), "{tasks:?}");
+}
+
+#[tokio::test]
+async fn a_key_leads_into_another_queue_than_the_verb_after_it() {
+    let caller = Caller { digits: "1", hang_up_after_ms: Some(16_000), ..Caller::default() };
+    let Both { tasks, .. } = both_ways_with_tasks("owner", caller).await;
+    assert!(text(&tasks[0], "attributes").contains("\"of\":\"others\""), "{tasks:?}");
+}
+
+#[tokio::test]
+async fn a_caller_whom_a_key_leads_to_a_message_is_no_task() {
+    both_ways("owner", Caller { digits: "2", without_task: true, ..Caller::default() }).await;
 }
 
 #[tokio::test]

@@ -36,9 +36,29 @@ fn everything_an_enqueue_can_say_is_read() {
             priority: Some("5".to_owned()),
             timeout: Some("600".to_owned()),
             before: "<Say>Welcome &amp; hello</Say>".to_owned(),
+            may_not_come: false,
             after: Some("<Say voice=\"alice\">Bye</Say><!-- keep --><Hangup/>".to_owned()),
         }
     );
+}
+
+#[test]
+fn verbs_before_may_lead_the_call_elsewhere_or_not() {
+    for (before, expected) in [
+        ("", false),
+        ("<!-- one --><Say>Hi</Say><Play>a.mp3</Play><Pause length=\"1\"/>", false),
+        ("<Say>Hi</Say><Gather><Say>1</Say></Gather>", true),
+        ("<Dial>+15550100</Dial>", true),
+        ("<Enqueue>vip</Enqueue>", true),
+        ("<Record/><Say>Hi</Say>", true),
+        ("<Strange/>", true),
+    ] {
+        let text = format!(
+            "<Response>{before}<Enqueue workflowSid=\"{WW}\"/><Gather/><Enqueue workflowSid=\"{WW}\"/></Response>"
+        );
+        let document = EnqueueDocument::parse(&text).unwrap();
+        assert_eq!((document.may_not_come, document.before.as_str()), (expected, before), "{before}");
+    }
 }
 
 #[test]

@@ -116,6 +116,10 @@ fn documents_are_as_written_down() {
             "<Say>Hi</Say><Pause length=\"2\"/><Redirect method=\"POST\">https://r/again</Redirect>".to_owned(),
         ),
         (
+            Document::VerbsFirst { verbs: "<Say>Hi</Say>", url: "https://r/again?a&b" },
+            "<Say>Hi</Say><Redirect method=\"POST\">https://r/again?a&amp;b</Redirect>".to_owned(),
+        ),
+        (
             Document::Redirect { url: "https://r/left?released=1" },
             "<Redirect method=\"POST\">https://r/left?released=1</Redirect>".to_owned(),
         ),
@@ -355,6 +359,7 @@ fn urls_of_ours_that_a_call_goes_on_with_are_asked_again() {
         ("park.xml", "waitUrl"),
         ("park_loop.xml", "Redirect"),
         ("redirect.xml", "Redirect"),
+        ("verbs_first.xml", "Redirect"),
         ("voicemail.xml", "action"),
         ("voicemail.xml", "recordingStatusCallback"),
         ("wait.xml", "action"),

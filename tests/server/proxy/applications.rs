@@ -213,6 +213,7 @@ async fn answer(
         "switchboard" => switchboard(&request),
         "desk" => desk(&request),
         "meeting" => meeting(&request),
+        "owner" => owner(&request),
         "worker" => worker(&request),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
@@ -416,6 +417,24 @@ fn meeting(request: &Request) -> Response {
         )),
         "bye" => document("<Say>Good bye</Say><Hangup/>"),
         _ => document("<Say>What?</Say>"),
+    }
+}
+
+/// One person first, then a key, and the queue for whom neither helped.
+fn owner(request: &Request) -> Response {
+    match (request.page.as_str(), request.get("Digits")) {
+        ("start", _) => document(&format!(
+            "<Dial timeout='5'><Client>bob</Client></Dial>\
+             <Gather action='key' numDigits='1' timeout='2'><Say>1 leads to the others</Say></Gather>{}<Say>Never</Say>",
+            request.enqueue("action='left' waitUrl='wait'", "{\"of\":\"bob\"}")
+        )),
+        ("key", "1") => document(&format!(
+            "<Say>The others</Say>{}",
+            request.enqueue("action='left' waitUrl='wait'", "{\"of\":\"others\"}")
+        )),
+        ("key", _) => document("<Say>Your message?</Say><Record timeout='2' maxLength='30' action='recorded'/>"),
+        ("wait", _) => document("<Play>music.mp3</Play><Pause length='60'/>"),
+        _ => document("<Hangup/>"),
     }
 }
 
