@@ -38,7 +38,7 @@ use crate::routing::{AccountSid, ResourceLimits};
 use crate::signature::ed25519::PublicKey;
 use crate::store::{self, Account, KeySource, Store};
 use crate::telemetry::Metrics;
-use crate::voice::{self, Actions, Arrivals, KnownWorkflows, Means, MovedCallers, Templates};
+use crate::voice::{self, Actions, Arrivals, KnownWorkflows, Means, MovedCallers, Rests, Templates};
 
 /// An application answers within this time or not at all. The phone system gives us 15 s (Twilio: voice webhooks), of
 /// which enough must be left to answer the caller ourselves.
@@ -333,6 +333,7 @@ impl Server {
             extra_call_attributes: settings.extra_call_attributes,
             outbound,
             actions: Actions::default(),
+            rests: Rests::default(),
             known_workflows: KnownWorkflows::default(),
             arrivals: Arrivals::default(),
             dialling: Arc::clone(&dialling),

@@ -3,6 +3,7 @@
 //! It must not check passwords or log tokens. Start with [`Store::create_account`].
 
 use super::load::select;
+use super::secrets::AccountRow;
 use super::work::Work;
 use super::{Account, Alert, Error, Store};
 use crate::routing::AccountSid;
@@ -21,6 +22,14 @@ impl Store {
             Some(row) => self.secrets().account(row).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The oldest account.
+    pub async fn first_account(&self) -> Result<Option<AccountSid>, Error> {
+        let mut connection = self.read_pool().acquire().await?;
+        let oldest = "ORDER BY created_at, sid LIMIT 1";
+        let mut rows = select::<AccountRow>(&mut connection, oldest, None).await?;
+        Ok(rows.pop().map(|row| row.sid))
     }
 
     /// All accounts, oldest first.

@@ -208,6 +208,7 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let webhook = Webhook {
             sender: Sender::PhoneSystem,
+            speaker: None,
             method: Method::POST,
             cookie: None,
             idempotency_token: None,

@@ -221,6 +221,7 @@ mod tests {
         let form = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Webhook {
             sender: Sender::PhoneSystem,
+            speaker: None,
             method: axum::http::Method::POST,
             cookie: None,
             idempotency_token: None,

@@ -9,7 +9,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Shared};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 
 use super::alerts::{
     CANNOT_CREATE_TASK, Complaint, DOCUMENT_PARSE_FAILURE, INVALID_ACTION, INVALID_ATTRIBUTES, INVALID_METHOD,
@@ -20,6 +21,7 @@ use super::arrivals::Arrival;
 use super::attributes;
 use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
+use super::owner::Unheard;
 use super::proxy::REST_MAX;
 use super::request::{self, Sender, Webhook};
 use super::rounds::{ROUND, next_round};
@@ -31,6 +33,10 @@ use crate::routing::{Refusal, Reply as Made, WorkflowSid, WorkspaceSid};
 
 /// Parameter of our own URL: the verbs after `<Enqueue>` of a call that goes round.
 pub(super) const AFTER: &str = "After";
+/// Path at which a call that goes round comes back.
+const ROUND_PATH: &str = "/voice/enqueue";
+/// Parameters of a URL that speaks for an account.
+const OF_VOUCHED: [&str; 2] = ["account", "mac"];
 /// Longest URL that a call is sent to, in bytes: Twilio takes no more than 4,000 characters elsewhere.
 const URL_MAX: usize = 4_000;
 /// Longest time to live of a task, in seconds.
@@ -52,6 +58,10 @@ pub(super) async fn with_workflow(
 
 async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> Response {
     let webhook = match request::read(state, request).await {
+        Ok(webhook) => webhook,
+        Err(refused) => return refused,
+    };
+    let webhook = match state.of_round(webhook, workflow.is_some()).await {
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
@@ -286,6 +296,20 @@ impl State {
         made
     }
 
+    /// A call that goes round speaks for whom it spoke; the error is the answer.
+    async fn of_round(&self, webhook: Webhook, names_workflow: bool) -> Result<Webhook, Response> {
+        // Without a mark of ours these parameters are the application's.
+        let is_marked = OF_VOUCHED.iter().all(|name| webhook.of_query(name).is_some());
+        if names_workflow || !is_marked {
+            return Ok(webhook);
+        }
+        match self.vouched_for(&webhook, ROUND_PATH).await {
+            Ok(spoken) => Ok(spoken.without(&OF_VOUCHED)),
+            Err(Unheard::Forged) => Err(StatusCode::FORBIDDEN.into_response()),
+            Err(Unheard::Unreadable) => Err(self.come_again_for_a_while(&webhook)),
+        }
+    }
+
     /// The caller hears what comes before `<Enqueue>`, waits a moment and comes back, as mode B.
     async fn send_round(&self, wish: &Wish) -> Response {
         let Some(round) = next_round(&wish.webhook) else {
@@ -312,8 +336,8 @@ impl State {
         webhook.call()?;
         let is_carried = verb.after.as_ref().is_none_or(|after| after.len() <= REST_MAX);
         let url = Some(self.again_url_of(wish, None)).filter(|url| is_carried && url.len() <= URL_MAX)?;
-        // The call comes back as the phone system's; what others may touch is looked at now.
-        if let Sender::Account(_) = webhook.sender {
+        // Without a mark of ours the call comes back as the phone system's: what others may touch is looked at now.
+        if webhook.bound_to().is_none() && matches!(webhook.sender, Sender::Account(_)) {
             let workflow = wish.workflow.as_deref()?.parse().ok()?;
             let workspace = self.read(self.known_workflows.workspace_of(&self.store, workflow)).await.ok()??;
             return self.may_touch(webhook.sender, workspace).await.then_some(url);
@@ -324,7 +348,6 @@ impl State {
     /// The URL at which the call comes again for the same `<Enqueue>`, as mode B.
     fn again_url_of(&self, wish: &Wish, round: Option<u32>) -> String {
         let workflow = wish.workflow.clone().unwrap_or_default();
-        let round = round.map(|round| round.to_string());
         let parameters = [
             ("WorkflowSid", Some(workflow.as_str())),
             ("Task", Some(wish.verb.attributes.as_str())),
@@ -335,11 +358,16 @@ impl State {
             ("WaitUrl", wish.park.wait_url.as_deref()),
             ("WaitMethod", wish.park.wait_method.as_deref()),
             (AFTER, wish.park.after_enqueue.as_deref().filter(|after| after.len() <= REST_MAX)),
-            (ROUND, round.as_deref()),
         ];
         let pairs: Vec<(String, String)> =
             parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-        with_query(&self.url("/voice/enqueue"), &pairs)
+        let url = match wish.webhook.bound_to() {
+            Some(owner) => self.vouched(owner, ROUND_PATH, pairs),
+            None => with_query(&self.url(ROUND_PATH), &pairs),
+        };
+        // Behind the mark, because another round counts on.
+        let round = round.map(|round| (ROUND.to_owned(), round.to_string()));
+        with_query(&url, round.as_slice())
     }
 
     /// The call goes on without a task: one that is made all the same must not have a worker called.
@@ -374,7 +402,7 @@ impl State {
             }
         }
         match wish.verb.after.as_deref() {
-            Some(after) => self.serve_verbs(&wish.webhook, after, wish.documents).await,
+            Some(after) => self.serve_verbs(&wish.webhook, wish.workspace, after, wish.documents).await,
             None => self.answer(&Document::Unavailable),
         }
     }

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::document::Document;
 use super::room_wait::looping;
-use super::walk::{Element, Part, Walk};
+use super::walk::{Element, Part, Walk, edited};
 use super::{State, twiml, xml};
 use crate::calls::QueueResult;
 use crate::routing::TaskSid;
@@ -67,7 +67,7 @@ fn looped(document: &str, again: &str, left: &str) -> Option<String> {
             _ => {}
         }
     }
-    let leading_on = edited(document, edits);
+    let leading_on = edited(document, &edits);
     pauseless(&looping(&leading_on, again, again, &HEARD), Some(again))
 }
 
@@ -107,7 +107,7 @@ pub(super) fn pauseless(document: &str, action: Option<&str>) -> Option<String> 
             _ => {}
         }
     }
-    Some(edited(document, edits))
+    Some(edited(document, &edits))
 }
 
 fn waiting_for_key(secs: u32, action: Option<&str>) -> String {
@@ -123,14 +123,6 @@ fn asked_again(begin: &str, from: usize, element: &Element, secs: u32) -> String
         None => begin.insert_str("<Gather".len(), &format!(" timeout=\"{secs}\"")),
     }
     format!("{begin}</Gather>")
-}
-
-fn edited(document: &str, edits: Vec<(usize, usize, String)>) -> String {
-    let mut text = document.to_owned();
-    for (from, to, new) in edits.into_iter().rev() {
-        text.replace_range(from..to, &new);
-    }
-    text
 }
 
 #[cfg(test)]

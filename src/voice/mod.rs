@@ -23,10 +23,12 @@ mod loops;
 mod moved;
 mod next;
 mod outlook;
+mod owner;
 mod patience;
 mod proxy;
 mod request;
 mod reservations;
+mod rests;
 mod rewrite;
 mod room_left;
 mod room_wait;
@@ -63,6 +65,7 @@ use document::Document;
 pub use known_workflows::KnownWorkflows;
 pub use moved::{Means, MovedCallers};
 use request::Unreadable;
+pub use rests::Rests;
 pub use templates::Templates;
 
 /// What the voice webhooks need.
@@ -100,6 +103,8 @@ pub struct State {
     pub outbound: Outbound,
     /// What the applications' `action` answered.
     pub actions: Actions,
+    /// What of the applications' documents had no place in an answer.
+    pub rests: Rests,
     /// Where workflows belong.
     pub known_workflows: KnownWorkflows,
     /// Calls whose tasks are being made, and those that are put through to somebody else.

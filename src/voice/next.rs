@@ -7,6 +7,7 @@ use axum::response::Response;
 use super::alerts::Complaint;
 use super::application::{Question, Reply, with_query};
 use super::document::{Document, Room, Voicemail};
+use super::owner::Owner;
 use super::request::{RELEASED, Webhook};
 use super::{State, twiml};
 use crate::calls::{NextDocument, Role, RoomSettings, VoiceTask};
@@ -46,7 +47,9 @@ impl State {
                 let pairs = [("target".to_owned(), url), ("account".to_owned(), account.to_string())];
                 self.answer(&Document::Redirect { url: &with_query(&self.url("/voice/proxy"), &pairs) })
             }
-            NextDocument::AfterEnqueue(after) => self.serve_verbs(context.webhook, &after, 0).await,
+            NextDocument::AfterEnqueue(after) => {
+                self.serve_verbs(context.webhook, Some(context.workspace), &after, 0).await
+            }
             NextDocument::Message => {
                 let outlook = self.outlook(context.workspace, task).await;
                 self.answer(&Document::Voicemail(Voicemail {
@@ -74,7 +77,7 @@ impl State {
                 match (reply, context.record.park.after_enqueue.as_deref()) {
                     _ if !answer_used => self.answer(&Document::Empty),
                     (Some(reply), _) => self.relay(&question, reply, 0).await,
-                    (None, Some(after)) => self.serve_verbs(webhook, after, 0).await,
+                    (None, Some(after)) => self.serve_verbs(webhook, workspace, after, 0).await,
                     (None, None) => self.answer(&Document::Unavailable),
                 }
             }
@@ -146,16 +149,21 @@ impl State {
         twiml(self.documents().customer_joins(task, settings, verbs_before))
     }
 
-    /// The join document of a worker who called us; `onward` tells `room-left` of whom and how the call goes on.
+    /// The join document of a worker who called us; `onward` tells `room-left` of whom and how the call goes on, and
+    /// `speaker` who says so.
     pub(super) fn join_worker(
         &self,
         task: TaskSid,
-        onward: &[(String, String)],
+        onward: Vec<(String, String)>,
+        speaker: Option<&Owner>,
         dial_attributes: &str,
         settings: &RoomSettings,
     ) -> Response {
-        let left = self.url(&format!("/voice/tasks/{task}/room-left/{}", Role::Worker.as_str()));
-        let left = with_query(&left, onward);
+        let left = room_left_by_worker(task);
+        let left = match speaker {
+            Some(owner) => self.vouched(owner, &left, onward),
+            None => with_query(&self.url(&left), &onward),
+        };
         let room = self.documents().room(task, settings, &left, "");
         self.answer(&Document::JoinWorker(Room { dial_attributes, ..room.as_room() }))
     }
@@ -167,4 +175,9 @@ impl State {
         let left = with_query(&left, worker.as_slice());
         self.answer(&Document::JoinWorker(self.documents().room(task, settings, &left, "").as_room()))
     }
+}
+
+/// Path of the URL that a worker who called us goes on at, after the room.
+pub(super) fn room_left_by_worker(task: TaskSid) -> String {
+    format!("/voice/tasks/{task}/room-left/{}", Role::Worker.as_str())
 }

@@ -4,34 +4,37 @@
 //! `/voice/proxy?target=<URL>` asks the application with the parameters of the phone system and a signature of the
 //! account's, and answers with its document, rewritten. Parameters of this URL: `target`; `account`, whose application it
 //! is (the first account unless told otherwise); `fallback`, asked when `target` gives no document; `mac`, which we add
-//! to the URLs that lead through us. Must not carry out `<Enqueue>` itself (that is `enqueue`). Start with [`answer`].
+//! to the URLs that lead through us. With `rest` instead of `target` it answers with what is left of a long document. Must
+//! not carry out `<Enqueue>` itself (that is `enqueue`). Start with [`answer`].
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
 use url::Url;
 
-use super::alerts::{Complaint, INVALID_URL, TOO_MANY_DOCUMENTS};
+use super::alerts::{Complaint, INVALID_URL, RETRIEVAL_FAILURE, TOO_LARGE, TOO_MANY_DOCUMENTS};
 use super::application::{DOCUMENT_TYPES, Failure, Question, Reply, with_query};
 use super::document::Document;
-use super::enqueue_document::EnqueueDocument;
+use super::owner::{Owner, Unheard, place_of_reservation};
 use super::request::{self, Sender, Webhook};
-use super::rewrite::{DIAL_TO_ROOM, Links, Rewritten, Taking, rewrite};
-use super::walk::trimmed;
+use super::rests::Rest;
+use super::rewrite::{DIAL_TO_ROOM, Links, Rewritten, Taking, Urls, rewrite};
+use super::walk::{SIZE_LIMIT, trimmed};
 use super::{State, enqueue, twiml, xml};
 use crate::outbound;
 use crate::routing::{AccountSid, WorkspaceSid};
-use crate::store;
 
 /// Documents that follow one another within one answer, each the `action` of the one before.
 const DOCUMENTS_MAX: u32 = 10;
 /// Longest text of verbs that is carried in a URL, in bytes.
 pub(super) const REST_MAX: usize = 4 * 1024;
+
+/// Path of [`answer`].
+const PATH: &str = "/voice/proxy";
+/// Parameter that stands instead of `target`: what is left of which document.
+const REST: &str = "rest";
 
 /// Stands for the URL of a document that has none.
 const NO_URL: &str = "about:blank";
@@ -40,8 +43,9 @@ const NO_URL: &str = "about:blank";
 pub(super) const OWN: [&str; 4] = ["target", "account", "fallback", "mac"];
 
 /// Parameters of the URL that takes a reservation for a document of the application's.
-pub(super) const OF_DIAL: [&str; 10] = [
+pub(super) const OF_DIAL: [&str; 11] = [
     "account",
+    "mac",
     "Dial",
     DIAL_ATTRIBUTES,
     "App",
@@ -95,13 +99,6 @@ pub(super) enum Served {
     Elsewhere,
 }
 
-/// Whose application it is.
-#[derive(Debug, Clone)]
-pub(super) struct Owner {
-    pub(super) account: AccountSid,
-    token: SecretString,
-}
-
 impl State {
     /// The application's URL in our own, and whose application it is.
     pub(super) async fn target_of<'w>(&self, webhook: &'w Webhook) -> Result<(Owner, &'w str), Trouble> {
@@ -127,6 +124,9 @@ impl State {
     }
 
     async fn proxy(&self, webhook: &Webhook) -> Result<Response, Trouble> {
+        if let (None, Some(key)) = (webhook.of_query("target"), webhook.of_query(REST)) {
+            return self.rest(webhook, key).await;
+        }
         let (owner, target) = self.target_of(webhook).await?;
         let failure = match self.document_at(webhook, &owner, target, Served::AsItself, &[]).await {
             Ok(answer) => return Ok(answer),
@@ -147,23 +147,35 @@ impl State {
         }
     }
 
-    /// Who owns the application: the account named, where the sender may speak for it; else the sender's, else the first.
-    async fn owner(&self, sender: Sender, named: Option<AccountSid>) -> Result<Option<Owner>, store::Error> {
-        let account = match (named, sender) {
-            (Some(named), Sender::Account(own)) if named != own => return Ok(None),
-            (Some(account), _) | (None, Sender::Account(account)) => self.read(self.store.account(account)).await?,
-            (None, Sender::PhoneSystem) => self.read(self.store.accounts()).await?.into_iter().next(),
-        };
-        Ok(account.map(|account| Owner { account: account.sid, token: account.auth_token }))
+    /// The URL at which verbs of a document follow that had no place in the answer.
+    fn rest_url(&self, owner: &Owner, url: &str, verbs: &str) -> String {
+        let key = owner.mac(&format!("{url}\n{verbs}"));
+        let rest = Rest { account: owner.account, url: url.to_owned(), verbs: verbs.to_owned() };
+        self.rests.keep(&key, rest);
+        self.vouched(owner, PATH, vec![(REST.to_owned(), key)])
     }
 
-    /// The owner of the applications of a workspace.
-    async fn owner_of(&self, sender: Sender, workspace: Option<WorkspaceSid>) -> Option<Owner> {
-        let account = match workspace {
-            Some(workspace) => self.read(self.store.account_of_workspace(workspace)).await.ok()?,
-            None => None,
+    /// What is left of a document whose beginning the call has run.
+    async fn rest(&self, webhook: &Webhook, key: &str) -> Result<Response, Trouble> {
+        let spoken = self.vouched_for(webhook, PATH).await.map_err(|unheard| match unheard {
+            Unheard::Forged => Trouble::Forbidden,
+            Unheard::Unreadable => Trouble::Unknown,
+        })?;
+        let owner = spoken.speaker.clone().ok_or(Trouble::Forbidden)?;
+        let Some(rest) = self.rests.of(key).filter(|rest| rest.account == owner.account) else {
+            let message = "the rest of a long document is not there any more";
+            self.complain(spoken.sender, Complaint::new(RETRIEVAL_FAILURE, message)).await;
+            return Err(Trouble::NoDocument);
         };
-        self.owner(sender, account).await.ok()?
+        let text = format!("<Response>{}</Response>", rest.verbs);
+        let document = match self.rewritten(&owner, &rest.url, Served::Elsewhere, &text) {
+            Ok(document) => document,
+            Err(complaint) => {
+                self.complain(spoken.sender, complaint).await;
+                return Err(Trouble::NoDocument);
+            }
+        };
+        Ok(self.serve(&spoken.without(&OWN).without(&[REST]), document, 0).await)
     }
 
     /// Asks the application and makes an answer to the phone system of what it says.
@@ -178,7 +190,7 @@ impl State {
         let asked = webhook.without(&OWN);
         let method = webhook.method.as_str();
         let question = Question { url: target, method, webhook: &asked, extra: news.to_vec(), workspace: None };
-        let answer = self.fetch(&question, owner.account, &owner.token).await?;
+        let answer = self.fetch(&question, owner.account, owner.token()).await?;
         if !(200..300).contains(&answer.status) {
             return Err(Failure::Status(answer.status));
         }
@@ -216,8 +228,8 @@ impl State {
             return as_it_came(answer.body, answer.content_type);
         };
         match self.rewritten(owner, target, served, text) {
-            // What the call goes on with has URLs of its own.
-            Ok(document) => self.serve(&webhook.without(&OWN), document, 0).await,
+            // What the call goes on with has URLs of its own, and may touch what is the application's.
+            Ok(document) => self.serve(&webhook.without(&OWN).spoken_by(owner.clone()), document, 0).await,
             Err(complaint) => {
                 // Text to be spoken is no mistake; a document that cannot be read is the phone system's to judge.
                 if answer.content_type != "text/plain" && !text.trim().is_empty() {
@@ -231,22 +243,32 @@ impl State {
     /// A document of the application's that came from `url`, as a phone system can run it.
     fn rewritten(&self, owner: &Owner, url: &str, served: Served, text: &str) -> Result<Rewritten, Complaint> {
         let base = Url::parse(url).map_err(|error| Complaint::new(INVALID_URL, error.to_string()))?;
-        let links = Links {
+        let urls = Urls {
             base: &base,
             is_elsewhere: served == Served::Elsewhere,
-            through_us: &|url| self.through_us(owner, "/voice/proxy", url),
+            through_us: &|url| self.through_us(owner, PATH, url),
             told: &|url| self.through_us(owner, "/voice/proxy/callback", url),
-            taking: &|taking| self.taking(owner, taking),
+            rest: &|verbs| self.rest_url(owner, url, verbs),
         };
+        let links = Links { urls: Some(urls), taking: &|taking| self.taking(owner, taking) };
         rewrite(text, &links).map_err(|problem| Complaint::new(problem.code(), problem.to_string()))
     }
 
+    /// A document of verbs whose URLs have been rewritten already.
+    fn rewritten_verbs(&self, owner: &Owner, text: &str) -> Option<Rewritten> {
+        rewrite(text, &Links { urls: None, taking: &|taking| self.taking(owner, taking) }).ok()
+    }
+
     /// What an application said to one of our own questions (`action`, `waitUrl`), rewritten.
-    pub(super) async fn adopted(&self, question: &Question<'_>, served: Served, text: String) -> Rewritten {
-        let Some(owner) = self.owner_of(question.webhook.sender, question.workspace).await else {
-            return Rewritten { text, enqueues: false };
-        };
-        match self.rewritten(&owner, question.url, served, &text) {
+    pub(super) async fn adopted(&self, question: &Question<'_>, served: Served, text: String) -> String {
+        match self.owner_of(question.webhook, question.workspace).await {
+            Some(owner) => self.adopted_by(&owner, question.url, served, text).await.text,
+            None => text,
+        }
+    }
+
+    async fn adopted_by(&self, owner: &Owner, url: &str, served: Served, text: String) -> Rewritten {
+        match self.rewritten(owner, url, served, &text) {
             Ok(document) => document,
             Err(complaint) => {
                 self.complain(Sender::Account(owner.account), complaint).await;
@@ -260,7 +282,7 @@ impl State {
         let text = trimmed(text);
         let Ok(Some(owner)) = self.owner(webhook.sender, None).await else { return twiml(text.to_owned()) };
         match self.rewritten(&owner, NO_URL, Served::AsItself, text) {
-            Ok(document) => self.serve(webhook, document, 0).await,
+            Ok(document) => self.serve(&webhook.clone().spoken_by(owner), document, 0).await,
             Err(complaint) => {
                 self.complain(Sender::Account(owner.account), complaint).await;
                 twiml(text.to_owned())
@@ -268,15 +290,28 @@ impl State {
         }
     }
 
-    /// Answers with verbs as a document of their own.
-    pub(super) async fn serve_verbs(&self, webhook: &Webhook, verbs: &str, documents: u32) -> Response {
+    /// Answers with verbs as a document of their own: those after a verb that we have carried out, whose URLs are what
+    /// they are to be by now. They speak for the workspace's owner, else for whoever spoke before.
+    pub(super) async fn serve_verbs(
+        &self,
+        webhook: &Webhook,
+        workspace: Option<WorkspaceSid>,
+        verbs: &str,
+        documents: u32,
+    ) -> Response {
         let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{verbs}</Response>");
-        let enqueues = EnqueueDocument::parse(&text).is_ok_and(|verb| verb.workflow.is_some());
-        self.serve(webhook, Rewritten { text, enqueues }, documents).await
+        // Without anybody who says them there is nothing to carry out.
+        let Some(owner) = self.owner_of(webhook, workspace).await else { return twiml(text) };
+        let document = self.rewritten_verbs(&owner, &text).unwrap_or(Rewritten { text, enqueues: false });
+        self.serve(&webhook.clone().spoken_by(owner), document, documents).await
     }
 
     /// Answers with a rewritten document, and carries out its `<Enqueue workflowSid>`.
     pub(super) async fn serve(&self, webhook: &Webhook, document: Rewritten, documents: u32) -> Response {
+        if document.text.len() > SIZE_LIMIT {
+            let message = format!("rewritten, a verb of the document is longer than {SIZE_LIMIT} bytes");
+            self.complain(webhook.sender, Complaint::new(TOO_LARGE, message)).await;
+        }
         if !document.enqueues {
             return twiml(document.text);
         }
@@ -329,12 +364,13 @@ impl State {
             });
         }
         of_query("Dial")?;
-        Some(self.serve_verbs(&webhook.without(&OF_DIAL), of_query("Rest").unwrap_or_default(), 0).await)
+        let rest = of_query("Rest").unwrap_or_default();
+        Some(self.serve_verbs(&webhook.without(&OF_DIAL), None, rest, 0).await)
     }
 
     /// The URL of ours that takes a reservation when the call comes to `<Dial><Queue reservationSid>`.
     fn taking(&self, owner: &Owner, taking: &Taking) -> String {
-        let mut pairs = vec![("account".to_owned(), owner.account.to_string()), ("Dial".to_owned(), "1".to_owned())];
+        let mut pairs = vec![("Dial".to_owned(), "1".to_owned())];
         let mut add = |name: &str, value: Option<&String>| {
             pairs.extend(value.map(|value| (name.to_owned(), value.clone())));
         };
@@ -346,7 +382,7 @@ impl State {
         add("Whisper", taking.whisper_url.as_ref());
         add("WhisperMethod", taking.whisper_method.as_ref());
         add("Rest", Some(&taking.rest).filter(|rest| !rest.is_empty() && rest.len() <= REST_MAX));
-        with_query(&self.url(&format!("/voice/reservations/{}", taking.reservation)), &pairs)
+        self.vouched(owner, &place_of_reservation(&taking.reservation), pairs)
     }
 
     /// The attributes of `<Dial>` in a URL that [`State::taking`] gave, as they are written in a document.
@@ -364,39 +400,14 @@ impl State {
     pub(super) async fn relay(&self, question: &Question<'_>, reply: Reply, documents: u32) -> Response {
         match reply {
             Reply::Document(text) => {
-                let document = self.adopted(question, Served::Elsewhere, text).await;
-                self.serve(question.webhook, document, documents).await
+                let Some(owner) = self.owner_of(question.webhook, question.workspace).await else {
+                    return twiml(text);
+                };
+                let document = self.adopted_by(&owner, question.url, Served::Elsewhere, text).await;
+                self.serve(&question.webhook.clone().spoken_by(owner), document, documents).await
             }
             Reply::Audio => self.answer(&Document::PlayOnce { url: question.url }),
         }
-    }
-}
-
-impl Owner {
-    /// What signs requests to the application.
-    pub(super) const fn token(&self) -> &SecretString {
-        &self.token
-    }
-
-    fn keyed(&self, url: &str) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.token.expose_secret().as_bytes())
-            .expect("a key of any length is taken");
-        mac.update(b"switchhook proxy\n");
-        mac.update(self.account.to_string().as_bytes());
-        mac.update(b"\n");
-        mac.update(url.as_bytes());
-        mac
-    }
-
-    fn mac(&self, url: &str) -> String {
-        use base64::Engine as _;
-        base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(self.keyed(url).finalize().into_bytes())
-    }
-
-    fn mac_is(&self, url: &str, given: &str) -> bool {
-        use base64::Engine as _;
-        let given = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(given).unwrap_or_default();
-        self.keyed(url).verify_slice(&given).is_ok()
     }
 }
 

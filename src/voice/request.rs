@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::State;
+use super::owner::Owner;
 use crate::calls::{CallSid, CallStatus};
 use crate::credentials;
 use crate::routing::{AccountSid, TaskSid, WorkspaceSid};
@@ -46,7 +47,10 @@ pub(super) enum Sender {
 /// A webhook whose sender is known.
 #[derive(Debug, Clone)]
 pub(super) struct Webhook {
+    /// What it may touch.
     pub(super) sender: Sender,
+    /// Whose application says what is to be done, where one does.
+    pub(super) speaker: Option<Owner>,
     /// `GET` or `POST`.
     pub(super) method: Method,
     /// Cookies that applications gave the call, which pass through us.
@@ -209,7 +213,17 @@ impl Unchecked {
         };
         let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (cookie, idempotency_token) = (header(header::COOKIE.as_str()), header(IDEMPOTENCY_HEADER));
-        Webhook { sender, method: self.method, cookie, idempotency_token, target: self.target, form, query, xml }
+        Webhook {
+            sender,
+            speaker: None,
+            method: self.method,
+            cookie,
+            idempotency_token,
+            target: self.target,
+            form,
+            query,
+            xml,
+        }
     }
 }
 

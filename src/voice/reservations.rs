@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Shared};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 
 use super::State;
 use super::alerts::{Complaint, INVALID_POST_WORK_ACTIVITY, INVALID_RESERVATION, RESERVATION_NOT_ACCEPTABLE};
 use super::application::with_query;
 use super::document::Document;
+use super::owner::{Unheard, place_of_reservation};
 use super::proxy::OF_DIAL;
 use super::request::{self, Unreadable, Webhook};
 use crate::calls::{ConferenceOptions, Whisper};
@@ -27,6 +29,11 @@ pub(super) async fn answer(
     let webhook = match request::read(&state, request).await {
         Ok(webhook) => webhook,
         Err(refused) => return refused,
+    };
+    let webhook = match state.vouched_for(&webhook, &place_of_reservation(&reservation)).await {
+        Ok(spoken) => spoken,
+        Err(Unheard::Forged) => return StatusCode::FORBIDDEN.into_response(),
+        Err(Unheard::Unreadable) => return state.come_again(&webhook),
     };
     let taken = match state.addressed(&webhook, &reservation).await {
         Ok(place) => state.take(&webhook, &place).await,
@@ -174,11 +181,14 @@ impl State {
                 Complaint::new(INVALID_POST_WORK_ACTIVITY, message).in_workspace(workspace).about_task(task);
             self.complain(webhook.sender, complaint.about_reservation(reservation)).await;
         }
-        let kept = webhook.query.iter().filter(|(name, _)| OF_DIAL.contains(&name.as_str()) && name != "Reservation");
+        let of_this = ["account", "mac", "Reservation"];
+        let is_kept = |name: &str| OF_DIAL.contains(&name) && !of_this.contains(&name);
+        let kept = webhook.query.iter().filter(|(name, _)| is_kept(name));
         let mut onward: Vec<(String, String)> = kept.cloned().collect();
         onward.push(("Reservation".to_owned(), reservation.to_string()));
         let attributes = Self::dial_attributes(webhook);
-        Ok(self.join_worker(task, &onward, &attributes, &record.worker_room(reservation)))
+        let settings = record.worker_room(reservation);
+        Ok(self.join_worker(task, onward, webhook.speaker.as_ref(), &attributes, &settings))
     }
 }
 

@@ -5,11 +5,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Shared};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 
 use super::State;
 use super::document::Document;
-use super::next::Context;
+use super::next::{Context, room_left_by_worker};
+use super::owner::Unheard;
 use super::request::{self, Unreadable, Webhook};
 use crate::calls::{CallStatus, Input, Role};
 use crate::engine;
@@ -48,10 +50,16 @@ pub(super) async fn answer(
         }
         Err(error) => tracing::info!(task.sid = %task, %error, "a leg left the room of a task that takes no news"),
     }
-    if role == Role::Worker
-        && let Some(onward) = state.after_dial(&webhook, Some(workspace), &[]).await
-    {
-        return onward;
+    if role == Role::Worker {
+        match state.vouched_for(&webhook, &room_left_by_worker(task)).await {
+            Ok(spoken) => {
+                if let Some(onward) = state.after_dial(&spoken, Some(workspace), &[]).await {
+                    return onward;
+                }
+            }
+            Err(Unheard::Forged) => return StatusCode::FORBIDDEN.into_response(),
+            Err(Unheard::Unreadable) => return state.come_again(&webhook),
+        }
     }
     let record = match state.voice_task(task).await {
         Ok(Some((_, record))) => record,

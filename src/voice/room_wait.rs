@@ -18,7 +18,7 @@ use super::document::Document;
 use super::next::Context;
 use super::proxy::Served;
 use super::request::{self, Webhook};
-use super::walk::{Part, Walk};
+use super::walk::{Part, Walk, edited};
 use super::{State, twiml, xml};
 use crate::calls::{HoldDocument, VoiceTask};
 use crate::routing::TaskSid;
@@ -83,7 +83,7 @@ impl State {
         let question = Question { url: &url, method, webhook: &webhook, extra, workspace: Some(workspace) };
         match self.ask(&question).await {
             Ok(Reply::Document(document)) => {
-                let document = self.adopted(&question, Served::AsItself, document).await.text;
+                let document = self.adopted(&question, Served::AsItself, document).await;
                 twiml(looping(&document, &url, &again, &HEARD))
             }
             Ok(Reply::Audio) => self.answer(&Document::Play { url: &url }),
@@ -139,11 +139,7 @@ pub(super) fn looping(document: &str, url: &str, again: &str, timely: &[&str]) -
             _ => {}
         }
     }
-    let mut text = document.to_owned();
-    for (from, to, new) in edits.into_iter().rev() {
-        text.replace_range(from..to, &new);
-    }
-    text
+    edited(document, &edits)
 }
 
 /// Whether a URL of ours asks the application for `url`.

@@ -103,6 +103,7 @@ impl Bench {
             extra_call_attributes: Vec::new(),
             outbound: Outbound::new(Rules { allow_private: true, allow_cidrs: Vec::new() }, patience).unwrap(),
             actions: Actions::default(),
+            rests: Rests::default(),
             known_workflows: KnownWorkflows::default(),
             arrivals: Arrivals::default(),
             dialling,

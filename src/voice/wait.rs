@@ -68,7 +68,7 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let question = Question { url, method, webhook: &webhook, extra, workspace: Some(workspace) };
     match state.ask(&question).await {
         Ok(Reply::Document(document)) => {
-            let text = state.adopted(&question, Served::AsItself, document).await.text;
+            let text = state.adopted(&question, Served::AsItself, document).await;
             state.loops(task, text).unwrap_or_else(own)
         }
         Ok(Reply::Audio) => state.plays(task, url),

@@ -4,6 +4,8 @@
 //! Every step tells where it stands in the text, so that whoever changes a document changes only what it must. Must not
 //! know any verb. Start with [`Walk::step`].
 
+use std::collections::HashSet;
+
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
@@ -13,8 +15,9 @@ use super::xml;
 /// Largest document, in bytes.
 pub(super) const SIZE_LIMIT: usize = 64 * 1024;
 const DEPTH_LIMIT: usize = 16;
-const ELEMENT_LIMIT: usize = 1_000;
-const ATTRIBUTE_LIMIT: usize = 32;
+/// As many as a document of that size can hold: what is short is never refused for what it is made of.
+const ELEMENT_LIMIT: usize = SIZE_LIMIT / "<a/>".len();
+const ATTRIBUTE_LIMIT: usize = SIZE_LIMIT / " a=''".len();
 
 /// Why a document cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +51,19 @@ impl Problem {
 /// The document itself: nothing may stand before an XML declaration.
 pub(super) fn trimmed(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim()
+}
+
+/// The text with other bytes for some pieces, which are in order and apart from one another: from, to, and what stands there.
+pub(super) fn edited(text: &str, edits: &[(usize, usize, String)]) -> String {
+    let mut new = String::with_capacity(text.len());
+    let mut at = 0;
+    for (from, to, piece) in edits {
+        new.push_str(text.get(at..*from).unwrap_or_default());
+        new.push_str(piece);
+        at = *to;
+    }
+    new.push_str(text.get(at..).unwrap_or_default());
+    new
 }
 
 /// What was met.
@@ -181,8 +197,13 @@ impl<'a> Walk<'a> {
 
     fn attributes_of(&self, element: &BytesStart<'a>) -> Result<Vec<Attribute>, Problem> {
         let mut attributes = Vec::new();
-        for attribute in element.attributes() {
+        let mut names = HashSet::new();
+        // The reader would compare each name with all the others.
+        for attribute in element.attributes().with_checks(false) {
             let attribute = attribute.map_err(|error| Problem::malformed(&error))?;
+            if !names.insert(attribute.key.into_inner()) {
+                return Err(Problem::Malformed("the same attribute twice on one element".to_owned()));
+            }
             if attributes.len() == ATTRIBUTE_LIMIT {
                 return Err(Problem::Malformed(format!("more than {ATTRIBUTE_LIMIT} attributes on one element")));
             }

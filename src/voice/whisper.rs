@@ -30,23 +30,18 @@ impl State {
         let question = Question { url: &whisper.url, method, webhook, extra, workspace };
         let complaint = match self.ask(&question).await {
             Ok(Reply::Audio) => return format!("<Play>{}</Play>", xml::escape(&whisper.url).0),
-            Ok(Reply::Document(document)) => {
-                match heard(&self.adopted(&question, Served::AsItself, document).await.text) {
-                    Ok((verbs, others)) if others.is_empty() => return verbs,
-                    Ok((verbs, others)) => {
-                        let message =
-                            format!("before the room a caller hears Play, Say and Pause, not {}", others.join(", "));
-                        let complaint = Complaint::new(SCHEMA_WARNING, format!("url of Queue: {message}"));
-                        self.complain(
-                            webhook.sender,
-                            complaint.in_workspace(context.workspace).about_task(record.task),
-                        )
+            Ok(Reply::Document(document)) => match heard(&self.adopted(&question, Served::AsItself, document).await) {
+                Ok((verbs, others)) if others.is_empty() => return verbs,
+                Ok((verbs, others)) => {
+                    let message =
+                        format!("before the room a caller hears Play, Say and Pause, not {}", others.join(", "));
+                    let complaint = Complaint::new(SCHEMA_WARNING, format!("url of Queue: {message}"));
+                    self.complain(webhook.sender, complaint.in_workspace(context.workspace).about_task(record.task))
                         .await;
-                        return verbs;
-                    }
-                    Err(problem) => Complaint::new(problem.code(), format!("url of Queue: {problem}")),
+                    return verbs;
                 }
-            }
+                Err(problem) => Complaint::new(problem.code(), format!("url of Queue: {problem}")),
+            },
             Err(failure) => Complaint::new(failure.code(), format!("url of Queue: {failure}")),
         };
         self.complain(webhook.sender, complaint.in_workspace(context.workspace).about_task(record.task)).await;

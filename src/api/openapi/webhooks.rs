@@ -26,7 +26,7 @@ const WEBHOOKS: &[Webhook] = &[
         path: "/voice/proxy",
         ids: ["ProxyByGet", "Proxy"],
         summary: "Asks an application for its document and answers with it, its TaskRouter verbs carried out",
-        parameters: &["target", "account", "fallback", "mac", "CallSid", "CallStatus", "From", "To"],
+        parameters: &["target", "account", "fallback", "mac", "rest", "CallSid", "CallStatus", "From", "To"],
         twiml: true,
     },
     Webhook {

@@ -16,22 +16,24 @@ fn rewritten_where(text: &str, is_elsewhere: bool) -> Result<Rewritten, Problem>
 
 fn rewritten_from(base: &str, text: &str, is_elsewhere: bool) -> Result<Rewritten, Problem> {
     let base = Url::parse(base).unwrap();
-    let links = Links {
+    let urls = Urls {
         base: &base,
         is_elsewhere,
         through_us: &|url| format!("ours:{url}"),
         told: &|url| format!("told:{url}"),
-        taking: &|taking| {
-            let parts = [&taking.action, &taking.method, &taking.post_work_activity, &taking.whisper_url];
-            let parts: Vec<&str> = parts.map(|part| part.as_deref().unwrap_or("-")).to_vec();
-            let mut dial = String::new();
-            for (name, value) in &taking.dial {
-                dial.extend([" ", name, "=", value]);
-            }
-            format!("take:{} {}{dial} [{}]", taking.reservation, parts.join(" "), taking.rest)
-        },
+        rest: &|verbs| format!("rest:{verbs}"),
     };
-    rewrite(text, &links)
+    rewrite(text, &Links { urls: Some(urls), taking: &taking })
+}
+
+fn taking(taking: &Taking) -> String {
+    let parts = [&taking.action, &taking.method, &taking.post_work_activity, &taking.whisper_url];
+    let parts: Vec<&str> = parts.map(|part| part.as_deref().unwrap_or("-")).to_vec();
+    let mut dial = String::new();
+    for (name, value) in &taking.dial {
+        dial.extend([" ", name, "=", value]);
+    }
+    format!("take:{} {}{dial} [{}]", taking.reservation, parts.join(" "), taking.rest)
 }
 
 fn check(inside: &str, expected: &str) {
@@ -224,6 +226,118 @@ fn a_dial_that_takes_a_reservation_becomes_a_redirect() {
     assert!(!rewritten(after).unwrap().enqueues, "that comes later");
     let before = "<Response><Enqueue workflowSid='WW1'/><Dial><Queue reservationSid='WR1'/></Dial></Response>";
     assert!(rewritten(before).unwrap().enqueues);
+}
+
+/// What `served` holds of a rest that a redirect takes along.
+fn rest_of(served: &str) -> String {
+    let (_, rest) = served.split_once(" [").unwrap();
+    let (rest, _) = rest.split_once("]</Redirect>").unwrap();
+    let references = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+    references.iter().fold(rest.to_owned(), |rest, (reference, character)| rest.replace(reference, character))
+}
+
+#[test]
+fn each_dial_that_takes_a_reservation_becomes_a_redirect_when_the_call_comes_to_it() {
+    let dials = "<Response><Dial><Queue reservationSid='WR1'/></Dial><Say>a</Say>\
+        <Dial method='GET' action='/second?a=1&amp;b=2' recordingStatusCallback='/r'>\
+        <Queue url='hello' reservationSid='WR2'/></Dial>\
+        <Dial action='https://app.example.org/Third'><Queue reservationSid='WR3'/></Dial><Redirect>last</Redirect></Response>";
+    let verbs_only = Links { urls: None, taking: &taking };
+    let mut served = rewritten(dials).unwrap().text;
+    assert!(served.contains("<Redirect method=\"POST\">take:WR1 - - - - ["), "{served}");
+    // The URLs of the later ones are the application's own: we ask them.
+    for begins in [
+        "<Say>a</Say><Redirect method=\"POST\">take:WR2 https://app.example.org/second?a=1&amp;b=2 GET - \
+         https://app.example.org/ivr/hello recordingStatusCallback=told:https://app.example.org/r [",
+        "<Redirect method=\"POST\">take:WR3 https://app.example.org/Third - - - [",
+    ] {
+        let verbs = format!("<Response>{}</Response>", rest_of(&served));
+        served = rewrite(&verbs, &verbs_only).unwrap().text;
+        assert!(served.starts_with(&format!("<Response>{begins}")), "{served}");
+    }
+    // What has been rewritten stays as it is.
+    let verbs = format!("<Response>{}</Response>", rest_of(&served));
+    assert_eq!(verbs, "<Response><Redirect>ours:https://app.example.org/ivr/last</Redirect></Response>");
+    let others = "<Response><Gather/><Gather action='/x'/><Redirect/><Redirect>y</Redirect><Play>z</Play>\
+        <Dial action='w'><Queue>q</Queue></Dial></Response>";
+    for same in [verbs.as_str(), others] {
+        assert_eq!(rewrite(same, &verbs_only).unwrap().text, same);
+    }
+}
+
+#[test]
+fn what_grows_too_long_is_cut_between_two_verbs_and_the_rest_follows() {
+    let verb = |number: usize| format!("<Gather action='{number}'><Say>x</Say></Gather>\n");
+    let verbs: Vec<String> = (0..1_500).map(verb).collect();
+    let document = format!("<?xml version=\"1.0\"?><Response>{}</Response ><!-- end -->", verbs.concat());
+    assert!(document.len() < SIZE_LIMIT, "{}", document.len());
+    let urls = |rest: &mut Vec<String>, text: &str, is_elsewhere: bool| {
+        let base = Url::parse(BASE).unwrap();
+        let kept = std::cell::RefCell::new(rest);
+        let urls = Urls {
+            base: &base,
+            is_elsewhere,
+            through_us: &|url| format!("ours:{url}"),
+            told: &|url| format!("told:{url}"),
+            rest: &|verbs| {
+                kept.borrow_mut().push(verbs.to_owned());
+                "the rest".to_owned()
+            },
+        };
+        rewrite(text, &Links { urls: Some(urls), taking: &taking }).unwrap()
+    };
+    // Each part is a document of its own that has a place in an answer, and together they have all the verbs.
+    let (mut text, mut heard, mut parts) = (document, String::new(), 0);
+    loop {
+        let mut rests = Vec::new();
+        let part = urls(&mut rests, &text, parts > 0).text;
+        assert!(Walk::new(&part).is_ok() && xml::outline(&part).is_ok());
+        heard.push_str(&part);
+        parts += 1;
+        let Some(rest) = rests.pop() else { break };
+        assert!(part.contains("<Redirect method=\"POST\">the rest</Redirect></Response"));
+        assert!(rest.len() < text.len() && rests.is_empty());
+        text = format!("<Response>{rest}</Response>");
+    }
+    assert!(parts >= 2, "{parts}");
+    let numbers = heard.split("ours:https://app.example.org/ivr/").skip(1);
+    let numbers: Vec<usize> = numbers.map(|url| url.split('\'').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(numbers, (0..1_500).collect::<Vec<_>>());
+
+    // The way into the queue needs a place too.
+    let say = format!("<Say>{}</Say>", "x".repeat(SIZE_LIMIT / 2 - 100));
+    let enqueue = "<Enqueue workflowSid='WW1'/>";
+    let mut rests = Vec::new();
+    let first = urls(&mut rests, &format!("<Response>{say}{say}{enqueue}</Response>"), false);
+    assert_eq!((first.enqueues, &rests), (false, &vec![format!("{say}{enqueue}")]));
+    rests.clear();
+    let second = urls(&mut rests, &format!("<Response>{enqueue}{say}{say}</Response>"), true);
+    assert_eq!((second.enqueues, rests.len()), (true, 0), "what follows it is kept with the task");
+    // A single verb cannot be cut.
+    let one = format!("<Response><Dial>{}</Dial></Response>", "<Number url='a'>1</Number>".repeat(2_400));
+    let mut rests = Vec::new();
+    assert!(urls(&mut rests, &one, false).text.len() > SIZE_LIMIT && rests.is_empty());
+}
+
+#[test]
+fn an_empty_action_is_none_but_for_verbs_that_act_on_themselves() {
+    for same in [
+        "<Dial action=\"\"><Number url=''>+1</Number></Dial>",
+        "<Enqueue action='' waitUrl=''>q</Enqueue>",
+        "<Enqueue workflowSid='WW1' action=''/>",
+        "<Refer action=''><Sip>sip:a@b</Sip></Refer>",
+    ] {
+        check(same, same);
+    }
+    let itself = "ours:https://app.example.org/ivr/menu?lang=de";
+    check(
+        "<Record action=''/><Gather action=' '/><Dial action=' '>+1</Dial>",
+        &format!("<Record action='{itself}'/><Gather action='{itself}'/><Dial action='{itself}'>+1</Dial>"),
+    );
+    check(
+        "<Dial action=''><Queue reservationSid='WR1'/></Dial><Say>next</Say>",
+        "<Redirect method=\"POST\">take:WR1 - - - - [&lt;Say&gt;next&lt;/Say&gt;]</Redirect>",
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use grammar::{bombs, document, hostile, in_time};
 
 use crate::voice::document::{Document, Voicemail};
 use crate::voice::enqueue_document::EnqueueDocument;
-use crate::voice::rewrite::{Links, Rewritten, rewrite};
+use crate::voice::rewrite::{Links, Rewritten, Urls, rewrite};
 use crate::voice::templates::Templates;
 use crate::voice::walk::{Part, Problem, Walk, trimmed};
 use crate::voice::xml;
@@ -18,10 +18,13 @@ use crate::voice::xml;
 fn rewritten(text: &str) -> Result<Rewritten, Problem> {
     let base = Url::parse(grammar::BASE).unwrap();
     let links = Links {
-        base: &base,
-        is_elsewhere: false,
-        through_us: &|url| format!("ours:{url}"),
-        told: &|url| format!("told:{url}"),
+        urls: Some(Urls {
+            base: &base,
+            is_elsewhere: false,
+            through_us: &|url| format!("ours:{url}"),
+            told: &|url| format!("told:{url}"),
+            rest: &|verbs| format!("rest:{verbs}"),
+        }),
         taking: &|taking| format!("take:{}", taking.reservation),
     };
     rewrite(text, &links)
@@ -137,6 +140,28 @@ fn documents_that_are_made_to_cost_much_are_refused_at_once() {
     for (name, text) in bombs() {
         assert!(in_time(|| rewritten(&text)).is_err(), "{name}");
         assert!(in_time(|| EnqueueDocument::parse(&text)).is_err(), "{name}");
+    }
+}
+
+/// What 64 KiB can hold is rewritten, in time that grows with the length alone.
+#[test]
+fn documents_of_very_many_small_things_are_rewritten_at_once() {
+    let filled = |piece: &str| piece.repeat((64 * 1024 - 200) / piece.len());
+    let attributes = (0..6_000).map(|number| format!(" a{number}=''")).collect::<Vec<_>>().concat();
+    for (content, of_ours) in [
+        (filled("<a/>"), "<a/>".to_owned()),
+        (filled("<Pause/>"), "<Pause/>".to_owned()),
+        (filled("<Gather action='x'/>"), "<Gather action='ours:https://app.example.org/ivr/x'/>".to_owned()),
+        (
+            filled("<Dial action='x'><Queue reservationSid='a'/></Dial>"),
+            "<Redirect method=\"POST\">take:a</Redirect>".to_owned(),
+        ),
+        (format!("<Dial{attributes}>1</Dial>"), attributes.clone()),
+    ] {
+        let text = format!("<Response>{content}</Response>");
+        let found = in_time(|| rewritten(&text)).unwrap();
+        assert!(found.text.contains(&of_ours), "{}", &found.text[..200]);
+        in_time(|| EnqueueDocument::parse(&text)).unwrap_err();
     }
 }
 

@@ -15,6 +15,11 @@ type Answers = &'static [(&'static str, u16, &'static str, &'static str)];
 impl Application {
     /// `answers`: path, status, content type, body.
     async fn start(answers: Answers) -> Self {
+        Self::start_of(OWN_TOKEN, answers).await
+    }
+
+    /// The same of the account with this token.
+    async fn start_of(token: &'static str, answers: Answers) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
@@ -28,10 +33,11 @@ impl Application {
                 let url = format!("http://{}{}", parts.headers["host"].to_str().unwrap(), parts.uri);
                 let pairs: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
                 let signed = parts.headers[signature::HEADER].to_str().unwrap();
-                assert!(signature::verify_form(OWN_TOKEN, &url, &pairs, signed), "signed by the account: {url}");
+                assert!(signature::verify_form(token, &url, &pairs, signed), "signed by the account: {url}");
                 let body = String::from_utf8_lossy(&body);
-                let token = parts.headers.get("i-twilio-idempotency-token").map_or("", |token| token.to_str().unwrap());
-                noted.lock().unwrap().push(format!("{} {} {body} | {cookie}{token}", parts.method, parts.uri));
+                let repeated =
+                    parts.headers.get("i-twilio-idempotency-token").map_or("", |token| token.to_str().unwrap());
+                noted.lock().unwrap().push(format!("{} {} {body} | {cookie}{repeated}", parts.method, parts.uri));
                 let (_, status, content_type, body) =
                     answers.iter().find(|(path, ..)| *path == parts.uri.path()).copied().unwrap_or(("", 404, "", ""));
                 let headers = [(header::CONTENT_TYPE, content_type), (header::SET_COOKIE, "a=1; Path=/")];
@@ -379,5 +385,214 @@ async fn the_action_of_a_refused_enqueue_gets_no_parameters_of_ours_and_keeps_it
         assert!(last.contains("tenant=7") && last.contains("QueueResult=error"), "{last}");
         assert_eq!(last.matches("target=").count() + last.matches("account=").count(), 2, "its own alone: {last}");
         assert!(!last.contains("fallback="), "{last}");
+    }
+}
+
+/// `document` of an application of the second account, whose number says so; and what it was asked since.
+async fn of_the_second_account(bench: &Bench, answers: Answers, path: &str) -> (Application, String) {
+    let application = Application::start_of("foreign token", answers).await;
+    let account = AccountSid::from_bits(2).to_string();
+    let (_, body) = bench.post(&proxy(&[("target", &application.at(path)), ("account", &account)]), &CALL).await;
+    (application, body)
+}
+
+/// Where a document leads, without our base URL.
+fn redirect_of(body: &str) -> String {
+    let url = body.split("<Redirect method=\"POST\">").nth(1).unwrap_or_else(|| panic!("{body}"));
+    let url = url.split('<').next().unwrap().replace("&amp;", "&").replace("&quot;", "\"").replace("&#39;", "'");
+    url.strip_prefix(BASE).unwrap_or_else(|| panic!("{body}")).to_owned()
+}
+
+/// Answers of one application that hold what is only known later.
+fn leaked(answers: &[(&'static str, String)]) -> Answers {
+    let answers = answers.iter().map(|(path, body)| (*path, 200, "text/xml", &*body.clone().leak()));
+    Vec::leak(answers.collect())
+}
+
+async fn alerts_of(bench: &Bench, bits: u128) -> Vec<u32> {
+    let alerts = bench.store.alerts(AccountSid::from_bits(bits), 50).await.unwrap();
+    alerts.into_iter().map(|alert| alert.code).collect()
+}
+
+/// A worker with a pending reservation of the first account's workspace.
+async fn reserved(bench: &Bench) -> (String, String) {
+    let available = bench.rows().await.activities.into_iter().find(|activity| activity.available).unwrap().sid;
+    let worker = NewWorker { friendly_name: "anna".to_owned(), attributes: "{}".to_owned(), activity: Some(available) };
+    bench.engine.send(bench.workspace, EngineRequest::Routing(Command::CreateWorker(worker))).await.unwrap();
+    let task = task_of(&bench.enqueue(&bench.target(""), &[]).await);
+    bench.post(&format!("/voice/tasks/{task}/wait"), &[("CallSid", "CAcaller")]).await;
+    let reservation = bench.rows().await.reservations[0].sid.to_string();
+    (task, reservation)
+}
+
+#[tokio::test]
+async fn an_application_of_another_account_finds_no_workflow_that_is_not_its_own() {
+    let bench = Bench::start().await;
+    let enqueue = |rest: &str| format!("<Response><Enqueue workflowSid=\"{}\"{rest}</Response>", bench.workflow);
+    let answers = leaked(&[
+        ("/first", enqueue(" action=\"/again\"/>")),
+        ("/again", enqueue("/><Say>not yours</Say>")),
+        (
+            "/verbs",
+            format!(
+                "<Response><Dial><Queue reservationSid=\"WR{:032x}\"/></Dial>{}",
+                255,
+                enqueue("/><Say>no</Say>").replace("<Response>", "")
+            ),
+        ),
+    ]);
+    // In the document, and in the answer of its action.
+    let (application, body) = of_the_second_account(&bench, answers, "/first").await;
+    assert!(body.ends_with("<Response><Say>not yours</Say></Response>"), "{body}");
+    let asked = application.requests()[1].clone();
+    let second = AccountSid::from_bits(2).to_string();
+    assert!(asked.contains("QueueResult=error") && asked.contains(&second), "asked as what it is: {asked}");
+    assert_eq!(alerts_of(&bench, 2).await, [14_220, 14_220]);
+    // And in the verbs that follow one that we carried out.
+    let (_, body) = of_the_second_account(&bench, answers, "/verbs").await;
+    let (_, body) = bench.post(&redirect_of(&body), &CALL).await;
+    assert!(body.ends_with("<Response><Say>no</Say></Response>"), "{body}");
+    assert_eq!(alerts_of(&bench, 2).await.len(), 4);
+    assert_eq!((bench.task_count().await, bench.alert_codes().await), (0, vec![]));
+}
+
+#[tokio::test]
+async fn an_application_of_another_account_takes_no_reservation_that_is_not_its_own() {
+    let bench = Bench::start().await;
+    let (_, reservation) = reserved(&bench).await;
+    let answers = leaked(&[
+        (
+            "/desk",
+            format!("<Response><Dial action=\"/done\"><Queue reservationSid=\"{reservation}\"/></Dial></Response>"),
+        ),
+        ("/done", "<Response><Say>done</Say></Response>".to_owned()),
+    ]);
+    let (application, body) = of_the_second_account(&bench, answers, "/desk").await;
+    let taking = redirect_of(&body);
+    let call = [("CallSid", "CAstranger"), ("CallStatus", "in-progress")];
+    let (_, body) = bench.post(&taking, &call).await;
+    assert_eq!(body, "<Response><Say>done</Say></Response>");
+    let asked = application.requests()[1].clone();
+    assert!(asked.contains("DialCallStatus=failed") && !asked.contains("mac="), "{asked}");
+    assert_eq!(alerts_of(&bench, 2).await, [14_215]);
+
+    // Nobody speaks for another account than he was given the URL for.
+    let (first, second) = (AccountSid::from_bits(1).to_string(), AccountSid::from_bits(2).to_string());
+    let (unmarked, _) = taking.split_once("&mac=").unwrap();
+    for forged in [
+        taking.replace(&second, &first),
+        taking.replace("Dial=1", "Dial=2"),
+        taking.replace(&reservation, &reservation.replace("WR", "WS")),
+        unmarked.to_owned(),
+        unmarked.replace(&second, "AC9"),
+    ] {
+        assert_ne!(forged, taking);
+        assert_eq!(bench.post(&forged, &call).await.0, StatusCode::FORBIDDEN, "{forged}");
+    }
+    assert_eq!(bench.rows().await.reservations[0].status.as_str(), "pending");
+    assert_eq!(application.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_reservation_of_the_applications_own_account_is_taken_and_the_call_goes_on() {
+    let bench = Bench::start().await;
+    let (task, reservation) = reserved(&bench).await;
+    let answers = leaked(&[
+        (
+            "/desk",
+            format!(
+                "<Response><Dial><Queue reservationSid='{reservation}'/></Dial><Dial action='done?x=1'><Queue \
+             reservationSid='a/b?c d'/></Dial></Response>"
+            ),
+        ),
+        ("/done", "<Response><Say>done</Say></Response>".to_owned()),
+    ]);
+    let application = Application::start(answers).await;
+    // Named or not: it is the first account.
+    let first = AccountSid::from_bits(1).to_string();
+    let target = [("target", &*application.at("/desk")), ("account", &first)];
+    let call = [("CallSid", "CAworker"), ("CallStatus", "in-progress")];
+    let mut bodies = Vec::new();
+    for number in [&target[..1], &target[..]] {
+        bodies.push(bench.post(&proxy(number), &call).await.1);
+    }
+    assert_eq!(bodies[0], bodies[1]);
+    let (_, room) = bench.post(&redirect_of(&bodies[0]), &call).await;
+    assert!(room.contains(&format!(">{task}</Conference>")), "{room}");
+    let left = room.split("<Dial action=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    let left = left.strip_prefix(BASE).unwrap();
+    let (_, body) = bench.post(&left.replace("Rest=", "Rest=%3CHangup%2F%3E"), &call).await;
+    assert_eq!(body, "", "only what the application said");
+    // The second one comes when the call comes to it, whatever the reservation is called.
+    let (_, next) = bench.post(left, &call).await;
+    let second = redirect_of(&next);
+    assert!(second.starts_with("/voice/reservations/a%2Fb%3Fc%20d?account=AC"), "{second}");
+    let (_, body) = bench.post(&second, &call).await;
+    assert_eq!(body, "<Response><Say>done</Say></Response>");
+    let asked = application.requests().last().unwrap().clone();
+    assert!(asked.starts_with("POST /done?x=1 ") && asked.contains("DialCallStatus=failed"), "{asked}");
+    assert_eq!(bench.alert_codes().await, [14_215]);
+}
+
+#[tokio::test]
+async fn a_document_that_grows_too_long_is_served_in_parts() {
+    let bench = Bench::start().await;
+    let gathers = (0..900).map(|number| format!("<Gather action=\"{number}\"/>")).collect::<Vec<_>>().concat();
+    let answers = leaked(&[
+        (
+            "/long",
+            format!("<Response>{gathers}<Enqueue workflowSid=\"{}\"/><Say>no queue</Say></Response>", bench.workflow),
+        ),
+        ("/one", format!("<Response><Dial>{}</Dial></Response>", "<Number url=\"a\">1</Number>".repeat(600))),
+    ]);
+    for (bits, ends) in [(1, "</Enqueue></Response>"), (2, "<Response><Say>no queue</Say></Response>")] {
+        let token = if bits == 1 { OWN_TOKEN } else { "foreign token" };
+        let application = Application::start_of(token, answers).await;
+        let account = AccountSid::from_bits(bits).to_string();
+        let target = proxy(&[("target", &application.at("/long")), ("account", &account)]);
+        let (mut body, mut heard, mut parts) = (bench.post(&target, &CALL).await.1, 0, 1);
+        while body.contains("<Redirect ") {
+            assert!(body.len() <= 64 * 1024, "{}", body.len());
+            heard += body.matches("<Gather ").count();
+            let rest = redirect_of(&body);
+            if let Some((unmarked, _)) = rest.split_once("&mac=").filter(|(url, _)| url.contains("rest=")) {
+                let forged = unmarked.replace(&account, &AccountSid::from_bits(3 - bits).to_string());
+                let answered = bench.post(&forged, &CALL).await.0;
+                assert!([StatusCode::FORBIDDEN, StatusCode::BAD_GATEWAY].contains(&answered), "{answered}");
+            }
+            body = bench.post(&rest, &CALL).await.1;
+            parts += 1;
+        }
+        heard += body.matches("<Gather ").count();
+        assert!(body.ends_with(ends), "{body}");
+        assert!(parts >= 4 && heard == 900, "{parts} {heard}: parts, and then the call comes to the queue");
+        assert_eq!(application.requests().len(), 1, "asked once");
+    }
+    assert_eq!(bench.task_count().await, 1);
+    assert_eq!(alerts_of(&bench, 2).await, [14_220]);
+    // What is not kept any more is no document, and what cannot be cut is told of.
+    bench.post("/voice/proxy?rest=x", &CALL).await;
+    let account = AccountSid::from_bits(1).to_string();
+    assert_eq!(bench.post(&proxy(&[("rest", "x"), ("account", &account)]), &CALL).await.0, StatusCode::BAD_GATEWAY);
+    of_the_second_account(&bench, answers, "/one").await;
+    assert_eq!(alerts_of(&bench, 2).await.into_iter().max(), Some(14_220));
+    assert!(alerts_of(&bench, 2).await.contains(&11_750));
+}
+
+#[tokio::test]
+async fn whatever_a_reservation_is_called_its_place_is_one_segment_of_a_path() {
+    let bench = Bench::start().await;
+    for odd in ["..", ".", "a/../b", "%2e%2e", "#", "ü +", "\u{1}", "WR000000000000000000000000000000ff "] {
+        let escaped = crate::voice::xml::escape(odd).0.replace('\u{1}', "");
+        let dial = format!("<Response><Dial><Queue reservationSid=\"{escaped}\"/></Dial><Say>next</Say></Response>");
+        let (_, body) = bench.post("/voice/enqueue", &[("CallSid", "CA1"), ("Twiml", &dial)]).await;
+        if escaped.is_empty() {
+            assert_eq!(body, dial);
+            continue;
+        }
+        let taking = url::Url::parse(&format!("{BASE}{}", redirect_of(&body))).unwrap();
+        let target = &taking[url::Position::BeforePath..url::Position::AfterQuery];
+        let (_, body) = bench.post(target, &CALL).await;
+        assert!(body.ends_with("<Response><Say>next</Say></Response>"), "{odd:?}: {body}");
     }
 }

@@ -134,3 +134,27 @@ async fn of_a_call_that_has_ended_before_its_webhook_came_there_is_no_task() {
     let rows = bench.rows().await;
     assert_eq!(rows.tasks.iter().map(|row| row.status).collect::<Vec<_>>(), [TaskStatus::Canceled]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_of_another_accounts_application_goes_round_for_that_account_alone() {
+    let mut bench = Bench::start().await;
+    let of_the_first = std::mem::take(&mut bench.workflow);
+    let new = NewWorkspace { template: Template::Fifo, ..NewWorkspace::named("Second floor") };
+    bench.workspace = bench.engine.create_workspace(AccountSid::from_bits(2), new).await.unwrap();
+    bench.workflow = bench.rows().await.workflows[0].sid.to_string();
+    let document = format!("<Response><Enqueue workflowSid=\"{}\"/></Response>", bench.workflow);
+    let (url, _) = application(document.leak()).await;
+    let account = AccountSid::from_bits(2).to_string();
+    let target =
+        format!("/voice/proxy?{}", serde_urlencoded::to_string([("target", &url), ("account", &account)]).unwrap());
+    let standstill = Standstill::of(&bench).await;
+    let first = again(&bench.enqueue(&target, &[]).await);
+    let second = again(&bench.enqueue(&first, &[]).await);
+    assert_eq!(second, first.replace("Attempt=1", "Attempt=2"));
+    drop(standstill);
+    let forged = second.replace(&bench.workflow, &of_the_first);
+    assert_eq!(bench.post(&forged, &CALL).await.0, StatusCode::FORBIDDEN, "{forged}");
+    let parked = bench.enqueue(&second, &[]).await;
+    assert!(parked.contains("<Response><Enqueue "), "{parked}");
+    assert_eq!(bench.task_count().await, 1);
+}
