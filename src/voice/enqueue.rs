@@ -19,8 +19,9 @@ use super::application::{Question, with_query};
 use super::attributes;
 use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
+use super::ours::ON_BEHALF;
 use super::proxy::REST_MAX;
-use super::request::{self, Webhook};
+use super::request::{self, Sender, Webhook};
 use super::rounds::{ROUND, next_round};
 use super::walk::Problem;
 use super::{State, twiml};
@@ -285,9 +286,14 @@ impl State {
         };
         let workflow = wish.workflow.clone().unwrap_or_default();
         let round = round.to_string();
+        let on_behalf = match wish.webhook.sender {
+            Sender::Account(account) => Some(account.to_string()),
+            Sender::PhoneSystem => None,
+        };
         if let Some(url) = &wish.entry_url {
-            let url = with_query(url, &[(ROUND.to_owned(), round)]);
-            return self.answer(&Document::Busy { verbs_before: "", url: &url });
+            let mut pairs = vec![(ROUND.to_owned(), round)];
+            pairs.extend(on_behalf.map(|account| (ON_BEHALF.to_owned(), account)));
+            return self.answer(&Document::Busy { verbs_before: "", url: &with_query(url, &pairs) });
         }
         let parameters = [
             ("WorkflowSid", Some(workflow.as_str())),
@@ -300,6 +306,7 @@ impl State {
             ("WaitMethod", wish.park.wait_method.as_deref()),
             (AFTER, wish.park.after_enqueue.as_deref().filter(|after| after.len() <= REST_MAX)),
             (ROUND, Some(round.as_str())),
+            (ON_BEHALF, on_behalf.as_deref()),
         ];
         let pairs: Vec<(String, String)> =
             parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
