@@ -56,10 +56,11 @@ impl Actions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::application::Said;
     use super::*;
 
     fn document(text: &str) -> Reply {
-        Reply::Document(text.to_owned())
+        Reply { said: Said::Document(text.to_owned()), cookies: Vec::new() }
     }
 
     #[tokio::test]

@@ -37,9 +37,10 @@ pub(super) enum Document<'a> {
     DialWorker(DialWorker<'a>),
     /// `join_worker.xml`: a worker who called us enters the room.
     JoinWorker(Room<'a>),
-    /// `play.xml`: an audio file, again and again.
+    /// `play.xml`: an audio file, again and again, for a room or somebody on hold, whose documents do not begin again.
     Play { url: &'a str },
-    /// `play_once.xml`: an audio file that an application answered with, and then the call is over.
+    /// `play_once.xml`: an audio file that an application answered with, and then the document is over: the call too, or it
+    /// goes on waiting.
     PlayOnce { url: &'a str },
     /// `silence.xml`: nothing to hear, for callers whose application asked for silence.
     Silence,

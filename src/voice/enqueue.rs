@@ -21,6 +21,7 @@ use super::arrivals::Arrival;
 use super::attributes;
 use super::document::Document;
 use super::enqueue_document::EnqueueDocument;
+use super::ours::ON_BEHALF;
 use super::owner::Unheard;
 use super::proxy::REST_MAX;
 use super::request::{self, Sender, Webhook};
@@ -120,7 +121,7 @@ async fn of_document(
 
 async fn carry_out(state: &State, mut wish: Wish) -> Response {
     wish.park = state.park_of(&wish).await;
-    if let Some(url) = state.comes_later(&wish).await {
+    if let Some(url) = state.comes_later(&wish) {
         return state.answer(&Document::VerbsFirst { verbs: &wish.verb.before, url: &url });
     }
     let made = Box::pin(state.make_task(&mut wish)).await;
@@ -317,8 +318,9 @@ impl State {
             return self.turn_away(wish, QueueResult::Error).await;
         };
         if let Some(url) = &wish.entry_url {
-            let url = with_query(url, &[(ROUND.to_owned(), round.to_string())]);
-            return self.answer(&Document::Busy { verbs_before: "", url: &url });
+            let mut pairs = vec![(ROUND.to_owned(), round.to_string())];
+            pairs.extend(on_behalf_of(&wish.webhook).map(|account| (ON_BEHALF.to_owned(), account)));
+            return self.answer(&Document::Busy { verbs_before: "", url: &with_query(url, &pairs) });
         }
         let url = self.again_url_of(wish, Some(round));
         self.answer(&Document::Busy { verbs_before: &wish.verb.before, url: &url })
@@ -327,7 +329,7 @@ impl State {
     /// Where the call comes again after the verbs that stand before `<Enqueue>`: they may lead it elsewhere, and nobody is to
     /// be offered a caller who is still in the midst of them. What does not fit in a URL is made at once, and so is what was
     /// posted to be taken in, unless its verbs may lead elsewhere.
-    async fn comes_later(&self, wish: &Wish) -> Option<String> {
+    fn comes_later(&self, wish: &Wish) -> Option<String> {
         let Wish { webhook, verb, .. } = wish;
         let is_posted = wish.documents == 0 && wish.entry_url.is_none();
         if verb.before.is_empty() || (is_posted && !verb.may_not_come) || webhook.call_ended() {
@@ -335,19 +337,13 @@ impl State {
         }
         webhook.call()?;
         let is_carried = verb.after.as_ref().is_none_or(|after| after.len() <= REST_MAX);
-        let url = Some(self.again_url_of(wish, None)).filter(|url| is_carried && url.len() <= URL_MAX)?;
-        // Without a mark of ours the call comes back as the phone system's: what others may touch is looked at now.
-        if webhook.bound_to().is_none() && matches!(webhook.sender, Sender::Account(_)) {
-            let workflow = wish.workflow.as_deref()?.parse().ok()?;
-            let workspace = self.read(self.known_workflows.workspace_of(&self.store, workflow)).await.ok()??;
-            return self.may_touch(webhook.sender, workspace).await.then_some(url);
-        }
-        Some(url)
+        Some(self.again_url_of(wish, None)).filter(|url| is_carried && url.len() <= URL_MAX)
     }
 
     /// The URL at which the call comes again for the same `<Enqueue>`, as mode B.
     fn again_url_of(&self, wish: &Wish, round: Option<u32>) -> String {
         let workflow = wish.workflow.clone().unwrap_or_default();
+        let on_behalf = on_behalf_of(&wish.webhook);
         let parameters = [
             ("WorkflowSid", Some(workflow.as_str())),
             ("Task", Some(wish.verb.attributes.as_str())),
@@ -358,6 +354,7 @@ impl State {
             ("WaitUrl", wish.park.wait_url.as_deref()),
             ("WaitMethod", wish.park.wait_method.as_deref()),
             (AFTER, wish.park.after_enqueue.as_deref().filter(|after| after.len() <= REST_MAX)),
+            (ON_BEHALF, on_behalf.as_deref()),
         ];
         let pairs: Vec<(String, String)> =
             parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
@@ -405,6 +402,14 @@ impl State {
             Some(after) => self.serve_verbs(&wish.webhook, wish.workspace, after, wish.documents).await,
             None => self.answer(&Document::Unavailable),
         }
+    }
+}
+
+/// The account whose word a webhook is, for a URL of ours: without it the call comes back as the phone system's.
+fn on_behalf_of(webhook: &Webhook) -> Option<String> {
+    match webhook.sender {
+        Sender::Account(account) => Some(account.to_string()),
+        Sender::PhoneSystem => None,
     }
 }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 
-use super::State;
 use super::document::Document;
 use super::next::Context;
 use super::request::{self, Unreadable, Webhook};
+use super::{State, cookies};
 use crate::calls::{NextDocument, Part, QueueResult, Role, VoiceTask};
 use crate::routing::{TaskSid, WorkspaceSid};
 
@@ -38,11 +38,11 @@ pub(super) async fn join(
     if !state.means.rooms {
         return state.redirected_on(&moved).await;
     }
-    let verbs_before = match moved.record.whisper() {
+    let (verbs_before, set) = match moved.record.whisper() {
         Some(whisper) => state.whispered(&moved.context(), whisper).await,
-        None => String::new(),
+        None => (String::new(), Vec::new()),
     };
-    state.join_customer(moved.record.task, &moved.record.customer_room(), &verbs_before)
+    cookies::set(state.join_customer(moved.record.task, &moved.record.customer_room(), &verbs_before), set)
 }
 
 /// How a leg takes part, as the URL says that we called it with.

@@ -31,11 +31,11 @@ impl State {
         looped(&document, &again, &left).map(twiml)
     }
 
-    /// An audio file for a caller who waits: until it has ended, or for ever.
+    /// An audio file for a caller who waits, once: at its end we are asked again, and the application with us.
     pub(super) fn plays(&self, task: TaskSid, url: &str) -> Response {
-        let endless = if self.means.queues { Document::Play { url } } else { Document::PlayOnce { url } };
-        let document = self.templates.render(&endless);
-        self.loops(task, document).unwrap_or_else(|| self.answer(&endless))
+        let document = Document::PlayOnce { url };
+        let text = self.templates.render(&document);
+        self.loops(task, text).unwrap_or_else(|| self.answer(&document))
     }
 
     /// The caller leaves the queue; what comes next is asked for then.

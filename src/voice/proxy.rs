@@ -10,19 +10,19 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use url::Url;
 
 use super::alerts::{Complaint, INVALID_URL, RETRIEVAL_FAILURE, TOO_LARGE, TOO_MANY_DOCUMENTS};
-use super::application::{DOCUMENT_TYPES, Failure, Question, Reply, with_query};
+use super::application::{Failure, Kind, Question, Reply, Said, with_query};
 use super::document::Document;
 use super::owner::{Owner, Unheard, place_of_reservation};
 use super::request::{self, Sender, Webhook};
 use super::rests::Rest;
 use super::rewrite::{DIAL_TO_ROOM, Links, Rewritten, Taking, Urls, rewrite};
 use super::walk::{SIZE_LIMIT, trimmed};
-use super::{State, enqueue, twiml, xml};
+use super::{State, cookies, enqueue, twiml, xml};
 use crate::outbound;
 use crate::routing::{AccountSid, WorkspaceSid};
 
@@ -73,8 +73,8 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) 
             state.answer(&Document::Error)
         }
         Err(Trouble::Unknown) => state.come_again_for_a_while(&webhook),
-        // The phone system has a fallback of its own for a document that it cannot get.
-        Err(Trouble::NoDocument) => StatusCode::BAD_GATEWAY.into_response(),
+        // The phone system asks again, or has a fallback of its own, for a document that it cannot get.
+        Err(Trouble::NoDocument(status)) => status.into_response(),
     }
 }
 
@@ -86,8 +86,8 @@ pub(super) enum Trouble {
     Wrong(String),
     /// The store does not say whose application it is.
     Unknown,
-    /// The application has none.
-    NoDocument,
+    /// The application has none, and this is the answer.
+    NoDocument(StatusCode),
 }
 
 /// From which URL the phone system gets a document of the application's.
@@ -135,14 +135,15 @@ impl State {
         let code = failure.code().to_string();
         let complaint = Complaint::new(failure.code(), format!("document of the application: {failure}"));
         self.complain(Sender::Account(owner.account), complaint).await;
-        let fallback = webhook.of_query("fallback").ok_or(Trouble::NoDocument)?;
+        let status = failure.status();
+        let fallback = webhook.of_query("fallback").ok_or(Trouble::NoDocument(status))?;
         let news = [("ErrorCode".to_owned(), code), ("ErrorUrl".to_owned(), target.to_owned())];
         match self.document_at(webhook, &owner, fallback, Served::Elsewhere, &news).await {
             Ok(answer) => Ok(answer),
             Err(failure) => {
                 let complaint = Complaint::new(failure.code(), format!("fallback of the application: {failure}"));
                 self.complain(Sender::Account(owner.account), complaint).await;
-                Err(Trouble::NoDocument)
+                Err(Trouble::NoDocument(status))
             }
         }
     }
@@ -165,14 +166,14 @@ impl State {
         let Some(rest) = self.rests.of(key).filter(|rest| rest.account == owner.account) else {
             let message = "the rest of a long document is not there any more";
             self.complain(spoken.sender, Complaint::new(RETRIEVAL_FAILURE, message)).await;
-            return Err(Trouble::NoDocument);
+            return Err(Trouble::NoDocument(StatusCode::BAD_GATEWAY));
         };
         let text = format!("<Response>{}</Response>", rest.verbs);
         let document = match self.rewritten(&owner, &rest.url, Served::Elsewhere, &text) {
             Ok(document) => document,
             Err(complaint) => {
                 self.complain(spoken.sender, complaint).await;
-                return Err(Trouble::NoDocument);
+                return Err(Trouble::NoDocument(StatusCode::BAD_GATEWAY));
             }
         };
         Ok(self.serve(&spoken.without(&OWN).without(&[REST]), document, 0).await)
@@ -189,14 +190,16 @@ impl State {
     ) -> Result<Response, Failure> {
         let asked = webhook.without(&OWN);
         let method = webhook.method.as_str();
-        let question = Question { url: target, method, webhook: &asked, extra: news.to_vec(), workspace: None };
-        let answer = self.fetch(&question, owner.account, owner.token()).await?;
+        let mut extra = news.to_vec();
+        if news.is_empty() {
+            extra.extend(self.error_url(&asked));
+        }
+        let question = Question { url: target, method, webhook: &asked, extra, workspace: None };
+        let mut answer = self.fetch(&question, owner.account, owner.token()).await?;
         if !(200..300).contains(&answer.status) {
             return Err(Failure::Status(answer.status));
         }
-        let is_document = answer.content_type.is_empty() || DOCUMENT_TYPES.contains(&answer.content_type.as_str());
-        let is_sound = answer.content_type.starts_with("audio/");
-        if !is_document && !is_sound {
+        let Some(kind) = Kind::of(&answer.content_type) else {
             let failure = Failure::ContentType(answer.content_type.clone());
             if served == Served::AsItself && webhook.of_query("fallback").is_some() {
                 return Err(failure);
@@ -205,15 +208,14 @@ impl State {
             self.complain(Sender::Account(owner.account), complaint).await;
             // The phone system has a fallback of its own for what it cannot run.
             return Ok(as_it_came(answer.body, answer.content_type));
-        }
-        let cookies = cookies_of(&answer);
-        let mut response = if is_sound {
+        };
+        let set = std::mem::take(&mut answer.set_cookie);
+        let response = if kind == Kind::Sound {
             self.answer(&Document::PlayOnce { url: target })
         } else {
-            self.served(webhook, owner, target, served, answer).await
+            self.served(webhook, owner, target, served, answer, kind).await
         };
-        response.headers_mut().extend(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)));
-        Ok(response)
+        Ok(cookies::set(response, set))
     }
 
     async fn served(
@@ -223,16 +225,20 @@ impl State {
         target: &str,
         served: Served,
         answer: outbound::Answer,
+        kind: Kind,
     ) -> Response {
         let Ok(text) = std::str::from_utf8(&answer.body) else {
             return as_it_came(answer.body, answer.content_type);
         };
+        if let Some(spoken) = kind.read_aloud(text) {
+            return twiml(spoken);
+        }
         match self.rewritten(owner, target, served, text) {
             // What the call goes on with has URLs of its own, and may touch what is the application's.
             Ok(document) => self.serve(&webhook.without(&OWN).spoken_by(owner.clone()), document, 0).await,
             Err(complaint) => {
-                // Text to be spoken is no mistake; a document that cannot be read is the phone system's to judge.
-                if answer.content_type != "text/plain" && !text.trim().is_empty() {
+                // A document that cannot be read is the phone system's to judge.
+                if !text.trim().is_empty() {
                     self.complain(Sender::Account(owner.account), complaint).await;
                 }
                 as_it_came(answer.body, answer.content_type)
@@ -326,6 +332,9 @@ impl State {
 
     /// The URL of ours that asks `url`. Its fragment, settings of the connection, is for whoever asks us.
     fn through_us(&self, owner: &Owner, path: &str, url: &str) -> String {
+        if let Some(ours) = self.own_url(owner.account, url) {
+            return ours;
+        }
         let (target, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
         let pair = |name: &str, value: String| (name.to_owned(), value);
         let pairs = [
@@ -398,24 +407,21 @@ impl State {
 
     /// Answers with what an application said; `documents` came before it in this answer. A sound is played once.
     pub(super) async fn relay(&self, question: &Question<'_>, reply: Reply, documents: u32) -> Response {
-        match reply {
-            Reply::Document(text) => {
-                let Some(owner) = self.owner_of(question.webhook, question.workspace).await else {
-                    return twiml(text);
-                };
-                let document = self.adopted_by(&owner, question.url, Served::Elsewhere, text).await;
-                self.serve(&question.webhook.clone().spoken_by(owner), document, documents).await
-            }
-            Reply::Audio => self.answer(&Document::PlayOnce { url: question.url }),
-        }
+        let response = match reply.said {
+            Said::Document(text) => match self.owner_of(question.webhook, question.workspace).await {
+                Some(owner) => {
+                    let document = self.adopted_by(&owner, question.url, Served::Elsewhere, text).await;
+                    self.serve(&question.webhook.clone().spoken_by(owner), document, documents).await
+                }
+                None => twiml(text),
+            },
+            Said::Audio => self.answer(&Document::PlayOnce { url: question.url }),
+        };
+        cookies::set(response, reply.cookies)
     }
 }
 
 fn as_it_came(body: Vec<u8>, content_type: String) -> Response {
     let content_type = if content_type.is_empty() { "text/xml".to_owned() } else { content_type };
     ([(header::CONTENT_TYPE, content_type)], body).into_response()
-}
-
-fn cookies_of(answer: &outbound::Answer) -> Vec<HeaderValue> {
-    answer.set_cookie.iter().filter_map(|cookie| HeaderValue::from_str(cookie).ok()).collect()
 }

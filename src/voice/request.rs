@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::State;
+use super::ours::ON_BEHALF;
 use super::owner::Owner;
 use crate::calls::{CallSid, CallStatus};
 use crate::credentials;
@@ -40,7 +41,7 @@ pub(super) struct Unreadable;
 pub(super) enum Sender {
     /// The phone system, which serves all accounts.
     PhoneSystem,
-    /// An application with the credentials of one account.
+    /// An application with the credentials of one account, or the phone system at a URL that such an application wrote.
     Account(AccountSid),
 }
 
@@ -137,7 +138,13 @@ pub(super) async fn read(state: &State, request: Request) -> Result<Webhook, Res
         );
         return Err(StatusCode::FORBIDDEN.into_response());
     };
-    Ok(unchecked.sent_by(sender))
+    let mut webhook = unchecked.sent_by(sender);
+    if sender == Sender::PhoneSystem
+        && let Some(account) = webhook.of_query(ON_BEHALF)
+    {
+        webhook.sender = Sender::Account(account.parse().map_err(|_| StatusCode::FORBIDDEN.into_response())?);
+    }
+    Ok(webhook)
 }
 
 /// A webhook whose sender is not known yet.

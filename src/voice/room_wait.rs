@@ -13,13 +13,13 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::alerts::Complaint;
-use super::application::{Question, Reply};
+use super::application::{Question, Said};
 use super::document::Document;
 use super::next::Context;
 use super::proxy::Served;
 use super::request::{self, Webhook};
 use super::walk::{Part, Walk, edited};
-use super::{State, twiml, xml};
+use super::{State, cookies, twiml, xml};
 use crate::calls::{HoldDocument, VoiceTask};
 use crate::routing::TaskSid;
 
@@ -82,11 +82,16 @@ impl State {
         let extra = self.facts(&Context { webhook: &webhook, workspace, record: &record }).await;
         let question = Question { url: &url, method, webhook: &webhook, extra, workspace: Some(workspace) };
         match self.ask(&question).await {
-            Ok(Reply::Document(document)) => {
-                let document = self.adopted(&question, Served::AsItself, document).await;
-                twiml(looping(&document, &url, &again, &HEARD))
+            Ok(reply) => {
+                let heard = match reply.said {
+                    Said::Document(document) => {
+                        let document = self.adopted(&question, Served::AsItself, document).await;
+                        twiml(looping(&document, &url, &again, &HEARD))
+                    }
+                    Said::Audio => self.answer(&Document::Play { url: &url }),
+                };
+                cookies::set(heard, reply.cookies)
             }
-            Ok(Reply::Audio) => self.answer(&Document::Play { url: &url }),
             Err(failure) => {
                 let complaint = Complaint::new(failure.code(), format!("{what}: {failure}"))
                     .in_workspace(workspace)

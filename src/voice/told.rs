@@ -15,7 +15,7 @@ use super::alerts::{Complaint, INVALID_URL};
 use super::application::{Failure, Question};
 use super::proxy::{OWN, Trouble};
 use super::request::{self, Sender, Webhook};
-use super::{State, no_content};
+use super::{State, cookies, no_content};
 
 /// `/voice/proxy/callback`
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
@@ -36,23 +36,18 @@ impl State {
                 return StatusCode::BAD_REQUEST.into_response();
             }
             Err(Trouble::Unknown) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
-            Err(Trouble::Forbidden | Trouble::NoDocument) => return StatusCode::FORBIDDEN.into_response(),
+            Err(Trouble::Forbidden | Trouble::NoDocument(_)) => return StatusCode::FORBIDDEN.into_response(),
         };
         let passed_on = webhook.without(&OWN);
         let method = webhook.method.as_str();
         let question = Question { url: target, method, webhook: &passed_on, extra: Vec::new(), workspace: None };
         let failure = match self.fetch(&question, owner.account, owner.token()).await {
-            Ok(answer) if (200..300).contains(&answer.status) => return no_content(),
+            Ok(answer) if (200..300).contains(&answer.status) => return cookies::set(no_content(), answer.set_cookie),
             Ok(answer) => Failure::Refused(answer.status),
             Err(failure) => failure,
         };
         let complaint = Complaint::new(failure.code(), format!("callback of the application: {failure}"));
         self.complain(Sender::Account(owner.account), complaint).await;
-        let refusal = match failure {
-            // Whether it is tried again may depend on it (`#rp=`).
-            Failure::Refused(status @ 400..600) => StatusCode::from_u16(status).ok(),
-            _ => None,
-        };
-        refusal.unwrap_or(StatusCode::BAD_GATEWAY).into_response()
+        failure.status().into_response()
     }
 }

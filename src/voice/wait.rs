@@ -8,14 +8,14 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 
-use super::State;
 use super::alerts::Complaint;
-use super::application::{Question, Reply};
+use super::application::{Question, Said};
 use super::document::{Document, Wait};
 use super::next::Context;
 use super::outlook::{self, parameters};
 use super::proxy::Served;
 use super::request::{self, Unreadable, Webhook};
+use super::{State, cookies};
 use crate::calls::{Input, VoiceTask};
 use crate::engine;
 use crate::routing::{Outlook, TaskSid, WorkspaceSid};
@@ -67,11 +67,16 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(task): Path<S
     let method = record.park.wait_method.as_deref().unwrap_or("POST");
     let question = Question { url, method, webhook: &webhook, extra, workspace: Some(workspace) };
     match state.ask(&question).await {
-        Ok(Reply::Document(document)) => {
-            let text = state.adopted(&question, Served::AsItself, document).await;
-            state.loops(task, text).unwrap_or_else(own)
+        Ok(reply) => {
+            let heard = match reply.said {
+                Said::Document(document) => {
+                    let text = state.adopted(&question, Served::AsItself, document).await;
+                    state.loops(task, text).unwrap_or_else(own)
+                }
+                Said::Audio => state.plays(task, url),
+            };
+            cookies::set(heard, reply.cookies)
         }
-        Ok(Reply::Audio) => state.plays(task, url),
         Err(failure) => {
             let complaint = Complaint::new(failure.code(), format!("waitUrl of Enqueue: {failure}"))
                 .in_workspace(workspace)

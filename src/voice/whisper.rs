@@ -5,7 +5,7 @@
 
 use super::State;
 use super::alerts::{Complaint, SCHEMA_WARNING};
-use super::application::{Question, Reply};
+use super::application::{Question, Said};
 use super::next::Context;
 use super::proxy::Served;
 use super::walk::{Part, Problem, Walk, trimmed};
@@ -16,8 +16,9 @@ use crate::calls::{Role, Whisper};
 const HEARD: [&str; 3] = ["Play", "Say", "Pause"];
 
 impl State {
-    /// The verbs that the caller hears; none when the application does not answer as it should, which leaves an alert.
-    pub(super) async fn whispered(&self, context: &Context<'_>, whisper: &Whisper) -> String {
+    /// The verbs that the caller hears, and cookies; none when the application does not answer as it should, which leaves an
+    /// alert.
+    pub(super) async fn whispered(&self, context: &Context<'_>, whisper: &Whisper) -> (String, Vec<String>) {
         let record = context.record;
         let mut workers = record.legs.iter().filter(|leg| leg.role == Role::Worker && leg.is_live());
         let mut extra = self.facts(context).await;
@@ -28,24 +29,28 @@ impl State {
         let method = if whisper.by_get { "GET" } else { "POST" };
         let (webhook, workspace) = (context.webhook, Some(context.workspace));
         let question = Question { url: &whisper.url, method, webhook, extra, workspace };
-        let complaint = match self.ask(&question).await {
-            Ok(Reply::Audio) => return format!("<Play>{}</Play>", xml::escape(&whisper.url).0),
-            Ok(Reply::Document(document)) => match heard(&self.adopted(&question, Served::AsItself, document).await) {
-                Ok((verbs, others)) if others.is_empty() => return verbs,
+        let (said, cookies) = match self.ask(&question).await {
+            Ok(reply) => (Ok(reply.said), reply.cookies),
+            Err(failure) => (Err(failure), Vec::new()),
+        };
+        let complaint = match said {
+            Ok(Said::Audio) => return (format!("<Play>{}</Play>", xml::escape(&whisper.url).0), cookies),
+            Ok(Said::Document(document)) => match heard(&self.adopted(&question, Served::AsItself, document).await) {
+                Ok((verbs, others)) if others.is_empty() => return (verbs, cookies),
                 Ok((verbs, others)) => {
                     let message =
                         format!("before the room a caller hears Play, Say and Pause, not {}", others.join(", "));
                     let complaint = Complaint::new(SCHEMA_WARNING, format!("url of Queue: {message}"));
                     self.complain(webhook.sender, complaint.in_workspace(context.workspace).about_task(record.task))
                         .await;
-                    return verbs;
+                    return (verbs, cookies);
                 }
                 Err(problem) => Complaint::new(problem.code(), format!("url of Queue: {problem}")),
             },
             Err(failure) => Complaint::new(failure.code(), format!("url of Queue: {failure}")),
         };
         self.complain(webhook.sender, complaint.in_workspace(context.workspace).about_task(record.task)).await;
-        String::new()
+        (String::new(), cookies)
     }
 }
 

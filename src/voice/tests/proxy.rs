@@ -40,8 +40,14 @@ impl Application {
                 noted.lock().unwrap().push(format!("{} {} {body} | {cookie}{repeated}", parts.method, parts.uri));
                 let (_, status, content_type, body) =
                     answers.iter().find(|(path, ..)| *path == parts.uri.path()).copied().unwrap_or(("", 404, "", ""));
-                let headers = [(header::CONTENT_TYPE, content_type), (header::SET_COOKIE, "a=1; Path=/")];
-                (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
+                let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
+                response.headers_mut().remove(header::CONTENT_TYPE);
+                if !content_type.is_empty() {
+                    response.headers_mut().insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+                }
+                let cookies = ["a=1; Path=/ivr; Domain=app.example.org", "nonsense"];
+                response.headers_mut().extend(cookies.map(|cookie| (header::SET_COOKIE, cookie.parse().unwrap())));
+                response
             }
         });
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -54,6 +60,19 @@ impl Application {
 
     fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
+    }
+}
+
+impl Bench {
+    /// The cookies that an answer to the phone system sets, and its body.
+    async fn set_cookies(&self, target: &str, pairs: &[(&str, &str)]) -> (Vec<String>, String) {
+        let signature = signature::sign_form(PHONE_TOKEN, &format!("{BASE}{target}"), pairs);
+        let request = form(target, pairs, Some((signature::HEADER, &signature)));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let set = response.headers().get_all(header::SET_COOKIE).iter();
+        let set = set.map(|cookie| cookie.to_str().unwrap().to_owned()).collect();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (set, String::from_utf8(body.to_vec()).unwrap())
     }
 }
 
@@ -84,13 +103,15 @@ async fn the_application_gets_what_the_phone_system_sent_and_its_document_comes_
     assert!(body.starts_with("<Response><Say>Hi</Say><Gather action=\""), "{body}");
     let asked = format!("{next}&Digits=5");
     let signature = signature::sign_form::<&str, &str>(PHONE_TOKEN, &format!("{BASE}{asked}"), &[]);
-    let request = Request::get(&asked).header(signature::HEADER, &signature).header("cookie", "a=1");
+    let (set, _) = bench.set_cookies(&target, &CALL).await;
+    let ours = set[0].strip_suffix("=1; Path=/").unwrap();
+    let request = Request::get(&asked).header(signature::HEADER, &signature).header("cookie", format!("{ours}=1; b=2"));
     let request = request.header("I-Twilio-Idempotency-Token", "T1");
     let response = bench.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    assert_eq!(response.headers()["set-cookie"], "a=1; Path=/");
+    assert_eq!(response.headers()["set-cookie"], set[0], "as before");
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     assert_eq!(body, format!("<Response><Play>{}</Play></Response>", application.at("/a.mp3")));
-    let second = &application.requests()[1];
+    let second = &application.requests()[2];
     assert!(second.starts_with("GET /ivr/next?a=1&Digits=5&AccountSid="), "{second}");
     assert!(second.ends_with("| a=1T1") && !second.contains("mac="), "{second}");
 }
@@ -144,9 +165,9 @@ async fn without_a_document_the_fallback_is_asked_and_else_the_phone_system_has_
         ("/fallback", 200, "text/xml", "<Response><Say>sorry</Say><Gather/></Response>"),
     ])
     .await;
-    for path in ["/broken", "/moved"] {
+    for (path, expected) in [("/broken", 500), ("/moved", 502), ("/none", 404)] {
         let (status, _) = bench.post(&proxy(&[("target", &application.at(path))]), &CALL).await;
-        assert_eq!(status, StatusCode::BAD_GATEWAY, "{path}");
+        assert_eq!(status.as_u16(), expected, "{path}: whether it is asked again may depend on it");
     }
     let fallback = application.at("/fallback");
     let (status, body) =
@@ -157,16 +178,52 @@ async fn without_a_document_the_fallback_is_asked_and_else_the_phone_system_has_
     let action = action.split('"').next().unwrap().replace("&amp;", "&");
     let (_, again) = bench.post(action.strip_prefix(BASE).unwrap(), &CALL).await;
     assert_eq!(again, "<Response><Say>sorry</Say><Gather/></Response>");
-    let asked = application.requests()[3].clone();
-    assert!(asked.contains("ErrorCode=11200") && asked.contains("ErrorUrl=http"), "{asked}");
-    assert_eq!(bench.alert_codes().await, [11_200, 11_200, 11_200]);
+    let error_url = serde_urlencoded::to_string([("ErrorUrl", application.at("/broken"))]).unwrap();
+    let asked = application.requests()[4].clone();
+    assert!(asked.contains("ErrorCode=11200") && asked.contains(&error_url), "{asked}");
+    assert_eq!(bench.alert_codes().await, [11_200; 4]);
+    // The phone system asked for the target, whatever became of the fallback.
+    for (target, expected) in [(application.at("/none"), 404), ("http://127.0.0.1:1/".to_owned(), 502)] {
+        let both = proxy(&[("target", &target), ("fallback", &application.at("/broken"))]);
+        assert_eq!(bench.post(&both, &CALL).await.0.as_u16(), expected, "{target}");
+    }
 }
 
 #[tokio::test]
-async fn what_is_no_document_passes_as_it_came() {
+async fn an_application_is_told_of_its_own_url_that_failed() {
+    let bench = Bench::start().await;
+    let application = Application::start(&[("/fallback", 200, "text/xml", "<Response/>")]).await;
+    let failed = application.at("/broken?a=1&b=ü");
+    let fallback = proxy(&[("target", &application.at("/fallback"))]);
+    let proxied = |base: &str| format!("{base}{}", proxy(&[("target", &failed), ("mac", "x"), ("account", "AC1")]));
+    let others = ["https://elsewhere.example.org", "http://router.example.org", "https://router.example.org:8443"];
+    for (error_url, expected) in [
+        (proxied(BASE), failed.clone()),
+        (proxied("https://ROUTER.example.org:443"), failed.clone()),
+        (format!("{BASE}/voice/proxy/callback?target=x"), format!("{BASE}/voice/proxy/callback?target=x")),
+        (format!("{BASE}/voice/proxy"), format!("{BASE}/voice/proxy")),
+        (format!("{BASE}/x/voice/proxy?target=y"), format!("{BASE}/x/voice/proxy?target=y")),
+        ("nonsense".to_owned(), "nonsense".to_owned()),
+    ]
+    .into_iter()
+    .chain(others.map(|base| (proxied(base), proxied(base))))
+    {
+        let pairs = [&CALL[..], &[("ErrorCode", "11200"), ("ErrorUrl", &error_url)]].concat();
+        assert_eq!(bench.post(&fallback, &pairs).await.0, StatusCode::OK);
+        let asked = application.requests().pop().unwrap();
+        let expected = serde_urlencoded::to_string([("ErrorUrl", &expected)]).unwrap();
+        assert!(asked.contains(&expected) && asked.matches("ErrorUrl=").count() == 1, "{error_url}: {asked}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_document_passes_as_it_came_and_text_is_read_aloud() {
     let bench = Bench::start().await;
     let application = Application::start(&[
-        ("/text", 200, "text/plain", "Hello there"),
+        ("/text", 200, "text/plain", "Hello <there>\n"),
+        ("/silence", 200, "text/plain", ""),
+        ("/unnamed", 200, "", "<Response><Redirect>text</Redirect></Response>"),
+        ("/twiml", 200, "text/plain", "<Response><Redirect>text</Redirect></Response>"),
         ("/broken", 200, "text/xml", "<Response><Say>x</Response>"),
         ("/sound", 200, "audio/mpeg", "\u{1}\u{2}"),
         ("/nothing", 204, "", ""),
@@ -174,7 +231,8 @@ async fn what_is_no_document_passes_as_it_came() {
     ])
     .await;
     for (path, expected) in [
-        ("/text", "Hello there"),
+        ("/text", "<Response><Say>Hello &lt;there&gt;</Say></Response>"),
+        ("/silence", ""),
         ("/broken", "<Response><Say>x</Response>"),
         ("/nothing", ""),
         ("/json", "<Response><Redirect>x</Redirect></Response>"),
@@ -186,6 +244,10 @@ async fn what_is_no_document_passes_as_it_came() {
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
         assert_eq!(body, expected, "{path}");
+    }
+    for path in ["/unnamed", "/twiml"] {
+        let (_, body) = bench.post(&proxy(&[("target", &application.at(path))]), &CALL).await;
+        assert!(body.contains(&format!("<Redirect>{BASE}/voice/proxy?target=")), "{path}: {body}");
     }
     let (_, body) = bench.post(&proxy(&[("target", &application.at("/sound"))]), &CALL).await;
     assert!(body.ends_with(&format!("<Response><Play>{}</Play></Response>", application.at("/sound"))), "{body}");
@@ -595,4 +657,86 @@ async fn whatever_a_reservation_is_called_its_place_is_one_segment_of_a_path() {
         let (_, body) = bench.post(target, &CALL).await;
         assert!(body.ends_with("<Response><Say>next</Say></Response>"), "{odd:?}: {body}");
     }
+}
+
+#[tokio::test]
+async fn a_cookie_of_any_answer_comes_back_to_its_application_and_to_no_other() {
+    let bench = Bench::start().await;
+    let answers: Answers = &[
+        ("/wait", 200, "text/plain", "Soon"),
+        ("/sound", 200, "audio/mpeg", ""),
+        ("/left", 200, "text/xml", "<Response><Say>bye</Say></Response>"),
+        ("/told", 204, "", ""),
+    ];
+    let (application, other) = (Application::start(answers).await, Application::start(answers).await);
+    let account = AccountSid::from_bits(1).to_string();
+    let callback = proxy(&[("target", &application.at("/told")), ("account", &account)]);
+    let mut set = bench.set_cookies(&callback.replace("/voice/proxy?", "/voice/proxy/callback?"), &CALL).await.0;
+    for (call, wait, heard) in [("CA1", "/wait", "<Say>Soon</Say>"), ("CA2", "/sound", "<Play>http")] {
+        let query = [("WaitUrl", application.at(wait)), ("Action", application.at("/left"))];
+        let query = serde_urlencoded::to_string(query).unwrap();
+        let (_, park) = bench.post(&bench.target(&format!("?{query}")), &[("CallSid", call)]).await;
+        let task = task_of(&park);
+        let live = [("CallSid", call), ("CallStatus", "in-progress")];
+        let (cookies, body) = bench.set_cookies(&format!("/voice/tasks/{task}/wait"), &live).await;
+        assert!(body.contains(heard), "{body}");
+        // Not again and again: the phone system asks for it again when it has ended.
+        assert!(!body.contains("loop"), "{body}");
+        set.extend(cookies);
+        let left = [("CallSid", call), ("CallStatus", "in-progress"), ("QueueResult", "leave")];
+        let (cookies, body) = bench.set_cookies(&format!("/voice/tasks/{task}/left"), &left).await;
+        assert!(body.contains("bye"), "{body}");
+        set.extend(cookies);
+    }
+    assert!(set.len() == 5 && set.iter().all(|cookie| *cookie == set[0]), "{set:?}");
+    let back = set[0].strip_suffix("; Path=/").unwrap();
+    for (application, expected) in [(&application, "| a=1"), (&other, "| ")] {
+        let target = proxy(&[("target", &application.at("/left"))]);
+        let signature = signature::sign_form(PHONE_TOKEN, &format!("{BASE}{target}"), &CALL);
+        let mut request = form(&target, &CALL, Some((signature::HEADER, &signature)));
+        request.headers_mut().insert("cookie", format!("a=2; {back}").parse().unwrap());
+        assert_eq!(bench.send(request).await.0, StatusCode::OK);
+        let asked = application.requests().pop().unwrap();
+        assert!(asked.ends_with(expected), "{asked}");
+    }
+}
+
+/// Modes A and B together (`spec/voice.md` 0.1).
+#[tokio::test]
+async fn an_application_behind_the_proxy_may_lead_a_call_to_us_itself() {
+    let bench = Bench::start().await;
+    let documents: &'static str = Box::leak(
+        format!(
+            "<Response><Redirect>{BASE}/voice/enqueue/{}?Task=%7B%22a%22%3A1%7D&amp;OnBehalfOf=AC2#rc=2</Redirect>\
+             <Redirect>https://router.example.org:443/voice/proxy?target=x&amp;account=AC2&amp;y=%20</Redirect>\
+             <Redirect>{BASE}/voice/../v1/Accounts</Redirect><Redirect>{BASE}:8443/voice/enqueue</Redirect>\
+             <Redirect>https://example.org/voice/enqueue</Redirect></Response>",
+            bench.workflow
+        )
+        .into_boxed_str(),
+    );
+    let (url, _) = application(documents).await;
+    let urls_for = async |account: u128| {
+        let account = AccountSid::from_bits(account).to_string();
+        let (_, body) = bench.post(&proxy(&[("target", &url), ("account", &account)]), &CALL).await;
+        let urls = body.split("<Redirect>").skip(1).map(|rest| rest.split('<').next().unwrap().replace("&amp;", "&"));
+        urls.collect::<Vec<_>>()
+    };
+    let urls = urls_for(1).await;
+    let account = AccountSid::from_bits(1);
+    let ours = format!("/voice/enqueue/{}?Task=%7B%22a%22%3A1%7D&OnBehalfOf={account}", bench.workflow);
+    assert_eq!(urls[0], format!("{BASE}{ours}#rc=2"));
+    assert_eq!(urls[1], format!("{BASE}/voice/proxy?target=x&y=%20&account={account}"));
+    assert!(urls[2..].iter().all(|url| url.starts_with(&format!("{BASE}/voice/proxy?target="))), "{urls:?}");
+    // On behalf of an application, the phone system touches what is its account's.
+    let foreign = urls_for(2).await;
+    let foreign = foreign[0].strip_prefix(BASE).unwrap().strip_suffix("#rc=2").unwrap();
+    let (_, body) = bench.post(foreign, &CALL).await;
+    assert!(!body.contains("<Enqueue "), "{body}");
+    assert_eq!(bench.post(&foreign.replace("OnBehalfOf=AC", "OnBehalfOf=X"), &CALL).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(bench.task_count().await, 0);
+    let (_, body) = bench.post(&ours, &CALL).await;
+    assert!(body.contains("<Enqueue "), "{body}");
+    assert_eq!(bench.rows().await.tasks[0].attributes.matches("\"a\":1").count(), 1);
+    assert_eq!(bench.alert_codes().await, [0; 0], "the other account has one");
 }
