@@ -112,11 +112,17 @@ fn target(label: &str) -> LegTarget {
 fn checked_label(label: &str) -> Result<&str, ApiError> {
     let plain = label.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'));
     let ours = label == CUSTOMER_LABEL || label.starts_with("supervisor-") || label.parse::<ReservationSid>().is_ok();
-    if plain && !ours && label.len() <= LABEL_LIMIT {
+    if plain && !ours && !looks_like_call(label) && label.len() <= LABEL_LIMIT {
         return Ok(label);
     }
-    let expected = "at most 64 letters, digits, - and _, and none of the labels that the server gives";
+    let expected =
+        "at most 64 letters, digits, - and _, not the SID of a call and none of the labels that the server gives";
     Err(invalid("Label", label, expected))
+}
+
+/// Whether a phone system would take a label for the SID of a call, and so refuses it (16024).
+fn looks_like_call(label: &str) -> bool {
+    label.strip_prefix("CA").is_some_and(|rest| rest.len() == 32 && rest.chars().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 fn free_label(task: &VoiceTask) -> String {
@@ -149,6 +155,7 @@ mod tests {
     fn labels_that_the_server_gives_cannot_be_chosen() {
         let reservation = ReservationSid::from_bits(7).to_string();
         let long = "x".repeat(65);
+        let call = format!("CA{}", "0Af9".repeat(8));
         for (label, may) in [
             ("external-1", true),
             ("Aunt_Ann-2", true),
@@ -158,6 +165,9 @@ mod tests {
             ("a b", false),
             ("a/b", false),
             (long.as_str(), false),
+            (call.as_str(), false),
+            (&call[1..], true),
+            (&call[..33], true),
         ] {
             assert_eq!(checked_label(label).is_ok(), may, "{label}");
         }

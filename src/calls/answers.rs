@@ -86,7 +86,7 @@ impl Machine<'_> {
             // What it waited with us before is no time of ringing.
             let rings_from_now = current && leg.state == LegState::Queued && leg.dialed.is_none();
             match conference {
-                Some(sid) if current && !dials_customer && !joined && !self.task.is_accepted() => {
+                Some(sid) if current && !dials_customer && !joined && !self.task.is_bridged() => {
                     self.task.conference = Some(sid.clone());
                 }
                 Some(sid) if !current && self.task.conference.as_ref() != Some(sid) => {
@@ -158,7 +158,7 @@ impl Machine<'_> {
                     self.comes_untold(0);
                 }
             }
-            PhoneOutcome::Gone if !self.task.is_accepted() => self.lose_caller("hangup", true, true),
+            PhoneOutcome::Gone if !self.task.is_bridged() => self.lose_caller("hangup", true, true),
             PhoneOutcome::Gone | PhoneOutcome::Seen(_) => {}
             PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. } => {
                 if current {

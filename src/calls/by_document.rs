@@ -166,7 +166,7 @@ impl Machine<'_> {
 
     /// Nobody comes to a caller who still waits after the work is over: it goes on with the application.
     pub(super) fn release_left_waiting(&mut self) {
-        if self.task.is_left_waiting() && self.task.wish.is_none() {
+        if self.task.is_left_waiting() && self.task.wish != Some(Wish::Release) {
             self.task.released = true;
             self.want(Wish::Release);
         }

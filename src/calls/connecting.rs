@@ -124,7 +124,7 @@ impl Machine<'_> {
 
     /// Begins an attempt. The options of the first conversation stay those of the room.
     pub(super) fn begin(&mut self, reservation: ReservationSid, options: &ConferenceOptions) -> Leg {
-        if !self.task.is_accepted() {
+        if !self.task.is_bridged() {
             self.task.options = Some(options.clone());
             self.name_room(options.room_name.clone());
         }
@@ -227,7 +227,7 @@ impl Machine<'_> {
             return self.accept_on_answer(index);
         }
         // Whoever takes over a conversation comes to the customer.
-        let caller_joined = self.task.is_accepted()
+        let caller_joined = self.task.is_bridged()
             || (self.caller_was_sent() && (self.task.caller().joined.is_some() || defect!(AcceptedWithoutCaller)));
         if !caller_joined || self.task.legs[index].joined.is_none() {
             return;
@@ -348,7 +348,7 @@ impl Machine<'_> {
         if let Some(reservation) = self.abandon() {
             self.outputs.push(Output::FailConnecting { reservation, code, not_before, missed });
             self.settle_aborts();
-            if !self.task.is_accepted() {
+            if !self.task.is_bridged() {
                 self.retire_room();
             }
         }

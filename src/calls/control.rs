@@ -1,18 +1,16 @@
-//! What agents and supervisors do to the legs in a room: hold, mute, kick, taking part, handing the task on
-//! (`spec/voice.md` 3.10 and 3.12).
+//! What agents and supervisors do to the legs in a room: hold, mute, kick, taking part (`spec/voice.md` 3.10 and 3.12).
 //!
 //! A wish about a leg that is neither in the room nor, without a reservation, on its way has no effect; who may wish what
-//! is decided elsewhere. Who leaves by it is noticed like any other departure. Start with `update_leg` and
-//! `begin_transfer`.
+//! is decided elsewhere. Who leaves by it is noticed like any other departure. Handing the task on is in `handing`. Start
+//! with `update_leg`.
 
 use super::dial_rules::is_metered;
 use super::interface::{CallSid, Output, PhoneCommand, PhoneOutcome, Role};
 use super::machine::Machine;
 use super::options::ConferenceOptions;
-use super::policy::{ALERT_PHONE_SYSTEM, ColdTransferFailure, MOST_LEGS};
-use super::voice_task::{Abort, CUSTOMER_LABEL, Errand, Handing, Leg, LegState, VoiceState, VoiceTask, Wish};
+use super::policy::{ALERT_PHONE_SYSTEM, MOST_LEGS};
+use super::voice_task::{CUSTOMER_LABEL, Errand, Leg, LegState, VoiceState, VoiceTask};
 use super::wishes::{HeardBy, LegTarget, LegUpdate};
-use crate::routing::ReservationSid;
 
 impl VoiceTask {
     /// The leg that is meant, if it is in the room now.
@@ -21,7 +19,7 @@ impl VoiceTask {
         self.index_in_room(target).and_then(|index| self.legs.get(index))
     }
 
-    fn index_in_room(&self, target: &LegTarget) -> Option<usize> {
+    pub(super) fn index_in_room(&self, target: &LegTarget) -> Option<usize> {
         if self.is_dialled_on() {
             return None;
         }
@@ -68,7 +66,7 @@ impl Machine<'_> {
         if let Some(index) = self.task.index_in_room(target) {
             self.send_update(index, update.clone());
         } else if let Some(index) = self.task.index_of_guest(target) {
-            self.task.legs[index].wished = Some(update.clone());
+            self.task.legs[index].wished.get_or_insert_default().merge(update);
         }
     }
 
@@ -85,13 +83,23 @@ impl Machine<'_> {
         }
     }
 
-    fn send_update(&mut self, index: usize, update: LegUpdate) {
+    /// The changes of a leg that the phone system has not answered yet, newest first: it carries them out one by one.
+    pub(super) fn changes_under_way(&self, index: usize) -> impl Iterator<Item = &LegUpdate> {
+        let label = &self.task.legs[index].label;
+        self.task.outstanding.values().rev().filter_map(move |errand| match errand {
+            Errand::UpdateLeg(of, update) if of == label => Some(update),
+            _ => None,
+        })
+    }
+
+    /// Has a leg changed, unless the change that it is to have last is this one already.
+    pub(super) fn send_update(&mut self, index: usize, update: LegUpdate) {
+        if self.changes_under_way(index).next() == Some(&update) {
+            return;
+        }
         let room = self.room_handle();
         let leg = self.task.legs[index].label.clone();
         let errand = Errand::UpdateLeg(leg.clone(), update.clone());
-        if self.is_outstanding(&errand) {
-            return;
-        }
         if update.hold == Some(true) {
             // It is asked for as soon as the leg is on hold, before the answer to the command may be here.
             self.task.legs[index].hold_document = update.hold_document();
@@ -116,10 +124,6 @@ impl Machine<'_> {
                 let message = format!("the leg {label} could not be changed: {complaint}");
                 self.outputs.push(Output::Alert { code: ALERT_PHONE_SYSTEM, message, reservation });
             }
-        }
-        if label == CUSTOMER_LABEL && update.hold == Some(true) {
-            self.let_initiator_go();
-            self.task.handing.take_if(|handing| handing.over);
         }
     }
 
@@ -172,83 +176,6 @@ impl Machine<'_> {
     pub(super) fn end_conversation(&mut self) {
         if self.task.has_conversation() {
             self.end_room();
-        }
-    }
-
-    /// The worker hands the task on: the customer is put on hold, and the worker may leave without ending the call. In a
-    /// cold transfer the worker leaves as soon as the customer is on hold.
-    pub(super) fn begin_transfer(&mut self, reservation: ReservationSid, cold: bool) {
-        let handing = Some(Handing { reservation, cold, over: false });
-        if self.task.handing == handing {
-            return;
-        }
-        self.task.handing = handing;
-        let initiator = self.task.index_in_room(&LegTarget::Worker(reservation));
-        if let Some(index) = initiator.filter(|index| self.task.legs[*index].ends_room) {
-            self.send_update(index, LegUpdate { end_conference_on_exit: Some(false), ..LegUpdate::default() });
-        }
-        match self.task.index_in_room(&LegTarget::Customer) {
-            Some(customer) => self.send_update(customer, LegUpdate { hold: Some(true), ..LegUpdate::default() }),
-            None => self.let_initiator_go(),
-        }
-    }
-
-    /// However the transfer ended: a worker who began a cold one leaves all the same, once the customer is on hold.
-    pub(super) fn transfer_over(&mut self, failed: bool) {
-        if let Some(Handing { reservation, cold: true, over: false }) = self.task.handing.filter(|_| failed) {
-            self.cold_transfer_failed(reservation);
-        }
-        self.task.left_on_hold |= self.task.handing.is_some_and(|handing| handing.cold);
-        let holding = self.is_putting_customer_on_hold();
-        let stays = |handing: &Handing| handing.cold && holding;
-        self.task.handing = self.task.handing.filter(stays).map(|handing| Handing { over: true, ..handing });
-    }
-
-    fn is_putting_customer_on_hold(&self) -> bool {
-        self.task.outstanding.values().any(|errand| match errand {
-            Errand::UpdateLeg(label, update) => label == CUSTOMER_LABEL && update.hold == Some(true),
-            _ => false,
-        })
-    }
-
-    /// A customer who is on hold, or about to be, talks again.
-    pub(super) fn unhold_customer(&mut self) {
-        let Some(customer) = self.task.index_in_room(&LegTarget::Customer) else { return };
-        if self.task.legs[customer].held || self.is_putting_customer_on_hold() {
-            self.send_update(customer, LegUpdate { hold: Some(false), ..LegUpdate::default() });
-        }
-    }
-
-    /// The customer would be alone on hold, unless the settings know better (`spec/voice.md` 3.12). A customer who was
-    /// called is not asked for a message.
-    fn cold_transfer_failed(&mut self, initiator: ReservationSid) {
-        let is_with = |leg: &Leg| {
-            let stays = matches!(leg.role, Role::Worker | Role::External) && leg.reservation != Some(initiator);
-            stays && leg.state == LegState::InRoom && leg.abort.is_none()
-        };
-        if self.task.index_in_room(&LegTarget::Customer).is_none() || self.task.legs.iter().any(is_with) {
-            return;
-        }
-        match self.policy.cold_transfer_failure {
-            ColdTransferFailure::Requeue if !self.task.requeued => {
-                self.task.requeued = true;
-                self.outputs.push(Output::AskQueue(initiator));
-            }
-            ColdTransferFailure::Voicemail if !self.task.outbound && !self.task.released => {
-                self.task.leaves_message = true;
-                self.task.released = true;
-                self.want(Wish::Release);
-            }
-            _ => {}
-        }
-    }
-
-    fn let_initiator_go(&mut self) {
-        let Some(Handing { reservation, cold: true, .. }) = self.task.handing else { return };
-        if let Some(index) = self.worker_index(reservation)
-            && self.task.legs[index].abort.is_none()
-        {
-            self.task.legs[index].abort = self.task.legs[index].is_live().then_some(Abort::Wanted);
         }
     }
 }

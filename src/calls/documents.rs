@@ -159,7 +159,7 @@ impl VoiceTask {
         if self.released {
             return NextDocument::Release;
         }
-        if self.is_accepted() {
+        if self.is_bridged() {
             let result = if self.says_redirected { QueueResult::Redirected } else { QueueResult::Bridged };
             return self.onward(result, NextDocument::Empty);
         }

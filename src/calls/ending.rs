@@ -80,7 +80,7 @@ impl Machine<'_> {
         if self.task.connecting.as_ref().is_some_and(|connecting| connecting.reservation == reservation) {
             self.abandon();
             self.settle_aborts();
-            if !self.task.is_accepted() {
+            if !self.task.is_bridged() {
                 self.retire_room();
             }
         } else if let Some(index) = self.worker_index(reservation) {
@@ -102,7 +102,9 @@ impl Machine<'_> {
             .legs
             .iter()
             .any(|leg| leg.role == Role::External && leg.state == LegState::InRoom && leg.abort.is_none());
-        let worker_remains = !caller_here && workers == 1 && !others && self.policy.end_room_when_customer_left;
+        let bridged = self.task.is_bridged();
+        let worker_remains =
+            bridged && !caller_here && workers == 1 && !others && self.policy.end_room_when_customer_left;
         let over = self.task.room_over || worker_remains;
         for leg in &mut self.task.legs {
             if leg.accepted && !leg.wrapped && (over || !leg.is_live()) {
@@ -113,14 +115,12 @@ impl Machine<'_> {
                 }
             }
         }
-        self.tell_caller_end(over || workers == 0);
+        let apart = self.task.caller_end.is_some() || self.task.released;
+        self.tell_caller_end(if bridged { over || workers == 0 } else { apart });
         if self.task.caller_told {
             self.send_guests_home();
         }
         self.settle_room(caller_here, workers, others, worker_remains);
-        if !self.task.legs.iter().any(|leg| leg.accepted && leg.is_live()) {
-            self.release_left_waiting();
-        }
     }
 
     /// The conversation is over for good: a task that nobody works on any more must not stay assigned, and a transfer
@@ -159,18 +159,24 @@ impl Machine<'_> {
         // A supervisor who only listens, or whispers to a worker who is gone, is nobody to talk to.
         let supervised = self.task.legs.iter().any(|leg| leg.role == Role::Supervisor && leg.takes_part());
         let caller_remains = caller_here && workers == 0 && !others && !supervised && !awaits;
-        let alone_ms = if self.task.left_on_hold && self.task.caller().held {
-            self.policy.customer_held_alone_ms
-        } else {
-            self.policy.customer_alone_ms
-        };
+        let works = self.task.legs.iter().any(|leg| leg.accepted && leg.is_live());
+        let caller_waits = self.task.is_left_waiting() && !works && !awaits;
+        let left_on_hold = self.task.left_on_hold && (caller_waits || self.task.caller().held);
+        let alone_ms = if left_on_hold { self.policy.customer_held_alone_ms } else { self.policy.customer_alone_ms };
+        let ending = self.task.deadlines.room_end.is_some() || self.is_outstanding(&Errand::EndRoom);
         let deadlines = &mut self.task.deadlines;
-        if self.task.room_over || !(caller_remains || worker_remains) {
+        if self.task.room_over || !(caller_remains || worker_remains || caller_waits) {
             deadlines.alone = None;
             deadlines.room_end = None;
-        } else if deadlines.room_end.is_some() || self.is_outstanding(&Errand::EndRoom) {
+        } else if ending {
             // The end of the room is under way.
-        } else if caller_remains && !ends_with_worker {
+        } else if caller_waits && !left_on_hold {
+            deadlines.alone = None;
+            self.release_left_waiting();
+        } else if caller_remains && left_on_hold && self.task.task_ended {
+            // Nobody can take the task any more.
+            self.end_room();
+        } else if caller_waits || (caller_remains && !ends_with_worker) {
             let until = self.now.plus_ms(alone_ms);
             self.task.deadlines.alone.get_or_insert(until);
         } else if caller_remains || ends_with_caller {
@@ -196,7 +202,7 @@ impl Machine<'_> {
                 self.leave_room(index);
             }
         }
-        if self.task.is_accepted() {
+        if self.task.is_bridged() {
             self.task.room_over = true;
         }
     }

@@ -182,7 +182,7 @@ impl Machine<'_> {
         if call_ended {
             return self.lose_caller("hangup", !self.caller_was_sent(), true);
         }
-        if self.task.is_accepted() || self.task.task_ended {
+        if self.task.is_bridged() || self.task.task_ended {
             return self.leave_room(0);
         }
         if self.caller_was_sent() {
@@ -312,7 +312,7 @@ impl Machine<'_> {
         let joining = *sighting.event == RoomEvent::Joined
             && index.is_some()
             && index == self.connecting_index()
-            && !self.task.is_accepted();
+            && !self.task.is_bridged();
         let adoptable = self.task.connecting.is_some()
             && self.task.conference.is_none()
             && !self.task.past_conferences.iter().any(|past| past == sighting.conference);
@@ -484,7 +484,7 @@ impl Machine<'_> {
             let already_out = !self.task.caller().is_live();
             if hung_up {
                 self.lose_caller("hangup", !self.caller_was_sent(), true);
-            } else if !self.task.is_accepted() && self.caller_was_sent() && !already_out {
+            } else if !self.task.is_bridged() && self.caller_was_sent() && !already_out {
                 self.leave_room(0);
                 let until = self.now.plus_ms(self.policy.lost_join_ms);
                 self.task.deadlines.lost_join.get_or_insert(until);
@@ -497,7 +497,7 @@ impl Machine<'_> {
                 self.end_leg(index, call_status, None);
             }
         }
-        if room_ends && self.task.is_accepted() {
+        if room_ends && self.task.is_bridged() {
             self.room_ended();
         }
     }

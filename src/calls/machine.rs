@@ -66,6 +66,7 @@ pub(super) struct Machine<'a> {
 
 impl Machine<'_> {
     fn settle(&mut self) {
+        self.settle_handing();
         self.settle_acceptance();
         self.settle_caller_end();
         self.settle_connecting();
@@ -86,7 +87,10 @@ impl Machine<'_> {
             || !task.outstanding.is_empty()
             || task.wish.is_some()
             || task.legs.iter().skip(1).any(|leg| !leg.is_done());
-        let state = if task.is_accepted() {
+        let accepted = task.is_accepted();
+        // Somebody may take over from whoever was only to answer.
+        let still_waits = accepted && task.is_left_waiting() && !task.task_ended;
+        let state = if accepted && !still_waits {
             let awaits = task.handing.is_some() || task.connecting.is_some();
             if caller_here && (self.workers_in_room() > 0 || awaits) && !task.room_over {
                 VoiceState::Bridged
@@ -103,7 +107,7 @@ impl Machine<'_> {
             } else {
                 VoiceState::Joining
             }
-        } else if task.wait_seen && !task.outbound {
+        } else if (task.wait_seen || accepted) && !task.outbound {
             VoiceState::Parked
         } else {
             VoiceState::Created
@@ -163,8 +167,13 @@ impl Machine<'_> {
         }
         let alone = passed(&mut self.task.deadlines.alone);
         let room_end = passed(&mut self.task.deadlines.room_end);
-        if alone || room_end {
+        if alone && self.task.is_left_waiting() {
+            self.release_left_waiting();
+        } else if alone || room_end {
             self.end_room();
+        }
+        if passed(&mut self.task.deadlines.handing) {
+            self.prepare_departure_again();
         }
         passed(&mut self.task.deadlines.wish);
         passed(&mut self.task.deadlines.callback);

@@ -4,7 +4,7 @@
 
 use super::options::ConnectBy;
 
-/// What becomes of a customer on hold whom a cold transfer has left alone (`spec/voice.md` 3.12).
+/// What becomes of a customer whom a transfer that failed has left alone (`spec/voice.md` 3.12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ColdTransferFailure {
     /// On hold, for whoever comes back.

@@ -23,7 +23,9 @@ impl Machine<'_> {
         if caller_expected {
             self.fetch_caller();
         }
-        if self.task.state < VoiceState::Offering && !may_stray {
+        // Whoever answered may be with the application while the caller waits.
+        let works_apart = others && self.task.is_accepted();
+        if self.task.state < VoiceState::Offering && !may_stray && !works_apart {
             return;
         }
         if others || may_stray || self.task.caller().state == LegState::InRoom {

@@ -4,7 +4,7 @@
 //! callback and answer delivered twice, and with each pair of neighbouring callbacks swapped. The altered plays must end
 //! in the same state with the same outputs, each as often. `tests/scenarios/calls/README.md` lists the words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::*;
@@ -146,7 +146,7 @@ struct Play {
     way: Way,
     unexpected: Vec<String>,
     all: Vec<String>,
-    numbers: BTreeMap<String, u32>,
+    numbers: BTreeSet<(String, u32)>,
 }
 
 /// A line apart into its first words and its `key=value` words.
@@ -220,7 +220,7 @@ fn outcome(words: &[&str]) -> PhoneOutcome {
     }
 }
 
-fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
+fn input(line: &str, numbers: &mut BTreeSet<(String, u32)>) -> Option<Input> {
     let words = Words::of(line);
     let call_sid = || words.call().unwrap_or_else(|| CallSid("CA1".to_owned()));
     let word = |index: usize| words.plain.get(index).copied().unwrap_or_default();
@@ -357,7 +357,9 @@ fn input(line: &str, numbers: &mut BTreeMap<String, u32>) -> Option<Input> {
             let rest: Vec<&str> = line.split_whitespace().skip(1).collect();
             let at =
                 rest.iter().position(|word| ["done", "gone", "seen", "refused", "unavailable"].contains(word)).unwrap();
-            let number = numbers.remove(&rest[..at].join(" "))?;
+            let command = rest[..at].join(" ");
+            let oldest = numbers.range((command.clone(), 0)..).next().filter(|(text, _)| *text == command)?.clone();
+            let (_, number) = numbers.take(&oldest)?;
             Input::CommandDone { number, outcome: outcome(&rest[at..]) }
         }
         "dialed" => Input::Dialed {
@@ -380,14 +382,14 @@ impl Play {
             way,
             unexpected: Vec::new(),
             all: Vec::new(),
-            numbers: BTreeMap::new(),
+            numbers: BTreeSet::new(),
         }
     }
 
     fn note(&mut self, outputs: &[Output]) {
         for output in outputs {
             if let Output::Phone { number, command } = output {
-                self.numbers.insert(command_text(command), *number);
+                self.numbers.insert((command_text(command), *number));
             }
             self.unexpected.push(output_text(output));
             self.all.push(output_text(output));

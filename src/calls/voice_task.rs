@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::callback::Callback;
+use super::handing::Handing;
 use super::interface::{CallSid, CallStatus, Input, Park, QueueResult, Role};
 use super::options::{CallerDials, ConferenceOptions, Subscription};
 use super::policy::Policy;
@@ -224,18 +225,6 @@ pub struct Connecting {
     pub accepts_on_answer: bool,
 }
 
-/// A transfer that goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Handing {
-    /// Of the worker who hands the task on.
-    pub reservation: ReservationSid,
-    /// That worker leaves as soon as the customer is on hold.
-    pub cold: bool,
-    /// The transfer is over, and only that departure is still to come.
-    #[serde(default)]
-    pub over: bool,
-}
-
 /// How the caller was lost to this task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerEnd {
@@ -306,6 +295,9 @@ pub struct Deadlines {
     /// When the promise of a callback ends.
     #[serde(default)]
     pub callback: Option<Timestamp>,
+    /// When it is tried again to let whoever hands the task on leave.
+    #[serde(default)]
+    pub handing: Option<Timestamp>,
 }
 
 /// A task that is a phone call.
@@ -350,7 +342,8 @@ pub struct VoiceTask {
     /// The task is being handed on.
     #[serde(default)]
     pub handing: Option<Handing>,
-    /// A cold transfer is over that nobody took: the customer is left on hold, and somebody may still come back.
+    /// A transfer is over that nobody took, and whoever began it has left: the customer is left on hold, or waits, and
+    /// somebody may still come back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_on_hold: bool,
     /// After a cold transfer that failed the queue was asked for somebody else.
@@ -454,6 +447,14 @@ impl VoiceTask {
         self.legs.iter().any(|leg| leg.accepted)
     }
 
+    /// Whether a reservation was accepted and the caller has come to whoever did: not while it waits, or is with the
+    /// application, because no more was asked for than that the worker answers.
+    #[must_use]
+    pub fn is_bridged(&self) -> bool {
+        let apart = self.taken && !self.outbound && self.caller().joined.is_none();
+        self.is_accepted() && !apart
+    }
+
     /// Whether the customer is in the room, on hold.
     #[must_use]
     pub fn customer_is_held(&self) -> bool {
@@ -486,6 +487,7 @@ impl VoiceTask {
             self.deadlines.wish,
             self.deadlines.unsettled,
             self.deadlines.callback,
+            self.deadlines.handing,
             self.connecting.as_ref().and_then(|connecting| connecting.guard),
         ];
         own.into_iter().chain(self.legs.iter().map(|leg| leg.check_at)).flatten().min()

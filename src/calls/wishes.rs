@@ -59,6 +59,20 @@ pub struct HoldDocument {
 }
 
 impl LegUpdate {
+    /// What is to change by this and then by what is `newer`.
+    pub fn merge(&mut self, newer: &Self) {
+        let newer = newer.clone();
+        if newer.hold.is_some() {
+            self.hold = newer.hold;
+            self.hold_url = newer.hold_url;
+            self.hold_method = newer.hold_method;
+        }
+        self.muted = newer.muted.or(self.muted);
+        self.end_conference_on_exit = newer.end_conference_on_exit.or(self.end_conference_on_exit);
+        self.beep_on_exit = newer.beep_on_exit.or(self.beep_on_exit);
+        self.heard_by = newer.heard_by.or_else(|| self.heard_by.take());
+    }
+
     /// What the leg hears on hold by this change; `None` is our own hold document.
     #[must_use]
     pub fn hold_document(&self) -> Option<HoldDocument> {

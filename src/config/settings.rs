@@ -127,7 +127,7 @@ settings! {
     "voice.look_after_secs" "SWITCHHOOK_LOOK_AFTER_SECS" "look-after-secs" Count "SECONDS"
         "Silence after which a waiting call is looked at at the phone system; a conversation after ten times as long"
     "voice.cold_transfer_failure" "SWITCHHOOK_COLD_TRANSFER_FAILURE" "cold-transfer-failure" Text "WORD"
-        "What becomes of a customer whose cold transfer failed: hold, voicemail or requeue"
+        "What becomes of a customer whom a failed transfer has left alone: hold, voicemail or requeue"
     "voice.end_room_when_customer_left" "SWITCHHOOK_END_ROOM_WHEN_CUSTOMER_LEFT" "end-room-when-customer-left" Flag "BOOL"
         "End the conference when the customer has left and one worker remains"
     "voice.customer_alone_secs" "SWITCHHOOK_CUSTOMER_ALONE_SECS" "customer-alone-secs" Count "SECONDS"
