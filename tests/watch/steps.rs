@@ -63,7 +63,9 @@ impl Watch {
             let updates =
                 |event: &&EventRecord| event.kind == EventKind::TaskUpdated && event.about.task == Some(after.sid);
             let once = step.events.iter().filter(updates).count() == 1;
-            if goes_back && once && !before.attributes_changed && !step.configured {
+            // The workflow may have had all its tasks begin anew meanwhile, which says so.
+            let anew = Self::moves(step, after.sid).any(|event| event.kind == EventKind::WorkflowEntered);
+            if goes_back && once && !anew && !before.attributes_changed && !step.configured {
                 return Err(format!(
                     "{} is back in {:?}, where it was before {:?}",
                     after.sid, after.step, before.step
