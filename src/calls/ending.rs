@@ -297,9 +297,15 @@ impl Machine<'_> {
             return self.end_leg(index, None, None);
         }
         if leg.tries >= self.policy.attempts {
-            let reservation = leg.reservation;
-            self.alert("a leg did not end although it was told to".to_owned(), reservation);
-            return self.end_leg(index, None, None);
+            let (reservation, first) = (leg.reservation, leg.tries == self.policy.attempts);
+            // The customer is not dialled again while a call to them may be up.
+            let goes_on = index == 0 && self.is_dialing_out() && !self.task.task_ended;
+            if first || !goes_on {
+                self.alert("a leg did not end although it was told to".to_owned(), reservation);
+            }
+            if !goes_on {
+                return self.end_leg(index, None, None);
+            }
         }
         self.fetch_leg(index);
     }
