@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::alerts::{
     CONNECTION_FAILURE, DOCUMENT_PARSE_FAILURE, INVALID_CONTENT_TYPE, INVALID_URL, RETRIEVAL_FAILURE, TOO_LARGE,
 };
-use super::enqueue::AFTER;
+use super::enqueue::{AFTER, DOCUMENTS};
 use super::ours::ON_BEHALF;
 use super::request::{IDEMPOTENCY_HEADER, RELEASED, Sender, Webhook};
 use super::rounds::ROUND;
@@ -20,8 +20,21 @@ use crate::routing::{AccountSid, WorkspaceSid};
 use crate::signature;
 
 /// Parameters of our own URLs, which are nothing to the application.
-const OWN_PARAMETERS: [&str; 10] =
-    [RELEASED, ROUND, AFTER, ON_BEHALF, "Task", "Twiml", "Action", "ActionMethod", "WaitUrl", "WaitMethod"];
+const OWN_PARAMETERS: [&str; 13] = [
+    RELEASED,
+    ROUND,
+    DOCUMENTS,
+    AFTER,
+    ON_BEHALF,
+    "Task",
+    "Priority",
+    "Timeout",
+    "Twiml",
+    "Action",
+    "ActionMethod",
+    "WaitUrl",
+    "WaitMethod",
+];
 
 /// Longest text that is read aloud, in characters; what is more is not said.
 const SPOKEN_MAX: usize = 4_096;

@@ -15,6 +15,7 @@ use super::{State, no_content};
 use crate::calls::{CallSid, CallStatus, CallbackAbout, Input, Role, RoomEvent};
 use crate::engine::{self, Heard};
 use crate::routing::TaskSid;
+use crate::store;
 
 /// Added to a SIP status code to make an error code (V4).
 const SIP_CODE_BASE: i32 = 31_000;
@@ -119,7 +120,14 @@ pub(super) async fn inbound_call(Shared(state): Shared<Arc<State>>, request: Req
         Ok(webhook) => webhook,
         Err(refused) => return refused,
     };
-    let taken_in = state.end_call(&webhook).await;
+    let taken_in = match state.heard_from(&webhook).await {
+        Ok(Some(sender)) => state.end_call(&Webhook { sender, ..webhook.clone() }).await,
+        Ok(None) => StatusCode::FORBIDDEN.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "cannot tell whose call it is");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    };
     // What could not be recorded is told once more, and to the application then.
     if webhook.of_query("target").is_none() || !taken_in.status().is_success() {
         return taken_in;
@@ -128,6 +136,13 @@ pub(super) async fn inbound_call(Shared(state): Shared<Arc<State>>, request: Req
 }
 
 impl State {
+    /// For whom a number speaks whose URL names an account; none when the sender must not say so.
+    async fn heard_from(&self, webhook: &Webhook) -> Result<Option<Sender>, store::Error> {
+        let Some(named) = webhook.of_query("account") else { return Ok(Some(webhook.sender)) };
+        let Ok(account) = named.parse() else { return Ok(None) };
+        Ok(self.owner(webhook.sender, Some(account)).await?.map(|owner| owner.sender()))
+    }
+
     /// A call may be over: the workspace of its task is told.
     async fn end_call(&self, webhook: &Webhook) -> Response {
         let Some(call) = webhook.call().filter(|_| webhook.call_ended()) else { return no_content() };

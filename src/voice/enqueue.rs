@@ -34,6 +34,8 @@ use crate::routing::{Refusal, Reply as Made, WorkflowSid, WorkspaceSid};
 
 /// Parameter of our own URL: the verbs after `<Enqueue>` of a call that goes round.
 pub(super) const AFTER: &str = "After";
+/// Parameter of our own URL: how many documents came before, so that they end some day.
+pub(super) const DOCUMENTS: &str = "Documents";
 /// Path at which a call that goes round comes back.
 const ROUND_PATH: &str = "/voice/enqueue";
 /// Parameters of a URL that speaks for an account.
@@ -85,7 +87,8 @@ async fn enqueue(state: &State, workflow: Option<String>, request: Request) -> R
         }
     };
     let workflow = verb.workflow.clone().or(named);
-    let wish = Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents: 0, entry_url: None };
+    let documents = webhook.number(DOCUMENTS).unwrap_or_default();
+    let wish = Wish { webhook, verb, workflow, workspace: None, park: Park::default(), documents, entry_url: None };
     carry_out(state, wish).await
 }
 
@@ -344,6 +347,7 @@ impl State {
     fn again_url_of(&self, wish: &Wish, round: Option<u32>) -> String {
         let workflow = wish.workflow.clone().unwrap_or_default();
         let on_behalf = on_behalf_of(&wish.webhook);
+        let documents = Some(wish.documents).filter(|count| *count > 0).map(|count| count.to_string());
         let parameters = [
             ("WorkflowSid", Some(workflow.as_str())),
             ("Task", Some(wish.verb.attributes.as_str())),
@@ -355,6 +359,7 @@ impl State {
             ("WaitMethod", wish.park.wait_method.as_deref()),
             (AFTER, wish.park.after_enqueue.as_deref().filter(|after| after.len() <= REST_MAX)),
             (ON_BEHALF, on_behalf.as_deref()),
+            (DOCUMENTS, documents.as_deref()),
         ];
         let pairs: Vec<(String, String)> =
             parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();

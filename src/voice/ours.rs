@@ -15,6 +15,9 @@ use crate::routing::AccountSid;
 pub(super) const ON_BEHALF: &str = "OnBehalfOf";
 /// Of our paths, below `/voice/`, those with a `target`, whose parameter `account` says the same.
 const WITH_TARGET: [&str; 3] = ["proxy", "proxy/callback", "cb/call/inbound"];
+/// Parameters by which our own URLs carry documents on, with what stands beside those: nobody else says them, because what is
+/// in them is taken as looked at.
+const WITH_VERBS: [&str; 8] = ["After", "App", "AppMethod", "Dial", "DialAttributes", "Reservation", "Rest", "Twiml"];
 
 impl State {
     /// What comes after `/voice/` in the path of a URL below our public one.
@@ -35,7 +38,7 @@ impl State {
         let query = url.query().unwrap_or_default();
         let is_kept = |pair: &&str| {
             let given = form_urlencoded::parse(pair.as_bytes()).next();
-            given.is_some_and(|(given, _)| given != name)
+            given.is_some_and(|(given, _)| given != name && !WITH_VERBS.contains(&given.as_ref()))
         };
         let mut pairs: Vec<&str> = query.split('&').filter(is_kept).collect();
         let on_behalf = format!("{name}={account}");

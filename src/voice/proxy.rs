@@ -306,8 +306,11 @@ impl State {
         documents: u32,
     ) -> Response {
         let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{verbs}</Response>");
-        // Without anybody who says them there is nothing to carry out.
-        let Some(owner) = self.owner_of(webhook, workspace).await else { return twiml(text) };
+        let Some(owner) = self.owner_of(webhook, workspace).await else {
+            // Who says them is not known at this moment, and the phone system cannot carry out ours by itself.
+            let is_ours = ["workflowSid", "reservationSid"].iter().any(|name| text.contains(name));
+            return if is_ours { self.come_again_for_a_while(webhook) } else { twiml(text) };
+        };
         let document = self.rewritten_verbs(&owner, &text).unwrap_or(Rewritten { text, enqueues: false });
         self.serve(&webhook.clone().spoken_by(owner), document, documents).await
     }
