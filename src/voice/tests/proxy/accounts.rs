@@ -312,8 +312,8 @@ async fn what_an_application_writes_into_a_url_of_ours_is_not_taken_as_looked_at
         ),
         format!("{BASE}/voice/reservations/{reservation}?{}", encoded(&[("Dial", "1"), ("Rest", &inner)])),
     ];
-    let documents: String = urls.iter().map(|url| format!("<Redirect method=\"POST\">{url}</Redirect>")).collect();
-    let answers = leaked(&[("/voice", format!("<Response>{documents}</Response>"))]);
+    let documents: Vec<String> = urls.iter().map(|url| format!("<Redirect method=\"POST\">{url}</Redirect>")).collect();
+    let answers = leaked(&[("/voice", format!("<Response>{}</Response>", documents.concat()))]);
     let (_, mut body) = of_the_second_account(&bench, answers, "/voice").await;
     for url in urls {
         let marked = redirect_of(&body);
