@@ -121,7 +121,7 @@ pub(super) async fn inbound_call(Shared(state): Shared<Arc<State>>, request: Req
         Err(refused) => return refused,
     };
     let taken_in = match state.heard_from(&webhook).await {
-        Ok(Some(sender)) => state.end_call(&Webhook { sender, ..webhook.clone() }).await,
+        Ok(Some(sender)) => state.end_call(sender, &webhook).await,
         Ok(None) => StatusCode::FORBIDDEN.into_response(),
         Err(error) => {
             tracing::error!(%error, "cannot tell whose call it is");
@@ -144,13 +144,13 @@ impl State {
     }
 
     /// A call may be over: the workspace of its task is told.
-    async fn end_call(&self, webhook: &Webhook) -> Response {
+    async fn end_call(&self, sender: Sender, webhook: &Webhook) -> Response {
         let Some(call) = webhook.call().filter(|_| webhook.call_ended()) else { return no_content() };
-        if let Some(unrecorded) = self.end_arrival(webhook.sender, &call).await {
+        if let Some(unrecorded) = self.end_arrival(sender, &call).await {
             return unrecorded;
         }
         match self.read(self.store.voice_task_by_call(&call.0)).await {
-            Ok(Some(row)) => self.tell(webhook.sender, row.task, Input::CallerEnded { call }).await,
+            Ok(Some(row)) => self.tell(sender, row.task, Input::CallerEnded { call }).await,
             Ok(None) => no_content(),
             Err(error) => {
                 tracing::error!(%error, "cannot look up the task of a call");

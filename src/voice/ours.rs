@@ -7,6 +7,8 @@
 use url::{Url, form_urlencoded};
 
 use super::State;
+use super::enqueue::AFTER;
+use super::proxy::DIAL_ATTRIBUTES;
 use super::request::Webhook;
 use crate::routing::AccountSid;
 
@@ -17,7 +19,7 @@ pub(super) const ON_BEHALF: &str = "OnBehalfOf";
 const WITH_TARGET: [&str; 3] = ["proxy", "proxy/callback", "cb/call/inbound"];
 /// Parameters by which our own URLs carry documents on, with what stands beside those: nobody else says them, because what is
 /// in them is taken as looked at.
-const WITH_VERBS: [&str; 8] = ["After", "App", "AppMethod", "Dial", "DialAttributes", "Reservation", "Rest", "Twiml"];
+const WITH_VERBS: [&str; 8] = [AFTER, "App", "AppMethod", "Dial", DIAL_ATTRIBUTES, "Reservation", "Rest", "Twiml"];
 
 impl State {
     /// What comes after `/voice/` in the path of a URL below our public one.

@@ -137,11 +137,9 @@ impl State {
         let covered = webhook.query.get(..at.unwrap_or_default()).unwrap_or_default();
         match webhook.of_query("mac") {
             Some(mac) if owner.mac_is(&with_query(path, covered), mac) => Ok(webhook.clone().spoken_by(owner)),
+            Some(_) => Err(Unheard::Forged),
             // What the sender may do anyway needs no mark; nor does a URL from before there were marks.
-            None if owner.sender == webhook.sender || webhook.sender == Sender::PhoneSystem => {
-                Ok(webhook.clone().spoken_by(owner))
-            }
-            _ => Err(Unheard::Forged),
+            None => Ok(webhook.clone().spoken_by(owner)),
         }
     }
 }

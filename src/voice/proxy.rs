@@ -57,7 +57,7 @@ pub(super) const OF_DIAL: [&str; 11] = [
     "Reservation",
 ];
 /// Of these, the attributes of `<Dial>`, encoded like a query.
-const DIAL_ATTRIBUTES: &str = "DialAttributes";
+pub(super) const DIAL_ATTRIBUTES: &str = "DialAttributes";
 
 /// `/voice/proxy`
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
