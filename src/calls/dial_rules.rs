@@ -10,8 +10,8 @@ use std::fmt;
 const MOST_RULES: usize = 1_000;
 /// Longest entry, and longest address, in bytes.
 const LONGEST: usize = 256;
-/// How much of a number tells its country and region: what calls are counted by, and what messages show of it.
-const REGION_CHARS: usize = 7;
+/// How many digits of a number tell its country and region: what calls are counted by, and what messages show of it.
+const REGION_DIGITS: usize = 6;
 
 /// Numbers that earn money for whom they belong to: satellites, international networks, and national premium services.
 /// An entry of the list allows them only when it names at least the digits here, as written in front of the number.
@@ -23,8 +23,8 @@ const EXPENSIVE: &[&str] = &[
     "4870", "49900", "52900", "55900", "57901", "61190", "64900", "7803", "7809", "81990", "90900", "91900", "9721900",
 ];
 
-/// What is dialled in front of a number abroad where nobody writes a `+`.
-const ACCESS_CODES: &[&str] = &["00", "011", "0011", "010"];
+/// What is dialled in front of a number abroad where nobody writes a `+`; a code before what it begins with.
+const ACCESS_CODES: &[&str] = &["0011", "00", "011", "010"];
 /// Fewest digits of a number abroad: what is shorter and has no `+` is an extension or a service of the place.
 const FEWEST_DIGITS: usize = 7;
 /// Parameters of a SIP address that say how, and not where to.
@@ -43,6 +43,19 @@ fn digits_to_name(number: &str) -> Option<usize> {
         Some(code.len() + digits_to_name(rest)?)
     });
     named.chain(behind_code).max()
+}
+
+/// The digits that name the country first, and what follows it, of a number that may be one abroad: however it is written.
+fn international(number: &str) -> Option<&str> {
+    let bare = number.strip_prefix('+').unwrap_or(number);
+    if bare.len() == number.len() && bare.len() < FEWEST_DIGITS {
+        return None;
+    }
+    let mut digits = bare;
+    while let Some(rest) = ACCESS_CODES.iter().find_map(|code| digits.strip_prefix(code)) {
+        digits = rest;
+    }
+    Some(digits)
 }
 
 /// Writes an address as the phone system dials it: a bare word is a client (`spec/voice.md` pitfall 16).
@@ -97,10 +110,13 @@ impl Destination {
         }
     }
 
-    /// What calls to one place are counted by: the region of a number, the host of a SIP address.
+    /// What calls to one place are counted by: the region of a number in all its spellings, the host of a SIP address.
     fn region(&self) -> String {
         match self {
-            Self::Number(number) => number.chars().take(REGION_CHARS).collect(),
+            Self::Number(number) => match international(number) {
+                Some(digits) => std::iter::once('+').chain(digits.chars().take(REGION_DIGITS)).collect(),
+                None => number.clone(),
+            },
             Self::Sip(host) => host.clone(),
             Self::Client | Self::Other => String::new(),
         }
@@ -262,12 +278,12 @@ impl NotAllowed {
 
 impl fmt::Display for NotAllowed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let region = self.0.region();
         match &self.0 {
             Destination::Number(number) if number.starts_with('+') => write!(
                 formatter,
-                "dialling numbers that begin with {region} is not allowed: the setting dial.allow \
-                 (SWITCHHOOK_DIAL_ALLOW) names the prefixes that are"
+                "dialling numbers that begin with {number:.shown$} is not allowed: the setting dial.allow \
+                 (SWITCHHOOK_DIAL_ALLOW) names the prefixes that are",
+                shown = REGION_DIGITS + 1
             ),
             Destination::Number(number) => write!(
                 formatter,
@@ -496,7 +512,20 @@ mod tests {
 
     #[test]
     fn calls_are_counted_by_region_or_host() {
-        assert_eq!(region_of("+49 30 123456"), "+493012");
+        for number in [
+            "+49 30 123456",
+            "0049 30 123456",
+            "011 4930123456",
+            "0011 4930123456",
+            "010 4930123456",
+            "49 (30) 123-456",
+            "+0049 30 123456",
+        ] {
+            assert_eq!(region_of(number), "+493012", "{number}");
+        }
+        assert_eq!(region_of("+4989123456"), "+498912");
+        assert_eq!(region_of("15550100"), "+155501");
+        assert_eq!(region_of("0301234567"), "+030123", "a number of the place has a region too");
         assert_eq!(region_of("sip:a@Example.org:5061"), "example.org");
         assert_eq!(region_of("112"), "112");
     }

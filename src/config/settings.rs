@@ -183,7 +183,7 @@ settings! {
     "dial.per_minute_max" "SWITCHHOOK_DIAL_PER_MINUTE_MAX" "dial-per-minute-max" Count "COUNT"
         "New outgoing legs of a workspace within a minute"
     "dial.per_region_max" "SWITCHHOOK_DIAL_PER_REGION_MAX" "dial-per-region-max" Count "COUNT"
-        "The same to numbers whose first six digits are equal, or to one SIP domain"
+        "The same to numbers whose first six digits are equal, however they are written, or to one SIP domain"
     "dial.leg_secs_max" "SWITCHHOOK_DIAL_LEG_SECS_MAX" "dial-leg-secs-max" Count "SECONDS"
         "Longest leg that is dialled; the phone system ends it then"
     "dial.workspaces" "SWITCHHOOK_DIAL_WORKSPACES" "dial-workspaces" Pairs "WS…=DESTINATION,… …"
