@@ -218,6 +218,10 @@ impl Machine<'_> {
     fn caller_fetched(&mut self, outcome: &PhoneOutcome) {
         let status = status_seen(outcome);
         let phase = self.phase();
+        // Nobody is lost by the end of a call that was to end.
+        if self.is_dialing_out() && self.task.caller().abort.is_some() && status.is_some_and(CallStatus::is_final) {
+            return self.leg_fetched(0, outcome);
+        }
         if let Some(status) = status.filter(|status| status.is_final() && self.is_calling_back()) {
             return self.end_leg(0, Some(status), None);
         }
@@ -296,7 +300,7 @@ impl Machine<'_> {
             }
             None => {
                 leg.tries += 1;
-                self.check_leg_in(index, self.policy.retry_ms);
+                self.check_leg_in(index, self.patience_ms(index, self.policy.retry_ms));
             }
         }
     }
@@ -328,17 +332,20 @@ impl Machine<'_> {
                 self.check_leg_in(index, policy.leg_end_guard_ms);
             }
             (Errand::HangUpLabel(_), PhoneOutcome::Gone) if adding || has_call => {}
-            (Errand::HangUp(_), PhoneOutcome::Done { .. }) => self.check_leg_in(index, policy.leg_end_guard_ms),
+            (Errand::HangUp(_), PhoneOutcome::Done { .. }) => {
+                self.check_leg_in(index, self.patience_ms(index, policy.leg_end_guard_ms));
+            }
             (_, PhoneOutcome::Done { .. } | PhoneOutcome::Seen(_) | PhoneOutcome::Gone) => {
                 self.end_leg(index, None, None);
             }
-            (_, PhoneOutcome::Refused { .. }) if has_call => {
+            // The customer's is looked at for as long as that takes, so not at once again and again.
+            (_, PhoneOutcome::Refused { .. }) if has_call && (index > 0 || !self.task.caller().complained) => {
                 self.task.legs[index].tries += 1;
                 self.look_for_end(index);
             }
             (_, PhoneOutcome::Refused { .. } | PhoneOutcome::Unavailable { .. }) => {
                 self.task.legs[index].tries += 1;
-                self.check_leg_in(index, policy.retry_ms);
+                self.check_leg_in(index, self.patience_ms(index, policy.retry_ms));
             }
         }
     }

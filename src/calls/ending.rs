@@ -6,7 +6,7 @@
 use super::interface::{Output, PhoneCommand, Role};
 use super::machine::Machine;
 use super::options::ConnectBy;
-use super::policy::{ALERT_LEFT_PENDING, REASON_MESSAGE};
+use super::policy::{ALERT_LEFT_PENDING, LONGEST_RING_SECS, MOST_DOUBLINGS, REASON_MESSAGE};
 use super::voice_task::{Abort, Errand, LegState, Wish};
 use crate::routing::ReservationSid;
 use crate::routing::defect::defect;
@@ -286,28 +286,54 @@ impl Machine<'_> {
         if leg.state == LegState::Ended {
             return;
         }
-        if leg.call.is_none() {
-            // An attempt at ending it went wrong, so it may be there still. The customer is not dialled again before that
-            // is known.
-            let unclear = leg.abort == Some(Abort::ByLabel) && leg.tries > 0;
-            if unclear && (index == 0 || leg.tries < self.policy.attempts) {
-                self.task.legs[index].abort = Some(Abort::Wanted);
-                return;
-            }
+        let by_label = leg.call.is_none();
+        // An attempt at ending it went wrong, so it may be there still.
+        let unclear = leg.abort == Some(Abort::ByLabel) && leg.tries > 0;
+        if by_label && !unclear {
             return self.end_leg(index, None, None);
         }
         if leg.tries >= self.policy.attempts {
-            let (reservation, first) = (leg.reservation, leg.tries == self.policy.attempts);
-            // The customer is not dialled again while a call to them may be up.
-            let goes_on = index == 0 && self.is_dialing_out() && !self.task.task_ended;
-            if first || !goes_on {
-                self.alert("a leg did not end although it was told to".to_owned(), reservation);
+            let goes_on = index == 0 && self.may_reach_customer();
+            // A leg that nobody has heard of is most likely none; that of the customer keeps the next one from being dialled.
+            if !goes_on && (index == 0 || !by_label) {
+                self.alert("a leg did not end although it was told to: it is given up".to_owned(), leg.reservation);
+            } else if goes_on && !leg.complained {
+                self.task.legs[index].complained = true;
+                let message = "a call to the customer did not end although it was told to: they are not dialled again \
+                               for as long as it may be up";
+                self.alert(message.to_owned(), None);
             }
             if !goes_on {
                 return self.end_leg(index, None, None);
             }
         }
-        self.fetch_leg(index);
+        if by_label {
+            self.task.legs[index].abort = Some(Abort::Wanted);
+        } else {
+            self.fetch_leg(index);
+        }
+    }
+
+    /// Whether a call to the customer that does not end keeps them from being dialled again: for as long as it may be up. It
+    /// waits for its turn with us and at the phone system, and rings. That it was answered would have named it; from then on
+    /// it may last as long as any.
+    fn may_reach_customer(&self) -> bool {
+        let policy = self.policy;
+        let leg = self.task.caller();
+        let talks_ms = if leg.call.is_some() { policy.leg_ms } else { 0 };
+        let rings_ms = 2 * policy.dial_queue_ms + i64::from(LONGEST_RING_SECS) * 1_000 + policy.ring_margin_ms;
+        let may_be_up = self.now < leg.created.plus_ms(rings_ms + talks_ms);
+        self.is_dialing_out() && !self.task.task_ended && may_be_up
+    }
+
+    /// The time until a leg that does not end is looked at again: longer and longer once it was complained of.
+    pub(super) fn patience_ms(&self, index: usize, usual_ms: i64) -> i64 {
+        let leg = &self.task.legs[index];
+        if !leg.complained {
+            return usual_ms;
+        }
+        let doublings = leg.tries.saturating_sub(self.policy.attempts + 1);
+        self.policy.parked_silence_ms << doublings.min(MOST_DOUBLINGS)
     }
 
     /// Looks at the leg again after `ms`.

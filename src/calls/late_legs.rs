@@ -57,6 +57,7 @@ impl Machine<'_> {
             leg.ended = None;
             leg.end_cause = None;
             leg.tries = 0;
+            leg.complained = false;
             leg.abort = Some(Abort::Wanted);
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided here; the deciding modules read these values. Start with [`Policy`].
 
+use super::dialling::LEG_SECS;
 use super::options::ConnectBy;
 
 /// What becomes of a customer whom a transfer that failed has left alone (`spec/voice.md` 3.12).
@@ -73,6 +74,8 @@ pub struct Policy {
     pub ring_margin_ms: i64,
     /// How long a call may wait for its turn to be dialled at a phone system that dials so many a second.
     pub dial_queue_ms: i64,
+    /// The longest that a leg may last, counted from the answer: the phone system ends it then.
+    pub leg_ms: i64,
     /// Calls that are made wait for their turn with us too, because only so many are made in a second.
     pub calls_take_turns: bool,
     /// The phone system tells who comes into a room; otherwise a leg that is answered, or redirected there, counts as one
@@ -129,6 +132,7 @@ impl Policy {
         bridged_silence_ms: 600_000,
         ring_margin_ms: 15_000,
         dial_queue_ms: 300_000,
+        leg_ms: LEG_SECS as i64 * 1_000,
         calls_take_turns: false,
         room_callbacks: true,
         rooms: true,

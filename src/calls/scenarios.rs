@@ -472,6 +472,7 @@ impl Play {
                 "redirected after a conference" => {
                     Policy { choices: Choices { redirected_after_conference: true, ..policy.choices }, ..policy }
                 }
+                "legs last a minute" => Policy { leg_ms: 60_000, ..policy },
                 "customer alone for 30s" => Policy { customer_alone_ms: 30_000, ..policy },
                 other => return Err(format!("unknown setting {other:?}")),
             });

@@ -123,6 +123,9 @@ pub struct Leg {
     pub check_at: Option<Timestamp>,
     /// Attempts to end it, or to learn its state, that did not succeed.
     pub tries: u32,
+    /// That it does not end was complained of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub complained: bool,
     /// The room ends when it leaves.
     #[serde(default)]
     pub ends_room: bool,
@@ -523,6 +526,7 @@ impl Leg {
             abort: None,
             check_at: None,
             tries: 0,
+            complained: false,
             ends_room: false,
             wished: None,
             metered: false,

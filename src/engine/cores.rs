@@ -210,6 +210,7 @@ impl Cores {
             end_room_when_customer_left: limits.end_room_when_customer_left,
             customer_alone_ms: i64::from(limits.customer_alone_secs) * 1_000,
             on_cancel_release_caller: limits.on_cancel_release_caller,
+            leg_ms: i64::from(limits.dialling.leg_secs) * 1_000,
             calls_take_turns: limits.calls_take_turns,
             room_callbacks: limits.room_callbacks,
             rooms: limits.rooms,
