@@ -16,6 +16,7 @@ pub mod dialling;
 pub mod documents;
 mod ending;
 mod fold;
+mod fresh;
 mod handing;
 pub mod interface;
 mod late_legs;
