@@ -83,6 +83,36 @@ impl Machine<'_> {
         }
     }
 
+    /// A whisper is for one worker. Once that worker is gone and the call goes on with others, or waits for them, it is for
+    /// nobody, and whoever comes next is not to hear what was meant for another: its leg goes, or does not come.
+    pub(super) fn settle_whispers(&mut self) {
+        let task = &*self.task;
+        let goes_on =
+            task.handing.is_some() || task.connecting.is_some() || task.left_on_hold || self.workers_in_room() > 0;
+        if !goes_on {
+            return;
+        }
+        for index in 1..self.task.legs.len() {
+            let leg = &self.task.legs[index];
+            let ours = leg.role == Role::Supervisor || leg.invited;
+            if ours && self.coached_by(index).is_some_and(|call| !self.is_there(call)) {
+                self.give_up_leg(index);
+            }
+        }
+    }
+
+    /// Whom a leg whispers to, by the last that was wished of it.
+    fn coached_by(&self, index: usize) -> Option<&CallSid> {
+        let leg = &self.task.legs[index];
+        let wished = leg.wished.iter().chain(self.changes_under_way(index)).find_map(|update| update.heard_by.as_ref());
+        wished.map_or(leg.coaches.as_ref(), HeardBy::only)
+    }
+
+    /// Whether the leg with this SID is in the room, or on its way there.
+    fn is_there(&self, call: &CallSid) -> bool {
+        self.task.legs.iter().any(|leg| leg.call.as_ref() == Some(call) && leg.is_live() && leg.abort.is_none())
+    }
+
     /// The changes of a leg that the phone system has not answered yet, newest first: it carries them out one by one.
     pub(super) fn changes_under_way(&self, index: usize) -> impl Iterator<Item = &LegUpdate> {
         let label = &self.task.legs[index].label;
@@ -115,7 +145,10 @@ impl Machine<'_> {
                 let leg = &mut self.task.legs[index];
                 leg.held = update.hold.unwrap_or(leg.held);
                 leg.muted = update.muted.unwrap_or(leg.muted);
-                leg.whispers = update.heard_by.as_ref().map_or(leg.whispers, |by| matches!(by, HeardBy::Only(_)));
+                if let Some(heard_by) = &update.heard_by {
+                    leg.coaches = heard_by.only().cloned();
+                    leg.whispers = leg.coaches.is_some();
+                }
                 leg.ends_room = update.end_conference_on_exit.unwrap_or(leg.ends_room);
             }
             PhoneOutcome::Gone | PhoneOutcome::Seen(_) => {}
@@ -153,6 +186,7 @@ impl Machine<'_> {
         self.task.legs.push(Leg {
             muted: options.muted,
             whispers: coach.is_some(),
+            coaches: coach.cloned(),
             metered: is_metered(to),
             invited: role == Role::External,
             status_callback: options.status_callback.clone(),

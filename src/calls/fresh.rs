@@ -31,6 +31,7 @@ impl Leg {
             hold_document: None,
             muted: false,
             whispers: false,
+            coaches: None,
             accepted: false,
             wrapped: false,
             abort: None,

@@ -74,6 +74,7 @@ impl Machine<'_> {
         self.settle_caller_end();
         self.settle_dialled();
         self.settle_work();
+        self.settle_whispers();
         self.settle_wish();
         self.settle_wished();
         self.settle_aborts();

@@ -112,6 +112,9 @@ pub struct Leg {
     /// Heard by one other leg alone: it whispers to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whispers: bool,
+    /// Which leg that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coaches: Option<CallSid>,
     /// Its reservation was accepted.
     pub accepted: bool,
     /// The end of its work was told to the routing core, or the routing core knows it of itself.

@@ -91,6 +91,17 @@ pub enum HeardBy {
     Only(CallSid),
 }
 
+impl HeardBy {
+    /// The leg that alone hears this one.
+    #[must_use]
+    pub const fn only(&self) -> Option<&CallSid> {
+        match self {
+            Self::Everybody => None,
+            Self::Only(call) => Some(call),
+        }
+    }
+}
+
 impl SuperviseMode {
     /// What makes a leg that is in the room take part in this way; `worker` is the leg that a whisper is for, without
     /// which there is none: nobody else may hear it.
