@@ -133,6 +133,7 @@ impl Machine<'_> {
             }
             if accept && self.task.caller_end.is_none() {
                 self.task.taken |= !self.task.is_accepted();
+                self.task.held_apart.insert(reservation);
                 self.outputs.push(Output::Accept(reservation));
             }
             return;

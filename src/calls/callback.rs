@@ -14,7 +14,7 @@ use super::interface::{CallSid, Output, PhoneCommand};
 use super::machine::Machine;
 use super::voice_task::{CUSTOMER_LABEL, CallerEnd, Connecting, Errand, Leg, Phase, VoiceTask};
 use super::{Role, VoiceState};
-use crate::routing::Timestamp;
+use crate::routing::{ReservationSid, Timestamp};
 
 /// Reason of a task whose customer was not reached.
 const REASON_NOT_REACHED: &str = "callback not answered";
@@ -207,8 +207,9 @@ impl Machine<'_> {
     }
 
     /// A worker accepted without having a leg dialled: whoever that is sees to the call, or the application does.
-    pub(super) fn taken_elsewhere(&mut self) {
+    pub(super) fn taken_elsewhere(&mut self, reservation: ReservationSid) {
         self.task.taken |= !self.task.is_accepted() && self.task.connecting.is_none();
+        self.task.held_apart.insert(reservation);
         if self.is_calling_back() && self.task.state < VoiceState::Ending {
             self.task.task_ended = true;
             self.abandon();

@@ -44,6 +44,7 @@ impl Machine<'_> {
             && self.task.redirection().is_none()
             && (!self.task.is_accepted() || self.task.handing.is_some())
             && self.task.worker_leg(reservation).is_none()
+            && !self.task.held_apart.contains(&reservation)
     }
 
     /// The worker is dialled into the room, or, with a `document`, called to run it.

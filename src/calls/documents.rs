@@ -119,7 +119,7 @@ impl VoiceTask {
         }
         match result {
             QueueResult::Leave if self.cancel_reason.as_deref() == Some(REASON_MESSAGE) => NextDocument::Message,
-            QueueResult::Leave if self.is_accepted() && self.released && self.leaves_message => NextDocument::Message,
+            QueueResult::Leave if self.was_taken() && self.released && self.leaves_message => NextDocument::Message,
             QueueResult::Hangup => self.application(result, false).unwrap_or(NextDocument::Empty),
             QueueResult::Leave | QueueResult::QueueFull | QueueResult::Error | QueueResult::SystemError => {
                 let otherwise = if self.released { NextDocument::Unavailable } else { NextDocument::Empty };
@@ -171,6 +171,11 @@ impl VoiceTask {
             return NextDocument::JoinRoom;
         }
         NextDocument::Wait
+    }
+
+    /// Whether a worker has accepted the task, with a leg of ours or without.
+    fn was_taken(&self) -> bool {
+        self.is_accepted() || self.taken
     }
 
     /// Whether the caller was told to go to the room and is expected there.

@@ -25,15 +25,18 @@ impl Machine<'_> {
             return;
         }
         self.task.caller_told = true;
-        // Whoever accepted without a leg of ours may have connected the two by other means.
-        let is_others = self.task.taken && !self.policy.choices.auto_wrap_accepted_voice;
-        if !self.task.task_ended && !is_others && !defect!(CallerEndUntold) {
+        if !self.task.task_ended && !self.is_others() && !defect!(CallerEndUntold) {
             self.task.cancel_reason = Some(end.reason.clone());
             self.outputs.push(Output::EndCaller { reason: end.reason });
         }
         self.break_off("the caller is gone");
         self.task.wish = None;
         self.task.deadlines.wish = None;
+    }
+
+    /// Whoever accepted without a leg of ours may have connected the two by other means, and ends the task then.
+    fn is_others(&self) -> bool {
+        self.task.taken && !self.task.is_accepted() && !self.policy.choices.auto_wrap_accepted_voice
     }
 
     /// Nobody is left to connect the worker with, which whoever gave the instruction has to be told.
@@ -91,7 +94,7 @@ impl Machine<'_> {
     /// After acceptance: who left, whose work is over, and who must not stay alone in the room.
     pub(super) fn settle_work(&mut self) {
         if !self.task.is_accepted() {
-            return;
+            return self.settle_taken();
         }
         let caller_here = self.task.caller().state == LegState::InRoom;
         let workers = self.workers_in_room();
@@ -123,6 +126,22 @@ impl Machine<'_> {
         self.settle_room(caller_here, workers, others, worker_remains);
     }
 
+    /// The same of a task that was accepted without a leg of ours: a caller who still waits, and whom nobody has taken from
+    /// whoever handed the task on, is as good as on hold.
+    fn settle_taken(&mut self) {
+        if !self.task.taken {
+            return;
+        }
+        let awaits = self.task.handing.is_some() || self.task.connecting.is_some() || !self.task.held_apart.is_empty();
+        if self.task.left_on_hold && self.task.is_left_waiting() && !awaits {
+            let until = self.now.plus_ms(self.policy.customer_held_alone_ms);
+            self.task.deadlines.alone.get_or_insert(until);
+        } else {
+            self.task.deadlines.alone = None;
+        }
+        self.tell_caller_end(self.task.released);
+    }
+
     /// The conversation is over for good: a task that nobody works on any more must not stay assigned, and a transfer
     /// has nobody left to hand on (`spec/voice.md` 3.8 and V34). It comes after the ends of work, of which it is the
     /// last.
@@ -132,7 +151,7 @@ impl Machine<'_> {
         }
         self.task.caller_told = true;
         self.break_off("the caller is gone");
-        if !self.task.task_ended && !defect!(CallerEndUntold) {
+        if !self.task.task_ended && !self.is_others() && !defect!(CallerEndUntold) {
             let reason = if self.task.released && self.task.leaves_message { REASON_MESSAGE } else { "hangup" };
             self.outputs.push(Output::EndCaller { reason: reason.to_owned() });
         }

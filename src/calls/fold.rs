@@ -37,7 +37,10 @@ impl Machine<'_> {
             Input::LeaveMessage { call } => {
                 self.task.leaves_message |= self.task.recallable(call) == Recallable::Yes;
             }
-            Input::TakenElsewhere => self.taken_elsewhere(),
+            Input::TakenElsewhere(reservation) => self.taken_elsewhere(*reservation),
+            Input::DoneElsewhere(reservation) => {
+                self.task.held_apart.remove(reservation);
+            }
             Input::WaitRequested => self.wait_requested(),
             Input::WaitRequestedIn { queue } => {
                 self.task.queue_sid = Some(queue.clone());

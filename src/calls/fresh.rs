@@ -1,6 +1,6 @@
 //! The records with which a task and a leg begin; nothing is decided here. Start with [`VoiceTask::enqueued`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::interface::{CallSid, Input, Park, Role};
 use super::policy::Policy;
@@ -96,6 +96,7 @@ impl VoiceTask {
             redirected: None,
             released: false,
             taken: false,
+            held_apart: BTreeSet::new(),
             sent_to: None,
             elsewhere: false,
             waits_on: false,

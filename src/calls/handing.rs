@@ -136,9 +136,10 @@ impl Machine<'_> {
     /// Whether the worker who handed the task on is no longer with the customer, or no longer works for one who waits.
     fn has_left(&self, reservation: ReservationSid) -> bool {
         let in_room = self.task.index_in_room(&LegTarget::Customer).is_some();
-        self.task
-            .worker_leg(reservation)
-            .is_some_and(|leg| leg.abort.is_some() || !leg.is_live() || (in_room && leg.state != LegState::InRoom))
+        match self.task.worker_leg(reservation) {
+            Some(leg) => leg.abort.is_some() || !leg.is_live() || (in_room && leg.state != LegState::InRoom),
+            None => self.task.taken && !self.task.held_apart.contains(&reservation),
+        }
     }
 
     /// Whether somebody else than this worker is in the room to talk with the customer.
@@ -164,7 +165,7 @@ impl Machine<'_> {
     /// customer who was called is not asked for a message.
     fn nobody_took_over(&mut self, initiator: ReservationSid) {
         let in_room = self.task.index_in_room(&LegTarget::Customer).is_some();
-        let waits = self.task.is_accepted() && self.task.is_left_waiting();
+        let waits = self.task.is_left_waiting() && self.task.held_apart.is_empty();
         if !(in_room || waits) || self.has_company(initiator) {
             return;
         }

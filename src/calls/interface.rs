@@ -201,7 +201,9 @@ pub enum Input {
         call: CallSid,
     },
     /// A worker accepted a reservation of the task without having a leg dialled.
-    TakenElsewhere,
+    TakenElsewhere(ReservationSid),
+    /// The worker of such a reservation is done with it, or has handed the task on.
+    DoneElsewhere(ReservationSid),
     /// The `<Enqueue>` action was requested.
     Left {
         /// Why.

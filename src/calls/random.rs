@@ -138,7 +138,8 @@ fn random_input(dice: &mut Dice, task: u128, round: u128, numbers: &BTreeSet<u32
             to: "+1".to_owned(),
             terms: CallbackTerms { attempts: 2, pause_secs: 5, expires_secs: 60 },
         },
-        21 if dice.roll(20) == 0 => Input::TakenElsewhere,
+        21 if dice.roll(20) == 0 => Input::TakenElsewhere(reservation),
+        21 if dice.roll(20) == 0 => Input::DoneElsewhere(reservation),
         21 => Input::TransferOver { failed: dice.roll(2) == 0 },
         22 => Input::Invite {
             role: dice.one(&[Role::Supervisor, Role::External]),

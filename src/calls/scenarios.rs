@@ -256,7 +256,8 @@ fn input(line: &str, numbers: &mut BTreeSet<(String, u32)>) -> Option<Input> {
             },
         },
         "leave-message" => Input::LeaveMessage { call: call_sid() },
-        "taken-elsewhere" => Input::TakenElsewhere,
+        "taken-elsewhere" => Input::TakenElsewhere(reservation(word(1))),
+        "done-elsewhere" => Input::DoneElsewhere(reservation(word(1))),
         "transfer" => Input::TransferBegan { reservation: reservation(word(1)), cold: words.has("cold") },
         "transfer-over" => Input::TransferOver { failed: words.has("failed") },
         "update" => Input::UpdateLeg {

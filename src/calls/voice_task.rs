@@ -3,7 +3,7 @@
 //! These are plain data, stored as JSON after each change. What changes them is in `fold`, `answers`, `connecting` and
 //! `ending`; nothing is decided here. Start with [`VoiceTask`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -379,6 +379,9 @@ pub struct VoiceTask {
     /// A reservation was accepted without a conversation in our room: the application connects the two.
     #[serde(default)]
     pub taken: bool,
+    /// Reservations that were accepted without a leg of ours, and whose workers are not done with them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub held_apart: BTreeSet<ReservationSid>,
     /// The document that the caller was sent to by an instruction, until it waits again or comes into the room.
     #[serde(default)]
     pub sent_to: Option<String>,

@@ -511,7 +511,13 @@ impl Cores {
                 }
                 EventKind::ReservationAccepted => {
                     let connected = matches!(asked, Some(Command::AcceptConnected(_)));
-                    (!connected).then_some(Input::TakenElsewhere)
+                    event.about.reservation.filter(|_| !connected).map(Input::TakenElsewhere)
+                }
+                EventKind::ReservationWrapup | EventKind::ReservationCompleted => {
+                    let held = |of: &ReservationSid| {
+                        self.calls.task(task).is_some_and(|record| record.held_apart.contains(of))
+                    };
+                    event.about.reservation.filter(held).map(Input::DoneElsewhere)
                 }
                 EventKind::TaskTransferInitiated => event.about.reservation.map(|reservation| Input::TransferBegan {
                     reservation,

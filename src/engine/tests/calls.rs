@@ -3,6 +3,7 @@
 use std::task::Poll;
 
 use super::*;
+use crate::calls::ColdTransferFailure;
 
 #[tokio::test]
 async fn a_repeated_voice_webhook_finds_its_task() {
@@ -342,4 +343,66 @@ async fn what_a_caller_does_while_the_task_is_being_made_reaches_it() {
     bench.engine.send(bench.workspace, ended).await.unwrap();
     assert!(!bench.task(bench.enqueue(workflow, "CA1").await).await.status.is_final());
     bench.assert_agrees().await;
+}
+
+/// Alice has accepted a call without a conference and hands it on, cold, to bob, who rejects it: the task.
+async fn handed_on_in_vain(bench: &Bench) -> TaskSid {
+    let (workflow, alice) = bench.furnish().await;
+    let task = bench.enqueue(workflow, "CA1").await;
+    bench.call(task, Input::WaitRequested).await;
+    let reservation = bench.reservation_of(task).await.sid;
+    let answer = async |reservation, change| {
+        let update = Command::UpdateReservation { parent: ReservationParent::Any, reservation, change, if_match: None };
+        bench.routing(update).await;
+    };
+    answer(reservation, ReservationChange::Accept).await;
+    let bob = instructions::available_bob(bench).await;
+    let transfer = NewTransfer {
+        worker: alice,
+        task,
+        reservation,
+        to: TransferTarget::Worker(bob),
+        mode: TransferMode::Cold,
+        attributes: None,
+        priority: None,
+        in_room: false,
+    };
+    // So that the new reservation is the newest.
+    bench.clock.advance(Duration::from_millis(1));
+    bench.routing(Command::CreateTransfer(transfer)).await;
+    let offer = bench.reservation_of(task).await;
+    assert_eq!((offer.worker, offer.status), (bob, ReservationStatus::Pending));
+    answer(offer.sid, ReservationChange::Reject { activity: None }).await;
+    task
+}
+
+#[tokio::test]
+async fn nobody_takes_over_a_call_that_was_accepted_without_a_conference() {
+    for word in ColdTransferFailure::WORDS {
+        let mut bench = Bench::start_with_silent_phone().await;
+        let cold_transfer_failure = ColdTransferFailure::from_text(word).unwrap();
+        bench.restart_within(Limits { cold_transfer_failure, ..usual_limits() }).await;
+        let task = handed_on_in_vain(&bench).await;
+        let released = async || {
+            let commands = bench.loaded().await.outbox;
+            commands.iter().any(|row| row.command.contains("release_caller"))
+        };
+        let transfers = bench.loaded().await.rows.transfers;
+        let open = transfers.iter().filter(|row| row.status == TransferStatus::Initiated).count();
+        let wanted = (
+            cold_transfer_failure == ColdTransferFailure::Voicemail,
+            usize::from(cold_transfer_failure == ColdTransferFailure::Requeue),
+        );
+        assert_eq!((released().await, open), wanted, "{word}");
+        if cold_transfer_failure == ColdTransferFailure::Hold {
+            assert_eq!(bench.task(task).await.status, TaskStatus::Assigned);
+            bench.clock.advance(Duration::from_millis(299_999));
+            bench.routing(Command::Tick).await;
+            assert!(!released().await, "somebody may come back");
+            bench.clock.advance(Duration::from_millis(1));
+            bench.routing(Command::Tick).await;
+            assert!(released().await, "nobody has come");
+        }
+        bench.assert_agrees().await;
+    }
 }

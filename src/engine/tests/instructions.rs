@@ -45,7 +45,7 @@ async fn chat(bench: &Bench, workflow: WorkflowSid) -> TaskSid {
     task
 }
 
-async fn available_bob(bench: &Bench) -> WorkerSid {
+pub(super) async fn available_bob(bench: &Bench) -> WorkerSid {
     let new = NewWorker {
         friendly_name: "bob".to_owned(),
         attributes: r#"{"contact_uri":"client:bob"}"#.to_owned(),
