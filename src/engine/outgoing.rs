@@ -184,11 +184,12 @@ mod tests {
         let mut legs = OutgoingLegs::default();
         let check = |legs: &OutgoingLegs, to: &str, at: i64| legs.check(&caps(9, 3, 2), to, false, Timestamp(at));
         legs.begin("+4930123456", Timestamp(0));
-        legs.begin("+49 30 12999", Timestamp(10));
+        legs.begin("0049 30 12999", Timestamp(10));
         legs.begin("client:alice", Timestamp(10));
         assert!(
             check(&legs, "+4930120", 59_999).unwrap_err().contains("2 legs were dialled to +493012 within a minute")
         );
+        assert!(check(&legs, "4930120", 59_999).is_err(), "another spelling is no other region");
         assert_eq!(check(&legs, "+4930120", 60_000), Ok(()), "the first one is a minute old");
         assert_eq!(check(&legs, "+4989120", 20), Ok(()), "another region");
         legs.begin("+4989120", Timestamp(20));
