@@ -292,7 +292,7 @@ impl Phone {
                 self.spare(&errand.command);
                 unavailable()
             }
-            4 if self.faults && makes_leg(&errand.command) => {
+            4..=6 if self.faults && makes_leg(&errand.command) => {
                 self.weather.unanswered += 1;
                 let at = now.plus_ms(i64::from(dice.small(1, 120_000)));
                 self.send(at, Message::CarriedOut(Box::new(errand.clone())));
