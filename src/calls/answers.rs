@@ -218,8 +218,10 @@ impl Machine<'_> {
     fn caller_fetched(&mut self, outcome: &PhoneOutcome) {
         let status = status_seen(outcome);
         let phase = self.phase();
-        // Nobody is lost by the end of a call that was to end.
-        if self.is_dialing_out() && self.task.caller().abort.is_some() && status.is_some_and(CallStatus::is_final) {
+        // Nobody is lost by the end of a call that was to end, or of which the end is known.
+        let leg = self.task.caller();
+        let ends = leg.abort.is_some() || !leg.is_live();
+        if self.is_dialing_out() && ends && status.is_some_and(CallStatus::is_final) {
             return self.leg_fetched(0, outcome);
         }
         if let Some(status) = status.filter(|status| status.is_final() && self.is_calling_back()) {

@@ -152,10 +152,9 @@ impl Machine<'_> {
             task.past_calls.push(past);
         }
         task.legs[0] = Leg::requested(Role::Customer, CUSTOMER_LABEL.to_owned(), self.now);
-        // How ending the earlier leg went is nothing to the next one.
+        // What became of the earlier leg is nothing to the next one.
         for errand in task.outstanding.values_mut() {
-            if matches!(errand, Errand::HangUp(of) | Errand::HangUpLabel(of) | Errand::Kick(of) if of == CUSTOMER_LABEL)
-            {
+            if errand.ends().is_some_and(|label| label == CUSTOMER_LABEL) {
                 *errand = Errand::Forgotten;
             }
         }
@@ -210,6 +209,7 @@ impl Machine<'_> {
     pub(super) fn taken_elsewhere(&mut self, reservation: ReservationSid) {
         self.task.taken |= !self.task.is_accepted() && self.task.connecting.is_none();
         self.task.held_apart.insert(reservation);
+        self.task.requeued = false;
         if self.is_calling_back() && self.task.state < VoiceState::Ending {
             self.task.task_ended = true;
             self.abandon();

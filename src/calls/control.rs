@@ -179,7 +179,7 @@ impl Machine<'_> {
         if self.task.state != VoiceState::Bridged || self.task.live_leg(label).is_some() {
             return;
         }
-        self.task.legs.retain(|leg| leg.label != label);
+        self.set_apart(label);
         if self.task.legs.len() >= MOST_LEGS {
             return;
         }
@@ -204,6 +204,21 @@ impl Machine<'_> {
             requested_at: self.now,
         };
         self.phone(Errand::AddParticipant(label.to_owned()), command);
+    }
+
+    /// Makes room for another leg of that label: one that is being ended is known by its call from now on, so that what is heard
+    /// of its end is not taken for news of the next.
+    fn set_apart(&mut self, label: &str) {
+        let ending = |leg: &Leg| leg.label == label && leg.state != LegState::Ended;
+        if let Some(leg) = self.task.legs.iter_mut().find(|leg| ending(leg))
+            && let Some(call) = leg.call.clone()
+        {
+            leg.label.clone_from(&call.0);
+            for of in self.task.outstanding.values_mut().filter_map(Errand::ends).filter(|of| *of == label) {
+                of.clone_from(&call.0);
+            }
+        }
+        self.task.legs.retain(|leg| leg.label != label);
     }
 
     /// The room ends for all, if there is a conversation in it.

@@ -179,7 +179,8 @@ impl Machine<'_> {
         let supervised = self.task.legs.iter().any(|leg| leg.role == Role::Supervisor && leg.takes_part());
         let caller_remains = caller_here && workers == 0 && !others && !supervised && !awaits;
         let works = self.task.legs.iter().any(|leg| leg.accepted && leg.is_live());
-        let caller_waits = self.task.is_left_waiting() && !works && !awaits;
+        // Whoever accepted without a leg of ours is with them.
+        let caller_waits = self.task.is_left_waiting() && !works && !awaits && self.task.held_apart.is_empty();
         let left_on_hold = self.task.left_on_hold && (caller_waits || self.task.caller().held);
         let alone_ms = if left_on_hold { self.policy.customer_held_alone_ms } else { self.policy.customer_alone_ms };
         let ending = self.task.deadlines.room_end.is_some() || self.is_outstanding(&Errand::EndRoom);
@@ -342,7 +343,8 @@ impl Machine<'_> {
         let talks_ms = if leg.call.is_some() { policy.leg_ms } else { 0 };
         let rings_ms = 2 * policy.dial_queue_ms + i64::from(LONGEST_RING_SECS) * 1_000 + policy.ring_margin_ms;
         let may_be_up = self.now < leg.created.plus_ms(rings_ms + talks_ms);
-        self.is_dialing_out() && !self.task.task_ended && may_be_up
+        let is_over = self.task.task_ended || self.task.caller_told;
+        self.is_dialing_out() && !is_over && may_be_up
     }
 
     /// The time until a leg that does not end is looked at again: longer and longer once it was complained of.

@@ -71,7 +71,7 @@ impl Machine<'_> {
             Input::LegChanged { role: Role::Customer, call, status, code, .. } => {
                 self.caller_changed(call, *status, *code);
             }
-            Input::LegChanged { label, call, status, sequence, code, .. } => match self.leg_index(label) {
+            Input::LegChanged { label, call, status, sequence, code, .. } => match self.leg_of_news(label, call) {
                 Some(index) => self.leg_changed(index, call, *status, *sequence, *code),
                 None if !status.is_final() => self.placed_in_vain(call),
                 None => {}

@@ -6,10 +6,10 @@
 //! Start with [`run`].
 
 use super::documents::NextDocument;
-use super::interface::{CallStatus, Input, Output, PhoneCommand, Role, RoomEvent};
+use super::interface::{CallSid, CallStatus, Input, Output, PhoneCommand, Role, RoomEvent};
 use super::options::ConnectBy;
 use super::policy::{MOST_DOUBLINGS, MOST_PAST_ROOMS, Policy, alert_phone_system};
-use super::voice_task::{Abort, CallerEnd, Deadlines, Errand, LegState, Phase, VoiceState, VoiceTask};
+use super::voice_task::{Abort, CallerEnd, Deadlines, Errand, Leg, LegState, Phase, VoiceState, VoiceTask};
 use crate::routing::defect::defect;
 use crate::routing::{ReservationSid, Timestamp};
 
@@ -247,6 +247,12 @@ impl Machine<'_> {
 
     pub(super) fn leg_index(&self, label: &str) -> Option<usize> {
         self.task.legs.iter().position(|leg| leg.label == label)
+    }
+
+    /// The leg that news with this label are about: one that was set apart is known by its call alone.
+    pub(super) fn leg_of_news(&self, label: &str, call: &CallSid) -> Option<usize> {
+        let apart = |leg: &Leg| leg.label == call.0 && leg.call.as_ref() == Some(call);
+        self.task.legs.iter().position(apart).or_else(|| self.leg_index(label))
     }
 
     pub(super) fn worker_index(&self, reservation: ReservationSid) -> Option<usize> {

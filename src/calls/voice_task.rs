@@ -281,6 +281,16 @@ pub enum Errand {
     Forgotten,
 }
 
+impl Errand {
+    /// The leg that it ends, or whose end it asks about.
+    pub(super) const fn ends(&mut self) -> Option<&mut String> {
+        match self {
+            Self::FetchLeg(label) | Self::HangUp(label) | Self::HangUpLabel(label) | Self::Kick(label) => Some(label),
+            _ => None,
+        }
+    }
+}
+
 /// Deadlines of the task itself; those of an attempt and of a leg are kept with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Deadlines {
