@@ -157,7 +157,9 @@ impl Switch {
 
     /// The behaviour of the next call of `address`; one set for a single call is used up.
     fn behaviour_of(&mut self, address: &str) -> Behaviour {
-        let address = address.split('?').next().unwrap_or(address);
+        let names = planned_names(address);
+        let planned = names.iter().find(|name| self.plans.contains_key(*name));
+        let address = planned.unwrap_or(&names[0]);
         let Some(plan) = self.plans.get_mut(address) else {
             return Behaviour { refuse: refused_number(address), ..Behaviour::default() };
         };
@@ -412,7 +414,13 @@ impl Switch {
             },
             Place::Child(parent) | Place::Screened(parent) => self.child_left(parent, id, final_status),
             Place::Taken { by, queue_sid, waited_secs, enqueue } => {
-                let result = if ended { "bridged" } else { "redirected-from-bridged" };
+                // Who still heard the document before it was not bridged.
+                let hears = matches!(self.dial_phase(by), Some(DialPhase::Preparing { head, .. }) if *head == id);
+                let result = match (ended, hears) {
+                    (true, _) => "bridged",
+                    (false, true) => "redirected",
+                    (false, false) => "redirected-from-bridged",
+                };
                 if let Some(action) = &enqueue.action {
                     let extra = vec![
                         parameter("QueueResult", result),
@@ -493,4 +501,23 @@ const fn refusal_text(code: u32) -> &'static str {
         21_216 => "Calls to this number are not permitted",
         _ => "The address cannot be called",
     }
+}
+
+/// Under what the behaviour of an address may be planned, the most exact name first: of a SIP address without its headers and
+/// parameters, with its host in small letters, with its port and without.
+fn planned_names(address: &str) -> Vec<String> {
+    let exact = address.split('?').next().unwrap_or(address).to_owned();
+    let Some((scheme, rest)) = exact.split_once(':').map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest)) else {
+        return vec![exact];
+    };
+    if scheme != "sip" && scheme != "sips" {
+        return vec![exact];
+    }
+    let place = rest.split(';').next().unwrap_or(rest);
+    let (user, host) = place.rsplit_once('@').map_or((String::new(), place), |(user, host)| (format!("{user}@"), host));
+    let host = host.to_ascii_lowercase();
+    let bare = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let names = [Some(host.as_str()), bare.map(|(bare, _)| bare)];
+    let names = names.into_iter().flatten().map(|host| format!("{scheme}:{user}{host}"));
+    std::iter::once(exact.clone()).chain(names).collect()
 }

@@ -245,6 +245,9 @@ impl Switch {
                 let DialPhase::Preparing { queue, head } = *phase else { return };
                 if head == peer {
                     *phase = DialPhase::AtQueue(queue);
+                    if let Some(Place::Dial { dial, .. }) = self.calls.get(&id).map(|call| &call.place) {
+                        self.arm(id, TimerKind::Dial, i64::from(dial.timeout_secs) * 1000);
+                    }
                     self.add_taker(queue, id);
                 }
             }

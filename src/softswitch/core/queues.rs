@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::request::{Listed, Page, Refusal, Reply};
 use super::state::{
     BackgroundKind, CallId, DialPhase, MemberRecord, Moment, Place, Queue, QueueId, QueueRecord, Slot, Source,
+    TimerKind,
 };
 use super::webhooks::{Parameter, parameter};
 use super::{QUEUES_MAX, Switch};
@@ -140,6 +141,8 @@ impl Switch {
         if whisper.is_none() {
             return self.connect(taker, head);
         }
+        // The timeout is for somebody to come.
+        self.disarm(taker, TimerKind::Dial);
         if let Some(phase) = self.dial_phase(taker) {
             *phase = DialPhase::Preparing { queue: line, head };
         }

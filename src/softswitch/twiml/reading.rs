@@ -258,7 +258,7 @@ impl<'a> Reading<'a> {
         let text = identity.map_or(element.text.as_str(), |identity| identity.text.as_str());
         let prefix = match element.name.as_str() {
             "Client" if !text.starts_with("client:") => "client:",
-            "Sip" if !text.starts_with("sip:") && !text.starts_with("sips:") => "sip:",
+            "Sip" if !is_sip(text) => "sip:",
             _ => "",
         };
         let mut parameters = Vec::new();
@@ -400,4 +400,10 @@ impl<'a> Reading<'a> {
             default
         })
     }
+}
+
+/// Whether the address has its scheme, which is written in any case.
+fn is_sip(address: &str) -> bool {
+    let scheme = address.split(':').next().filter(|scheme| scheme.len() < address.len());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips"))
 }

@@ -93,6 +93,72 @@ fn a_queued_call_hears_a_document_before_it_is_connected() {
 }
 
 #[test]
+fn the_timeout_of_a_queue_is_for_somebody_to_come_and_not_for_the_document_they_hear() {
+    let mut phone = Phone::new();
+    phone.document("https://r/dialled", "<Response/>");
+    phone.document("https://r/notice", "<Response><Pause length=\"10\"/></Response>");
+    let dial = "<Response><Dial timeout=\"3\" action=\"https://r/dialled\"><Queue url=\"https://r/notice\" method=\"GET\">WW1</Queue></Dial></Response>";
+    // Makes the queue, which stays.
+    let early = phone.caller();
+    phone.advance(1_000);
+    phone.hang_up(&early);
+    let agent = sid(phone.ask(new_call("client:ann", dial)).unwrap());
+    phone.advance(2_000);
+    let (first, second) = (phone.caller(), phone.caller());
+    phone.advance(5_000);
+    assert_eq!(phone.told("https://r/notice", &["CallSid"]), [first.as_str()], "it still hears");
+    assert!(phone.to("https://r/dialled").is_empty());
+    // The one after it is heard to the end as well, and then nobody comes.
+    phone.hang_up(&first);
+    phone.advance(5_000);
+    assert_eq!(phone.told("https://r/notice", &["CallSid"]), [first.as_str(), second.as_str()]);
+    phone.hang_up(&second);
+    phone.advance(2_000);
+    assert!(phone.to("https://r/dialled").is_empty());
+    phone.advance(2_000);
+    assert_eq!(phone.told("https://r/dialled", &["CallSid", "DialCallStatus"]), [format!("{agent} no-answer")]);
+}
+
+#[test]
+fn a_redirect_while_the_document_is_heard_is_one_before_the_bridge() {
+    for (heard_secs, result) in [(1, "redirected"), (5, "redirected-from-bridged")] {
+        let mut phone = Phone::new();
+        phone.document("https://r/notice", "<Response><Pause length=\"3\"/></Response>");
+        let caller = phone.caller();
+        phone.advance(1_000);
+        let dial = "<Response><Dial><Queue url=\"https://r/notice\" method=\"GET\">WW1</Queue></Dial></Response>";
+        phone.ask(new_call("client:ann", dial)).unwrap();
+        phone.advance(1_100 + heard_secs * 1_000);
+        phone.redirect(&caller, "<Response><Pause length=\"60\"/></Response>").unwrap();
+        assert_eq!(phone.told(ACTION, &["QueueResult"]), [result]);
+    }
+}
+
+#[test]
+fn a_sip_address_behaves_as_planned_however_it_is_written() {
+    for written in [
+        "sip:bob@pbx.example",
+        "bob@pbx.example",
+        "SIP:bob@PBX.example",
+        "sip:bob@pbx.example;transport=tls",
+        "sip:bob@pbx.example:5060",
+        "sip:bob@pbx.example:5060;transport=tls?X-A=1",
+    ] {
+        let mut phone = dialling(&format!("<Dial action=\"https://r/dialled\"><Sip>{written}</Sip></Dial>"));
+        phone.behaves("sip:bob@pbx.example", Behaviour { busy: true, ..Behaviour::default() });
+        phone.caller();
+        phone.advance(3_000);
+        assert_eq!(phone.told("https://r/dialled", &["DialCallStatus"]), ["busy"], "{written}");
+    }
+    let mut phone = dialling("<Dial action=\"https://r/dialled\"><Sip>sip:bob@pbx.example:5070</Sip></Dial>");
+    phone.behaves("sip:bob@pbx.example", Behaviour { busy: true, ..Behaviour::default() });
+    phone.behaves("sip:bob@pbx.example:5070", Behaviour { no_answer: true, ..Behaviour::default() });
+    phone.caller();
+    phone.advance(60_000);
+    assert_eq!(phone.told("https://r/dialled", &["DialCallStatus"]), ["no-answer"], "its own plan comes first");
+}
+
+#[test]
 fn addresses_are_dialled_one_after_the_other_when_sequential() {
     let mut phone = dialling(
         "<Dial sequential=\"true\" timeout=\"5\" action=\"https://r/dialled\"><Client>busy</Client><Client>away</Client><Client>ann</Client></Dial>",
