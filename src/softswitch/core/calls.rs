@@ -17,6 +17,9 @@ use super::state::{
 use super::webhooks::parameter;
 use crate::softswitch::twiml::{Document, StatusCallback, Target};
 
+/// Bytes of the longest address that is called.
+const LONGEST_ADDRESS: usize = 512;
+
 const TIME_LIMIT_SECS: u32 = 14_400;
 
 /// A leg to be made.
@@ -501,6 +504,18 @@ const fn refusal_text(code: u32) -> &'static str {
         21_216 => "Calls to this number are not permitted",
         _ => "The address cannot be called",
     }
+}
+
+/// Whether it has the form of a telephone number, a client or a SIP address.
+pub(crate) fn can_be_called(address: &str) -> bool {
+    let number = address.strip_prefix('+').unwrap_or(address);
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    let is_number = digits >= 2 && number.bytes().all(|byte| byte.is_ascii_digit() || b" -().*#".contains(&byte));
+    let named = address.split_once(':').is_some_and(|(scheme, rest)| {
+        let known = ["client", "sip", "sips"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        known && !rest.trim().is_empty()
+    });
+    (is_number || named) && address.len() <= LONGEST_ADDRESS
 }
 
 /// Under what the behaviour of an address may be planned, the most exact name first: of a SIP address without its headers and

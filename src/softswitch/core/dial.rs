@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Switch;
+use super::calls::can_be_called;
 use super::calls::{Cause, Leg};
 use super::request::{LegOptions, Origin};
 use super::rooms::Leave;
@@ -81,6 +82,11 @@ impl Switch {
     }
 
     fn dial_address(&mut self, id: CallId, dial: &Dial, address: DialAddress) -> Option<CallId> {
+        if !can_be_called(&address.address) {
+            let text = format!("13223: {:?} is no phone number, client or SIP address", address.address);
+            self.note("call.error", Some(id), None, text);
+            return None;
+        }
         let from = self.calls.get(&id).map(|call| call.record.from.clone())?;
         let child = self.add_call(Leg {
             from: dial.caller_id.clone().unwrap_or(from),

@@ -31,6 +31,7 @@ use super::options::{Method, Number};
 use super::twiml::Document;
 
 pub(crate) use self::behaviour::Behaviour;
+pub(crate) use self::calls::can_be_called;
 pub(crate) use self::queues::{SIZE_DEFAULT as QUEUE_SIZE_DEFAULT, SIZE_MAX as QUEUE_SIZE_MAX};
 pub(crate) use self::request::{
     CallFilter, CallUpdate, LegOptions, Listed, LiveCall, NewCall, NewParticipant, Origin, Page, ParticipantUpdate,

@@ -9,7 +9,7 @@ use super::form::Form;
 use super::leg::{self, Made};
 use crate::softswitch::core::{
     CallFilter, CallStatus, CallUpdate, NewCall, NewParticipant, ParticipantUpdate, QUEUE_SIZE_DEFAULT, QUEUE_SIZE_MAX,
-    RecordingsOf, Refusal, Request, RoomStatus, Source,
+    RecordingsOf, Refusal, Request, RoomStatus, Source, can_be_called,
 };
 use crate::softswitch::options::Method;
 use crate::softswitch::twiml::{Document, RoomEntry, beeps_on_exit};
@@ -160,13 +160,7 @@ fn ring_timeout(form: &Form) -> Result<u32, Refusal> {
 
 /// Telephone numbers, clients and SIP addresses can be called.
 fn address(text: String, code: u32, name: &str) -> Result<String, Refusal> {
-    let number = text.strip_prefix('+').unwrap_or(&text);
-    let digits = number.bytes().filter(u8::is_ascii_digit).count();
-    let number = digits >= 2 && number.bytes().all(|byte| byte.is_ascii_digit() || b" -().*#".contains(&byte));
-    let named = ["client:", "sip:", "sips:"]
-        .iter()
-        .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.trim().is_empty()));
-    if (number || named) && text.len() <= 512 {
+    if can_be_called(&text) {
         Ok(text)
     } else {
         Err(Refusal::bad(code, format!("{name} is not a valid phone number, client or SIP address")))

@@ -120,6 +120,18 @@ fn the_timeout_of_a_queue_is_for_somebody_to_come_and_not_for_the_document_they_
 }
 
 #[test]
+fn what_is_no_address_is_not_dialled() {
+    let dials = ["<Number>abc</Number>", "<Number></Number>", "soon", "<Client></Client>"];
+    for dial in dials {
+        let mut phone = dialling(&format!("<Dial action=\"https://r/dialled\">{dial}</Dial>"));
+        let caller = phone.caller();
+        phone.advance(3_000);
+        assert_eq!(phone.told("https://r/dialled", &["DialCallStatus"]), ["failed"], "{dial}");
+        assert!(children(&mut phone, &caller).is_empty(), "{dial}");
+    }
+}
+
+#[test]
 fn a_redirect_while_the_document_is_heard_is_one_before_the_bridge() {
     for (heard_secs, result) in [(1, "redirected"), (5, "redirected-from-bridged")] {
         let mut phone = Phone::new();
