@@ -6,8 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Switch;
-use super::calls::can_be_called;
-use super::calls::{Cause, Leg};
+use super::calls::{Cause, Leg, can_be_called};
 use super::request::{LegOptions, Origin};
 use super::rooms::Leave;
 use super::state::{CallId, CallStatus, DialPhase, Direction, Moment, Place, Slot, Source, TimerKind};

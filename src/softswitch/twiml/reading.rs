@@ -404,6 +404,6 @@ impl<'a> Reading<'a> {
 
 /// Whether the address has its scheme, which is written in any case.
 fn is_sip(address: &str) -> bool {
-    let scheme = address.split(':').next().filter(|scheme| scheme.len() < address.len());
-    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips"))
+    let is_scheme = |text: &str| text.eq_ignore_ascii_case("sip") || text.eq_ignore_ascii_case("sips");
+    address.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme))
 }
